@@ -1,0 +1,90 @@
+"""Configuration of a command: frozen dataclasses, a command line made from them, YAML recipes.
+
+A recipe is flattened into flags that come before the user's own, so there is one parser and one kind of error; the
+resolved configuration that a run writes is itself a recipe.
+"""
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+import yaml
+
+from realis.errors import InputError
+
+Config = TypeVar("Config")
+
+
+def parse(config: type[Config], argv: Sequence[str], prog: str, default: Config | None = None) -> Config:
+    """Build ``config`` from ``[recipe.yaml] [--flags]``.
+
+    Args:
+        config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags.
+        argv: arguments after the program's name.
+        prog: the program's name, for ``--help``.
+        default: values to start from, in place of the dataclass's own.
+
+    Raises:
+        InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
+    """
+    flags = list(argv)
+    if flags and flags[0].endswith((".yaml", ".yml")):
+        flags = [*recipe_flags(Path(flags[0])), *flags[1:]]
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            return tyro.cli(config, args=flags, prog=f"{prog} [recipe.yaml]", default=default, config=(tyro.conf.FlagConversionOff,))
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise InputError(f"{_plain(printed.getvalue())} (see --help)") from None
+
+
+def recipe_flags(file: Path) -> list[str]:
+    """The flags that a YAML recipe stands for.
+
+    >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2]}, ()))
+    ['--run.steps', '3', '--scales', '4', '2']
+    """
+    try:
+        recipe = yaml.safe_load(file.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"recipe {file}: cannot be read as YAML: {error}") from error
+    if not isinstance(recipe, dict):
+        raise InputError(f"recipe {file}: got a {type(recipe).__name__}, wanted names and values")
+    return list(_flatten(recipe, ()))
+
+
+def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for name, value in values.items():
+        here = (*path, str(name).replace("_", "-"))
+        if isinstance(value, dict):
+            yield from _flatten(value, here)
+        else:
+            yield "--" + ".".join(here)
+            yield from map(str, value if isinstance(value, list) else [value])
+
+
+def dump(config: Any, file: Path) -> None:
+    """Write ``config`` as a recipe that :func:`parse` reads back to an equal one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(_plain_values(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True))
+
+
+def _plain_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain_values(v) for name, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(printed: str) -> str:
+    """One line from the framed message that the parser printed."""
+    lines = (re.sub(r"[─-╿]", " ", line).strip() for line in printed.splitlines())
+    kept = [line for line in lines if line and not line.startswith(("For full helptext", "Usage", "usage"))]
+    return " ".join(kept) or f"wrong arguments: {' '.join(sys.argv[1:])}"

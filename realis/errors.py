@@ -1,0 +1,20 @@
+"""The one kind of error that a user can cause, and how a command answers it."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used: the message says what was got, what was wanted, what to do."""
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command; an :class:`InputError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    try:
+        main()
+    except InputError as error:
+        print(f"realis: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("realis: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

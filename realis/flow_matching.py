@@ -1,0 +1,87 @@
+"""Rectified flow on one screen: interpolation, velocity, noise levels for training, Euler and UniPC sampling.
+
+Convention (RealisVSR Eqs. 2-3, Wan2.1): ``z = (1 - sigma) x0 + sigma eps``, ``v = dz/dsigma = eps - x0``, so
+``x0 = z - sigma v``; the transformer is told ``1000 sigma``. (Eq. 3 prints ``v - eps - x0``; Eqs. 4-6 use
+``eps - x0``, which is followed here.)
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from diffusers import UniPCMultistepScheduler
+
+Velocity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def add_noise(x0: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """``(1 - sigma) x0 + sigma eps`` (Eq. 2); ``sigma`` (B,) in [0, 1]."""
+    s = sigma.view(-1, *[1] * (x0.ndim - 1)).to(x0.dtype)
+    return (1 - s) * x0 + s * noise
+
+
+def shift_sigmas(sigmas: torch.Tensor, shift: float) -> torch.Tensor:
+    """``s sigma / (1 + (s - 1) sigma)``: moves noise levels towards 1 for ``shift`` above 1."""
+    return shift * sigmas / (1 + (shift - 1) * sigmas)
+
+
+def draw_sigma(generator: torch.Generator, shift: float, mean: float, std: float, pure_noise: float) -> torch.Tensor:
+    """One training noise level: logit-normal(mean, std), shifted; with probability ``pure_noise`` exactly 1."""
+    normal, uniform = torch.randn((), generator=generator), torch.rand((), generator=generator)
+    sigma = shift_sigmas(torch.sigmoid(mean + std * normal), shift)
+    return torch.where(uniform < pure_noise, torch.ones(()), sigma)
+
+
+def sampling_sigmas(steps: int, shift: float) -> torch.Tensor:
+    """Noise levels from 1 down to 0, (steps + 1,) float32; the shift applied once."""
+    return shift_sigmas(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift).float()
+
+
+def euler(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Callable[[], None]) -> torch.Tensor:
+    """Integrate from ``z`` at ``sigmas[0]`` to the clean latent at ``sigmas[-1]`` = 0 by Euler steps.
+
+    Args:
+        velocity: (z, timestep (B,)) -> v; called once a step.
+        z: (B, C, f, h, w) float32.
+        sigmas: falling, float32.
+        advance: called after every step.
+    """
+    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+        z = z + (sigma_next - sigma).to(z) * velocity(z, 1000 * sigma.expand(len(z)))
+        advance()
+    return z
+
+
+def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Callable[[], None]) -> torch.Tensor:
+    """The same by diffusers' UniPC (order 2, bh2), Wan2.1's own solver; timesteps are whole numbers there."""
+    scheduler = UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=1.0
+    )
+    scheduler.set_timesteps(sigmas=sigmas[:-1].double().numpy(), device=z.device)
+    for timestep in scheduler.timesteps:
+        z = scheduler.step(velocity(z, timestep.expand(len(z)).float()), timestep, z, return_dict=False)[0]
+        advance()
+    return z
+
+
+SAMPLERS = {"euler": euler, "unipc": unipc}
+
+
+class NoiseField:
+    """One global field of Gaussian noise over a video's latent grid, so that segments and tiles that overlap agree.
+
+    Args:
+        seed: with the frame number, the only source of randomness.
+        first: number of the latent frame that :meth:`window` counts from (segment start / 4).
+    """
+
+    def __init__(self, seed: int, first: int = 0) -> None:
+        self.seed, self.first = seed, first
+
+    def frame(self, k: int, channels: int, h: int, w: int) -> torch.Tensor:
+        """Noise (channels, h, w) of latent frame ``first + k``, float32 on CPU."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.first + k)
+        return torch.randn((channels, h, w), generator=generator)
+
+    def frames(self, numbers: Iterable[int], channels: int, h: int, w: int) -> torch.Tensor:
+        """Noise (channels, f, h, w) of several latent frames."""
+        return torch.stack([self.frame(k, channels, h, w) for k in numbers], dim=1)

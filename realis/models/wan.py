@@ -1,0 +1,185 @@
+"""Wan2.1 from a folder or hub id in diffusers' format; latents with Wan's statistics; prompts.
+
+Also loads what realis trains (CPC, LR decoder) from the same folder or another. Weights come from safetensors only.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError, safe_open
+
+from realis.errors import InputError
+from realis.models.control_injection import ControlledWanTransformer3DModel
+from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.lr_decoder import LrDecoder
+
+TEXT_LENGTH = 512  # umT5 tokens that Wan's transformer was trained with
+
+
+class Wan:
+    """The parts of a Wan2.1 model, each loaded when it is first used.
+
+    Args:
+        folder: local folder as written by diffusers' ``save_pretrained`` (:func:`realis.models.hub.model_folder`
+            turns a hub id into one).
+        dtype: of transformer and text encoder; modules that diffusers keeps in float32 stay so.
+        vae_dtype: of the VAE.
+        device: where the parts go.
+    """
+
+    def __init__(self, folder: Path, dtype: torch.dtype, vae_dtype: torch.dtype, device: str | torch.device) -> None:
+        self.folder, self.dtype, self.vae_dtype, self.device = Path(folder), dtype, vae_dtype, device
+
+    @cached_property
+    def transformer(self) -> ControlledWanTransformer3DModel:
+        """The frozen main transformer."""
+        return self._part(ControlledWanTransformer3DModel, "transformer", self.dtype)
+
+    @cached_property
+    def vae(self) -> AutoencoderKLWan:
+        """The frozen VAE."""
+        return self._part(AutoencoderKLWan, "vae", self.vae_dtype)
+
+    def _part(self, part: type[ModelMixin], name: str, dtype: torch.dtype) -> Any:
+        return load_part(part, self.folder / name, dtype).requires_grad_(False).eval().to(self.device)
+
+    @cached_property
+    def has_text_encoder(self) -> bool:
+        """False for a model trained without text, such as realis-tiny."""
+        index = self.folder / "model_index.json"
+        return index.is_file() and bool(json.loads(index.read_text()).get("text_encoder", [None])[0])
+
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
+        """Prompt embeddings (1, text tokens, text_dim).
+
+        A text-free model has only the empty prompt: one zero token. Otherwise umT5 embeds the prompt, cleaned as in
+        Wan's own code, and the embedding is cut to its true length and padded with zeros to 512 tokens (FACTS of
+        ``wan/text2video.py``: the padding is not masked in the transformer).
+
+        Raises:
+            InputError: a prompt was given to a text-free model.
+        """
+        if not self.has_text_encoder:
+            if prompt:
+                raise InputError(
+                    f"--prompt: got {prompt!r}, but {self.folder} has no text encoder and knows only the empty prompt; "
+                    "leave --prompt out or choose another --model"
+                )
+            return torch.zeros(1, 1, self.transformer.config.text_dim, dtype=self.dtype, device=self.device)
+        return self._embed_text(prompt)
+
+    def _embed_text(self, prompt: str) -> torch.Tensor:
+        from diffusers.pipelines.wan.pipeline_wan import prompt_clean
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
+            encoder = UMT5EncoderModel.from_pretrained(self.folder / "text_encoder", dtype=self.dtype)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise InputError(f"{self.folder}: the text encoder cannot be loaded: {error}") from error
+        encoder = encoder.eval().to(self.device)
+        tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)
+        with torch.no_grad():
+            states = encoder(**tokens.to(self.device)).last_hidden_state
+        return pad_prompt(states.to(self.dtype))
+
+
+def pad_prompt(embeds: torch.Tensor) -> torch.Tensor:
+    """Pad prompt embeddings (B, text tokens, text_dim) with zeros to 512 tokens, as Wan's transformer expects."""
+    return torch.nn.functional.pad(embeds, (0, 0, 0, TEXT_LENGTH - embeds.shape[1]))
+
+
+def load_prompt_embeds(file: Path, text_dim: int) -> torch.Tensor:
+    """Cached prompt embeddings (1, 512, text_dim) from a safetensors file that holds one tensor (tokens, text_dim).
+
+    Raises:
+        InputError: not such a file.
+    """
+    try:
+        with safe_open(file, "pt") as tensors:
+            (name,) = tensors.keys()
+            embeds = tensors.get_tensor(name)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{file}: not a safetensors file with one tensor of prompt embeddings: {error}") from error
+    embeds = embeds if embeds.ndim == 3 else embeds[None]
+    if embeds.ndim != 3 or len(embeds) != 1 or embeds.shape[2] != text_dim or embeds.shape[1] > TEXT_LENGTH:
+        raise InputError(
+            f"{file}: got prompt embeddings of shape {tuple(embeds.shape)}, wanted (1, up to {TEXT_LENGTH}, {text_dim})"
+        )
+    return pad_prompt(embeds)
+
+
+def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
+    """Load one model strictly.
+
+    Args:
+        part: its class.
+        folder: with ``config.json`` and safetensors weights (sharded or not).
+        dtype: of the loaded weights.
+
+    Raises:
+        InputError: no such folder, corrupt weights, wrong shapes, missing or unexpected weights.
+    """
+    if not (Path(folder) / "config.json").is_file():
+        raise InputError(f"{folder}: no {part.__name__} there (no config.json); wanted a folder in diffusers' format")
+    try:
+        model, info = part.from_pretrained(
+            str(folder), torch_dtype=dtype, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error}") from error
+    wrong = [f"{len(info[kind])} {kind.replace('_', ' ')}" for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]]
+    if wrong:
+        raise InputError(f"{folder}: the weights do not fit {part.__name__}: {', '.join(wrong)}")
+    return model
+
+
+def load_controlnet(folder: Path, dtype: torch.dtype) -> CpcControlNet:
+    """A trained CPC from its folder (or the ``controlnet`` folder inside it)."""
+    return load_part(CpcControlNet, _inside(folder, "controlnet"), dtype)
+
+
+def load_lr_decoder(folder: Path, dtype: torch.dtype) -> LrDecoder:
+    """A trained LR-conditioned decoder from its folder (or the ``lr_decoder`` folder inside it)."""
+    return load_part(LrDecoder, _inside(folder, "lr_decoder"), dtype)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
+    """Normalised latents of a video: posterior mean, minus ``latents_mean``, over ``latents_std``.
+
+    Args:
+        frames: (B, 3, F, H, W) in [-1, 1]; F = 4 n + 1, H and W multiples of 8 (the VAE itself would silently drop
+            what is beyond them).
+
+    Returns:
+        (B, C, f, h, w) float32.
+
+    Raises:
+        ValueError: a size that does not fit.
+    """
+    _, channels, F, H, W = frames.shape
+    if channels != 3 or F % 4 != 1 or H % 8 or W % 8:
+        raise ValueError(f"frames: got shape {tuple(frames.shape)}, wanted (B, 3, 4 n + 1, multiple of 8, multiple of 8)")
+    mean, std = latent_statistics(vae, frames.device)
+    return (vae.encode(frames.to(vae.dtype)).latent_dist.mode().float() - mean) / std
+
+
+def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
+    """Inverse of :func:`encode_video`: (B, C, f, h, w) -> (B, 3, 4 f - 3, 8 h, 8 w) float32 in [-1, 1]."""
+    mean, std = latent_statistics(vae, latents.device)
+    return vae.decode((latents.float() * std + mean).to(vae.dtype), return_dict=False)[0].float()
+
+
+def latent_statistics(vae: AutoencoderKLWan, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Wan's per-channel mean and standard deviation of latents, each (1, C, 1, 1, 1) float32."""
+    mean, std = (torch.tensor(vae.config[key], device=device) for key in ("latents_mean", "latents_std"))
+    return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)

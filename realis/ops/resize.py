@@ -1,0 +1,77 @@
+"""Bicubic resizing as two matrix products, so that any window of the result can be computed alone.
+
+The convention is Pillow's, and that of ``torch.nn.functional.interpolate(mode="bicubic", antialias=True)``: pixel
+centres at half integers, a = -0.5 (Keys 1981), the kernel widened when shrinking, weights renormalised at the border.
+A window of a resized frame equals the same window cut from the whole resized frame.
+"""
+
+from functools import lru_cache
+
+import torch
+
+
+def cubic_kernel(x: torch.Tensor, a: float = -0.5) -> torch.Tensor:
+    """Keys' cubic convolution kernel at distances ``x`` (any shape), zero beyond 2."""
+    x = x.abs()
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
+def sampling_matrix(in_size: int, centres: torch.Tensor, step: float) -> torch.Tensor:
+    """Matrix (outputs, in_size) that samples a row of ``in_size`` pixels at ``centres``.
+
+    Args:
+        in_size: pixels in the row.
+        centres: (outputs,) float64, positions in pixels; the centre of pixel 0 is 0.5.
+        step: distance between outputs in input pixels; above 1 the kernel is widened by it (anti-aliasing).
+
+    Returns:
+        float32 matrix; every row sums to 1.
+    """
+    pixels = torch.arange(in_size, dtype=torch.float64) + 0.5
+    weights = cubic_kernel((pixels[None] - centres[:, None]) / max(step, 1.0))
+    return (weights / weights.sum(dim=1, keepdim=True)).float()
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(in_size: int, out_size: int, start: int = 0, stop: int | None = None) -> torch.Tensor:
+    """Rows ``start:stop`` of the matrix (out_size, in_size) that resizes ``in_size`` pixels to ``out_size``.
+
+    Rows outside 0..out_size repeat the border row: the canvas continues with its edge pixel.
+    """
+    step = in_size / out_size
+    rows = torch.arange(start, out_size if stop is None else stop).clamp(0, out_size - 1)
+    return sampling_matrix(in_size, (rows.double() + 0.5) * step, step)
+
+
+def resize(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize ``frames`` (..., H, W), floating point, to ``size`` = (height, width).
+
+    >>> resize(torch.ones(3, 4, 4), (8, 6)).shape
+    torch.Size([3, 8, 6])
+    """
+    return resize_window(frames, size, (0, size[0]), (0, size[1]))
+
+
+def resize_window(
+    frames: torch.Tensor, size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> torch.Tensor:
+    """The window ``rows`` x ``columns`` of ``frames`` (..., H, W) resized to ``size``, computed from its input alone.
+
+    The window may reach beyond ``size``: there the canvas repeats its edge pixel.
+    """
+    vertical, top, bottom = _band(resize_matrix(frames.shape[-2], size[0], *rows))
+    horizontal, left, right = _band(resize_matrix(frames.shape[-1], size[1], *columns))
+    window = frames[..., top:bottom, left:right]
+    vertical, horizontal = vertical.to(window), horizontal.to(window)
+    if len(vertical) * window.shape[-1] < len(horizontal) * window.shape[-2]:
+        return (vertical @ window) @ horizontal.T
+    return vertical @ (window @ horizontal.T)
+
+
+def _band(matrix: torch.Tensor) -> tuple[torch.Tensor, int, int]:
+    """The matrix without the columns that are zero on its left and right, and where the rest starts and stops."""
+    used = matrix.ne(0).any(dim=0).nonzero()
+    start, stop = int(used[0]), int(used[-1]) + 1
+    return matrix[:, start:stop], start, stop

@@ -1,0 +1,65 @@
+"""Write a trained part so that ``from_pretrained`` opens it, with a model card."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from diffusers.models.modeling_utils import ModelMixin
+
+from realis.log import logger
+
+CARD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: video-to-video
+---
+# {name}
+
+{parameters:,} parameters, trained by realis for {steps} steps.
+
+- **Base model**: {base}
+- **Data**: clips rendered from the photographs that scikit-image carries
+- **Licence**: Apache-2.0; the base model's own terms apply beside it
+
+## Recipe
+
+```yaml
+{recipe}```
+"""
+
+
+def halve(part: torch.nn.Module) -> None:
+    """Cast the weights of ``part`` to bfloat16, except those that diffusers keeps in float32."""
+    kept = set(getattr(part, "_keep_in_fp32_modules", None) or ())
+    for name, p in part.named_parameters():
+        if not kept & set(name.split(".")):
+            p.data = p.data.to(torch.bfloat16)
+
+
+def export_part(accelerator: Accelerator, part: ModelMixin, folder: str, config: Any) -> None:
+    """Write ``part`` in bfloat16 safetensors and a model card to ``folder``, replacing what is there at the end."""
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        return
+    final = Path(folder)
+    temporary = final.with_name(f".{final.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    halve(part)
+    part.save_pretrained(temporary)
+    recipe = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+    (temporary / "README.md").write_text(
+        CARD.format(
+            name=type(part).__name__,
+            parameters=sum(p.numel() for p in part.parameters()),
+            steps=config.run.steps,
+            base=getattr(config, "model", "none: trained from scratch"),
+            recipe=recipe,
+        )
+    )
+    shutil.rmtree(final, ignore_errors=True)
+    temporary.rename(final)
+    logger.info("wrote %s", final)

@@ -1,0 +1,133 @@
+"""The one training loop: batches by global sample number, accumulation, schedule, averages, curves, checkpoints."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from PIL import Image
+from torch import nn
+
+from realis.log import progress
+from realis.training.checkpoints import Checkpoints, restore, trainable
+from realis.training.pairs import Batch, PairPool
+from realis.training.settings import LoopConfig, OptimizerConfig
+
+
+def make_accelerator(config: LoopConfig) -> Accelerator:
+    """Accelerator of a run, with TensorBoard curves in ``output/tensorboard``."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)  # denormals make CPU training several times slower
+    set_seed(config.seed)  # initial weights; everything after is drawn by sample number
+    return Accelerator(
+        mixed_precision=config.precision,
+        gradient_accumulation_steps=config.accumulation,
+        log_with="tensorboard",
+        project_dir=config.output,
+        step_scheduler_with_optimizer=False,
+    )
+
+
+def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
+    """Share of the full rate at optimizer step ``step`` of ``steps``: linear warm-up, then linear to ``final_lr``."""
+    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    return warmup * (1 - (1 - config.final_lr) * step / steps)
+
+
+def sample_numbers(step: int, micro: int, rank: int, world: int, config: LoopConfig) -> range:
+    """Global numbers of the samples of one forward pass: the same set a step for any split into passes and ranks."""
+    first = ((step * config.accumulation + micro) * world + rank) * config.batch
+    return range(first, first + config.batch)
+
+
+def fit(
+    accelerator: Accelerator,
+    step_module: nn.Module,
+    pool: PairPool,
+    optimizer_config: OptimizerConfig,
+    config: LoopConfig,
+    pictures: Callable[[Batch], Batch] | None = None,
+) -> None:
+    """Train what requires gradients in ``step_module``; at the end it holds the weights to export (averaged if asked).
+
+    Args:
+        accelerator: from :func:`make_accelerator`.
+        step_module: batch -> dict of scalars with ``loss``.
+        pool: where batches come from.
+        pictures: batch -> clips (B, 3, F, H, W) in [-1, 1] by name, to look at while it trains.
+
+    Raises:
+        InputError: ``resume`` names no checkpoint of this run.
+        FloatingPointError: the loss is not finite; the message names the step.
+    """
+    # 1. Optimizer, schedule, average, resume
+    parameters = list(trainable(step_module).values())
+    c = optimizer_config
+    optimizer = torch.optim.AdamW(parameters, lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
+    average = [p.detach().clone().to(accelerator.device) for p in parameters] if c.ema else []
+    checkpoints = Checkpoints(Path(config.output), config.keep)
+    module, optimizer = accelerator.prepare(step_module, optimizer)
+    found = checkpoints.find(config.resume)
+    start = restore(found, step_module, average, optimizer) if found else 0
+    if accelerator.is_main_process:
+        accelerator.init_trackers("tensorboard")
+
+    # 2. Steps
+    world, rank = accelerator.num_processes, accelerator.process_index
+    bar = progress(range(start, config.steps), total=config.steps, unit="step", initial=start)
+    for step in bar:
+        rate = c.lr * learning_rate(step, config.steps, c)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        for micro in range(config.accumulation):
+            batch = to_device(pool.batch(config.seed, sample_numbers(step, micro, rank, world, config)), accelerator)
+            with accelerator.accumulate(module):
+                losses = module(batch)
+                if not torch.isfinite(losses["loss"]):
+                    raise FloatingPointError(f"loss is {losses['loss'].item()} at step {step}, samples {batch['number'].tolist()}")
+                accelerator.backward(losses["loss"])
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(parameters, c.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+        update_average(average, parameters, c.ema, step)
+
+        # 3. Curves, pictures, checkpoints
+        done = step + 1
+        if done % config.log_every == 0 or done == config.steps:
+            values = {name: float(value.detach()) for name, value in losses.items()}
+            accelerator.log(values | {"gradient norm": float(norm), "learning rate": rate}, step=done)
+            bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
+        if accelerator.is_main_process:
+            if pictures and config.sample_every and done % config.sample_every == 0:
+                with torch.no_grad(), accelerator.autocast():
+                    log_pictures(accelerator, pictures(batch), Path(config.output), done)
+            if done % config.save_every == 0 or done == config.steps:
+                checkpoints.save(done, step_module, average, optimizer)
+    accelerator.end_training()
+    with torch.no_grad():
+        for p, mean in zip(parameters, average, strict=bool(average)):
+            p.copy_(mean)
+
+
+def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
+    """The batch on the accelerator's device; ``number`` stays on CPU, where random draws are made."""
+    return {name: x if name == "number" else x.to(accelerator.device) for name, x in batch.items()}
+
+
+@torch.no_grad()
+def update_average(average: list[torch.Tensor], parameters: list[nn.Parameter], decay: float, step: int) -> None:
+    """Exponential moving average of the weights, faster in the first steps."""
+    if average:
+        torch._foreach_lerp_(average, parameters, 1 - min(decay, (step + 1) / (step + 11)))
+
+
+def log_pictures(accelerator: Accelerator, pictures: Batch, folder: Path, step: int) -> None:
+    """First frames of four clips, side by side: to TensorBoard and to ``samples/step-000500.png``."""
+    row = torch.cat([clip[:4, :, 0].float() for clip in pictures.values()], dim=3)
+    sheet = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).cpu().numpy()
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(folder / "samples" / f"step-{step:06d}.png")
+    accelerator.get_tracker("tensorboard").log_images({" | ".join(pictures): sheet[None]}, step=step, dataformats="NHWC")

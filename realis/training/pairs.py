@@ -1,0 +1,92 @@
+"""Pairs of high- and low-resolution clips rendered from moving photographs, with the latents of both.
+
+Small models need many steps over little data, so a pool of pairs is made once and kept; every batch then picks from
+it by (seed, global sample number).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file, save_file
+
+from realis.degradation.parameters import draw_parameters
+from realis.degradation.second_order import SecondOrderDegradation
+from realis.log import progress
+from realis.models.wan import encode_video
+from realis.ops.resize import resize
+from realis.training.randomness import sample_rng
+from realis.training.settings import DataConfig
+from realis.video.photographs import training_clip
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class PairPool:
+    """Tensors of N pairs, and optionally more that belong to each pair (such as sampled latents).
+
+    ``hr`` and ``lr`` are (N, 3, F, H, W) uint8, the LR resized to the size of the HR; ``hr_latents`` and
+    ``lr_latents`` (N, C, f, h, w) float32, normalised.
+    """
+
+    tensors: Batch
+
+    def __len__(self) -> int:
+        return len(self.tensors["hr"])
+
+    def batch(self, seed: int, numbers: range) -> Batch:
+        """The pairs that the samples ``numbers`` pick, and ``number`` (B,) itself; pixels as float in [-1, 1]."""
+        picks = [int(sample_rng(seed, n, "pair").integers(len(self))) for n in numbers]
+        batch = {name: tensor[picks] for name, tensor in self.tensors.items()}
+        batch |= {name: batch[name].float() / 127.5 - 1 for name in ("hr", "lr")}
+        return batch | {"number": torch.tensor(list(numbers))}
+
+
+def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pair ``number`` of the pool: HR and LR resized to it, each (3, F, H, W) uint8."""
+    rng = sample_rng(seed, number, "pair")
+    hr = training_clip(rng, config.frames, config.size)
+    parameters = draw_parameters(config.degradation, float(rng.choice(config.scales)), rng)
+    lr = SecondOrderDegradation()(hr, parameters)
+    pair = (hr, resize(lr, (config.size, config.size)))
+    return tuple((x.clamp(0, 1) * 255).round().byte().transpose(0, 1) for x in pair)
+
+
+def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
+    """Render the pool, or read it from ``config.cache`` if the same one was rendered before."""
+    file = _cache_file(config, seed, vae)
+    if file and file.is_file():
+        return PairPool(load_file(file))
+    pairs = [render_pair(config, seed, n) for n in progress(range(config.count), total=config.count, unit="pair")]
+    tensors = {"hr": torch.stack([hr for hr, _ in pairs]), "lr": torch.stack([lr for _, lr in pairs])}
+    for name in ("hr", "lr"):
+        tensors[f"{name}_latents"] = torch.cat(list(_encode(vae, tensors[name], f"{name} latent")))
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".tmp")
+        save_file(tensors, temporary)
+        temporary.rename(file)
+    return PairPool(tensors)
+
+
+@torch.no_grad()
+def _encode(vae: AutoencoderKLWan, clips: torch.Tensor, unit: str, batch: int = 8) -> Iterator[torch.Tensor]:
+    device = vae.device
+    for chunk in progress(clips.split(batch), total=-(-len(clips) // batch), unit=f"{unit} batch"):
+        with torch.autocast(device.type, torch.bfloat16):
+            yield encode_video(vae, chunk.to(device).float() / 127.5 - 1).cpu()
+
+
+def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | None:
+    """Named by what the pool depends on: configuration, seed and the encoder's weights."""
+    if not config.cache:
+        return None
+    key = hashlib.sha256(json.dumps([asdict(config) | {"cache": ""}, seed], sort_keys=True).encode())
+    for name, weight in vae.encoder.state_dict().items():
+        key.update(name.encode() + weight.float().cpu().numpy().tobytes())
+    return Path(config.cache) / f"pairs-{key.hexdigest()[:16]}.safetensors"

@@ -1,0 +1,19 @@
+"""Random draws that depend on nothing but (seed, number of the sample, what it is for).
+
+So a sample gets the same noise on any number of processes, with any accumulation, and after any resume.
+"""
+
+import numpy as np
+import torch
+
+PURPOSES = ("pair", "flow", "noise", "other")
+
+
+def sample_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
+    """NumPy generator of one sample; ``purpose`` is one of :data:`PURPOSES`."""
+    return np.random.default_rng((seed, number, PURPOSES.index(purpose)))
+
+
+def sample_generator(seed: int, number: int, purpose: str) -> torch.Generator:
+    """Torch generator (CPU) of one sample."""
+    return torch.Generator().manual_seed(int(sample_rng(seed, number, purpose).integers(2**62)))

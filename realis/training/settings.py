@@ -1,0 +1,85 @@
+"""What a training run can be told: frozen dataclasses, checked when built. No torch, so that errors come at once."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from realis.degradation.parameters import DegradationConfig
+from realis.errors import InputError
+
+
+def require(fits: bool, name: str, got: object, wanted: str) -> None:
+    """Raise an InputError unless ``fits``."""
+    if not fits:
+        raise InputError(f"--{name}: got {got}, wanted {wanted}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Pairs rendered from moving photographs and kept in memory, with their latents."""
+
+    count: int = 3000  # pairs in the pool
+    frames: int = 9  # 4 n + 1
+    size: int = 96  # pixels of the high-resolution clip, a multiple of 16
+    scales: tuple[float, ...] = (4, 4, 4, 2, 1)  # a pair draws one
+    cache: str = "out/pairs"  # folder where finished pools are kept; empty: nowhere
+    degradation: DegradationConfig = field(default_factory=DegradationConfig)
+
+    def __post_init__(self) -> None:
+        require(self.count >= 1, "data.count", self.count, "at least 1")
+        require(self.frames >= 1 and self.frames % 4 == 1, "data.frames", self.frames, "4 n + 1, such as 9")
+        require(self.size >= 16 and self.size % 16 == 0, "data.size", self.size, "a multiple of 16")
+        require(bool(self.scales) and min(self.scales) >= 1, "data.scales", self.scales, "factors of 1 or more")
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Noise levels drawn in training: logit-normal, shifted (2 is what Wan's team uses at 480p)."""
+
+    shift: float = 2.0
+    mean: float = 0.0
+    std: float = 1.0
+    pure_noise: float = 0.0  # share of samples at sigma = 1, where one-step sampling works
+
+    def __post_init__(self) -> None:
+        require(self.shift > 0, "flow.shift", self.shift, "above 0")
+        require(0 <= self.pure_noise <= 1, "flow.pure-noise", self.pure_noise, "0 to 1")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, linear warm-up, then constant or linear decay."""
+
+    lr: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-4
+    warmup: int = 0  # optimizer steps
+    final_lr: float = 1.0  # share of lr that is left at the last step; 1: no decay
+    clip: float = 1.0  # largest gradient norm
+    ema: float = 0.0  # decay of the averaged weights that are exported; 0: no averaging
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, "optimizer.lr", self.lr, "above 0")
+        require(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 to below 1")
+        require(0 <= self.final_lr <= 1, "optimizer.final-lr", self.final_lr, "0 to 1")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """The run: its length, batches, where it goes, what it saves."""
+
+    output: str = "out/train"
+    steps: int = 12_000  # optimizer steps
+    batch: int = 1  # samples a process and forward pass
+    accumulation: int = 1  # forward passes an optimizer step
+    seed: int = 0
+    precision: Literal["no", "bf16"] = "bf16"
+    threads: int = 0  # CPU threads; 0: torch's own choice
+    log_every: int = 10
+    sample_every: int = 500  # pictures; 0: none
+    save_every: int = 500
+    keep: int = 2  # checkpoints kept
+    resume: str = ""  # a checkpoint folder, or "latest"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulation", "log_every", "save_every", "keep"):
+            require(getattr(self, name) >= 1, f"run.{name.replace('_', '-')}", getattr(self, name), "at least 1")
