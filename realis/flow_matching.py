@@ -5,7 +5,7 @@ Convention (RealisVSR Eqs. 2-3, Wan2.1): ``z = (1 - sigma) x0 + sigma eps``, ``v
 ``eps - x0``, which is followed here.)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from diffusers import UniPCMultistepScheduler
@@ -64,24 +64,3 @@ def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
 
 
 SAMPLERS = {"euler": euler, "unipc": unipc}
-
-
-class NoiseField:
-    """One global field of Gaussian noise over a video's latent grid, so that segments and tiles that overlap agree.
-
-    Args:
-        seed: with the frame number, the only source of randomness.
-        first: number of the latent frame that :meth:`window` counts from (segment start / 4).
-    """
-
-    def __init__(self, seed: int, first: int = 0) -> None:
-        self.seed, self.first = seed, first
-
-    def frame(self, k: int, channels: int, h: int, w: int) -> torch.Tensor:
-        """Noise (channels, h, w) of latent frame ``first + k``, float32 on CPU."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.first + k)
-        return torch.randn((channels, h, w), generator=generator)
-
-    def frames(self, numbers: Iterable[int], channels: int, h: int, w: int) -> torch.Tensor:
-        """Noise (channels, f, h, w) of several latent frames."""
-        return torch.stack([self.frame(k, channels, h, w) for k in numbers], dim=1)

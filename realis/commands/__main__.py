@@ -14,8 +14,9 @@ from realis.commands.train_parts import (
     train_prior,
     train_vae,
 )
+from realis.commands.upscale import UpscaleConfig, upscale
 from realis.config import parse
-from realis.errors import InputError, run_command
+from realis.errors import run_command
 
 
 def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence[str] | None) -> None:
@@ -41,3 +42,25 @@ def run_train_decoder(argv: Sequence[str] | None = None) -> None:
 def run_train_cpc(argv: Sequence[str] | None = None) -> None:
     """``train/train_cpc.py``."""
     _run("train_cpc.py", TrainCpcConfig, train_cpc, argv)
+
+
+def run_upscale(argv: Sequence[str] | None = None) -> None:
+    """``infer/upscale.py``."""
+    _run("upscale.py", UpscaleConfig, upscale, argv)
+
+
+COMMANDS = {"upscale": run_upscale, "train": run_train_cpc}
+
+
+def main() -> None:
+    """``realis upscale | train``."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        wanted = " | ".join(COMMANDS)
+        print(f"usage: realis {wanted} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)")
+        raise SystemExit(0 if name in ("-h", "--help") else 2)
+    COMMANDS[name](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

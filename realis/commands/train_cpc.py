@@ -18,6 +18,7 @@ class ControlConfig:
     time_conditioned: bool = True
     text_conditioned: bool = True
     learn_scale: bool = False
+    window: tuple[int, int, int] = (49, 480, 832)  # frames, height, width that inference will use at a time
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     c = config.controlnet
     controlnet = CpcControlNet.from_transformer(
         wan.transformer, c.layers, control_input=c.input, time_conditioned=c.time_conditioned,
-        text_conditioned=c.text_conditioned, learn_scale=c.learn_scale,
+        text_conditioned=c.text_conditioned, learn_scale=c.learn_scale, window=c.window,
     )  # fmt: skip
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     step = CpcStep(wan.transformer, controlnet, wan.encode_prompt(""), config.flow, config.run.seed)

@@ -6,7 +6,7 @@ output of block j is added after main blocks ``j r .. (j + 1) r - 1``, ``r = cei
 (:mod:`realis.models.control_injection`).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -42,6 +42,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         text_conditioned: give the blocks the prompt; otherwise always the empty prompt. With ``"lr"`` and neither
             condition the branch is *static*: its features are the same at every sampling step.
         learn_scale: train one factor per block (gamma of Eq. 1), starting at 1.
+        window: frames, height and width in pixels that inference uses at a time unless told otherwise.
 
     Raises:
         ValueError: a block would never be read, or an unknown ``control_input``.
@@ -77,6 +78,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         time_conditioned: bool = True,
         text_conditioned: bool = True,
         learn_scale: bool = False,
+        window: tuple[int, int, int] = (49, 480, 832),
     ) -> None:
         super().__init__()
         block_interval(num_main_layers, num_layers)
@@ -108,14 +110,14 @@ class CpcControlNet(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_transformer(
-        cls, transformer: WanTransformer3DModel, num_layers: int = 4, **options: bool | str
+        cls, transformer: WanTransformer3DModel, num_layers: int = 4, **options: Any
     ) -> "CpcControlNet":
         """A control branch whose blocks and patch embedding are copies of the first ones of ``transformer``.
 
         Args:
             transformer: the frozen main transformer (on the meta device the copy is on meta too).
             num_layers: L.
-            options: ``control_input``, ``time_conditioned``, ``text_conditioned``, ``learn_scale``.
+            options: ``control_input``, ``time_conditioned``, ``text_conditioned``, ``learn_scale``, ``window``.
         """
         config = {key: transformer.config[key] for key in BLOCK_CONFIG}
         with torch.device(transformer.device):

@@ -19,11 +19,14 @@ CONSTANT = 30.0  # value of the channel that dominates the RMS norm
 def principal_components(x: torch.Tensor, count: int) -> torch.Tensor:
     """The ``count`` leading components of 2x2 blocks of ``x`` (N, C, H, W): rows (count, C, 2, 2), orthonormal.
 
-    Not centred, so that the mean stays in the first component.
+    Not centred, so that the mean stays in the first component. In float64, and with the largest entry of every
+    component positive, so that the result does not depend on the number of threads.
     """
-    blocks = F.unfold(x, 2, stride=2).transpose(1, 2).reshape(-1, 4 * x.shape[1])
+    blocks = F.unfold(x, 2, stride=2).transpose(1, 2).reshape(-1, 4 * x.shape[1]).double()
     _, vectors = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
-    return vectors.flip(1)[:, :count].T.reshape(count, x.shape[1], 2, 2)
+    components = vectors.flip(1)[:, :count].T
+    largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
+    return (components * largest.sign()).float().reshape(count, x.shape[1], 2, 2)
 
 
 @torch.no_grad()

@@ -1,0 +1,190 @@
+"""``upscale``: a video in, the same video larger out."""
+
+import resource
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from realis.errors import InputError
+from realis.log import logger, progress
+from realis.models.hub import TINY, model_folder
+from realis.video.read import VideoReader
+from realis.video.target import target_size
+from realis.video.write import SegmentWriter, check_output
+
+if TYPE_CHECKING:
+    from realis.methods import MethodOptions
+    from realis.upscaler import Tiling, Upscaler
+
+SAMPLE = Path("out/sample.mp4")
+
+
+@dataclass(frozen=True)
+class UpscaleConfig:
+    """Upscale a video. Without --input, a sample clip is rendered and upscaled."""
+
+    input: str = ""  # video file; empty: the sample clip, rendered to out/sample.mp4
+    output: str = ""  # .mp4, .mkv or .mov; empty: out/NAME_TARGET.mp4
+    target: str = "4k"  # 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
+    method: Literal["cpc", "bicubic"] = "cpc"
+    model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
+    cpc: str = ""  # folder or hub id of a trained CPC; empty: the model's own
+    cpc_scale: float = 1.0  # strength of the control
+    decoder: Literal["auto", "wan", "lr"] = "auto"  # auto: the LR-conditioned decoder if the model has one
+    prompt: str = ""  # what the video shows
+    negative_prompt: str = ""  # read with --guidance other than 1
+    prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
+    steps: int = 0  # sampling steps; 0: 1 for realis-tiny, 20 for other models
+    shift: float = 3.0  # moves sampling towards high noise levels
+    guidance: float = 1.0  # classifier-free guidance; 1: off
+    sampler: Literal["euler", "unipc"] = "euler"
+    seed: int = 0
+    device: str = "auto"  # auto: cuda if there is one, else cpu
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
+    tile_width: int = 0
+    tile_overlap: int = 32  # pixels that tiles share at least
+    segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for
+    segment_overlap: int = 5  # frames that segments share, 4 n + 1
+    dry_run: bool = False  # print the plan and stop
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
+        if self.shift <= 0:
+            raise InputError(f"--shift: got {self.shift}, wanted above 0")
+        if self.prompt and self.prompt_embeds:
+            raise InputError("--prompt and --prompt-embeds: got both, wanted one")
+        if self.prompt_embeds and not Path(self.prompt_embeds).is_file():
+            raise InputError(f"--prompt-embeds {self.prompt_embeds}: nothing there; wanted a safetensors file")
+
+
+def upscale(config: UpscaleConfig) -> Path | None:
+    """Upscale as ``config`` says; returns the file written (``None`` after ``dry_run``)."""
+    began = time.monotonic()
+    source_path = Path(config.input) if config.input else render_sample(SAMPLE)
+    output = Path(config.output or f"out/{source_path.stem}_{config.target}.mp4")
+    with VideoReader(source_path) as source:
+        size = target_size(config.target, source.width, source.height)
+        if output.resolve() == source_path.resolve():
+            raise InputError(f"--output {output}: is the input itself; choose another name")
+        check_output(output)
+        options = method_options(config)
+
+        upscaler = load(config, options)
+        tiles = plan(config, upscaler, size)
+        logger.info(describe(config, source, size, upscaler, tiles))
+        if config.dry_run:
+            return None
+        sheet = output.with_name(f"{output.stem}_before_after.png")
+        with SegmentWriter(output, size, source.rate) as sink:
+            run(config, source, size, upscaler, tiles, sink, sheet)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, sheet, time.monotonic() - began, peak)
+    return output
+
+
+def render_sample(file: Path) -> Path:
+    """Render the sample clip, 960x540, 17 frames at 25 a second, and say so."""
+    from realis.video.photographs import sample_clip
+
+    check_output(file)
+    with SegmentWriter(file, (540, 960), Fraction(25), crf=20) as sink:
+        sink.write(0, (to_uint8(frame) for frame in sample_clip()))
+    logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", file)
+    return file
+
+
+def method_options(config: UpscaleConfig) -> "MethodOptions":
+    """Find the model's files and settle every default."""
+    is_cpc = config.method == "cpc"
+    needs_text = is_cpc and not config.prompt_embeds
+    folder = model_folder(config.model, text_encoder=needs_text) if is_cpc else Path()
+    cpc = model_folder(config.cpc) if config.cpc else None
+
+    import torch
+
+    from realis.methods import MethodOptions
+
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return MethodOptions(
+        folder=folder, cpc=cpc, decoder=config.decoder, prompt=config.prompt,
+        negative_prompt=config.negative_prompt, prompt_embeds=Path(config.prompt_embeds) if config.prompt_embeds else None,
+        steps=config.steps or (1 if config.model == TINY else 20), shift=config.shift, guidance=config.guidance,
+        cpc_scale=config.cpc_scale, sampler=config.sampler, segment_frames=config.segment_frames,
+        segment_overlap=config.segment_overlap, device=device, dtype=config.dtype,
+    )  # fmt: skip
+
+
+def load(config: UpscaleConfig, options: "MethodOptions") -> "Upscaler":
+    """Load the method, errors of the user's making as one line."""
+    from realis.methods import load_method
+
+    try:
+        return load_method(config.method, options)
+    except RuntimeError as error:
+        if "device" not in str(error).lower() and "cuda" not in str(error).lower():
+            raise
+        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise InputError(f"--segment-frames/--segment-overlap: {error}" if "segments:" in str(error) else str(error)) from error
+
+
+def plan(config: UpscaleConfig, upscaler: "Upscaler", size: tuple[int, int]) -> "Tiling":
+    """The tiles of a frame."""
+    from realis.tiling.plan import plan_tiles
+
+    tile = upscaler.tile
+    if tile is not None:
+        tile = (config.tile_height or tile[0], config.tile_width or tile[1])
+    try:
+        return plan_tiles(size, tile, config.tile_overlap, upscaler.multiple)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def describe(config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling") -> str:
+    """The plan in one line: sizes, segments, tiles, memory."""
+    s = upscaler.segments
+    count = source.frame_count or 0
+    segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap)))
+    tile = next(iter(tiles))
+    held = min(s.frames, count or s.frames) + s.overlap
+    gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + source.width * source.height) / 2**30
+    return (
+        f"plan: {source.width}x{source.height} -> {size[1]}x{size[0]}, {count or '?'} frames at {float(source.rate):.3f}/s; "
+        f"{config.method} in {segments} segment(s) of {s.frames} frames, {len(tiles)} tile(s) of "
+        f"{tile.right - tile.left}x{tile.bottom - tile.top}; frames held in memory: about {gibibytes:.1f} GiB"
+    )
+
+
+def run(
+    config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling",
+    sink: SegmentWriter, sheet: Path,
+) -> None:  # fmt: skip
+    """Read, upscale and write, segment by segment; the sheet shows the middle frame of the first one."""
+    import torch
+
+    from realis.ops.resize import resize
+    from realis.upscaling.stream import upscale_stream
+    from realis.video.sheet import before_after_sheet, save_sheet
+
+    frames = (torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in source)
+    with progress(total=source.frame_count, unit="frame") as bar:
+        for segment in upscale_stream(upscaler, frames, size, tiles, config.seed, bar.update):
+            if segment.start == 0:
+                middle = len(segment.frames) // 2
+                bicubic = resize(segment.source[middle], size).clamp(0, 1)
+                pair = (to_uint8(bicubic), to_uint8(segment.frames[middle]))
+                save_sheet(before_after_sheet(*pair, ("bicubic", f"realis, {config.method}")), sheet)
+            sink.write(segment.start, map(to_uint8, segment.frames))
+
+
+def to_uint8(frame: "torch.Tensor"):  # noqa: F821
+    """(3, H, W) float in [0, 1] -> (H, W, 3) uint8, rounded."""
+    return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()

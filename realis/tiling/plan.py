@@ -1,0 +1,57 @@
+"""How space is cut into tiles: whole numbers only."""
+
+from collections.abc import Sequence
+
+from realis.upscaler import Tiling
+
+
+def round_up(n: int, multiple: int) -> int:
+    """The smallest multiple of ``multiple`` that is at least ``n``.
+
+    >>> round_up(178, 16)
+    192
+    """
+    return -(-n // multiple) * multiple
+
+
+def cover(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int, int]]:
+    """Cover ``0..length`` by equal spans that share at least ``overlap`` with their neighbours.
+
+    As many spans as spans of ``tile`` would need, each as short as that number allows, so that no work is wasted.
+
+    Args:
+        length: what to cover; rounded up to ``multiple``.
+        tile: longest span, a multiple of ``multiple``.
+        overlap: least overlap, a multiple of ``multiple``, less than ``tile``.
+        multiple: spans start and stop at multiples of it.
+
+    Returns:
+        Spans ``(start, stop)`` in order; the first starts at 0, the last stops at ``length`` rounded up.
+
+    Raises:
+        ValueError: arguments that do not fit.
+
+    >>> cover(600, 256, 32, 16)
+    [(0, 224), (192, 416), (384, 608)]
+    """
+    if length < 1 or tile < multiple or tile % multiple or overlap % multiple or not 0 <= overlap < tile:
+        raise ValueError(
+            f"tiles: got size {tile} with overlap {overlap} for {length} pixels; wanted multiples of {multiple}, "
+            "the overlap smaller than the tile"
+        )
+    total = round_up(length, multiple)
+    if total <= tile:
+        return [(0, total)]
+    count = -(-(total - overlap) // (tile - overlap))
+    span = round_up(-(-(total + (count - 1) * overlap) // count), multiple)
+    starts = [i * (total - span) // (count - 1) // multiple * multiple for i in range(count)]
+    return [(start, start + span) for start in starts]
+
+
+def plan_tiles(size: tuple[int, int], tile: tuple[int, int] | None, overlap: int, multiple: int) -> Tiling:
+    """Tiles of a canvas that holds ``size`` = (height, width); ``tile=None``: one tile for all."""
+    spans: list[Sequence[tuple[int, int]]] = []
+    for axis in (0, 1):
+        whole = round_up(size[axis], multiple)
+        spans.append(cover(size[axis], min(tile[axis], whole) if tile else whole, overlap if tile else 0, multiple))
+    return Tiling(*spans)

@@ -1,0 +1,130 @@
+"""The protocol that every method speaks: segments of whole frames in, the same frames larger out.
+
+Time belongs to the stream (:mod:`realis.upscaling.stream`), space to the method. So reading, writing, resuming,
+audio, colour and evaluation are the same for all methods.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+Carry = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """How a method wants time to be cut.
+
+    Args:
+        frames: frames of one segment.
+        overlap: frames that a segment shares with the one before; the two results are blended there.
+        period: segments start at multiples of it and hold ``period n + 1`` frames (4 for Wan's VAE; 1: any number).
+
+    Raises:
+        ValueError: the three contradict each other.
+    """
+
+    frames: int
+    overlap: int = 0
+    period: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.frames:
+            raise ValueError(f"segments: got overlap {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}")
+        if self.period > 1 and (self.frames % self.period != 1 or (self.frames - self.overlap) % self.period):
+            raise ValueError(
+                f"segments: got {self.frames} frames with overlap {self.overlap}; wanted both of the form "
+                f"{self.period} n + 1, such as {self.period * 4 + 1} and {self.period + 1}"
+            )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of the output canvas in pixels: rows ``top:bottom``, columns ``left:right``."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of a canvas: every pair of a row span and a column span ``(start, stop)``.
+
+    The canvas may be larger than the video, so that its size fits the method; what is beyond is cut off at the end.
+    """
+
+    rows: Sequence[tuple[int, int]]
+    columns: Sequence[tuple[int, int]]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the canvas."""
+        return self.rows[-1][1], self.columns[-1][1]
+
+    def __iter__(self):
+        return (Tile(*row, *column) for row in self.rows for column in self.columns)
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+
+class NoiseField:
+    """One global field of Gaussian noise over a video's latent grid, so that segments and tiles that overlap agree.
+
+    Args:
+        seed: with the frame number, the only source of randomness.
+        first: number of the latent frame that is counted from (start of the segment / 4).
+    """
+
+    def __init__(self, seed: int, first: int = 0) -> None:
+        self.seed, self.first = seed, first
+
+    def frames(self, count: int, channels: int, h: int, w: int) -> torch.Tensor:
+        """Noise (channels, count, h, w) of the next ``count`` latent frames, float32 on CPU."""
+        generators = (torch.Generator().manual_seed(self.seed * 1_000_003 + self.first + k) for k in range(count))
+        return torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)
+
+
+class Upscaler(Protocol):
+    """A video super-resolution method.
+
+    Attributes:
+        scales: the factors it can do; ``None``: any from 1 up.
+        segments: how it wants time to be cut.
+        tile: the tile size (height, width) it works best with; ``None``: whole frames.
+        multiple: its tiles start and end at multiples of this many pixels.
+    """
+
+    scales: tuple[float, ...] | None
+    segments: Segments
+    tile: tuple[int, int] | None
+    multiple: int
+
+    def upscale(
+        self,
+        frames: torch.Tensor,
+        size: tuple[int, int],
+        *,
+        tiles: Tiling,
+        noise: NoiseField,
+        carry: Carry,
+        advance: Callable[[float], None],
+    ) -> tuple[torch.Tensor, Carry]:
+        """Upscale one segment.
+
+        Args:
+            frames: (F, 3, H, W) float32 in [0, 1].
+            size: height and width of the result.
+            tiles: how its canvas is cut; the canvas is at least ``size``.
+            noise: the noise of this segment.
+            carry: what the previous segment's call returned; empty at the start.
+            advance: told the share of the segment's work that was just done; shares sum to 1.
+
+        Returns:
+            (F, 3, *size) float32 in [0, 1], and what the next call needs.
+        """
+        ...

@@ -1,0 +1,86 @@
+"""Time: cut a video into overlapping segments, upscale each, blend what they share, give every frame once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from realis.tiling.blend import blend_frames
+from realis.upscaler import Carry, NoiseField, Segments, Tiling, Upscaler
+
+
+@dataclass(frozen=True)
+class UpscaledSegment:
+    """Finished frames.
+
+    Args:
+        start: number of its first frame in the video.
+        frames: (F, 3, H, W) float32 in [0, 1].
+        source: (F, 3, h, w) float32 in [0, 1], the input frames they come from.
+        carry: all that the segments after it depend on.
+    """
+
+    start: int
+    frames: torch.Tensor
+    source: torch.Tensor
+    carry: Carry
+
+
+def cut_segments(frames: Iterable[torch.Tensor], segments: Segments) -> Iterator[tuple[int, torch.Tensor, bool]]:
+    """Cut a stream of frames (3, H, W) into ``(start, (F, 3, H, W), is_last)``; the last one may be shorter."""
+    held: list[torch.Tensor] = []
+    start = 0
+    for frame in frames:
+        if len(held) == segments.frames:
+            yield start, torch.stack(held), False
+            start += segments.frames - segments.overlap
+            held = held[segments.frames - segments.overlap :]
+        held.append(frame)
+    if held:
+        yield start, torch.stack(held), True
+
+
+def pad_frames(frames: torch.Tensor, period: int) -> torch.Tensor:
+    """Extend ``frames`` (F, ...) to ``period n + 1`` by playing them backwards from the end."""
+    missing = -(len(frames) - 1) % period
+    there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    return frames[[there_and_back[i % len(there_and_back)] for i in range(len(frames) + missing)]]
+
+
+def upscale_stream(
+    upscaler: Upscaler,
+    frames: Iterable[torch.Tensor],
+    size: tuple[int, int],
+    tiles: Tiling,
+    seed: int,
+    advance: Callable[[float], None],
+) -> Iterator[UpscaledSegment]:
+    """Upscale a stream of frames.
+
+    Args:
+        frames: (3, H, W) float32 in [0, 1] each; read as they are needed.
+        size: height and width of the result.
+        tiles: the tiles of every frame.
+        seed: of the noise field.
+        advance: told how many frames' worth of work was just done; the sum is the number of frames.
+
+    Yields:
+        Segments in order; together they hold every frame exactly once.
+    """
+    s = upscaler.segments
+    carry: Carry = {}
+    tail: torch.Tensor | None = None
+    for start, source, is_last in cut_segments(frames, s):
+        shared = 0 if tail is None else len(tail)
+        noise = NoiseField(seed, first=start // s.period)
+        new_frames = len(source) - shared
+        upscaled, carry = upscaler.upscale(
+            pad_frames(source, s.period), size, tiles=tiles, noise=noise, carry=carry,
+            advance=lambda share, new_frames=new_frames: advance(share * new_frames),
+        )  # fmt: skip
+        upscaled = upscaled[: len(source)]
+        if tail is not None:
+            upscaled[:shared] = blend_frames(tail, upscaled[:shared])
+        finished = len(source) if is_last else len(source) - s.overlap
+        tail = upscaled[finished:].clone()
+        yield UpscaledSegment(start, upscaled[:finished], source[:finished], carry | {"tail": tail})

@@ -1,0 +1,95 @@
+"""Read a video's frames with PyAV."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from realis.errors import InputError
+
+# By the numbers that files use (ITU-T H.273); a file that names none of them is read as players guess.
+MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
+            7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}  # fmt: skip
+CHROMA = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+class VideoReader:
+    """The first video stream of a file. A context manager; iterating gives (H, W, 3) uint8 RGB frames in order.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        width, height: of the frames, in pixels.
+        rate: frames a second, exact.
+        frame_count: what the container says, or an estimate from the duration; ``None`` if neither is known.
+
+    Raises:
+        InputError: no such file, not a video, nothing in it that can be decoded.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            what = "a folder" if self.path.is_dir() else "nothing there"
+            raise InputError(f"--input {self.path}: {what}; wanted a video file")
+        if not self.path.stat().st_size:
+            raise InputError(f"--input {self.path}: the file is empty; wanted a video file")
+        try:
+            self.container = av.open(str(self.path))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"--input {self.path}: not a video that can be read ({error.strerror or error})") from error
+        try:
+            self._check()
+        except BaseException:
+            self.container.close()
+            raise
+
+    def _check(self) -> None:
+        if not self.container.streams.video:
+            raise InputError(f"--input {self.path}: no video stream in it (audio only?); wanted a video file")
+        self.stream = self.container.streams.video[0]
+        self.stream.thread_type = "AUTO"
+        if not self.stream.width or not self.stream.height:
+            raise InputError(f"--input {self.path}: its video stream has no picture size; the file may be damaged")
+        self.width, self.height = self.stream.width, self.stream.height
+        self.rate = Fraction(self.stream.average_rate or self.stream.guessed_rate or 25)
+        self.frame_count = self.stream.frames or self._estimated_count()
+
+    def _estimated_count(self) -> int | None:
+        if self.stream.duration is not None and self.stream.time_base is not None:
+            return round(self.stream.duration * self.stream.time_base * self.rate)
+        if self.container.duration is not None:
+            return round(Fraction(self.container.duration, av.time_base) * self.rate)
+        return None
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        count = 0
+        try:
+            for frame in self.container.decode(self.stream):
+                yield self._rgb(frame)
+                count += 1
+        except av.error.FFmpegError as error:
+            raise InputError(f"--input {self.path}: damaged after frame {count} ({error.strerror or error})") from error
+        if not count:
+            raise InputError(f"--input {self.path}: no frame in it can be decoded")
+
+    def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        guess = Colorspace.ITU709 if self.height >= 720 else Colorspace.ITU601  # as players do
+        full = frame.color_range == ColorRange.JPEG
+        return frame.to_ndarray(
+            format="rgb24",
+            src_colorspace=MATRICES.get(int(frame.colorspace), guess),
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=CHROMA,
+        )

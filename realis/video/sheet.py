@@ -1,0 +1,62 @@
+"""The before/after picture: bicubic and the result side by side, and crops at full size."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN, LABEL = 8, 22
+
+
+def before_after_sheet(before: np.ndarray, after: np.ndarray, labels: tuple[str, str], crop: int = 320, crops: int = 4) -> Image.Image:
+    """Compare two images of one size.
+
+    Args:
+        before, after: (H, W, 3) uint8.
+        labels: their names.
+        crop: side of the crops, shown pixel for pixel.
+        crops: how many, taken where there is most detail, apart from each other.
+
+    Returns:
+        The whole frames on top, below them the crops of ``before`` and under each the same of ``after``.
+    """
+    crop = min(crop, *before.shape[:2])
+    places = detailed_places(before, crop, crops)
+    width = len(places) * (crop + MARGIN) + MARGIN
+    half = (width - 3 * MARGIN) // 2
+    small = (half, round(half * before.shape[0] / before.shape[1]))
+    sheet = Image.new("RGB", (width, small[1] + 2 * crop + 3 * (LABEL + MARGIN) + MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    whole = f"{before.shape[1]}x{before.shape[0]}"
+    for i, (image, label) in enumerate(zip((before, after), labels, strict=True)):
+        x = MARGIN + i * (half + MARGIN)
+        draw.text((x, MARGIN), f"{label}, {whole}", "black", font)
+        sheet.paste(Image.fromarray(image).resize(small, Image.Resampling.LANCZOS), (x, MARGIN + LABEL))
+        y = small[1] + 2 * MARGIN + LABEL + i * (crop + LABEL + MARGIN)
+        draw.text((MARGIN, y), f"{label}, pixel for pixel", "black", font)
+        for j, (top, left) in enumerate(places):
+            cut = Image.fromarray(image[top : top + crop, left : left + crop])
+            sheet.paste(cut, (MARGIN + j * (crop + MARGIN), y + LABEL))
+    return sheet
+
+
+def detailed_places(image: np.ndarray, crop: int, count: int) -> list[tuple[int, int]]:
+    """Top left corners of the ``count`` crops with most gradient energy, none overlapping another."""
+    grey = image.astype(np.float32).mean(axis=2)
+    energy = np.abs(np.diff(grey, axis=0))[:, 1:] + np.abs(np.diff(grey, axis=1))[1:]
+    step = max(crop // 4, 1)
+    corners = [(y, x) for y in range(0, image.shape[0] - crop + 1, step) for x in range(0, image.shape[1] - crop + 1, step)]
+    corners.sort(key=lambda c: -energy[c[0] : c[0] + crop, c[1] : c[1] + crop].mean())
+    chosen: list[tuple[int, int]] = []
+    for y, x in corners:
+        if len(chosen) < count and all(abs(y - v) >= crop or abs(x - u) >= crop for v, u in chosen):
+            chosen.append((y, x))
+    return chosen
+
+
+def save_sheet(sheet: Image.Image, file: Path) -> None:
+    """Write ``sheet`` as PNG: complete or not at all."""
+    temporary = file.with_suffix(".tmp")
+    sheet.save(temporary, "PNG")
+    temporary.rename(file)
