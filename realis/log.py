@@ -15,12 +15,17 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"  # noqa: TID251 - which process speaks, never the maths
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to what ``sys.stderr`` is at the moment, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(f"realis: {record.getMessage()}", file=sys.stderr)
+
+
 def setup() -> None:
     """Send realis' messages to stderr, one per line; other ranks only warn. Called once by each command."""
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("realis: %(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(_StderrHandler())
     logger.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logger.propagate = False
 
@@ -28,5 +33,7 @@ def setup() -> None:
 def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:
     """A tqdm bar: rate, count and time left; silent on ranks other than the first."""
     return tqdm(
-        items, total=total, unit=unit, initial=initial, disable=not is_main_process(), mininterval=0.5, smoothing=0.1
-    )
+        items, total=total, unit=unit, initial=initial, disable=not is_main_process(), mininterval=0.5, smoothing=0.1,
+        bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} {unit}s [{elapsed}, left {remaining}, {rate_fmt}{postfix}]"
+        if total else None,
+    )  # fmt: skip

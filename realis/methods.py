@@ -5,7 +5,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from realis.errors import InputError
 from realis.upscaler import Upscaler
 
 METHODS = {
@@ -39,7 +38,7 @@ def load_method(name: str, options: MethodOptions) -> Upscaler:
     """Build the method ``name``.
 
     Raises:
-        InputError: no such method, or its weights cannot be loaded.
+        InputError: its weights cannot be loaded.
     """
     module, function = METHODS[name].split(":")
     return getattr(import_module(module), function)(options)
@@ -63,8 +62,6 @@ def load_cpc(options: MethodOptions) -> Upscaler:
     dtype = getattr(torch, o.dtype)
     wan = Wan(o.folder, dtype, dtype, o.device)
     own_decoder = (o.folder / "lr_decoder").is_dir()
-    if o.decoder == "lr" and not own_decoder:
-        raise InputError(f"--decoder lr: {o.folder} has no lr_decoder; use --decoder wan, or train one")
     pipeline = CpcPipeline(
         wan.vae,
         wan.transformer,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from realis.errors import InputError
 from realis.log import logger, progress
-from realis.models.hub import TINY, model_folder
+from realis.models.hub import TINY, check_parts, model_folder
 from realis.video.read import VideoReader
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output
@@ -54,6 +54,7 @@ class UpscaleConfig:
         for name in ("steps", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
+        target_size(self.target, 2, 2)
         if self.shift <= 0:
             raise InputError(f"--shift: got {self.shift}, wanted above 0")
         if self.prompt and self.prompt_embeds:
@@ -65,15 +66,18 @@ class UpscaleConfig:
 def upscale(config: UpscaleConfig) -> Path | None:
     """Upscale as ``config`` says; returns the file written (``None`` after ``dry_run``)."""
     began = time.monotonic()
-    source_path = Path(config.input) if config.input else render_sample(SAMPLE)
+    source_path = Path(config.input) if config.input else SAMPLE
     output = Path(config.output or f"out/{source_path.stem}_{config.target}.mp4")
+    if output.resolve() == source_path.resolve():
+        raise InputError(f"--output {output}: is the input itself; choose another name")
+    check_output(output)
+    if config.input:
+        VideoReader(source_path).close()
+    options = method_options(config)
+    if not config.input:
+        render_sample(source_path)
     with VideoReader(source_path) as source:
         size = target_size(config.target, source.width, source.height)
-        if output.resolve() == source_path.resolve():
-            raise InputError(f"--output {output}: is the input itself; choose another name")
-        check_output(output)
-        options = method_options(config)
-
         upscaler = load(config, options)
         tiles = plan(config, upscaler, size)
         logger.info(describe(config, source, size, upscaler, tiles))
@@ -87,7 +91,7 @@ def upscale(config: UpscaleConfig) -> Path | None:
     return output
 
 
-def render_sample(file: Path) -> Path:
+def render_sample(file: Path) -> None:
     """Render the sample clip, 960x540, 17 frames at 25 a second, and say so."""
     from realis.video.photographs import sample_clip
 
@@ -95,7 +99,6 @@ def render_sample(file: Path) -> Path:
     with SegmentWriter(file, (540, 960), Fraction(25), crf=20) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", file)
-    return file
 
 
 def method_options(config: UpscaleConfig) -> "MethodOptions":
@@ -104,6 +107,8 @@ def method_options(config: UpscaleConfig) -> "MethodOptions":
     needs_text = is_cpc and not config.prompt_embeds
     folder = model_folder(config.model, text_encoder=needs_text) if is_cpc else Path()
     cpc = model_folder(config.cpc) if config.cpc else None
+    if is_cpc:
+        check_parts(folder, cpc, config.decoder)
 
     import torch
 
@@ -176,7 +181,11 @@ def run(
 
     frames = (torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in source)
     with progress(total=source.frame_count, unit="frame") as bar:
-        for segment in upscale_stream(upscaler, frames, size, tiles, config.seed, bar.update):
+
+        def advance(done: float) -> None:
+            bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
+
+        for segment in upscale_stream(upscaler, frames, size, tiles, config.seed, advance):
             if segment.start == 0:
                 middle = len(segment.frames) // 2
                 bicubic = resize(segment.source[middle], size).clamp(0, 1)

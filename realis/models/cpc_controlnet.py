@@ -124,15 +124,18 @@ class CpcControlNet(ModelMixin, ConfigMixin):
             controlnet = cls(
                 **config, num_layers=num_layers, num_main_layers=transformer.config.num_layers, **options
             )
-        controlnet.to(transformer.dtype)
+        controlnet.proj_out.to(transformer.proj_out.weight.dtype)
         main = transformer.state_dict()
-        own = controlnet.state_dict()
-        copied = {name: main[name] for name in own if name.startswith(("patch_embedding.", "blocks."))}
+        copied = {
+            name: main[name].clone()
+            for name in controlnet.state_dict()
+            if name.startswith(("patch_embedding.", "blocks."))
+        }
         if controlnet.config.control_input == "lr+noisy":  # z_t fills the stream: the LR embedding starts at zero
             for leaf in ("weight", "bias"):
-                copied[f"noisy_patch_embedding.{leaf}"] = main[f"patch_embedding.{leaf}"]
+                copied[f"noisy_patch_embedding.{leaf}"] = copied[f"patch_embedding.{leaf}"]
                 copied[f"patch_embedding.{leaf}"] = torch.zeros_like(main[f"patch_embedding.{leaf}"])
-        controlnet.load_state_dict(copied, strict=False, assign=False)
+        controlnet.load_state_dict(copied, strict=False, assign=True)  # keeps the dtype of every main weight
         return controlnet
 
     @property

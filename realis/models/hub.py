@@ -1,6 +1,8 @@
 """Where a model's files are: the embedded realis-tiny, a local folder, or the Hugging Face hub. No torch needed."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from realis.errors import InputError
 
@@ -28,15 +30,85 @@ def model_folder(name: str, *, text_encoder: bool = True) -> Path:
     return _download(name, text_encoder)
 
 
+def check_parts(folder: Path, cpc: Path | None, decoder: str) -> None:
+    """Find out early, without torch, whether a model's files are whole and its CPC fits its transformer.
+
+    Args:
+        folder: of the model.
+        cpc: of the CPC, or ``None`` for the model's own.
+        decoder: ``auto``, ``wan`` or ``lr``.
+
+    Raises:
+        InputError: a part is missing or damaged, or the CPC was made for another transformer.
+    """
+    transformer = _check_part(folder / "transformer")
+    _check_part(folder / "vae")
+    own = (folder / "controlnet").is_dir()
+    if cpc is None and not own:
+        raise InputError(f"--cpc: {folder} carries no CPC of its own; give the folder of one that was trained for it")
+    controlnet = _check_part(part_folder(cpc or folder, "controlnet"))
+    has_decoder = (folder / "lr_decoder").is_dir()
+    if decoder == "lr" and not has_decoder:
+        raise InputError(f"--decoder lr: {folder} has no lr_decoder; use --decoder wan, or train one")
+    if has_decoder and decoder != "wan":
+        _check_part(folder / "lr_decoder")
+    pairs = {"num_main_layers": "num_layers"} | {k: k for k in ("num_attention_heads", "attention_head_dim", "in_channels")}
+    for ours, theirs in pairs.items():
+        got, wanted = controlnet.get(ours), transformer.get(theirs)
+        if got != wanted:
+            raise InputError(f"--cpc: made for a transformer with {theirs} = {got}, but that of {folder} has {wanted}")
+
+
+def part_folder(folder: Path, name: str) -> Path:
+    """``folder/name`` if it is there, else ``folder`` itself."""
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def _check_part(folder: Path) -> dict:
+    """The configuration of one part, its weight files opened and their sizes checked."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no model in diffusers' format there (config.json: {error})") from error
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise InputError(f"{folder}: no safetensors weights there; weights in other formats are not opened")
+    for file in weights:
+        try:
+            with safe_open(file, "np") as tensors:
+                _check_width(file, tensors, config)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file}: damaged or not a safetensors file ({error})") from error
+    return config
+
+
+def _check_width(file: Path, tensors: Any, config: dict) -> None:
+    name = "patch_embedding.weight"
+    if name in tensors.keys() and "num_attention_heads" in config:
+        got = tensors.get_slice(name).get_shape()
+        wanted = [config["num_attention_heads"] * config["attention_head_dim"], config["in_channels"], *config["patch_size"]]
+        if got != wanted:
+            raise InputError(f"{file}: {name} has shape {got}, but its config.json asks for {wanted}")
+
+
 def _download(name: str, text_encoder: bool) -> Path:
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, snapshot_download
 
     patterns = ["*.json", "*.safetensors", "tokenizer/*"]
+    ignored = None if text_encoder else ["text_encoder/*"]
+    reason = ""
     try:
-        hf_hub_download(name, "model_index.json")  # a small question first: is it there, and can the hub be reached?
-        ignored = None if text_encoder else ["text_encoder/*"]
-        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=ignored))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        HfApi().model_info(name, timeout=10)  # a small question first, without retries
+    except Exception as error:  # noqa: BLE001 - of whichever HTTP library the hub client is built on
         reason = str(error).splitlines()[0]
-        raise InputError(f"model: {name!r} cannot be fetched from the hub: {reason}") from error
+    try:
+        return Path(
+            snapshot_download(
+                name, allow_patterns=patterns, ignore_patterns=ignored, local_files_only=bool(reason)
+            )
+        )
+    except Exception as error:
+        reason = reason or str(error).splitlines()[0]
+        raise InputError(f"model: {name!r} cannot be fetched from the hub, nor is it in its cache: {reason}") from error

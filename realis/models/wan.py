@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from realis.errors import InputError
 from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import part_folder
 from realis.models.lr_decoder import LrDecoder
 
 TEXT_LENGTH = 512  # umT5 tokens that Wan's transformer was trained with
@@ -141,16 +142,12 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
 
 def load_controlnet(folder: Path, dtype: torch.dtype) -> CpcControlNet:
     """A trained CPC from its folder (or the ``controlnet`` folder inside it)."""
-    return load_part(CpcControlNet, _inside(folder, "controlnet"), dtype)
+    return load_part(CpcControlNet, part_folder(folder, "controlnet"), dtype)
 
 
 def load_lr_decoder(folder: Path, dtype: torch.dtype) -> LrDecoder:
     """A trained LR-conditioned decoder from its folder (or the ``lr_decoder`` folder inside it)."""
-    return load_part(LrDecoder, _inside(folder, "lr_decoder"), dtype)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    return folder / name if (folder / name).is_dir() else folder
+    return load_part(LrDecoder, part_folder(folder, "lr_decoder"), dtype)
 
 
 def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:

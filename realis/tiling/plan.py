@@ -1,7 +1,5 @@
 """How space is cut into tiles: whole numbers only."""
 
-from collections.abc import Sequence
-
 from realis.upscaler import Tiling
 
 
@@ -50,8 +48,7 @@ def cover(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int
 
 def plan_tiles(size: tuple[int, int], tile: tuple[int, int] | None, overlap: int, multiple: int) -> Tiling:
     """Tiles of a canvas that holds ``size`` = (height, width); ``tile=None``: one tile for all."""
-    spans: list[Sequence[tuple[int, int]]] = []
-    for axis in (0, 1):
-        whole = round_up(size[axis], multiple)
-        spans.append(cover(size[axis], min(tile[axis], whole) if tile else whole, overlap if tile else 0, multiple))
-    return Tiling(*spans)
+    if tile is None:
+        tile, overlap = (round_up(size[0], multiple), round_up(size[1], multiple)), 0
+    rows, columns = (cover(size[axis], tile[axis], overlap, multiple) for axis in (0, 1))
+    return Tiling(rows, columns)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline
@@ -12,8 +11,9 @@ from diffusers import AutoencoderKLWan, DiffusionPipeline
 from realis.flow_matching import SAMPLERS, sampling_sigmas
 from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import model_folder
 from realis.models.lr_decoder import LrDecoder
-from realis.models.wan import decode_video, encode_video
+from realis.models.wan import Wan, decode_video, encode_video, load_controlnet, load_lr_decoder
 from realis.ops.resize import resize_window
 from realis.tiling.blend import Canvas
 from realis.upscaler import Carry, NoiseField, Segments, Tiling
@@ -33,8 +33,8 @@ class Sampling:
 class CpcPipeline(DiffusionPipeline):
     """One window: LR video resized to the output size -> restored video of that size.
 
-    A diffusers pipeline, so that offloading, attention backends and saving come with it. ``from_pretrained`` takes a
-    Wan folder or hub id in diffusers' format and ``controlnet=``; text encoder and tokenizer are not needed.
+    A diffusers pipeline, so that offloading, attention backends and saving come with it. Prompts enter embedded: text
+    encoder and tokenizer are not needed.
 
     Args:
         vae: Wan VAE.
@@ -57,16 +57,31 @@ class CpcPipeline(DiffusionPipeline):
         self.register_modules(vae=vae, transformer=transformer, controlnet=controlnet, lr_decoder=lr_decoder)
 
     @classmethod
-    def from_pretrained(cls, base: str | Path, **kwargs: Any) -> "CpcPipeline":
-        """Open a Wan folder or hub id with ``controlnet=`` (and, optionally, ``lr_decoder=``, ``torch_dtype=``, ...).
+    def from_pretrained(
+        cls,
+        base: str | Path,
+        controlnet: CpcControlNet | None = None,
+        lr_decoder: LrDecoder | None = None,
+        torch_dtype: torch.dtype = torch.bfloat16,
+    ) -> "CpcPipeline":
+        """Open ``realis-tiny``, a Wan folder in diffusers' format, or a hub id.
 
-        A plain ``WanTransformer3DModel`` on disk is opened as :class:`ControlledWanTransformer3DModel`.
+        Args:
+            base: whose VAE and transformer to use.
+            controlnet: a trained CPC; by default the one that ``base`` carries.
+            lr_decoder: a trained decoder; by default the one that ``base`` carries, if any.
+            torch_dtype: of the parts that are loaded here.
+
+        Raises:
+            InputError: a part is missing, damaged or does not fit.
         """
-        options = {k: v for k, v in kwargs.items() if k in ("torch_dtype", "cache_dir", "revision", "local_files_only")}
-        kwargs.setdefault("lr_decoder", None)
-        if "transformer" not in kwargs:
-            kwargs["transformer"] = ControlledWanTransformer3DModel.from_pretrained(base, subfolder="transformer", **options)
-        return super().from_pretrained(base, **kwargs)
+        folder = model_folder(str(base), text_encoder=False)
+        wan = Wan(folder, torch_dtype, torch_dtype, "cpu")
+        if controlnet is None:
+            controlnet = load_controlnet(folder, torch_dtype).eval()
+        if lr_decoder is None and (folder / "lr_decoder").is_dir():
+            lr_decoder = load_lr_decoder(folder, torch_dtype).eval()
+        return cls(wan.vae, wan.transformer, controlnet, lr_decoder)
 
     @torch.no_grad()
     def __call__(

@@ -70,6 +70,10 @@ class VideoReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self.container.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from realis.errors import InputError
 
 CONTAINERS = (".mp4", ".mkv", ".mov")
+REORDER = 2  # frames by which x264 decodes ahead at most (B-frames as references, one level)
 BT709 = 1  # ITU-T H.273: primaries, transfer and matrix
 
 
@@ -123,12 +124,11 @@ def join_segments(output: Path, starts: list[tuple[Path, int]], rate: Fraction) 
             with av.open(str(part)) as container:
                 source = container.streams.video[0]
                 target = target or joined.add_stream_from_template(source)
-                offset = int(start / rate / source.time_base)
-                for packet in container.demux(source):
-                    if packet.dts is None:
-                        continue
-                    packet.pts += offset
-                    packet.dts += offset
+                packets = (packet for packet in container.demux(source) if packet.size)
+                for i, packet in enumerate(packets):
+                    shown = round(packet.pts * source.time_base * rate)
+                    packet.time_base = 1 / rate
+                    packet.pts, packet.dts, packet.duration = start + shown, start + i - REORDER, 1
                     packet.stream = target
                     joined.mux(packet)
 

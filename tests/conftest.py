@@ -1,0 +1,71 @@
+"""Shared by all tests: one thread, no denormals, and tiny real components."""
+
+import realis  # noqa: F401, I001 - first, so that torchvision can be imported beside a CPU-only torch
+
+import copy
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+from realis.models.control_injection import ControlledWanTransformer3DModel
+from realis.models.cpc_controlnet import CpcControlNet
+
+torch.set_num_threads(1)
+torch.set_flush_denormal(True)
+
+TINY_TRANSFORMER = {
+    "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 16, "out_channels": 16, "text_dim": 16,
+    "freq_dim": 32, "ffn_dim": 32, "num_layers": 4, "rope_max_seq_len": 64,
+}  # fmt: skip
+TINY_VAE = {
+    "base_dim": 4, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1,
+    "temperal_downsample": [False, True, True],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def _parts():
+    torch.manual_seed(0)
+    transformer = ControlledWanTransformer3DModel(**TINY_TRANSFORMER).requires_grad_(False)
+    return {"transformer": transformer, "vae": AutoencoderKLWan(**TINY_VAE).requires_grad_(False)}
+
+
+@pytest.fixture
+def transformer(_parts):
+    """A frozen transformer of four blocks, its own copy for every test."""
+    return copy.deepcopy(_parts["transformer"])
+
+
+@pytest.fixture
+def vae(_parts):
+    return copy.deepcopy(_parts["vae"])
+
+
+def randomise_projections(controlnet: CpcControlNet) -> CpcControlNet:
+    """Random output projections: at zero every fault in sharding, caching or checkpointing is invisible."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for projection in controlnet.proj_out:
+            projection.weight.copy_(torch.randn(projection.weight.shape, generator=generator) * 0.2)
+            projection.bias.copy_(torch.randn(projection.bias.shape, generator=generator) * 0.2)
+    return controlnet
+
+
+@pytest.fixture
+def controlnet(transformer):
+    """A CPC of two blocks with random output projections."""
+    return randomise_projections(CpcControlNet.from_transformer(transformer, 2))
+
+
+@pytest.fixture
+def inputs():
+    """Noisy latent, LR latent, timestep and prompt embeddings of a batch of two."""
+    g = torch.Generator().manual_seed(2)
+    return {
+        "z": torch.randn(2, 16, 2, 4, 6, generator=g),
+        "lr": torch.randn(2, 16, 2, 4, 6, generator=g),
+        "timestep": torch.tensor([900.0, 250.0]),
+        "prompt": torch.randn(2, 3, 16, generator=g),
+        "empty": torch.zeros(1, 3, 16),
+    }

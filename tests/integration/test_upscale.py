@@ -1,0 +1,214 @@
+"""The upscale command on real files, in-process: right results, and one line for everything that is wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from realis.commands.__main__ import run_upscale
+from realis.models.hub import PRESETS
+from realis.video.read import VideoReader
+from realis.video.write import SegmentWriter
+
+ROOT = Path(__file__).parents[2]
+FAST = ["--tile-height", "64", "--tile-width", "64", "--tile-overlap", "16", "--segment-frames", "5", "--segment-overlap", "1"]
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Seven frames of 44x30, moving."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    path = tmp_path / "clip.mp4"
+    with SegmentWriter(path, (30, 44), Fraction(30000, 1001), crf=5) as sink:
+        sink.write(0, (np.ascontiguousarray(texture[i : i + 30, i : i + 44]) for i in range(7)))
+    return path
+
+
+def frames_of(path):
+    with VideoReader(path) as video:
+        return list(video), video.rate
+
+
+def fails(arguments, capsys, *words):
+    """The command refuses: exit code not 0, one line on stderr that has ``words`` in it."""
+    with pytest.raises(SystemExit) as stop:
+        run_upscale([str(a) for a in arguments])
+    assert stop.value.code not in (0, None)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("realis: ")
+    assert not [line for line in lines if "Traceback" in line]
+    for word in words:
+        assert str(word) in lines[-1]
+
+
+@pytest.mark.parametrize("method", ["cpc", "bicubic"])
+@pytest.mark.parametrize(("target", "size"), [("2x", (60, 88)), ("4x", (120, 176)), ("44x30", (30, 44))])
+def test_size_frames_and_rate(clip, tmp_path, method, target, size):
+    output = tmp_path / "big.mp4"
+    run_upscale(["--input", str(clip), "--output", str(output), "--target", target, "--method", method, *FAST])
+    frames, rate = frames_of(output)
+    assert len(frames) == 7
+    assert frames[0].shape == (*size, 3)
+    assert rate == Fraction(30000, 1001)
+    assert Image.open(tmp_path / "big_before_after.png").width > 0
+
+
+def test_same_seed_same_result_and_segments_do_not_matter_to_bicubic(clip, tmp_path):
+    for name in ("a", "b"):
+        run_upscale(["--input", str(clip), "--output", str(tmp_path / f"{name}.mp4"), "--target", "2x", *FAST])
+    a, b = (frames_of(tmp_path / f"{name}.mp4")[0] for name in ("a", "b"))
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_wan_decoder_and_more_steps(clip, tmp_path):
+    results = {}
+    for name, flags in {"lr": [], "wan": ["--decoder", "wan"], "steps": ["--steps", "3", "--sampler", "unipc"]}.items():
+        output = tmp_path / f"{name}.mp4"
+        run_upscale(["--input", str(clip), "--output", str(output), "--target", "2x", *FAST, *flags])
+        results[name] = frames_of(output)[0]
+    assert not np.array_equal(results["lr"][3], results["wan"][3])
+    assert not np.array_equal(results["lr"][3], results["steps"][3])
+
+
+def test_dry_run_writes_nothing(clip, tmp_path, capsys):
+    run_upscale(["--input", str(clip), "--output", str(tmp_path / "o.mp4"), "--target", "2x", "--dry-run", "True"])
+    assert "plan: 44x30 -> 88x60" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4"]
+
+
+def test_recipe_then_flags(clip, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("target: 4x\nmethod: bicubic\n")
+    run_upscale([str(recipe), "--input", str(clip), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
+    assert frames_of(tmp_path / "o.mp4")[0][0].shape == (60, 88, 3)
+
+
+def test_bad_inputs(tmp_path, capsys):
+    output = ["--output", tmp_path / "o.mp4"]
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("not a video " * 100)
+    with av.open(str(tmp_path / "audio.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    fails(["--input", tmp_path / "none.mp4", *output], capsys, "nothing there", "none.mp4")
+    fails(["--input", tmp_path, *output], capsys, "a folder")
+    fails(["--input", tmp_path / "empty.mp4", *output], capsys, "the file is empty")
+    fails(["--input", tmp_path / "text.mp4", *output], capsys, "not a video")
+    fails(["--input", tmp_path / "audio.mp4", *output], capsys, "no video stream")
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_bad_flags(clip, tmp_path, capsys):
+    base = ["--input", clip, "--output", tmp_path / "o.mp4"]
+    fails([*base, "--target", "5k"], capsys, "5k", "wanted 4k")
+    fails([*base, "--target", "20x20"], capsys, "smaller than the input")
+    fails([*base, "--tareget", "4k"], capsys, "--tareget")
+    fails([*base, "--steps", "many"], capsys, "many")
+    fails([*base, "--steps", "-1"], capsys, "--steps")
+    fails([*base, "--method", "magic"], capsys, "magic", "bicubic")
+    fails([tmp_path / "none.yaml", *base], capsys, "none.yaml")
+    fails(["--input", clip, "--output", tmp_path / "o.avi"], capsys, ".avi", ".mp4")
+    fails(["--input", clip, "--output", clip / "below" / "o.mp4"], capsys, "cannot be written")
+    fails(["--input", clip, "--output", clip], capsys, "the input itself")
+    fails([*base, "--target", "2x", "--segment-frames", "6"], capsys, "segment", "4 n + 1")
+    fails([*base, "--target", "2x", "--tile-height", "40"], capsys, "multiples of 16")
+    fails([*base, "--target", "2x", "--prompt", "a cat"], capsys, "no text encoder")
+    assert not (tmp_path / "o.mp4").exists()
+
+
+@pytest.fixture
+def model(tmp_path):
+    shutil.copytree(PRESETS / "tiny", tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_bad_weights(clip, tmp_path, model, capsys):
+    base = ["--input", clip, "--output", tmp_path / "o.mp4", "--target", "2x", *FAST]
+    weights = model / "controlnet" / "diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+
+    weights.write_bytes(whole[: len(whole) // 2])
+    fails([*base, "--model", model], capsys, "damaged", "controlnet")
+    weights.unlink()
+    (model / "controlnet" / "diffusion_pytorch_model.bin").write_bytes(b"pickle")
+    fails([*base, "--model", model], capsys, "no safetensors weights")
+    weights.write_bytes(whole)
+
+    config = json.loads((model / "controlnet" / "config.json").read_text())
+    (model / "controlnet" / "config.json").write_text(json.dumps(config | {"num_main_layers": 30, "num_layers": 4}))
+    fails([*base, "--model", model], capsys, "num_layers = 30")
+    (model / "controlnet" / "config.json").write_text(json.dumps(config | {"ffn_dim": 7}))
+    fails([*base, "--model", model], capsys, "CpcControlNet")
+    shutil.rmtree(model / "controlnet")
+    fails([*base, "--model", model], capsys, "--cpc")
+    fails([*base, "--model", tmp_path / "nowhere"], capsys, "nowhere")
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_a_damaged_video_leaves_nothing(tmp_path, capsys):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+        rng = np.random.default_rng(0)
+        for _ in range(12):
+            image = rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4 :] = b""
+    path.write_bytes(content[:400])
+    fails(["--input", path, "--output", tmp_path / "o.mp4", "--target", "2x", "--method", "bicubic"], capsys, "clip.mkv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mkv"]
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--nope"], ["--target", "5k"], ["--input", "none.mp4"], ["--input", "README.md"], ["none.yaml"],
+     ["--output", "out/x.avi"], ["--cpc", "nowhere"], ["--steps", "-1"], ["--model", "nowhere"]],
+)  # fmt: skip
+def test_help_and_errors_come_before_torch_is_imported(arguments):
+    done = run_python(
+        "import sys\nfrom realis.commands.__main__ import run_upscale\n"
+        f"try:\n    run_upscale({arguments})\nexcept SystemExit as stop:\n"
+        "    print('torch' in sys.modules, stop.code)"
+    )
+    assert done.stdout.splitlines()[-1] == f"False {0 if '--help' in arguments else 2}", done.stderr
+
+
+def test_unreachable_hub():
+    done = run_python(
+        "from realis.commands.__main__ import run_upscale\n"
+        "run_upscale(['--model', 'Wan-AI/Wan2.1-T2V-1.3B-Diffusers', '--input', 'tests/conftest.py'])",
+        HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0",
+    )  # fmt: skip
+    assert done.returncode == 2 and "conftest.py" in done.stderr  # the input is looked at first
+
+
+def test_unreachable_hub_is_one_line(clip):
+    done = run_python(
+        "from realis.commands.__main__ import run_upscale\n"
+        f"run_upscale(['--model', 'Wan-AI/Wan2.1-T2V-1.3B-Diffusers', '--input', '{clip}', '--target', '2x'])",
+        HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0",
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("realis: model: 'Wan-AI/Wan2.1-T2V-1.3B-Diffusers' cannot be fetched from the hub")

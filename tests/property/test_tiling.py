@@ -1,0 +1,119 @@
+"""Tiles and segments for any size: everything covered, nothing changed by cutting and joining."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realis.tiling.blend import span_weights, summed_weights
+from realis.tiling.plan import cover, plan_tiles
+from realis.upscaler import Segments
+from realis.upscaling.stream import cut_segments, pad_frames, upscale_stream
+
+multiples = st.sampled_from([1, 2, 8, 16])
+
+
+@st.composite
+def covers(draw):
+    multiple = draw(multiples)
+    tile = draw(st.integers(1, 24)) * multiple
+    overlap = draw(st.integers(0, tile // multiple - 1)) * multiple
+    return draw(st.integers(1, 700)), tile, overlap, multiple
+
+
+@given(covers())
+def test_spans_cover_any_length(arguments):
+    length, tile, overlap, multiple = arguments
+    spans = cover(*arguments)
+    assert spans[0][0] == 0
+    assert spans[-1][1] == -(-length // multiple) * multiple
+    assert len({stop - start for start, stop in spans}) == 1
+    assert spans[0][1] - spans[0][0] <= max(tile, multiple)
+    for (start, stop), (next_start, next_stop) in zip(spans, spans[1:], strict=False):
+        assert start < next_start and stop < next_stop
+        assert stop - next_start >= overlap
+    assert all(start % multiple == stop % multiple == 0 for start, stop in spans)
+
+
+@given(covers())
+def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
+    spans = cover(*arguments)
+    weights = span_weights(spans)
+    assert summed_weights(spans, weights).min() > 0
+    assert weights[0][0] == 1 or len(spans) > 1 and spans[1][0] == 0
+    assert all((w > 0).all() for w in weights)
+
+
+class Identity:
+    """Returns its input, enlarged pixel by pixel, through the same tiles and canvas as a real method."""
+
+    scales = None
+    tile = None
+
+    def __init__(self, segments, multiple):
+        self.segments, self.multiple = segments, multiple
+        self.seen = []
+
+    def upscale(self, frames, size, *, tiles, noise, carry, advance):
+        from realis.tiling.blend import Canvas
+
+        factor = size[0] // frames.shape[2]
+        whole = frames.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        beyond = (0, tiles.size[1] - size[1], 0, tiles.size[0] - size[0])
+        whole = torch.nn.functional.pad(whole, beyond, mode="replicate")
+        canvas = Canvas(len(frames), size, tiles)
+        for tile in tiles:
+            canvas.add(tile, whole[..., tile.top : tile.bottom, tile.left : tile.right])
+            advance(1 / len(tiles))
+        self.seen.append((noise.first, len(frames)))
+        return canvas.result(), {}
+
+
+@st.composite
+def segmentations(draw):
+    period = draw(st.sampled_from([1, 4]))
+    if period == 1:
+        frames = draw(st.integers(1, 9))
+        return Segments(frames, draw(st.integers(0, frames - 1)))
+    n = draw(st.integers(1, 3))
+    return Segments(4 * n + 1, 4 * draw(st.integers(0, n - 1)) + 1, period=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 23), height=st.integers(2, 40), width=st.integers(2, 40), factor=st.sampled_from([1, 2, 3]),
+    segments=segmentations(), tile=st.integers(1, 4), overlap=st.integers(0, 3), multiple=st.sampled_from([1, 8, 16]),
+)  # fmt: skip
+def test_identity_method_returns_its_input(count, height, width, factor, segments, tile, overlap, multiple):
+    video = torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(count)) / 255
+    size = (height * factor, width * factor)
+    method = Identity(segments, multiple)
+    edge = tile * multiple
+    tiles = plan_tiles(size, (edge, edge), min(overlap, tile - 1) * multiple, multiple)
+    told = []
+    parts = list(upscale_stream(method, iter(video), size, tiles, 0, told.append))
+    joined = torch.cat([part.frames for part in parts])
+    wanted = video.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    assert torch.equal((joined * 255).round().byte(), (wanted * 255).round().byte())
+    assert torch.equal(torch.cat([part.source for part in parts]), video)
+    assert [part.start for part in parts] == [sum(len(p.frames) for p in parts[:i]) for i in range(len(parts))]
+    assert abs(sum(told) - count) < 1e-3
+    assert all(n % segments.period == 1 % segments.period for _, n in method.seen)
+
+
+@given(st.integers(1, 60), segmentations())
+def test_every_frame_once_and_noise_in_step(count, segments):
+    frames = [torch.full((1, 1, 1), float(i)) for i in range(count)]
+    parts = list(cut_segments(frames, segments))
+    assert [is_last for *_, is_last in parts] == [False] * (len(parts) - 1) + [True]
+    assert all(start % segments.period == 0 for start, *_ in parts)
+    assert all(torch.equal(part.flatten(), torch.arange(start, start + len(part)).float()) for start, part, _ in parts)
+    assert parts[-1][0] + len(parts[-1][1]) == count
+
+
+@given(st.integers(1, 40), st.sampled_from([1, 4, 8]))
+def test_padding_plays_backwards_and_is_shorter_than_a_period(count, period):
+    padded = pad_frames(torch.arange(count), period)
+    assert torch.equal(padded[:count], torch.arange(count))
+    assert (len(padded) - 1) % period == 0 and len(padded) - count < period
+    if count > 1:
+        assert (padded[1:] - padded[:-1]).abs().max() == 1

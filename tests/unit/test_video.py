@@ -1,0 +1,122 @@
+"""Reading and writing: frames, rate, size, colour; nothing under the final name after an error."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from realis.errors import InputError
+from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
+from realis.video.read import VideoReader
+from realis.video.sheet import before_after_sheet, detailed_places
+from realis.video.target import target_size
+from realis.video.write import SegmentWriter, check_output
+
+BARS = np.repeat(
+    np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255], [255, 255, 255]], np.uint8), 16, 0
+)
+
+
+def bars(i, height=64):
+    return np.broadcast_to(np.roll(BARS, 2 * i, axis=0), (height, 96, 3)).copy()
+
+
+def write(path, lengths, rate=Fraction(25)):
+    start = 0
+    with SegmentWriter(path, (64, 96), rate, crf=1) as sink:
+        for length in lengths:
+            sink.write(start, (bars(start + i) for i in range(length)))
+            start += length
+
+
+@pytest.mark.parametrize("container", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(24000, 1001), Fraction(60)])
+@pytest.mark.parametrize("lengths", [[1], [7], [12, 12, 5], [1, 1, 30]])
+def test_segments_join_to_one_exact_video(tmp_path, container, rate, lengths):
+    path = tmp_path / f"video{container}"
+    write(path, lengths, rate)
+    with VideoReader(path) as video:
+        frames = list(video)
+        assert abs(video.rate / rate - 1) < 1e-3
+        assert (video.height, video.width) == (64, 96)
+    assert len(frames) == sum(lengths)
+    for i, frame in enumerate(frames):
+        assert np.abs(frame.astype(int) - bars(i)).mean() < 6, i
+    with av.open(str(path)) as container_:
+        stream = container_.streams.video[0]
+        times = [float(f.pts * f.time_base * rate) for f in container_.decode(stream)]
+        context = stream.codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+    np.testing.assert_allclose(times, np.arange(len(times)), atol=0.05)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
+
+
+def test_colours_survive(tmp_path):
+    write(tmp_path / "video.mp4", [1])
+    with VideoReader(tmp_path / "video.mp4") as video:
+        frame = next(iter(video))
+    inner = [8 + 16 * k for k in range(6)]
+    assert np.abs(frame[32, inner].astype(int) - bars(0)[32, inner]).max() <= 2
+
+
+def test_nothing_is_left_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError), SegmentWriter(tmp_path / "video.mp4", (64, 96), Fraction(25)) as sink:
+        sink.write(0, [bars(0)])
+        raise RuntimeError("upscaling failed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_stays_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), SegmentWriter(path, (64, 96), Fraction(25)) as sink:
+        sink.write(0, [bars(0)])
+        raise RuntimeError("upscaling failed")
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "wanted"),
+    [
+        ("4k", (960, 540), (2160, 3840)),
+        ("4K", (540, 960), (3840, 2160)),
+        ("4k", (640, 480), (2160, 2880)),
+        ("4k", (3840, 2160), (2160, 3840)),
+        ("1080p", (316, 178), (1080, 1916)),
+        ("2x", (316, 178), (356, 632)),
+        ("1.5x", (212, 120), (180, 318)),
+        ("640x360", (320, 180), (360, 640)),
+    ],
+)
+def test_targets(target, source, wanted):
+    assert target_size(target, *source) == wanted
+
+
+@pytest.mark.parametrize("target", ["5k", "", "x2", "0x", "-2x", "12", "641x360", "100x100", "0.5x", "720p"])
+def test_targets_that_cannot_be_met(target):
+    with pytest.raises(InputError, match="--target"):
+        target_size(target, 1920, 1080)
+
+
+def test_outputs_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "a.avi", tmp_path / "file" / "a.mp4", tmp_path):
+        with pytest.raises(InputError, match="--output"):
+            check_output(output)
+
+
+def test_training_never_sees_the_sample_or_the_middlebury_pair():
+    assert not set(SAMPLE_PHOTOGRAPHS) & set(TRAINING_PHOTOGRAPHS)
+    assert not [name for name in (*SAMPLE_PHOTOGRAPHS, *TRAINING_PHOTOGRAPHS) if "motorcycle" in name]
+
+
+def test_sheet_shows_crops_apart_and_where_detail_is():
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[100:150, 200:250] = np.random.default_rng(0).integers(0, 256, (50, 50, 3))
+    places = detailed_places(image, 64, 3)
+    assert len(places) == len(set(places))
+    top, left = places[0]
+    assert 100 - 32 <= top <= 150 and 200 - 32 <= left <= 250
+    sheet = before_after_sheet(image, image, ("a", "b"), crop=64, crops=3)
+    assert sheet.width == 3 * 72 + 8
