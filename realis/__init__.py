@@ -1,5 +1,27 @@
 """realis: an open RealisVSR. Real-world 4K video super-resolution with a frozen Wan2.1 video diffusion transformer."""
 
+from pathlib import Path
+from typing import Any
+
 from realis import torchvision_hook
 
 torchvision_hook.install()
+
+
+def upscale_video(path: str | Path, **options: Any) -> Path:
+    """Upscale a video file; what ``realis upscale`` does, from Python.
+
+    Args:
+        path: the video.
+        options: the command's flags, such as ``target="4k"``, ``output="big.mp4"``, ``model=...``, ``steps=4``
+            (:class:`realis.commands.upscale.UpscaleConfig`).
+
+    Returns:
+        The file written.
+
+    Raises:
+        realis.errors.InputError: something given cannot be used; the message says what to do.
+    """
+    from realis.commands.upscale import UpscaleConfig, upscale
+
+    return upscale(UpscaleConfig(input=str(path), **options))

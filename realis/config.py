@@ -39,7 +39,9 @@ def parse(config: type[Config], argv: Sequence[str], prog: str, default: Config 
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
-            return tyro.cli(config, args=flags, prog=f"{prog} [recipe.yaml]", default=default, config=(tyro.conf.FlagConversionOff,))
+            return tyro.cli(
+                config, args=flags, prog=f"{prog} [recipe.yaml]", default=default, config=(tyro.conf.FlagConversionOff,)
+            )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -72,9 +74,21 @@ def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
 
 
 def dump(config: Any, file: Path) -> None:
-    """Write ``config`` as a recipe that :func:`parse` reads back to an equal one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(_plain_values(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True))
+    """Write ``config`` as a recipe that :func:`parse` reads back to an equal one.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror}); choose another output") from error
+
+
+def as_plain(config: Any) -> dict[str, Any]:
+    """A configuration as nested dictionaries, lists and plain values."""
+    return _plain_values(dataclasses.asdict(config))
 
 
 def _plain_values(value: Any) -> Any:

@@ -9,12 +9,19 @@ class InputError(ValueError):
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command; an :class:`InputError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    """Run a command; its errors become one line on stderr.
+
+    Exit code 2 for an :class:`InputError`, 1 for a run that stopped by itself (a loss that is not finite), 130 for
+    Ctrl-C.
+    """
     try:
         main()
     except InputError as error:
         print(f"realis: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    except FloatingPointError as error:
+        print(f"realis: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("realis: interrupted", file=sys.stderr)
         raise SystemExit(130) from None

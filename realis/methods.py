@@ -69,7 +69,11 @@ def load_cpc(options: MethodOptions) -> Upscaler:
         load_lr_decoder(o.folder, dtype).eval().to(o.device) if own_decoder and o.decoder != "wan" else None,
     )
     text_dim = wan.transformer.config.text_dim
-    empty = wan.encode_prompt("") if o.prompt_embeds is None else torch.zeros(1, 512, text_dim, dtype=dtype, device=o.device)
+    empty = (
+        wan.encode_prompt("")
+        if o.prompt_embeds is None
+        else torch.zeros(1, 512, text_dim, dtype=dtype, device=o.device)
+    )
     if o.prompt_embeds is not None:
         prompt = load_prompt_embeds(o.prompt_embeds, text_dim).to(empty)
     else:

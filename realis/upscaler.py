@@ -32,7 +32,9 @@ class Segments:
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.frames:
-            raise ValueError(f"segments: got overlap {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}")
+            raise ValueError(
+                f"segments: got overlap {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}"
+            )
         if self.period > 1 and (self.frames % self.period != 1 or (self.frames - self.overlap) % self.period):
             raise ValueError(
                 f"segments: got {self.frames} frames with overlap {self.overlap}; wanted both of the form "

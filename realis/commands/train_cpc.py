@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from realis.config import dump
-from realis.models.hub import TINY, model_folder
+from realis.models.hub import TINY, check_base, model_folder
 from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
 
 
@@ -37,6 +37,8 @@ class TrainCpcConfig:
 def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
     folder = model_folder(config.model)
+    check_base(folder)
+    dump(config, Path(config.run.output) / "config.yaml")
 
     import torch
 
@@ -48,7 +50,6 @@ def train_cpc(config: TrainCpcConfig) -> None:
     from realis.training.pairs import pair_pool
 
     accelerator = make_accelerator(config.run)
-    dump(config, Path(config.run.output) / "config.yaml")
     wan = Wan(folder, torch.float32, torch.float32, accelerator.device)
     c = config.controlnet
     controlnet = CpcControlNet.from_transformer(

@@ -21,6 +21,8 @@ class TrainVaeConfig:
 
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
+    dump(config, Path(config.run.output) / "config.yaml")
+
     import torch
     from diffusers import AutoencoderKLWan
 
@@ -31,13 +33,14 @@ def train_vae(config: TrainVaeConfig) -> None:
     from realis.training.steps import VaeDecoderStep
 
     accelerator = make_accelerator(config.run)
-    dump(config, Path(config.run.output) / "config.yaml")
     vae = AutoencoderKLWan(
         base_dim=config.base_dim, decoder_base_dim=config.decoder_base_dim, patch_size=2, in_channels=12,
         out_channels=12, dim_mult=[1, 2, 4], temperal_downsample=[True, True], num_res_blocks=1,
         scale_factor_spatial=8, latents_mean=[0.0] * 16, latents_std=[1.0] * 16,
     )  # fmt: skip
-    frames = torch.stack([render_pair(config.data, config.run.seed, n)[0][:, 0] for n in range(min(config.data.count, 500))])
+    frames = torch.stack(
+        [render_pair(config.data, config.run.seed, n)[0][:, 0] for n in range(min(config.data.count, 500))]
+    )
     initialise_encoder(vae, frames.float() / 127.5 - 1)
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
@@ -45,7 +48,14 @@ def train_vae(config: TrainVaeConfig) -> None:
     vae.float().to(accelerator.device)
     pool = pair_pool(config.data, config.run.seed, vae)
     step = VaeDecoderStep(vae)
-    fit(accelerator, step, pool, config.optimizer, config.run, lambda b: {"decoded": step.decode(b["hr_latents"]), "hr": b["hr"]})
+    fit(
+        accelerator,
+        step,
+        pool,
+        config.optimizer,
+        config.run,
+        lambda b: {"decoded": step.decode(b["hr_latents"]), "hr": b["hr"]},
+    )
     export_part(accelerator, vae, config.export, config)
 
 
@@ -70,6 +80,8 @@ class TrainPriorConfig:
 
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
+    dump(config, Path(config.run.output) / "config.yaml")
+
     import torch
 
     from realis.models.control_injection import ControlledWanTransformer3DModel
@@ -81,7 +93,6 @@ def train_prior(config: TrainPriorConfig) -> None:
     from realis.training.steps import PriorStep
 
     accelerator = make_accelerator(config.run)
-    dump(config, Path(config.run.output) / "config.yaml")
     wan = Wan(Path(config.model), torch.float32, torch.float32, accelerator.device)
     transformer = ControlledWanTransformer3DModel(
         num_attention_heads=config.heads, attention_head_dim=config.head_dim, ffn_dim=config.ffn_dim,
@@ -114,6 +125,8 @@ class TrainDecoderConfig:
 
 def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder and export it."""
+    dump(config, Path(config.run.output) / "config.yaml")
+
     import torch
 
     from realis.models.lr_decoder import LrDecoder
@@ -125,7 +138,6 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     from realis.training.steps import LrDecoderStep
 
     accelerator = make_accelerator(config.run)
-    dump(config, Path(config.run.output) / "config.yaml")
     wan = Wan(Path(config.model), torch.float32, torch.float32, accelerator.device)
     controlnet = load_controlnet(Path(config.cpc), torch.float32).requires_grad_(False).to(accelerator.device)
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)

@@ -137,7 +137,9 @@ def load(config: UpscaleConfig, options: "MethodOptions") -> "Upscaler":
             raise
         raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from error
     except ValueError as error:
-        raise InputError(f"--segment-frames/--segment-overlap: {error}" if "segments:" in str(error) else str(error)) from error
+        raise InputError(
+            f"--segment-frames/--segment-overlap: {error}" if "segments:" in str(error) else str(error)
+        ) from error
 
 
 def plan(config: UpscaleConfig, upscaler: "Upscaler", size: tuple[int, int]) -> "Tiling":
@@ -153,7 +155,9 @@ def plan(config: UpscaleConfig, upscaler: "Upscaler", size: tuple[int, int]) -> 
         raise InputError(str(error)) from error
 
 
-def describe(config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling") -> str:
+def describe(
+    config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling"
+) -> str:
     """The plan in one line: sizes, segments, tiles, memory."""
     s = upscaler.segments
     count = source.frame_count or 0

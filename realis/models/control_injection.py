@@ -11,20 +11,23 @@ from collections.abc import Sequence
 import torch
 from diffusers import WanTransformer3DModel
 
+from realis.errors import InputError
+
 
 def block_interval(num_main_layers: int, num_control_layers: int) -> int:
     """``r = ceil(L_main / L)``, main blocks that one control block serves.
 
     Raises:
-        ValueError: some control block would be read by no main block (its parameters would never get a gradient).
+        InputError: some control block would be read by no main block (its parameters would never get a gradient).
 
     >>> block_interval(30, 4)
     8
     """
     r = math.ceil(num_main_layers / max(num_control_layers, 1))
     if num_control_layers < 1 or (num_main_layers - 1) // r + 1 != num_control_layers:
-        useful = [n for n in range(1, num_main_layers + 1) if (num_main_layers - 1) // math.ceil(num_main_layers / n) + 1 == n]
-        raise ValueError(
+        intervals = {n: math.ceil(num_main_layers / n) for n in range(1, num_main_layers + 1)}
+        useful = [n for n, interval in intervals.items() if (num_main_layers - 1) // interval + 1 == n]
+        raise InputError(
             f"control blocks: got {num_control_layers} over {num_main_layers} main blocks, of which some would never "
             f"be read; wanted one of {', '.join(map(str, useful))}"
         )

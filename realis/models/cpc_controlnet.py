@@ -121,9 +121,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         """
         config = {key: transformer.config[key] for key in BLOCK_CONFIG}
         with torch.device(transformer.device):
-            controlnet = cls(
-                **config, num_layers=num_layers, num_main_layers=transformer.config.num_layers, **options
-            )
+            controlnet = cls(**config, num_layers=num_layers, num_main_layers=transformer.config.num_layers, **options)
         controlnet.proj_out.to(transformer.proj_out.weight.dtype)
         main = transformer.state_dict()
         copied = {

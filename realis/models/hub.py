@@ -30,6 +30,16 @@ def model_folder(name: str, *, text_encoder: bool = True) -> Path:
     return _download(name, text_encoder)
 
 
+def check_base(folder: Path) -> dict:
+    """Check that transformer and VAE are there and whole; returns the transformer's configuration.
+
+    Raises:
+        InputError: a part is missing or damaged.
+    """
+    _check_part(folder / "vae")
+    return _check_part(folder / "transformer")
+
+
 def check_parts(folder: Path, cpc: Path | None, decoder: str) -> None:
     """Find out early, without torch, whether a model's files are whole and its CPC fits its transformer.
 
@@ -41,8 +51,7 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> None:
     Raises:
         InputError: a part is missing or damaged, or the CPC was made for another transformer.
     """
-    transformer = _check_part(folder / "transformer")
-    _check_part(folder / "vae")
+    transformer = check_base(folder)
     own = (folder / "controlnet").is_dir()
     if cpc is None and not own:
         raise InputError(f"--cpc: {folder} carries no CPC of its own; give the folder of one that was trained for it")
@@ -52,7 +61,9 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> None:
         raise InputError(f"--decoder lr: {folder} has no lr_decoder; use --decoder wan, or train one")
     if has_decoder and decoder != "wan":
         _check_part(folder / "lr_decoder")
-    pairs = {"num_main_layers": "num_layers"} | {k: k for k in ("num_attention_heads", "attention_head_dim", "in_channels")}
+    pairs = {"num_main_layers": "num_layers"} | {
+        k: k for k in ("num_attention_heads", "attention_head_dim", "in_channels")
+    }
     for ours, theirs in pairs.items():
         got, wanted = controlnet.get(ours), transformer.get(theirs)
         if got != wanted:
@@ -86,9 +97,13 @@ def _check_part(folder: Path) -> dict:
 
 def _check_width(file: Path, tensors: Any, config: dict) -> None:
     name = "patch_embedding.weight"
-    if name in tensors.keys() and "num_attention_heads" in config:
+    if name in list(tensors.keys()) and "num_attention_heads" in config:
         got = tensors.get_slice(name).get_shape()
-        wanted = [config["num_attention_heads"] * config["attention_head_dim"], config["in_channels"], *config["patch_size"]]
+        wanted = [
+            config["num_attention_heads"] * config["attention_head_dim"],
+            config["in_channels"],
+            *config["patch_size"],
+        ]
         if got != wanted:
             raise InputError(f"{file}: {name} has shape {got}, but its config.json asks for {wanted}")
 
@@ -105,9 +120,7 @@ def _download(name: str, text_encoder: bool) -> Path:
         reason = str(error).splitlines()[0]
     try:
         return Path(
-            snapshot_download(
-                name, allow_patterns=patterns, ignore_patterns=ignored, local_files_only=bool(reason)
-            )
+            snapshot_download(name, allow_patterns=patterns, ignore_patterns=ignored, local_files_only=bool(reason))
         )
     except Exception as error:
         reason = reason or str(error).splitlines()[0]

@@ -46,9 +46,7 @@ class LrDecoder(ModelMixin, ConfigMixin):
     FOLD = 4  # pixels of the output per cell of the body, each way; the latent grid is twice as coarse
 
     @register_to_config
-    def __init__(
-        self, latent_channels: int = 16, channels: int = 48, num_blocks: int = 6, radius: int = 1
-    ) -> None:
+    def __init__(self, latent_channels: int = 16, channels: int = 48, num_blocks: int = 6, radius: int = 1) -> None:
         super().__init__()
         pixels = 3 * self.FOLD**2
         self.lr_in = nn.Conv2d(pixels * (2 * radius + 1), channels, 3, padding=1)

@@ -134,7 +134,11 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error}") from error
-    wrong = [f"{len(info[kind])} {kind.replace('_', ' ')}" for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]]
+    wrong = [
+        f"{len(info[kind])} {kind.replace('_', ' ')}"
+        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
+        if info[kind]
+    ]
     if wrong:
         raise InputError(f"{folder}: the weights do not fit {part.__name__}: {', '.join(wrong)}")
     return model
@@ -165,7 +169,9 @@ def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
     """
     _, channels, F, H, W = frames.shape
     if channels != 3 or F % 4 != 1 or H % 8 or W % 8:
-        raise ValueError(f"frames: got shape {tuple(frames.shape)}, wanted (B, 3, 4 n + 1, multiple of 8, multiple of 8)")
+        raise ValueError(
+            f"frames: got shape {tuple(frames.shape)}, wanted (B, 3, 4 n + 1, multiple of 8, multiple of 8)"
+        )
     mean, std = latent_statistics(vae, frames.device)
     return (vae.encode(frames.to(vae.dtype)).latent_dist.mode().float() - mean) / std
 

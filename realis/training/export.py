@@ -1,6 +1,5 @@
 """Write a trained part so that ``from_pretrained`` opens it, with a model card."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import yaml
 from accelerate import Accelerator
 from diffusers.models.modeling_utils import ModelMixin
 
+from realis.config import as_plain
 from realis.log import logger
 
 CARD = """---
@@ -50,7 +50,7 @@ def export_part(accelerator: Accelerator, part: ModelMixin, folder: str, config:
     shutil.rmtree(temporary, ignore_errors=True)
     halve(part)
     part.save_pretrained(temporary)
-    recipe = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+    recipe = yaml.safe_dump(as_plain(config), sort_keys=False)
     (temporary / "README.md").write_text(
         CARD.format(
             name=type(part).__name__,

@@ -86,7 +86,9 @@ def fit(
             with accelerator.accumulate(module):
                 losses = module(batch)
                 if not torch.isfinite(losses["loss"]):
-                    raise FloatingPointError(f"loss is {losses['loss'].item()} at step {step}, samples {batch['number'].tolist()}")
+                    raise FloatingPointError(
+                        f"loss is {losses['loss'].item()} at step {step}, samples {batch['number'].tolist()}"
+                    )
                 accelerator.backward(losses["loss"])
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(parameters, c.clip)
@@ -130,4 +132,6 @@ def log_pictures(accelerator: Accelerator, pictures: Batch, folder: Path, step: 
     sheet = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).cpu().numpy()
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(folder / "samples" / f"step-{step:06d}.png")
-    accelerator.get_tracker("tensorboard").log_images({" | ".join(pictures): sheet[None]}, step=step, dataformats="NHWC")
+    accelerator.get_tracker("tensorboard").log_images(
+        {" | ".join(pictures): sheet[None]}, step=step, dataformats="NHWC"
+    )

@@ -42,11 +42,17 @@ def initialise_encoder(vae: AutoencoderKLWan, frames: torch.Tensor) -> None:
         ValueError: an architecture that this does not fit.
     """
     c = vae.config
-    if c.patch_size != 2 or len(c.dim_mult) != 3 or c.num_res_blocks != 1 or c.base_dim < 16 or not all(c.temperal_downsample):
+    if (
+        c.patch_size != 2
+        or len(c.dim_mult) != 3
+        or c.num_res_blocks != 1
+        or c.base_dim < 16
+        or not all(c.temperal_downsample)
+    ):
         raise ValueError(f"vae: got {dict(c)}, wanted patch_size 2, three dim_mult, one residual block, base_dim >= 16")
     _silence_branches(vae)
     encoder, z = vae.encoder, c.z_dim
-    stage1, down1, stage2, down2, stage3 = encoder.down_blocks
+    _, down1, stage2, down2, stage3 = encoder.down_blocks
 
     # 1. 2x2 patches -> components of 2x2 patches -> components of 2x2 of those: 12 -> z - 1 (+ constant) -> z
     x = _patches(frames)

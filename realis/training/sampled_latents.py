@@ -18,7 +18,9 @@ def with_sampled_latents(pool: PairPool, wan: Wan, controlnet: CpcControlNet, se
     sigma, timestep = sampling_sigmas(1, shift=1.0)[0], torch.full((1,), 1000.0, device=wan.device)
     for numbers in progress(torch.arange(len(pool)).split(batch), total=-(-len(pool) // batch), unit="latent batch"):
         lr_latents = pool.tensors["lr_latents"][numbers].to(wan.device)
-        noise = torch.stack([torch.randn(lr_latents.shape[1:], generator=sample_generator(seed, int(n), "noise")) for n in numbers])
+        noise = torch.stack(
+            [torch.randn(lr_latents.shape[1:], generator=sample_generator(seed, int(n), "noise")) for n in numbers]
+        )
         z, t = noise.to(lr_latents), timestep.expand(len(numbers))
         text = prompt.expand(len(numbers), -1, -1)
         with torch.autocast(z.device.type, torch.bfloat16):

@@ -44,7 +44,9 @@ class VaeDecoderStep(nn.Module):
         chunks = []
         for i in range(x.shape[2]):
             vae._conv_idx = [0]
-            chunks.append(vae.decoder(x[:, :, i : i + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx, first_chunk=i == 0))
+            chunks.append(
+                vae.decoder(x[:, :, i : i + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx, first_chunk=i == 0)
+            )
         vae.clear_cache()
         decoded = torch.cat(chunks, dim=2)
         return decoded if vae.config.patch_size is None else unpatchify(decoded, vae.config.patch_size)
@@ -53,7 +55,9 @@ class VaeDecoderStep(nn.Module):
 class PriorStep(nn.Module):
     """Rectified flow of HR latents under the empty prompt: the transformer as a text-free video prior."""
 
-    def __init__(self, transformer: ControlledWanTransformer3DModel, empty_prompt: torch.Tensor, flow: FlowConfig, seed: int) -> None:
+    def __init__(
+        self, transformer: ControlledWanTransformer3DModel, empty_prompt: torch.Tensor, flow: FlowConfig, seed: int
+    ) -> None:
         super().__init__()
         self.transformer, self.loss, self.flow, self.seed = transformer, HrLoss(), flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
@@ -81,7 +85,9 @@ class LrDecoderStep(nn.Module):
         latents = torch.where(oracle, batch["hr_latents"], batch["sampled_latents"])
         decoded = self.decoder(latents, batch["lr"])
         loss = charbonnier(decoded, batch["hr"])
-        gain = psnr((decoded.detach() - batch["hr"]).square().mean()) - psnr((batch["lr"] - batch["hr"]).square().mean())
+        gain = psnr((decoded.detach() - batch["hr"]).square().mean()) - psnr(
+            (batch["lr"] - batch["hr"]).square().mean()
+        )
         return {"loss": loss, "gain over bicubic, dB": gain}
 
 

@@ -144,7 +144,9 @@ def sample_clip(frames: int = 17, size: tuple[int, int] = (540, 960)) -> Iterato
     top, left = (size[0] - front.shape[1]) // 2, (size[1] - front.shape[2]) // 2
     backdrop = film(back, CameraMove((430.0, 484.0), (442.0, 516.0)), frames, size)
     drift = film(_on_canvas(front, size, top, left), CameraMove((272.0, 500.0), (266.0, 460.0)), frames, size)
-    mask = film(_on_canvas(torch.ones_like(front), size, top, left), CameraMove((272.0, 500.0), (266.0, 460.0)), frames, size)
+    mask = film(
+        _on_canvas(torch.ones_like(front), size, top, left), CameraMove((272.0, 500.0), (266.0, 460.0)), frames, size
+    )
     yield from (mask * drift + (1 - mask) * backdrop).clamp(0, 1)
 
 

@@ -40,8 +40,8 @@ class VideoReader:
             raise InputError(f"--input {self.path}: the file is empty; wanted a video file")
         try:
             self.container = av.open(str(self.path))
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"--input {self.path}: not a video that can be read ({error.strerror or error})") from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"--input {self.path}: not a video that can be read ({error})") from error
         try:
             self._check()
         except BaseException:
@@ -82,7 +82,7 @@ class VideoReader:
             for frame in self.container.decode(self.stream):
                 yield self._rgb(frame)
                 count += 1
-        except av.error.FFmpegError as error:
+        except av.FFmpegError as error:
             raise InputError(f"--input {self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
             raise InputError(f"--input {self.path}: no frame in it can be decoded")

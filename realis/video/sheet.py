@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 MARGIN, LABEL = 8, 22
 
 
-def before_after_sheet(before: np.ndarray, after: np.ndarray, labels: tuple[str, str], crop: int = 320, crops: int = 4) -> Image.Image:
+def before_after_sheet(
+    before: np.ndarray, after: np.ndarray, labels: tuple[str, str], crop: int = 320, crops: int = 4
+) -> Image.Image:
     """Compare two images of one size.
 
     Args:
@@ -46,7 +48,9 @@ def detailed_places(image: np.ndarray, crop: int, count: int) -> list[tuple[int,
     grey = image.astype(np.float32).mean(axis=2)
     energy = np.abs(np.diff(grey, axis=0))[:, 1:] + np.abs(np.diff(grey, axis=1))[1:]
     step = max(crop // 4, 1)
-    corners = [(y, x) for y in range(0, image.shape[0] - crop + 1, step) for x in range(0, image.shape[1] - crop + 1, step)]
+    corners = [
+        (y, x) for y in range(0, image.shape[0] - crop + 1, step) for x in range(0, image.shape[1] - crop + 1, step)
+    ]
     corners.sort(key=lambda c: -energy[c[0] : c[0] + crop, c[1] : c[1] + crop].mean())
     chosen: list[tuple[int, int]] = []
     for y, x in corners:

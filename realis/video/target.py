@@ -29,7 +29,9 @@ def target_size(target: str, width: int, height: int) -> tuple[int, int]:
     elif match := re.fullmatch(r"(\d+)x(\d+)", name):
         size = (int(match[2]), int(match[1]))
     else:
-        raise InputError(f"--target: got {target!r}, wanted {', '.join(NAMED)}, a factor such as 2x or 4x, or WIDTHxHEIGHT")
+        raise InputError(
+            f"--target: got {target!r}, wanted {', '.join(NAMED)}, a factor such as 2x or 4x, or WIDTHxHEIGHT"
+        )
     if size[0] % 2 or size[1] % 2:
         raise InputError(f"--target: got {size[1]}x{size[0]}, wanted even numbers (the video is stored as 4:2:0)")
     if size[0] < height - 1 or size[1] < width - 1:

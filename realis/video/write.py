@@ -51,7 +51,9 @@ class SegmentWriter:
         preset: speed of the encoder.
     """
 
-    def __init__(self, output: Path, size: tuple[int, int], rate: Fraction, crf: int = 16, preset: str = "medium") -> None:
+    def __init__(
+        self, output: Path, size: tuple[int, int], rate: Fraction, crf: int = 16, preset: str = "medium"
+    ) -> None:
         self.output, self.size, self.rate = Path(output), size, rate
         self.options = {"crf": str(crf), "preset": preset, "x264-params": "open-gop=0"}
         self.parts = self.output.parent / f".{self.output.name}.parts"
@@ -77,7 +79,7 @@ class SegmentWriter:
             self._encode(temporary, frames)
             sync(temporary)
             temporary.rename(part)
-        except (OSError, av.error.FFmpegError) as error:
+        except (OSError, av.FFmpegError) as error:
             raise InputError(f"--output {self.output}: writing failed ({error.strerror or error})") from error
         self.starts.append((part, start))
 
@@ -102,7 +104,7 @@ class SegmentWriter:
             join_segments(temporary, self.starts, self.rate)
             sync(temporary)
             temporary.rename(self.output)
-        except (OSError, av.error.FFmpegError) as error:
+        except (OSError, av.FFmpegError) as error:
             raise InputError(f"--output {self.output}: writing failed ({error.strerror or error})") from error
         finally:
             temporary.unlink(missing_ok=True)

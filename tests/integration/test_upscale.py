@@ -19,7 +19,18 @@ from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter
 
 ROOT = Path(__file__).parents[2]
-FAST = ["--tile-height", "64", "--tile-width", "64", "--tile-overlap", "16", "--segment-frames", "5", "--segment-overlap", "1"]
+FAST = [
+    "--tile-height",
+    "64",
+    "--tile-width",
+    "64",
+    "--tile-overlap",
+    "16",
+    "--segment-frames",
+    "5",
+    "--segment-overlap",
+    "1",
+]
 
 
 @pytest.fixture
@@ -170,13 +181,20 @@ def test_a_damaged_video_leaves_nothing(tmp_path, capsys):
     content = bytearray(path.read_bytes())
     content[len(content) // 4 :] = b""
     path.write_bytes(content[:400])
-    fails(["--input", path, "--output", tmp_path / "o.mp4", "--target", "2x", "--method", "bicubic"], capsys, "clip.mkv")
+    fails(
+        ["--input", path, "--output", tmp_path / "o.mp4", "--target", "2x", "--method", "bicubic"], capsys, "clip.mkv"
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mkv"]
 
 
 def run_python(code, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
     )
 
 

@@ -39,7 +39,7 @@ def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
     spans = cover(*arguments)
     weights = span_weights(spans)
     assert summed_weights(spans, weights).min() > 0
-    assert weights[0][0] == 1 or len(spans) > 1 and spans[1][0] == 0
+    assert weights[0][0] == 1 or (len(spans) > 1 and spans[1][0] == 0)
     assert all((w > 0).all() for w in weights)
 
 

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from conftest import randomise_projections
 from diffusers import WanTransformer3DModel
 
+from conftest import randomise_projections
 from realis.models.control_injection import ControlledWanTransformer3DModel, block_interval, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import randomise_projections
 
+from conftest import randomise_projections
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling

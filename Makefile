@@ -1,0 +1,38 @@
+# make demo: upscale a sample clip to 4K.   make test: all tests.   make lint: ruff and pyright.
+# Another build of torch: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3
+TORCH_INDEX ?=
+PIP = .venv/bin/pip install -q --disable-pip-version-check --no-compile -c constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo test test-fast lint clean
+
+demo: .venv/.core
+	.venv/bin/python infer/upscale.py --target 4k
+
+test: .venv/.dev
+	.venv/bin/python -m pytest -n 2
+
+test-fast: .venv/.dev
+	.venv/bin/python -m pytest -n 2 -m "not slow"
+
+lint: .venv/.dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/.core: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "installing realis into .venv (1 to 2 minutes)"
+	$(PIP) -e .
+	touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "installing realis with everything that tests need into .venv (1 to 3 minutes)"
+	$(PIP) -e ".[train,data,metrics,dev]"
+	touch $@ .venv/.core
+
+clean:
+	rm -rf .venv out build *.egg-info

@@ -1,0 +1,201 @@
+"""Training: the same run whatever is interrupted, split or accumulated; what it writes opens again."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from realis.commands.__main__ import run_train_cpc, run_train_decoder, run_train_prior, run_train_vae
+from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import PRESETS
+from realis.training.loop import learning_rate, sample_numbers
+from realis.training.settings import LoopConfig, OptimizerConfig
+
+SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--run.threads", "1", "--run.precision", "no"]
+
+
+def train(run, folder, *flags, steps=4):
+    run(
+        [
+            *SMALL,
+            "--data.cache",
+            str(folder.parent / "pairs"),
+            "--run.output",
+            str(folder),
+            "--run.steps",
+            str(steps),
+            *flags,
+        ]
+    )
+
+
+def train_cpc(folder, *flags, steps=4):
+    static = ["--controlnet.layers", "3", "--optimizer.lr", "1e-3", "--optimizer.ema", "0.9", "--run.batch", "2"]
+    train(run_train_cpc, folder, *static, *flags, steps=steps)
+
+
+def exported(folder):
+    return load_file(folder / "export" / "diffusion_pytorch_model.safetensors")
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_resume_is_exact_to_the_bit(tmp_path):
+    train_cpc(tmp_path / "whole", "--optimizer.warmup", "2", "--optimizer.final-lr", "0.1")
+    split = ["--optimizer.warmup", "2", "--optimizer.final-lr", "0.1", "--run.save-every", "2"]
+    train_cpc(tmp_path / "whole2", *split)
+    resumed = tmp_path / "whole2"
+    import shutil
+
+    shutil.rmtree(resumed / "checkpoint-000004")
+    shutil.rmtree(resumed / "export")
+    train_cpc(resumed, *split, "--run.resume", "latest")
+    assert_equal(exported(tmp_path / "whole"), exported(resumed))
+    last = [load_file(f / "checkpoint-000004" / "trained.safetensors") for f in (tmp_path / "whole", resumed)]
+    assert_equal(*last)
+
+
+def test_accumulation_equals_one_large_batch(tmp_path):
+    train_cpc(tmp_path / "large", "--run.batch", "4", steps=2)
+    train_cpc(tmp_path / "accumulated", "--run.batch", "1", "--run.accumulation", "4", steps=2)
+    a, b = (
+        load_file(tmp_path / name / "checkpoint-000002" / "trained.safetensors") for name in ("large", "accumulated")
+    )
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], atol=2e-5, rtol=0, msg=name)
+
+
+def test_what_a_run_writes(tmp_path):
+    train_cpc(tmp_path / "run", "--run.save-every", "1", "--run.keep", "2", "--run.sample-every", "2")
+    run = tmp_path / "run"
+    assert sorted(p.name for p in run.glob("checkpoint-*")) == ["checkpoint-000003", "checkpoint-000004"]
+    assert (run / "samples" / "step-000002.png").is_file()
+    assert list((run / "tensorboard").glob("events*"))
+    trained = load_file(run / "checkpoint-000004" / "trained.safetensors")
+    assert all(name.startswith("controlnet.") for name in trained)  # no frozen weight in it
+    controlnet = CpcControlNet.from_pretrained(run / "export")
+    assert controlnet.config.num_layers == 3
+    assert any(p.any() for p in controlnet.proj_out.parameters())
+    assert "realis-tiny" in (run / "export" / "README.md").read_text()
+    again = tmp_path / "again"
+    run_train_cpc([str(run / "config.yaml"), "--run.output", str(again)])
+    assert_equal(exported(run), exported(again))
+
+
+def test_the_four_parts_build_a_model_that_upscales(tmp_path):
+    model = tmp_path / "model"
+    train(run_train_vae, tmp_path / "vae", "--export", str(model / "vae"), steps=2)
+    train(run_train_prior, tmp_path / "prior", "--model", str(model), "--export", str(model / "transformer"), steps=2)
+    train_cpc(tmp_path / "cpc", "--model", str(model), "--export", str(model / "controlnet"), steps=2)
+    train(
+        run_train_decoder, tmp_path / "decoder", "--model", str(model), "--cpc", str(model / "controlnet"),
+        "--export", str(model / "lr_decoder"), steps=2,
+    )  # fmt: skip
+    from realis.upscaling.cpc import CpcPipeline, Sampling
+
+    pipeline = CpcPipeline.from_pretrained(model, torch_dtype=torch.float32)
+    lr, prompt = torch.zeros(1, 3, 5, 32, 32), torch.zeros(1, 1, 32)
+    restored = pipeline(lr, torch.randn(1, 16, 2, 4, 4), prompt, prompt, Sampling())
+    assert restored.shape == lr.shape and restored.isfinite().all()
+
+
+def test_the_encoder_starts_at_principal_components():
+    """Untrained, its latents are white and decode linearly to about what the best 16 of 192 components give."""
+    import numpy as np
+    from diffusers import AutoencoderKLWan
+
+    from realis.models.wan import encode_video
+    from realis.training.pca_init import initialise_encoder
+    from realis.video.photographs import training_clip
+
+    vae = AutoencoderKLWan(
+        base_dim=16, decoder_base_dim=4, patch_size=2, in_channels=12, out_channels=12, dim_mult=[1, 2, 4],
+        temperal_downsample=[True, True], num_res_blocks=1, latents_mean=[0.0] * 16, latents_std=[1.0] * 16,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    frames = torch.cat([training_clip(rng, 1, 32) for _ in range(150)]) * 2 - 1
+    initialise_encoder(vae, frames)
+    with torch.no_grad():
+        z = encode_video(vae, frames[:, :, None])[:, :, 0].permute(0, 2, 3, 1).reshape(-1, 16)
+    torch.testing.assert_close(z.std(dim=0), torch.ones(16), atol=0.1, rtol=0)
+    blocks = frames.unfold(2, 8, 8).unfold(3, 8, 8).permute(0, 2, 3, 1, 4, 5).reshape(-1, 192)
+
+    def fit(features):
+        features = torch.cat([features, torch.ones(len(features), 1)], dim=1)
+        return (features @ torch.linalg.lstsq(features, blocks).solution - blocks).square().mean()
+
+    _, vectors = torch.linalg.eigh(blocks.T @ blocks)
+    assert fit(z) < 1.5 * fit(blocks @ vectors[:, -16:])
+
+
+def test_schedule():
+    config = OptimizerConfig(warmup=4, final_lr=0.5)
+    assert [learning_rate(step, 10, config) for step in (0, 3)] == pytest.approx([0.25, 0.85])
+    assert learning_rate(10, 10, config) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_step_uses_the_same_samples_for_any_split(world, accumulation):
+    config = LoopConfig(batch=8 // world // accumulation, accumulation=accumulation)
+    numbers = [
+        n
+        for micro in range(accumulation)
+        for rank in range(world)
+        for n in sample_numbers(5, micro, rank, world, config)
+    ]
+    assert sorted(numbers) == list(range(40, 48))
+
+
+def refuses(arguments, capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        run_train_cpc([str(a) for a in arguments])
+    assert stop.value.code == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("realis: ") and all(str(word) in line for word in words), line
+
+
+def test_bad_input(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    recipe = tmp_path / "recipe.yaml"
+    refuses(["--run.stepps", "3"], capsys, "stepps")
+    refuses(["--run.steps", "0"], capsys, "--run.steps")
+    refuses(["--data.frames", "6"], capsys, "4 n + 1")
+    refuses(["--model", tmp_path / "none"], capsys, "none")
+    refuses(["--model", tmp_path], capsys, "config.json")
+    refuses(["--run.output", tmp_path / "file" / "run"], capsys, "cannot be written")
+    recipe.write_text("run: {steps: 2\n")
+    refuses([recipe], capsys, "recipe.yaml", "YAML")
+    recipe.write_text("- 3\n")
+    refuses([recipe], capsys, "list")
+    recipe.write_text("run: {speed: 2}\n")
+    refuses([recipe], capsys, "speed")
+    refuses([*SMALL, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
+    refuses(
+        [*SMALL, "--run.output", tmp_path / "run", "--controlnet.layers", "3", "--run.resume", "latest"],
+        capsys,
+        "resume",
+    )
+
+
+@pytest.mark.slow
+def test_bare_command_runs_the_debug_recipe(tmp_path):
+    import subprocess
+
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "accelerate"), "launch", "--cpu", str(root / "train" / "train_cpc.py")],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "debug.yaml" in done.stderr
+    out = tmp_path / "out" / "train_debug"
+    assert yaml.safe_load((out / "config.yaml").read_text())["run"]["steps"] == 8
+    assert CpcControlNet.from_pretrained(out / "export").config.num_main_layers == 6
+    assert PRESETS.is_dir()

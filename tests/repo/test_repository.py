@@ -1,0 +1,198 @@
+"""Promises about the repository itself: floors, configuration, command lines, recipes, imports."""
+
+import ast
+import dataclasses
+import re
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realis.commands.train_cpc import TrainCpcConfig
+from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
+from realis.commands.upscale import UpscaleConfig
+from realis.config import dump, parse, recipe_flags
+from realis.models.hub import PRESETS
+
+ROOT = Path(__file__).parents[2]
+FLOORS = [
+    {"errors", "shapes", "config", "log", "torchvision_hook"},
+    {"ops", "upscaler"},
+    {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
+    {"models"},
+    {"training", "upscaling", "comparators"},
+    {"methods", "evaluation"},
+    {"commands"},
+]
+SAME_FLOOR = {  # floor 0 knows itself
+    ("config", "errors"), ("shapes", "errors"), ("log", "errors"),
+}  # fmt: skip
+CONFIGS = {
+    "upscale": UpscaleConfig,
+    "train_cpc": TrainCpcConfig,
+    "train_vae": TrainVaeConfig,
+    "train_prior": TrainPriorConfig,
+    "train_decoder": TrainDecoderConfig,
+}
+
+
+def room_of(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def floor_of(room):
+    (floor,) = [i for i, rooms in enumerate(FLOORS) if room in rooms]
+    return floor
+
+
+def imports_of(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "realis":
+            names = [f"realis.{a.name}" for a in node.names] if node.module == "realis" else [node.module]
+            yield from names
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.split(".")[0] == "realis")
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "realis").rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_point_down(file):
+    relative = file.relative_to(ROOT / "realis")
+    room = relative.parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for module in imports_of(file):
+        other = room_of(module)
+        if other and other != room and (room, other) not in SAME_FLOOR:
+            assert floor_of(other) < floor_of(room), f"{relative} imports {module}, which is not below it"
+
+
+def fields_of(config, seen=()):
+    for field in dataclasses.fields(config):
+        kind = typing.get_type_hints(config)[field.name]
+        yield config, field.name
+        if dataclasses.is_dataclass(kind) and kind not in seen:
+            yield from fields_of(kind, (*seen, kind))
+
+
+def test_every_field_of_a_configuration_is_read():
+    read = set()
+    for file in (ROOT / "realis").rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        posts = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__post_init__"]
+        checks = {id(n) for post in posts for n in ast.walk(post)}
+        read |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and id(n) not in checks}
+    unread = {
+        f"{c.__name__}.{name}" for config in CONFIGS.values() for c, name in fields_of(config) if name not in read
+    }
+    assert unread == set()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_command_line_is_pinned(name):
+    flags = "\n".join(sorted({f"{c.__name__}.{field}" for c, field in fields_of(CONFIGS[name])}))
+    pinned = ROOT / "tests" / "goldens" / f"flags_{name}.txt"
+    assert flags == pinned.read_text().strip(), f"the flags of {name} changed; if that is meant, update {pinned}"
+
+
+def config_of(recipe):
+    if recipe.is_relative_to(ROOT / "infer"):
+        return UpscaleConfig
+    return CONFIGS.get(f"train_{recipe.stem}", TrainCpcConfig)
+
+
+@pytest.mark.parametrize(
+    "recipe", [*(ROOT / "train" / "recipes").rglob("*.yaml"), *(ROOT / "infer" / "recipes").rglob("*.yaml")],
+    ids=lambda f: str(f.relative_to(ROOT)),
+)  # fmt: skip
+def test_recipes_parse_and_say_no_more_than_they_need(recipe):
+    config = config_of(recipe)
+    parsed = parse(config, [str(recipe)], "test")
+    assert parsed != config()
+    assert recipe_flags(recipe)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_written_configuration_is_a_recipe(name, tmp_path):
+    config = CONFIGS[name]()
+    dump(config, tmp_path / "config.yaml")
+    assert parse(CONFIGS[name], [str(tmp_path / "config.yaml")], "test") == config
+
+
+def test_importing_realis_is_quick_and_touches_nothing():
+    code = "import realis, sys; print(sorted({'torch', 'numpy', 'diffusers', 'av', 'tyro'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_torchvision_imports_beside_a_cpu_only_torch():
+    code = (
+        "import realis, diffusers, piq\n"
+        "from diffusers import WanTransformer3DModel\n"
+        "from transformers import UMT5EncoderModel\n"
+        "from torchvision.models.optical_flow import raft_small\n"
+        "import torch\n"
+        "flow = raft_small(weights=None).eval()\n"
+        "with torch.no_grad():\n"
+        "    print(flow(torch.zeros(1, 3, 128, 128), torch.zeros(1, 3, 128, 128), num_flow_updates=1)[0].shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[1, 2, 128, 128]" in done.stdout
+
+
+def test_weights_are_small_and_safetensors_only():
+    weights = [f for f in PRESETS.rglob("*") if f.is_file() and f.suffix not in (".json", ".md", ".py", ".pyc")]
+    assert {f.suffix for f in weights} == {".safetensors"}
+    assert sum(f.stat().st_size for f in weights) <= 10e6
+
+
+def readme_blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+
+
+def test_readme_names_real_files():
+    readme = (ROOT / "README.md").read_text()
+    for path in re.findall(r"`((?:realis|train|infer|benchmarks|docs|tests|dataset_tools)/[\w./*-]*)`", readme):
+        assert list(ROOT.glob(path.rstrip("/"))), f"README names {path}, which is not there"
+
+
+def test_readme_commands_parse():
+    """Every command of the README is accepted by the parser of the program that it calls."""
+    seen = 0
+    for block in readme_blocks("bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = line.split("#")[0].split()
+            script = next((w for w in words if w.endswith(".py") and w.startswith(("infer/", "train/"))), None)
+            if script:
+                name = Path(script).stem
+                arguments = [str(ROOT / w) if w.endswith(".yaml") else w for w in words[words.index(script) + 1 :]]
+                parse(CONFIGS[name], arguments, name)
+                seen += 1
+    assert seen >= 4
+
+
+def test_readme_python_runs(tmp_path, monkeypatch):
+    from fractions import Fraction
+
+    import numpy as np
+
+    from realis.video.write import SegmentWriter
+
+    monkeypatch.chdir(tmp_path)
+    with SegmentWriter(tmp_path / "holiday.mp4", (24, 32), Fraction(25)) as sink:
+        sink.write(0, (np.full((24, 32, 3), i * 20, np.uint8) for i in range(3)))
+    blocks = readme_blocks("python")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert list(tmp_path.glob("*.mp4")) != [tmp_path / "holiday.mp4"]
+
+
+def test_recipes_are_plain_yaml():
+    for recipe in (ROOT / "train" / "recipes").rglob("*.yaml"):
+        assert isinstance(yaml.safe_load(recipe.read_text()), dict)
