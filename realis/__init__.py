@@ -8,7 +8,7 @@ from realis import torchvision_hook
 torchvision_hook.install()
 
 
-def upscale_video(path: str | Path, **options: Any) -> Path:
+def upscale_video(path: str | Path, **options: Any) -> Path | None:
     """Upscale a video file; what ``realis upscale`` does, from Python.
 
     Args:
@@ -17,7 +17,7 @@ def upscale_video(path: str | Path, **options: Any) -> Path:
             (:class:`realis.commands.upscale.UpscaleConfig`).
 
     Returns:
-        The file written.
+        The file written; ``None`` with ``dry_run=True``.
 
     Raises:
         realis.errors.InputError: something given cannot be used; the message says what to do.

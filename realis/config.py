@@ -21,14 +21,13 @@ from realis.errors import InputError
 Config = TypeVar("Config")
 
 
-def parse(config: type[Config], argv: Sequence[str], prog: str, default: Config | None = None) -> Config:
+def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
     """Build ``config`` from ``[recipe.yaml] [--flags]``.
 
     Args:
         config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags.
         argv: arguments after the program's name.
         prog: the program's name, for ``--help``.
-        default: values to start from, in place of the dataclass's own.
 
     Raises:
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
@@ -39,9 +38,7 @@ def parse(config: type[Config], argv: Sequence[str], prog: str, default: Config 
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
-            return tyro.cli(
-                config, args=flags, prog=f"{prog} [recipe.yaml]", default=default, config=(tyro.conf.FlagConversionOff,)
-            )
+            return tyro.cli(config, args=flags, prog=f"{prog} [recipe.yaml]")
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -51,8 +48,8 @@ def parse(config: type[Config], argv: Sequence[str], prog: str, default: Config 
 def recipe_flags(file: Path) -> list[str]:
     """The flags that a YAML recipe stands for.
 
-    >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2]}, ()))
-    ['--run.steps', '3', '--scales', '4', '2']
+    >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
+    ['--run.steps', '3', '--scales', '4', '2', '--no-static']
     """
     try:
         recipe = yaml.safe_load(file.read_text()) or {}
@@ -68,6 +65,8 @@ def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
         here = (*path, str(name).replace("_", "-"))
         if isinstance(value, dict):
             yield from _flatten(value, here)
+        elif isinstance(value, bool):
+            yield "--" + ".".join((*path, here[-1] if value else f"no-{here[-1]}"))
         else:
             yield "--" + ".".join(here)
             yield from map(str, value if isinstance(value, list) else [value])

@@ -95,16 +95,19 @@ class Upscaler(Protocol):
     """A video super-resolution method.
 
     Attributes:
-        scales: the factors it can do; ``None``: any from 1 up.
         segments: how it wants time to be cut.
         tile: the tile size (height, width) it works best with; ``None``: whole frames.
         multiple: its tiles start and end at multiples of this many pixels.
     """
 
-    scales: tuple[float, ...] | None
-    segments: Segments
-    tile: tuple[int, int] | None
-    multiple: int
+    @property
+    def segments(self) -> Segments: ...
+
+    @property
+    def tile(self) -> tuple[int, int] | None: ...
+
+    @property
+    def multiple(self) -> int: ...
 
     def upscale(
         self,

@@ -15,6 +15,9 @@ from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
     from realis.methods import MethodOptions
     from realis.upscaler import Tiling, Upscaler
 
@@ -36,6 +39,7 @@ class UpscaleConfig:
     prompt: str = ""  # what the video shows
     negative_prompt: str = ""  # read with --guidance other than 1
     prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
+    empty_prompt_embeds: str = ""  # the same of the empty prompt, where no text encoder is to be loaded
     steps: int = 0  # sampling steps; 0: 1 for realis-tiny, 20 for other models
     shift: float = 3.0  # moves sampling towards high noise levels
     guidance: float = 1.0  # classifier-free guidance; 1: off
@@ -59,8 +63,10 @@ class UpscaleConfig:
             raise InputError(f"--shift: got {self.shift}, wanted above 0")
         if self.prompt and self.prompt_embeds:
             raise InputError("--prompt and --prompt-embeds: got both, wanted one")
-        if self.prompt_embeds and not Path(self.prompt_embeds).is_file():
-            raise InputError(f"--prompt-embeds {self.prompt_embeds}: nothing there; wanted a safetensors file")
+        for name in ("prompt_embeds", "empty_prompt_embeds"):
+            file = getattr(self, name)
+            if file and not Path(file).is_file():
+                raise InputError(f"--{name.replace('_', '-')} {file}: nothing there; wanted a safetensors file")
 
 
 def upscale(config: UpscaleConfig) -> Path | None:
@@ -104,7 +110,7 @@ def render_sample(file: Path) -> None:
 def method_options(config: UpscaleConfig) -> "MethodOptions":
     """Find the model's files and settle every default."""
     is_cpc = config.method == "cpc"
-    needs_text = is_cpc and not config.prompt_embeds
+    needs_text = is_cpc and not (config.prompt_embeds or config.empty_prompt_embeds)
     folder = model_folder(config.model, text_encoder=needs_text) if is_cpc else Path()
     cpc = model_folder(config.cpc) if config.cpc else None
     if is_cpc:
@@ -117,9 +123,13 @@ def method_options(config: UpscaleConfig) -> "MethodOptions":
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def file(name: str) -> Path | None:
+        return Path(name) if name else None
+
     return MethodOptions(
-        folder=folder, cpc=cpc, decoder=config.decoder, prompt=config.prompt,
-        negative_prompt=config.negative_prompt, prompt_embeds=Path(config.prompt_embeds) if config.prompt_embeds else None,
+        folder=folder, cpc=cpc, decoder=config.decoder, prompt=config.prompt, negative_prompt=config.negative_prompt,
+        prompt_embeds=file(config.prompt_embeds), empty_prompt_embeds=file(config.empty_prompt_embeds),
         steps=config.steps or (1 if config.model == TINY else 20), shift=config.shift, guidance=config.guidance,
         cpc_scale=config.cpc_scale, sampler=config.sampler, segment_frames=config.segment_frames,
         segment_overlap=config.segment_overlap, device=device, dtype=config.dtype,
@@ -196,8 +206,9 @@ def run(
                 pair = (to_uint8(bicubic), to_uint8(segment.frames[middle]))
                 save_sheet(before_after_sheet(*pair, ("bicubic", f"realis, {config.method}")), sheet)
             sink.write(segment.start, map(to_uint8, segment.frames))
+            del segment  # two segments at once would double the memory
 
 
-def to_uint8(frame: "torch.Tensor"):  # noqa: F821
+def to_uint8(frame: "torch.Tensor") -> "np.ndarray":
     """(3, H, W) float in [0, 1] -> (H, W, 3) uint8, rounded."""
     return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()

@@ -59,8 +59,8 @@ class Wan:
         """Prompt embeddings (1, text tokens, text_dim).
 
         A text-free model has only the empty prompt: one zero token. Otherwise umT5 embeds the prompt, cleaned as in
-        Wan's own code, and the embedding is cut to its true length and padded with zeros to 512 tokens (FACTS of
-        ``wan/text2video.py``: the padding is not masked in the transformer).
+        Wan's own code, and the embedding is cut to its true length and padded with zeros to 512 tokens, which the
+        transformer does not mask.
 
         Raises:
             InputError: a prompt was given to a text-free model.
@@ -82,7 +82,10 @@ class Wan:
             tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
             encoder = UMT5EncoderModel.from_pretrained(self.folder / "text_encoder", dtype=self.dtype)
         except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(f"{self.folder}: the text encoder cannot be loaded: {error}") from error
+            raise InputError(
+                f"{self.folder}: the text encoder cannot be loaded ({error}); "
+                "--prompt-embeds and --empty-prompt-embeds together do without it"
+            ) from error
         encoder = encoder.eval().to(self.device)
         tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)
         with torch.no_grad():
@@ -129,11 +132,12 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"{folder}: no {part.__name__} there (no config.json); wanted a folder in diffusers' format")
     try:
-        model, info = part.from_pretrained(
+        loaded: Any = part.from_pretrained(
             str(folder), torch_dtype=dtype, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=True
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error}") from error
+    model, info = loaded
     wrong = [
         f"{len(info[kind])} {kind.replace('_', ' ')}"
         for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")

@@ -53,8 +53,12 @@ def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tenso
     hr = training_clip(rng, config.frames, config.size)
     parameters = draw_parameters(config.degradation, float(rng.choice(config.scales)), rng)
     lr = SecondOrderDegradation()(hr, parameters)
-    pair = (hr, resize(lr, (config.size, config.size)))
-    return tuple((x.clamp(0, 1) * 255).round().byte().transpose(0, 1) for x in pair)
+    return _eight_bit(hr), _eight_bit(resize(lr, (config.size, config.size)))
+
+
+def _eight_bit(clip: torch.Tensor) -> torch.Tensor:
+    """(F, 3, H, W) float in [0, 1] -> (3, F, H, W) uint8."""
+    return (clip.clamp(0, 1) * 255).round().byte().transpose(0, 1)
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:

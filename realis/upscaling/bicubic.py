@@ -11,7 +11,6 @@ from realis.upscaler import Carry, NoiseField, Segments, Tiling
 class BicubicUpscaler:
     """Resize every frame; see :class:`realis.upscaler.Upscaler`."""
 
-    scales = None
     segments = Segments(frames=8)
     tile = None
     multiple = 1

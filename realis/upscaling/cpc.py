@@ -167,7 +167,6 @@ class CpcUpscaler:
         segment_frames, segment_overlap: the segments; 0 frames: what the CPC was made for.
     """
 
-    scales = None
     multiple = 16
 
     def __init__(

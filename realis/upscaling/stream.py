@@ -84,3 +84,4 @@ def upscale_stream(
         finished = len(source) if is_last else len(source) - s.overlap
         tail = upscaled[finished:].clone()
         yield UpscaledSegment(start, upscaled[:finished], source[:finished], carry | {"tail": tail})
+        del upscaled, source  # two segments at once would double the memory

@@ -91,7 +91,7 @@ def test_wan_decoder_and_more_steps(clip, tmp_path):
 
 
 def test_dry_run_writes_nothing(clip, tmp_path, capsys):
-    run_upscale(["--input", str(clip), "--output", str(tmp_path / "o.mp4"), "--target", "2x", "--dry-run", "True"])
+    run_upscale(["--input", str(clip), "--output", str(tmp_path / "o.mp4"), "--target", "2x", "--dry-run"])
     assert "plan: 44x30 -> 88x60" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4"]
 

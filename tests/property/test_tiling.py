@@ -46,7 +46,6 @@ def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
 class Identity:
     """Returns its input, enlarged pixel by pixel, through the same tiles and canvas as a real method."""
 
-    scales = None
     tile = None
 
     def __init__(self, segments, multiple):
