@@ -24,4 +24,6 @@ class SecondOrderDegradation:
         x = gaussian_blur(frames, p.blur_sigma)
         x = resize(x, size) if p.resize == "bicubic" else F.interpolate(x, size=size, mode="area")
         x = gaussian_noise(x, p.noise_sigma, torch.Generator().manual_seed(p.noise_seed))
+        if p.jpeg_quality is None:
+            return (x.clamp(0, 1) * 255).round() / 255
         return jpeg(x, p.jpeg_quality)

@@ -28,6 +28,7 @@ class DataConfig:
         require(self.count >= 1, "data.count", self.count, "at least 1")
         require(self.frames >= 1 and self.frames % 4 == 1, "data.frames", self.frames, "4 n + 1, such as 9")
         require(self.size >= 16 and self.size % 16 == 0, "data.size", self.size, "a multiple of 16")
+        require(0 <= self.degradation.clean <= 1, "data.degradation.clean", self.degradation.clean, "0 to 1")
         require(bool(self.scales) and min(self.scales) >= 1, "data.scales", self.scales, "factors of 1 or more")
 
 

@@ -71,9 +71,13 @@ def training_clip(rng: np.random.Generator, frames: int, size: int) -> torch.Ten
     """A random moving clip (frames, 3, size, size) float32 in [0, 1].
 
     Three quarters show a photograph, one quarter a procedural texture; a third have a second layer in front that
-    moves differently (parallax). Colours, contrast and orientation vary.
+    moves differently (parallax), one in ten has a hard cut. Motion goes from none to a third of the clip a frame, so
+    that a model learns when not to trust the frames beside. Colours, contrast and orientation vary.
     """
     clip = _filmed_at_random(rng, frames, size)
+    if frames > 1 and rng.random() < 0.1:
+        cut = int(rng.integers(1, frames))
+        clip = torch.cat([clip[:cut], _filmed_at_random(rng, frames, size)[cut:]])
     if rng.random() < 0.33:
         mask = _blob(rng, size)
         clip = mask * _filmed_at_random(rng, frames, size) + (1 - mask) * clip
@@ -90,16 +94,17 @@ def training_clip(rng: np.random.Generator, frames: int, size: int) -> torch.Ten
 def _filmed_at_random(rng: np.random.Generator, frames: int, size: int) -> torch.Tensor:
     image = dead_leaves(rng, 3 * size) if rng.random() < 0.25 else _random_photograph(rng)
     largest = min(image.shape[1:]) / size
-    zoom = min(rng.choice([1.0, 1.0, 1.33, 1.67, 2.0, 2.5]), largest)
-    zoom_stop = float(np.clip(zoom * rng.uniform(0.95, 1.05), 0.8, largest)) if rng.random() < 0.4 else zoom
-    speed = rng.choice([0, 0.5, 1, 2, 4, 6]) * zoom * max(frames - 1, 1)
+    zoom = min(rng.choice([0.6, 1.0, 1.0, 1.33, 1.67, 2.0, 2.5]), largest)
+    zoom_stop = float(np.clip(zoom * rng.uniform(0.95, 1.05), 0.6, largest)) if rng.random() < 0.4 else zoom
+    travel = rng.choice([0, 0.5, 1, 2, 4, 8, 16, 32]) * zoom * max(frames - 1, 1)
     angle = rng.uniform(0, 2 * np.pi)
-    start = [rng.uniform(zoom * size / 2, max(n - zoom * size / 2, zoom * size / 2 + 1e-3)) for n in image.shape[1:]]
-    stop = [s + speed * d for s, d in zip(start, (np.sin(angle), np.cos(angle)), strict=True)]
-    for axis, pixels in enumerate(image.shape[1:]):  # turn back rather than leave the photograph
-        margin = max(zoom, zoom_stop) * size / 2
-        if not margin <= stop[axis] <= pixels - margin:
-            stop[axis] = start[axis]
+    start, stop = [], []
+    for pixels, direction in zip(image.shape[1:], (np.sin(angle), np.cos(angle)), strict=True):
+        margin = max(zoom, zoom_stop) * size / 2  # the window stays inside the photograph
+        room = max(pixels - 2 * margin, 0)
+        step = float(np.clip(travel * direction, -room, room))
+        start.append(margin + rng.uniform(max(-step, 0), room - max(step, 0)))
+        stop.append(start[-1] + step)
     return film(image, CameraMove(tuple(start), tuple(stop), zoom, zoom_stop), frames, (size, size))
 
 
