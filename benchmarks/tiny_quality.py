@@ -22,10 +22,10 @@ from skimage.metrics import structural_similarity
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.second_order import SecondOrderDegradation
 from realis.models.wan import encode_video
+from realis.ops.noise import NoiseField
 from realis.ops.resize import resize
 from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
-from realis.upscaler import NoiseField
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
 from realis.video.read import VideoReader
 

@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.wan import decode_video, encode_video
+from realis.training.export import halve
 
 
 def seconds(work: Callable[[], object], device: torch.device, runs: int = 5) -> float:
@@ -62,10 +63,8 @@ def main() -> None:
         )
         vae = AutoencoderKLWan().to(dtype).eval()
         controlnet = CpcControlNet.from_transformer(transformer, 4)
-    for model in (transformer, controlnet):  # bfloat16, but for what diffusers keeps in float32
-        for name, p in model.named_parameters():
-            if not set(model._keep_in_fp32_modules) & set(name.split(".")):
-                p.data = p.data.to(dtype)
+    for model in (transformer, controlnet):
+        halve(model)
         model.eval()
     f, h, w = (a.frames + 3) // 4, a.height // 8, a.width // 8
     lr, z = (torch.randn(1, 16, f, h, w, device=device, dtype=dtype) for _ in range(2))

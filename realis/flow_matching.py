@@ -45,8 +45,9 @@ def euler(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
         sigmas: falling, float32.
         advance: called after every step.
     """
+    sigmas = sigmas.to(z.device)
     for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
-        z = z + (sigma_next - sigma).to(z) * velocity(z, 1000 * sigma.expand(len(z)))
+        z = z + (sigma_next - sigma) * velocity(z, 1000 * sigma.expand(len(z)))
         advance()
     return z
 

@@ -1,7 +1,6 @@
 """The methods by name, loaded on demand."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,11 +10,6 @@ if TYPE_CHECKING:
     import torch
 
     from realis.models.wan import Wan
-
-METHODS = {
-    "cpc": "realis.methods:load_cpc",
-    "bicubic": "realis.methods:load_bicubic",
-}
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class MethodOptions:
     negative_prompt: str
     prompt_embeds: Path | None  # cached embeddings, in place of the prompt
     empty_prompt_embeds: Path | None  # the same of the empty prompt
-    steps: int
+    steps: int  # 0: what the CPC was trained for
     shift: float
     guidance: float
     cpc_scale: float
@@ -41,13 +35,12 @@ class MethodOptions:
 
 
 def load_method(name: str, options: MethodOptions) -> Upscaler:
-    """Build the method ``name``.
+    """Build the method ``name``: ``cpc`` or ``bicubic``.
 
     Raises:
         InputError: its weights cannot be loaded.
     """
-    module, function = METHODS[name].split(":")
-    return getattr(import_module(module), function)(options)
+    return {"cpc": load_cpc, "bicubic": load_bicubic}[name](options)
 
 
 def load_bicubic(options: MethodOptions) -> Upscaler:
@@ -74,8 +67,9 @@ def load_cpc(options: MethodOptions) -> Upscaler:
         load_controlnet(o.cpc or o.folder, dtype).eval().to(o.device),
         load_lr_decoder(o.folder, dtype).eval().to(o.device) if own_decoder and o.decoder != "wan" else None,
     )
-    prompt, empty, negative = prompt_embeddings(o, wan, pipeline.controlnet.config.text_conditioned)
-    sampling = Sampling(o.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
+    controlnet = pipeline.controlnet.config
+    prompt, empty, negative = prompt_embeddings(o, wan, controlnet.text_conditioned)
+    sampling = Sampling(o.steps or controlnet.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
     return CpcUpscaler(pipeline, prompt, empty, sampling, negative, o.segment_frames, o.segment_overlap)
 
 
@@ -84,20 +78,24 @@ def prompt_embeddings(
 ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor | None"]:
     """Embeddings of the prompt, the empty prompt and the negative prompt, from files where they are given.
 
-    Those of the empty prompt are read only if something needs them: a CPC without text, guidance, or no prompt.
+    Only what is read is embedded: the negative prompt with guidance, the empty prompt in place of a missing prompt or
+    negative prompt, or for a CPC without text.
     """
     from realis.models.wan import load_prompt_embeds
 
-    def embed(file: Path | None, text: str) -> "torch.Tensor":
-        if file is None:
-            return wan.encode_prompt(text)
-        return load_prompt_embeds(file, wan.transformer.config.text_dim).to(wan.device, wan.dtype)
-
-    negative = wan.encode_prompt(o.negative_prompt) if o.negative_prompt else None
-    if not o.prompt and o.prompt_embeds is None:
-        empty = embed(o.empty_prompt_embeds, "")
-        return empty, empty, negative
-    prompt = embed(o.prompt_embeds, o.prompt)
-    if text_conditioned and (o.guidance == 1 or negative is not None):
-        return prompt, prompt, negative
-    return prompt, embed(o.empty_prompt_embeds, ""), negative
+    guided, prompted = o.guidance != 1, bool(o.prompt) or o.prompt_embeds is not None
+    wanted = {
+        "prompt": (prompted, o.prompt_embeds, o.prompt),
+        "negative": (guided and bool(o.negative_prompt), None, o.negative_prompt),
+        "empty": (
+            not prompted or not text_conditioned or (guided and not o.negative_prompt), o.empty_prompt_embeds, "",
+        ),
+    }  # fmt: skip
+    texts = {name: text for name, (needed, file, text) in wanted.items() if needed and file is None}
+    embeds = dict(zip(texts, wan.encode_prompts(list(texts.values())), strict=True))
+    for name, (needed, file, _) in wanted.items():
+        if needed and file is not None:
+            dim = wan.transformer.config.text_dim
+            embeds[name] = load_prompt_embeds(file, dim).to(wan.device, wan.dtype)
+    empty = embeds.get("empty", embeds.get("prompt"))
+    return embeds.get("prompt", empty), empty, embeds.get("negative")

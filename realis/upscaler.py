@@ -4,13 +4,17 @@ Time belongs to the stream (:mod:`realis.upscaling.stream`), space to the method
 audio, colour and evaluation are the same for all methods.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+from realis.errors import InputError
 
-Carry = dict[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Carry = dict[str, "torch.Tensor"]
+Noise = Callable[[int, int, int, int], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Segments:
         period: segments start at multiples of it and hold ``period n + 1`` frames (4 for Wan's VAE; 1: any number).
 
     Raises:
-        ValueError: the three contradict each other.
+        InputError: the three contradict each other.
     """
 
     frames: int
@@ -32,12 +36,12 @@ class Segments:
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.frames:
-            raise ValueError(
-                f"segments: got overlap {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}"
+            raise InputError(
+                f"--segment-overlap: got {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}"
             )
         if self.period > 1 and (self.frames % self.period != 1 or (self.frames - self.overlap) % self.period):
-            raise ValueError(
-                f"segments: got {self.frames} frames with overlap {self.overlap}; wanted both of the form "
+            raise InputError(
+                f"--segment-frames and --segment-overlap: got {self.frames} and {self.overlap}, wanted both of the form "
                 f"{self.period} n + 1, such as {self.period * 4 + 1} and {self.period + 1}"
             )
 
@@ -67,28 +71,11 @@ class Tiling:
         """Height and width of the canvas."""
         return self.rows[-1][1], self.columns[-1][1]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tile]:
         return (Tile(*row, *column) for row in self.rows for column in self.columns)
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
-
-
-class NoiseField:
-    """One global field of Gaussian noise over a video's latent grid, so that segments and tiles that overlap agree.
-
-    Args:
-        seed: with the frame number, the only source of randomness.
-        first: number of the latent frame that is counted from (start of the segment / 4).
-    """
-
-    def __init__(self, seed: int, first: int = 0) -> None:
-        self.seed, self.first = seed, first
-
-    def frames(self, count: int, channels: int, h: int, w: int) -> torch.Tensor:
-        """Noise (channels, count, h, w) of the next ``count`` latent frames, float32 on CPU."""
-        generators = (torch.Generator().manual_seed(self.seed * 1_000_003 + self.first + k) for k in range(count))
-        return torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)
 
 
 class Upscaler(Protocol):
@@ -111,21 +98,22 @@ class Upscaler(Protocol):
 
     def upscale(
         self,
-        frames: torch.Tensor,
+        frames: "torch.Tensor",
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: NoiseField,
+        noise: Noise,
         carry: Carry,
         advance: Callable[[float], None],
-    ) -> tuple[torch.Tensor, Carry]:
+    ) -> "tuple[torch.Tensor, Carry]":
         """Upscale one segment.
 
         Args:
             frames: (F, 3, H, W) float32 in [0, 1].
             size: height and width of the result.
             tiles: how its canvas is cut; the canvas is at least ``size``.
-            noise: the noise of this segment.
+            noise: the noise of this segment: (latent frames, channels, h, w) -> (channels, latent frames, h, w), see
+                :class:`realis.ops.noise.NoiseField`.
             carry: what the previous segment's call returned; empty at the start.
             advance: told the share of the segment's work that was just done; shares sum to 1.
 

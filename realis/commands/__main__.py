@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from realis import log
@@ -17,6 +18,8 @@ from realis.commands.train_parts import (
 from realis.commands.upscale import UpscaleConfig, upscale
 from realis.config import parse
 from realis.errors import run_command
+
+DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
 
 
 def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence[str] | None) -> None:
@@ -40,8 +43,12 @@ def run_train_decoder(argv: Sequence[str] | None = None) -> None:
 
 
 def run_train_cpc(argv: Sequence[str] | None = None) -> None:
-    """``train/train_cpc.py``."""
-    _run("train_cpc.py", TrainCpcConfig, train_cpc, argv)
+    """``train/train_cpc.py``; without arguments, the debug recipe."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments:
+        log.setup()
+        log.logger.info("no arguments given: running the debug recipe, a few steps on the embedded realis-tiny")
+    _run("train_cpc.py", TrainCpcConfig, train_cpc, arguments or [str(DEBUG_RECIPE)])
 
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:
@@ -57,8 +64,10 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         wanted = " | ".join(COMMANDS)
-        print(f"usage: realis {wanted} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)")
-        raise SystemExit(0 if name in ("-h", "--help") else 2)
+        asked = name in ("-h", "--help")
+        usage = f"usage: realis {wanted} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)"
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        raise SystemExit(0 if asked else 2)
     COMMANDS[name](sys.argv[2:])
 
 

@@ -6,19 +6,28 @@ from typing import Literal
 
 from realis.config import dump
 from realis.models.hub import TINY, check_base, model_folder
-from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
+from realis.models.interval import block_interval, default_control_layers
+from realis.training.run_folder import check_run
+from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig, require
 
 
 @dataclass(frozen=True)
 class ControlConfig:
     """The control branch."""
 
-    layers: int = 4  # copied main blocks
+    layers: int = 0  # copied main blocks; 0: 4, or the most below 4 of which each is read
     input: Literal["lr", "lr+noisy"] = "lr"  # lr+noisy: the vanilla ControlNet of the paper's ablation
     time_conditioned: bool = True
     text_conditioned: bool = True
     learn_scale: bool = False
     window: tuple[int, int, int] = (49, 480, 832)  # frames, height, width that inference will use at a time
+    steps: int = 20  # sampling steps that inference will take
+
+    def __post_init__(self) -> None:
+        frames, height, width = self.window
+        require(frames % 4 == 1, "controlnet.window", self.window, "4 n + 1 frames")
+        require(height % 16 == width % 16 == 0 < height, "controlnet.window", self.window, "multiples of 16 pixels")
+        require(self.steps >= 1, "controlnet.steps", self.steps, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,10 @@ class TrainCpcConfig:
 def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
     folder = model_folder(config.model)
-    check_base(folder)
+    c = config.controlnet
+    layers = c.layers or default_control_layers(check_base(folder)["num_layers"])
+    block_interval(check_base(folder)["num_layers"], layers)
+    check_run(config.run, config.export or f"{config.run.output}/export")
     dump(config, Path(config.run.output) / "config.yaml")
 
     import torch
@@ -51,12 +63,11 @@ def train_cpc(config: TrainCpcConfig) -> None:
 
     accelerator = make_accelerator(config.run)
     wan = Wan(folder, torch.float32, torch.float32, accelerator.device)
-    c = config.controlnet
     controlnet = CpcControlNet.from_transformer(
-        wan.transformer, c.layers, control_input=c.input, time_conditioned=c.time_conditioned,
-        text_conditioned=c.text_conditioned, learn_scale=c.learn_scale, window=c.window,
+        wan.transformer, layers, control_input=c.input, time_conditioned=c.time_conditioned,
+        text_conditioned=c.text_conditioned, learn_scale=c.learn_scale, window=c.window, steps=c.steps,
     )  # fmt: skip
     pool = pair_pool(config.data, config.run.seed, wan.vae)
-    step = CpcStep(wan.transformer, controlnet, wan.encode_prompt(""), config.flow, config.run.seed)
+    step = CpcStep(wan.transformer, controlnet, wan.encode_prompts([""])[0], config.flow, config.run.seed)
     fit(accelerator, step, pool, config.optimizer, config.run, lambda b: cpc_pictures(step, wan.vae, b))
     export_part(accelerator, controlnet, config.export or f"{config.run.output}/export", config)

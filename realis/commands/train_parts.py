@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realis.config import dump
+from realis.models.hub import check_parts
+from realis.training.run_folder import check_run
 from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig, require
 
 
@@ -21,6 +23,7 @@ class TrainVaeConfig:
 
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
+    check_run(config.run, config.export)
     dump(config, Path(config.run.output) / "config.yaml")
 
     import torch
@@ -80,6 +83,7 @@ class TrainPriorConfig:
 
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
+    check_run(config.run, config.export)
     dump(config, Path(config.run.output) / "config.yaml")
 
     import torch
@@ -103,7 +107,7 @@ def train_prior(config: TrainPriorConfig) -> None:
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     empty_prompt = torch.zeros(1, 1, transformer.config.text_dim)
     step = PriorStep(transformer, empty_prompt, config.flow, config.run.seed)
-    fit(accelerator, step, pool, config.optimizer, config.run)
+    fit(accelerator, step, pool, config.optimizer, config.run, lambda b: step.pictures(wan.vae, b))
     export_part(accelerator, transformer, config.export, config)
 
 
@@ -125,6 +129,8 @@ class TrainDecoderConfig:
 
 def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder and export it."""
+    check_parts(Path(config.model), Path(config.cpc), "wan")
+    check_run(config.run, config.export)
     dump(config, Path(config.run.output) / "config.yaml")
 
     import torch

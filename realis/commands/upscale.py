@@ -1,6 +1,7 @@
 """``upscale``: a video in, the same video larger out."""
 
 import resource
+import sys
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,18 +11,23 @@ from typing import TYPE_CHECKING, Literal
 from realis.errors import InputError
 from realis.log import logger, progress
 from realis.models.hub import TINY, check_parts, model_folder
+from realis.tiling.plan import plan_tiles
+from realis.upscaler import Segments
 from realis.video.read import VideoReader
+from realis.video.sheet import before_after_sheet, save_sheet
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from PIL import Image
 
     from realis.methods import MethodOptions
     from realis.upscaler import Tiling, Upscaler
 
 SAMPLE = Path("out/sample.mp4")
+SAMPLE_SIZE = (960, 540)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class UpscaleConfig:
     negative_prompt: str = ""  # read with --guidance other than 1
     prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
     empty_prompt_embeds: str = ""  # the same of the empty prompt, where no text encoder is to be loaded
-    steps: int = 0  # sampling steps; 0: 1 for realis-tiny, 20 for other models
+    steps: int = 0  # sampling steps; 0: what the CPC was trained for
     shift: float = 3.0  # moves sampling towards high noise levels
     guidance: float = 1.0  # classifier-free guidance; 1: off
     sampler: Literal["euler", "unipc"] = "euler"
@@ -55,7 +61,9 @@ class UpscaleConfig:
     dry_run: bool = False  # print the plan and stop
 
     def __post_init__(self) -> None:
-        for name in ("steps", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed: got {self.seed}, wanted 0 to {2**31 - 1}")
+        for name in ("steps", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
         target_size(self.target, 2, 2)
@@ -72,29 +80,48 @@ class UpscaleConfig:
 def upscale(config: UpscaleConfig) -> Path | None:
     """Upscale as ``config`` says; returns the file written (``None`` after ``dry_run``)."""
     began = time.monotonic()
-    source_path = Path(config.input) if config.input else SAMPLE
-    output = Path(config.output or f"out/{source_path.stem}_{config.target}.mp4")
-    if output.resolve() == source_path.resolve():
+
+    # 1. Everything that can be wrong with what was given, before torch is imported
+    path = Path(config.input) if config.input else SAMPLE
+    output = Path(config.output or f"out/{path.stem}_{config.target}.mp4")
+    if output.resolve() == path.resolve():
         raise InputError(f"--output {output}: is the input itself; choose another name")
-    check_output(output)
-    if config.input:
-        VideoReader(source_path).close()
-    options = method_options(config)
+    size = target_size(config.target, *(input_size(path) if config.input else SAMPLE_SIZE))
+    if not config.dry_run:
+        check_output(output)
+    options, tiles = method_options(config, size)
+
+    # 2. The method, the plan, the work
     if not config.input:
-        render_sample(source_path)
-    with VideoReader(source_path) as source:
-        size = target_size(config.target, source.width, source.height)
-        upscaler = load(config, options)
-        tiles = plan(config, upscaler, size)
+        render_sample(path)
+    from realis.methods import load_method
+
+    with VideoReader(path) as source:
+        upscaler = load_method(config.method, options)
         logger.info(describe(config, source, size, upscaler, tiles))
+        if lost := source.not_kept():
+            logger.warning("not carried over to the result yet: %s", ", ".join(lost))
         if config.dry_run:
             return None
-        sheet = output.with_name(f"{output.stem}_before_after.png")
         with SegmentWriter(output, size, source.rate) as sink:
-            run(config, source, size, upscaler, tiles, sink, sheet)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, sheet, time.monotonic() - began, peak)
+            sheet = run(config, source, size, upscaler, tiles, sink)
+    picture = output.with_name(f"{output.stem}_before_after.png")
+    save_sheet(sheet, picture)
+    took = time.monotonic() - began
+    logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, picture, took, peak_memory())
     return output
+
+
+def input_size(path: Path) -> tuple[int, int]:
+    """Width and height of a video."""
+    with VideoReader(path) as source:
+        return source.width, source.height
+
+
+def peak_memory() -> float:
+    """Largest resident size of this process so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def render_sample(file: Path) -> None:
@@ -102,67 +129,55 @@ def render_sample(file: Path) -> None:
     from realis.video.photographs import sample_clip
 
     check_output(file)
-    with SegmentWriter(file, (540, 960), Fraction(25), crf=20) as sink:
+    with SegmentWriter(file, SAMPLE_SIZE[::-1], Fraction(25), crf=20) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", file)
 
 
-def method_options(config: UpscaleConfig) -> "MethodOptions":
-    """Find the model's files and settle every default."""
-    is_cpc = config.method == "cpc"
-    needs_text = is_cpc and not (config.prompt_embeds or config.empty_prompt_embeds)
-    folder = model_folder(config.model, text_encoder=needs_text) if is_cpc else Path()
-    cpc = model_folder(config.cpc) if config.cpc else None
-    if is_cpc:
-        check_parts(folder, cpc, config.decoder)
-
-    import torch
+def method_options(config: UpscaleConfig, size: tuple[int, int]) -> "tuple[MethodOptions, Tiling]":
+    """Find the model's files, check that they fit each other and the tiles, and settle every default."""
+    folder, cpc, tiles = Path(), None, plan_tiles(size, None, 0, 1)
+    if config.method == "cpc":
+        needs_text = bool(config.prompt or config.negative_prompt) or not (
+            config.prompt_embeds or config.empty_prompt_embeds
+        )
+        folder = model_folder(config.model, text_encoder=needs_text)
+        cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
+        frames, height, width = check_parts(folder, cpc, config.decoder)["window"]
+        Segments(config.segment_frames or frames, config.segment_overlap, period=4)
+        tile = (config.tile_height or height, config.tile_width or width)
+        tiles = plan_tiles(size, tile, config.tile_overlap, 16)
 
     from realis.methods import MethodOptions
-
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def file(name: str) -> Path | None:
         return Path(name) if name else None
 
-    return MethodOptions(
+    options = MethodOptions(
         folder=folder, cpc=cpc, decoder=config.decoder, prompt=config.prompt, negative_prompt=config.negative_prompt,
         prompt_embeds=file(config.prompt_embeds), empty_prompt_embeds=file(config.empty_prompt_embeds),
-        steps=config.steps or (1 if config.model == TINY else 20), shift=config.shift, guidance=config.guidance,
-        cpc_scale=config.cpc_scale, sampler=config.sampler, segment_frames=config.segment_frames,
-        segment_overlap=config.segment_overlap, device=device, dtype=config.dtype,
+        steps=config.steps, shift=config.shift, guidance=config.guidance, cpc_scale=config.cpc_scale,
+        sampler=config.sampler, segment_frames=config.segment_frames, segment_overlap=config.segment_overlap,
+        device=usable_device(config.device), dtype=config.dtype,
     )  # fmt: skip
+    return options, tiles
 
 
-def load(config: UpscaleConfig, options: "MethodOptions") -> "Upscaler":
-    """Load the method, errors of the user's making as one line."""
-    from realis.methods import load_method
+def usable_device(name: str) -> str:
+    """``name``, or for ``auto`` cuda if there is one, else cpu.
 
+    Raises:
+        InputError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return load_method(config.method, options)
-    except RuntimeError as error:
-        if "device" not in str(error).lower() and "cuda" not in str(error).lower():
-            raise
-        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from error
-    except ValueError as error:
-        raise InputError(
-            f"--segment-frames/--segment-overlap: {error}" if "segments:" in str(error) else str(error)
-        ) from error
-
-
-def plan(config: UpscaleConfig, upscaler: "Upscaler", size: tuple[int, int]) -> "Tiling":
-    """The tiles of a frame."""
-    from realis.tiling.plan import plan_tiles
-
-    tile = upscaler.tile
-    if tile is not None:
-        tile = (config.tile_height or tile[0], config.tile_width or tile[1])
-    try:
-        return plan_tiles(size, tile, config.tile_overlap, upscaler.multiple)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    return name
 
 
 def describe(
@@ -171,7 +186,7 @@ def describe(
     """The plan in one line: sizes, segments, tiles, memory."""
     s = upscaler.segments
     count = source.frame_count or 0
-    segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap)))
+    segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap))) if count else "?"
     tile = next(iter(tiles))
     held = min(s.frames, count or s.frames) + s.overlap
     gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + source.width * source.height) / 2**30
@@ -184,14 +199,13 @@ def describe(
 
 def run(
     config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling",
-    sink: SegmentWriter, sheet: Path,
-) -> None:  # fmt: skip
-    """Read, upscale and write, segment by segment; the sheet shows the middle frame of the first one."""
+    sink: SegmentWriter,
+) -> "Image.Image":  # fmt: skip
+    """Read, upscale and write, segment by segment; returns the sheet of the middle frame of the first one."""
     import torch
 
     from realis.ops.resize import resize
     from realis.upscaling.stream import upscale_stream
-    from realis.video.sheet import before_after_sheet, save_sheet
 
     frames = (torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in source)
     with progress(total=source.frame_count, unit="frame") as bar:
@@ -204,9 +218,10 @@ def run(
                 middle = len(segment.frames) // 2
                 bicubic = resize(segment.source[middle], size).clamp(0, 1)
                 pair = (to_uint8(bicubic), to_uint8(segment.frames[middle]))
-                save_sheet(before_after_sheet(*pair, ("bicubic", f"realis, {config.method}")), sheet)
+                sheet = before_after_sheet(*pair, ("bicubic", f"realis, {config.method}"))
             sink.write(segment.start, map(to_uint8, segment.frames))
             del segment  # two segments at once would double the memory
+    return sheet
 
 
 def to_uint8(frame: "torch.Tensor") -> "np.ndarray":

@@ -1,37 +1,15 @@
 """How control features enter the frozen Wan transformer: RealisVSR Eq. 1, ``X_i += gamma F[i // r]`` after block i.
 
-The features are an argument of the transformer's forward, so that nothing is hidden from gradient checkpointing,
-sharding hooks, context parallelism (they are added to token-local states) or ``compile_repeated_blocks`` (the blocks
-are upstream's own).
+The features are an argument of the transformer's forward, so that nothing is hidden from gradient checkpointing, and
+the blocks are upstream's own, so that ``compile_repeated_blocks`` compiles them once.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from diffusers import WanTransformer3DModel
 
-from realis.errors import InputError
-
-
-def block_interval(num_main_layers: int, num_control_layers: int) -> int:
-    """``r = ceil(L_main / L)``, main blocks that one control block serves.
-
-    Raises:
-        InputError: some control block would be read by no main block (its parameters would never get a gradient).
-
-    >>> block_interval(30, 4)
-    8
-    """
-    r = math.ceil(num_main_layers / max(num_control_layers, 1))
-    if num_control_layers < 1 or (num_main_layers - 1) // r + 1 != num_control_layers:
-        intervals = {n: math.ceil(num_main_layers / n) for n in range(1, num_main_layers + 1)}
-        useful = [n for n, interval in intervals.items() if (num_main_layers - 1) // interval + 1 == n]
-        raise InputError(
-            f"control blocks: got {num_control_layers} over {num_main_layers} main blocks, of which some would never "
-            f"be read; wanted one of {', '.join(map(str, useful))}"
-        )
-    return r
+from realis.models.interval import block_interval
 
 
 class ControlledWanTransformer3DModel(WanTransformer3DModel):

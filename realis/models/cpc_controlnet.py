@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models._modeling_parallel import ContextParallelInput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.transformers.transformer_wan import (
     WanRotaryPosEmbed,
@@ -19,7 +18,7 @@ from diffusers.models.transformers.transformer_wan import (
 )
 from torch import nn
 
-from realis.models.control_injection import block_interval
+from realis.models.interval import block_interval
 
 BLOCK_CONFIG = ("patch_size", "num_attention_heads", "attention_head_dim", "in_channels", "ffn_dim",
                 "cross_attn_norm", "qk_norm", "eps", "rope_max_seq_len")  # fmt: skip
@@ -43,6 +42,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
             condition the branch is *static*: its features are the same at every sampling step.
         learn_scale: train one factor per block (gamma of Eq. 1), starting at 1.
         window: frames, height and width in pixels that inference uses at a time unless told otherwise.
+        steps: sampling steps that inference takes unless told otherwise.
 
     Raises:
         ValueError: a block would never be read, or an unknown ``control_input``.
@@ -52,13 +52,6 @@ class CpcControlNet(ModelMixin, ConfigMixin):
     _no_split_modules = ["WanTransformerBlock"]
     _repeated_blocks = ["WanTransformerBlock"]
     _keep_in_fp32_modules = ["rope", "scale_shift_table", "norm1", "norm2", "norm3"]
-    _cp_plan = {  # tokens are split as in the main transformer and never gathered: residuals stay local
-        "rope": {
-            0: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True),
-            1: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True),
-        },
-        "blocks.0": {"hidden_states": ContextParallelInput(split_dim=1, expected_dims=3, split_output=False)},
-    }
 
     @register_to_config
     def __init__(
@@ -79,6 +72,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         text_conditioned: bool = True,
         learn_scale: bool = False,
         window: tuple[int, int, int] = (49, 480, 832),
+        steps: int = 20,
     ) -> None:
         super().__init__()
         block_interval(num_main_layers, num_layers)
@@ -117,7 +111,8 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         Args:
             transformer: the frozen main transformer (on the meta device the copy is on meta too).
             num_layers: L.
-            options: ``control_input``, ``time_conditioned``, ``text_conditioned``, ``learn_scale``, ``window``.
+            options: ``control_input``, ``time_conditioned``, ``text_conditioned``, ``learn_scale``,
+                ``window``, ``steps``.
         """
         config = {key: transformer.config[key] for key in BLOCK_CONFIG}
         with torch.device(transformer.device):

@@ -36,17 +36,26 @@ def check_base(folder: Path) -> dict:
     Raises:
         InputError: a part is missing or damaged.
     """
-    _check_part(folder / "vae")
-    return _check_part(folder / "transformer")
+    vae, transformer = _check_part(folder / "vae"), _check_part(folder / "transformer")
+    channels = {vae.get("z_dim", 16), transformer.get("in_channels", 16), transformer.get("out_channels", 16)}
+    if len(channels) > 1 or transformer.get("image_dim") or vae.get("scale_factor_spatial", 8) != 8:
+        raise InputError(f"{folder}: not a Wan2.1 text-to-video model (x8 VAE, as many channels in as out)")
+    index = folder / "model_index.json"
+    if index.is_file():
+        _read_json(index)
+    return transformer
 
 
-def check_parts(folder: Path, cpc: Path | None, decoder: str) -> None:
+def check_parts(folder: Path, cpc: Path | None, decoder: str) -> dict:
     """Find out early, without torch, whether a model's files are whole and its CPC fits its transformer.
 
     Args:
         folder: of the model.
         cpc: of the CPC, or ``None`` for the model's own.
         decoder: ``auto``, ``wan`` or ``lr``.
+
+    Returns:
+        The CPC's configuration.
 
     Raises:
         InputError: a part is missing or damaged, or the CPC was made for another transformer.
@@ -68,6 +77,7 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> None:
         got, wanted = controlnet.get(ours), transformer.get(theirs)
         if got != wanted:
             raise InputError(f"--cpc: made for a transformer with {theirs} = {got}, but that of {folder} has {wanted}")
+    return controlnet
 
 
 def part_folder(folder: Path, name: str) -> Path:
@@ -79,10 +89,7 @@ def _check_part(folder: Path) -> dict:
     """The configuration of one part, its weight files opened and their sizes checked."""
     from safetensors import SafetensorError, safe_open
 
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no model in diffusers' format there (config.json: {error})") from error
+    config = _read_json(folder / "config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise InputError(f"{folder}: no safetensors weights there; weights in other formats are not opened")
@@ -93,6 +100,16 @@ def _check_part(folder: Path) -> dict:
         except (OSError, SafetensorError) as error:
             raise InputError(f"{file}: damaged or not a safetensors file ({error})") from error
     return config
+
+
+def _read_json(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file.parent}: no model in diffusers' format there ({file.name}: {error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: got a {type(content).__name__}, wanted names and values")
+    return content
 
 
 def _check_width(file: Path, tensors: Any, config: dict) -> None:

@@ -4,6 +4,7 @@ Also loads what realis trains (CPC, LR decoder) from the same folder or another.
 """
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,44 +54,65 @@ class Wan:
     def has_text_encoder(self) -> bool:
         """False for a model trained without text, such as realis-tiny."""
         index = self.folder / "model_index.json"
-        return index.is_file() and bool(json.loads(index.read_text()).get("text_encoder", [None])[0])
+        named = index.is_file() and bool(json.loads(index.read_text()).get("text_encoder", [None])[0])
+        return named or (self.folder / "text_encoder").is_dir()
 
-    def encode_prompt(self, prompt: str) -> torch.Tensor:
-        """Prompt embeddings (1, text tokens, text_dim).
+    def encode_prompts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
+        """Embeddings of each prompt, (1, text tokens, text_dim); the text encoder is loaded once and let go.
 
         A text-free model has only the empty prompt: one zero token. Otherwise umT5 embeds the prompt, cleaned as in
         Wan's own code, and the embedding is cut to its true length and padded with zeros to 512 tokens, which the
         transformer does not mask.
 
         Raises:
-            InputError: a prompt was given to a text-free model.
+            InputError: a prompt was given to a text-free model, or the text encoder cannot be loaded.
         """
-        if not self.has_text_encoder:
-            if prompt:
-                raise InputError(
-                    f"--prompt: got {prompt!r}, but {self.folder} has no text encoder and knows only the empty prompt; "
-                    "leave --prompt out or choose another --model"
-                )
-            return torch.zeros(1, 1, self.transformer.config.text_dim, dtype=self.dtype, device=self.device)
-        return self._embed_text(prompt)
+        if self.has_text_encoder:
+            return self._embed_texts(prompts) if prompts else []
+        if any(prompts):
+            raise InputError(
+                f"prompt: got {max(prompts)!r}, but {self.folder} has no text encoder and knows only the empty prompt; "
+                "leave the prompt out or choose another --model"
+            )
+        return [torch.zeros(1, 1, self.transformer.config.text_dim, dtype=self.dtype, device=self.device)] * len(
+            prompts
+        )
 
-    def _embed_text(self, prompt: str) -> torch.Tensor:
+    @torch.no_grad()
+    def _embed_texts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
         from diffusers.pipelines.wan.pipeline_wan import prompt_clean
         from transformers import AutoTokenizer, UMT5EncoderModel
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
-            encoder = UMT5EncoderModel.from_pretrained(self.folder / "text_encoder", dtype=self.dtype)
+            encoder, info = UMT5EncoderModel.from_pretrained(
+                self.folder / "text_encoder", dtype=self.dtype, use_safetensors=True, output_loading_info=True
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"{self.folder}: the text encoder cannot be loaded ({error}); "
                 "--prompt-embeds and --empty-prompt-embeds together do without it"
             ) from error
+        check_loaded(info, UMT5EncoderModel.__name__, self.folder / "text_encoder")
         encoder = encoder.eval().to(self.device)
-        tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)
-        with torch.no_grad():
-            states = encoder(**tokens.to(self.device)).last_hidden_state
-        return pad_prompt(states.to(self.dtype))
+        embeds = []
+        for prompt in prompts:
+            tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)
+            states = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device)).last_hidden_state
+            embeds.append(pad_prompt(states.to(self.dtype)))
+        return embeds
+
+
+def check_loaded(info: dict[str, Any], name: str, folder: Path) -> None:
+    """Refuse weights that do not fit, by what ``from_pretrained(output_loading_info=True)`` tells.
+
+    Raises:
+        InputError: missing, unexpected or mismatched weights.
+    """
+    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    wrong = [f"{len(info[kind])} {kind.replace('_', ' ')}" for kind in kinds if info[kind]]
+    if wrong:
+        raise InputError(f"{folder}: the weights do not fit {name}: {', '.join(wrong)}")
 
 
 def pad_prompt(embeds: torch.Tensor) -> torch.Tensor:
@@ -138,13 +160,7 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error}") from error
     model, info = loaded
-    wrong = [
-        f"{len(info[kind])} {kind.replace('_', ' ')}"
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
-        if info[kind]
-    ]
-    if wrong:
-        raise InputError(f"{folder}: the weights do not fit {part.__name__}: {', '.join(wrong)}")
+    check_loaded(info, part.__name__, folder)
     return model
 
 

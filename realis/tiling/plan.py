@@ -1,5 +1,6 @@
 """How space is cut into tiles: whole numbers only."""
 
+from realis.errors import InputError
 from realis.upscaler import Tiling
 
 
@@ -27,13 +28,13 @@ def cover(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int
         Spans ``(start, stop)`` in order; the first starts at 0, the last stops at ``length`` rounded up.
 
     Raises:
-        ValueError: arguments that do not fit.
+        InputError: arguments that do not fit.
 
     >>> cover(600, 256, 32, 16)
     [(0, 224), (192, 416), (384, 608)]
     """
     if length < 1 or tile < multiple or tile % multiple or overlap % multiple or not 0 <= overlap < tile:
-        raise ValueError(
+        raise InputError(
             f"tiles: got size {tile} with overlap {overlap} for {length} pixels; wanted multiples of {multiple}, "
             "the overlap smaller than the tile"
         )

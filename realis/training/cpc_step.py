@@ -21,7 +21,7 @@ class CpcStep(nn.Module):
     Args:
         transformer: the frozen main transformer (gradients flow through it, not into it).
         controlnet: what is trained.
-        empty_prompt: (1, text tokens, text_dim), for samples without a prompt of their own.
+        empty_prompt: (1, text tokens, text_dim), the prompt of every sample.
     """
 
     def __init__(
@@ -38,14 +38,13 @@ class CpcStep(nn.Module):
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Losses of a batch with ``hr_latents``, ``lr_latents`` (B, C, f, h, w), ``number`` (B,) and, if the samples
-        have prompts, ``prompt_embeds`` (B, text tokens, text_dim)."""
+        """Losses of a batch with ``hr_latents``, ``lr_latents`` (B, C, f, h, w) and ``number`` (B,)."""
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
         return self.loss(self.velocity(z, timestep, batch), target)
 
     def velocity(self, z: torch.Tensor, timestep: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Velocity (B, C, f, h, w) of noisy latents ``z`` under the control of the batch's LR latents."""
-        prompt = batch.get("prompt_embeds", self.empty_prompt.expand(len(z), -1, -1))
+        prompt = self.empty_prompt.expand(len(z), -1, -1)
         residuals = control_residuals(
             self.controlnet, self.transformer, batch["lr_latents"], timestep, prompt, self.empty_prompt, z
         )

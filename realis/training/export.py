@@ -41,25 +41,29 @@ def halve(part: torch.nn.Module) -> None:
 
 
 def export_part(accelerator: Accelerator, part: ModelMixin, folder: str, config: Any) -> None:
-    """Write ``part`` in bfloat16 safetensors and a model card to ``folder``, replacing what is there at the end."""
+    """End of a run: the main process writes ``part`` in bfloat16 safetensors and a model card to ``folder``.
+
+    What is there is replaced once the new part is complete.
+    """
     accelerator.wait_for_everyone()
-    if not accelerator.is_main_process:
-        return
-    final = Path(folder)
+    if accelerator.is_main_process:
+        _write(part, Path(folder), config)
+    accelerator.end_training()
+
+
+def _write(part: ModelMixin, final: Path, config: Any) -> None:
     temporary = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     halve(part)
     part.save_pretrained(temporary)
-    recipe = yaml.safe_dump(as_plain(config), sort_keys=False)
-    (temporary / "README.md").write_text(
-        CARD.format(
-            name=type(part).__name__,
-            parameters=sum(p.numel() for p in part.parameters()),
-            steps=config.run.steps,
-            base=getattr(config, "model", "none: trained from scratch"),
-            recipe=recipe,
-        )
+    card = CARD.format(
+        name=type(part).__name__,
+        parameters=sum(p.numel() for p in part.parameters()),
+        steps=config.run.steps,
+        base=getattr(config, "model", "none: trained from scratch"),
+        recipe=yaml.safe_dump(as_plain(config), sort_keys=False),
     )
+    (temporary / "README.md").write_text(card)
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
     logger.info("wrote %s", final)

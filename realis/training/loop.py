@@ -10,8 +10,9 @@ from PIL import Image
 from torch import nn
 
 from realis.log import progress
-from realis.training.checkpoints import Checkpoints, restore, trainable
+from realis.training.checkpoints import restore, save, trainable
 from realis.training.pairs import Batch, PairPool
+from realis.training.run_folder import find_checkpoint
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 
@@ -67,9 +68,8 @@ def fit(
     c = optimizer_config
     optimizer = torch.optim.AdamW(parameters, lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
     average = [p.detach().clone().to(accelerator.device) for p in parameters] if c.ema else []
-    checkpoints = Checkpoints(Path(config.output), config.keep)
     module, optimizer = accelerator.prepare(step_module, optimizer)
-    found = checkpoints.find(config.resume)
+    found = find_checkpoint(config)
     start = restore(found, step_module, average, optimizer) if found else 0
     if accelerator.is_main_process:
         accelerator.init_trackers("tensorboard")
@@ -107,8 +107,7 @@ def fit(
                 with torch.no_grad(), accelerator.autocast():
                     log_pictures(accelerator, pictures(batch), Path(config.output), done)
             if done % config.save_every == 0 or done == config.steps:
-                checkpoints.save(done, step_module, average, optimizer)
-    accelerator.end_training()
+                save(Path(config.output), config.keep, done, step_module, average, optimizer)
     with torch.no_grad():
         for p, mean in zip(parameters, average, strict=bool(average)):
             p.copy_(mean)

@@ -6,6 +6,7 @@ it by (seed, global sample number).
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
+import realis
 from realis.degradation.parameters import draw_parameters
 from realis.degradation.second_order import SecondOrderDegradation
 from realis.log import progress
@@ -24,6 +26,8 @@ from realis.training.settings import DataConfig
 from realis.video.photographs import training_clip
 
 Batch = dict[str, torch.Tensor]
+PACKAGE = Path(realis.__file__).parent
+RENDERING_SOURCES = ("video/photographs.py", "degradation/parameters.py", "degradation/second_order.py")
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,9 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
         tensors[f"{name}_latents"] = torch.cat(list(_encode(vae, tensors[name], f"{name} latent")))
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".tmp")
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
         save_file(tensors, temporary)
-        temporary.rename(file)
+        temporary.replace(file)
     return PairPool(tensors)
 
 
@@ -87,10 +91,12 @@ def _encode(vae: AutoencoderKLWan, clips: torch.Tensor, unit: str, batch: int = 
 
 
 def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | None:
-    """Named by what the pool depends on: configuration, seed and the encoder's weights."""
+    """Named by what the pool depends on: configuration, seed, the encoder's weights, and this package's sources."""
     if not config.cache:
         return None
-    key = hashlib.sha256(json.dumps([asdict(config) | {"cache": ""}, seed], sort_keys=True).encode())
-    for name, weight in vae.encoder.state_dict().items():
+    key = hashlib.sha256(json.dumps([asdict(config) | {"cache": ""}, seed, dict(vae.config)], default=str).encode())
+    for name, weight in (vae.encoder.state_dict() | vae.quant_conv.state_dict()).items():
         key.update(name.encode() + weight.float().cpu().numpy().tobytes())
+    for source in RENDERING_SOURCES:
+        key.update((PACKAGE / source).read_bytes())
     return Path(config.cache) / f"pairs-{key.hexdigest()[:16]}.safetensors"

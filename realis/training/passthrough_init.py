@@ -8,6 +8,7 @@ transpose; a pair of constant channels +k, -k dominates the last LayerNorm, so t
 import torch
 from torch import nn
 
+from realis.errors import InputError
 from realis.models.control_injection import ControlledWanTransformer3DModel
 
 CONSTANT = 12.0
@@ -18,14 +19,14 @@ def initialise_transformer(transformer: ControlledWanTransformer3DModel) -> None
     """Set embedding and head of ``transformer`` so that it returns about its input.
 
     Raises:
-        ValueError: it is too narrow to carry its input and two more channels.
+        InputError: it is too narrow to carry its input and two more channels.
     """
     c = transformer.config
     width = c.num_attention_heads * c.attention_head_dim
     _, p_h, p_w = c.patch_size
     carried = c.in_channels * p_h * p_w
     if width < carried + 2:
-        raise ValueError(f"transformer: got width {width}, wanted at least {carried + 2} to carry its input")
+        raise InputError(f"transformer: got width {width}, wanted at least {carried + 2} to carry its input")
     basis = torch.linalg.qr(torch.randn(width - 2, carried))[0]
 
     embedding = transformer.patch_embedding

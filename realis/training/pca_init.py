@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from torch import nn
 
+from realis.errors import InputError
+
 CONSTANT = 30.0  # value of the channel that dominates the RMS norm
 
 
@@ -34,12 +36,12 @@ def initialise_encoder(vae: AutoencoderKLWan, frames: torch.Tensor) -> None:
     """Set the encoder of ``vae`` to the components of ``frames``; its decoder's residual branches to zero.
 
     Args:
-        vae: ``patch_size`` 2, ``dim_mult`` of length 3, one residual block a stage, z_dim C and base_dim at least
-            C, temporal halving in both stages.
+        vae: ``patch_size`` 2, ``dim_mult`` of length 3, one residual block a stage, z_dim 16 and base_dim at
+            least 16, temporal halving in both stages.
         frames: (N, 3, H, W) in [-1, 1], H and W multiples of 8, to compute the components from.
 
     Raises:
-        ValueError: an architecture that this does not fit.
+        InputError: an architecture that this does not fit.
     """
     c = vae.config
     if (
@@ -49,7 +51,7 @@ def initialise_encoder(vae: AutoencoderKLWan, frames: torch.Tensor) -> None:
         or c.base_dim < 16
         or not all(c.temperal_downsample)
     ):
-        raise ValueError(f"vae: got {dict(c)}, wanted patch_size 2, three dim_mult, one residual block, base_dim >= 16")
+        raise InputError(f"vae: got {dict(c)}, wanted patch_size 2, three dim_mult, one residual block, base_dim >= 16")
     _silence_branches(vae)
     encoder, z = vae.encoder, c.z_dim
     _, down1, stage2, down2, stage3 = encoder.down_blocks

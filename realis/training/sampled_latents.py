@@ -14,7 +14,7 @@ from realis.training.randomness import sample_generator
 @torch.no_grad()
 def with_sampled_latents(pool: PairPool, wan: Wan, controlnet: CpcControlNet, seed: int, batch: int = 32) -> PairPool:
     """The pool with ``sampled_latents`` (N, C, f, h, w): one Euler step from pure noise under control."""
-    sampled, prompt = [], wan.encode_prompt("")
+    sampled, prompt = [], wan.encode_prompts([""])[0]
     sigma, timestep = sampling_sigmas(1, shift=1.0)[0], torch.full((1,), 1000.0, device=wan.device)
     for numbers in progress(torch.arange(len(pool)).split(batch), total=-(-len(pool) // batch), unit="latent batch"):
         lr_latents = pool.tensors["lr_latents"][numbers].to(wan.device)

@@ -29,7 +29,13 @@ class DataConfig:
         require(self.frames >= 1 and self.frames % 4 == 1, "data.frames", self.frames, "4 n + 1, such as 9")
         require(self.size >= 16 and self.size % 16 == 0, "data.size", self.size, "a multiple of 16")
         require(0 <= self.degradation.clean <= 1, "data.degradation.clean", self.degradation.clean, "0 to 1")
-        require(bool(self.scales) and min(self.scales) >= 1, "data.scales", self.scales, "factors of 1 or more")
+        fits = bool(self.scales) and all(1 <= scale <= self.size / 4 for scale in self.scales)
+        require(fits, "data.scales", self.scales, f"factors from 1 to {self.size // 4}")
+        low, high = self.degradation.jpeg_quality
+        require(1 <= low <= high <= 100, "data.degradation.jpeg-quality", (low, high), "rising, within 1 to 100")
+        for name in ("blur_sigma", "noise_sigma"):
+            low, high = getattr(self.degradation, name)
+            require(0 <= low <= high, f"data.degradation.{name.replace('_', '-')}", (low, high), "rising, from 0")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class FlowConfig:
     pure_noise: float = 0.0  # share of samples at sigma = 1, where one-step sampling works
 
     def __post_init__(self) -> None:
+        require(self.std > 0, "flow.std", self.std, "above 0")
         require(self.shift > 0, "flow.shift", self.shift, "above 0")
         require(0 <= self.pure_noise <= 1, "flow.pure-noise", self.pure_noise, "0 to 1")
 
@@ -59,6 +66,9 @@ class OptimizerConfig:
     ema: float = 0.0  # decay of the averaged weights that are exported; 0: no averaging
 
     def __post_init__(self) -> None:
+        require(all(0 <= beta < 1 for beta in self.betas), "optimizer.betas", self.betas, "each 0 to below 1")
+        require(self.warmup >= 0, "optimizer.warmup", self.warmup, "0 or more")
+        require(self.clip > 0, "optimizer.clip", self.clip, "above 0")
         require(self.lr > 0, "optimizer.lr", self.lr, "above 0")
         require(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 to below 1")
         require(0 <= self.final_lr <= 1, "optimizer.final-lr", self.final_lr, "0 to 1")
@@ -82,5 +92,7 @@ class LoopConfig:
     resume: str = ""  # a checkpoint folder, or "latest"
 
     def __post_init__(self) -> None:
+        require(self.seed >= 0 and self.seed < 2**31, "run.seed", self.seed, "0 to 2147483647")
+        require(self.threads >= 0, "run.threads", self.threads, "0 or more")
         for name in ("steps", "batch", "accumulation", "log_every", "save_every", "keep"):
             require(getattr(self, name) >= 1, f"run.{name.replace('_', '-')}", getattr(self, name), "at least 1")

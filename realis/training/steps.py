@@ -9,10 +9,11 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import nn
 
+from realis.flow_matching import add_noise
 from realis.losses.hr_loss import HrLoss
 from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.lr_decoder import LrDecoder
-from realis.models.wan import latent_statistics
+from realis.models.wan import decode_video, latent_statistics
 from realis.training.flow import draw_flow
 from realis.training.pairs import Batch
 from realis.training.settings import FlowConfig
@@ -64,7 +65,18 @@ class PriorStep(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
-        return self.loss(self.transformer(z, timestep, self.empty_prompt.expand(len(z), -1, -1)), target)
+        return self.loss(self.velocity(z, timestep), target)
+
+    def velocity(self, z: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """Velocity (B, C, f, h, w) of noisy latents under the empty prompt."""
+        return self.transformer(z, timestep, self.empty_prompt.expand(len(z), -1, -1))
+
+    def pictures(self, vae: AutoencoderKLWan, batch: Batch) -> Batch:
+        """Half noised latents, the clean estimate from them, and HR, decoded: (B, 3, F, H, W) in [-1, 1]."""
+        x0, sigma = batch["hr_latents"], torch.full((len(batch["hr"]),), 0.5, device=batch["hr"].device)
+        z = add_noise(x0, torch.randn_like(x0), sigma)
+        clean = z - 0.5 * self.velocity(z, 1000 * sigma)
+        return {"half noised": decode_video(vae, z), "one step": decode_video(vae, clean), "hr": batch["hr"]}
 
 
 class LrDecoderStep(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from realis.ops.resize import resize
-from realis.upscaler import Carry, NoiseField, Segments, Tiling
+from realis.upscaler import Carry, Noise, Segments, Tiling
 
 
 class BicubicUpscaler:
@@ -21,7 +21,7 @@ class BicubicUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: NoiseField,
+        noise: Noise,
         carry: Carry,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:

@@ -16,7 +16,7 @@ from realis.models.lr_decoder import LrDecoder
 from realis.models.wan import Wan, decode_video, encode_video, load_controlnet, load_lr_decoder
 from realis.ops.resize import resize_window
 from realis.tiling.blend import Canvas
-from realis.upscaler import Carry, NoiseField, Segments, Tiling
+from realis.upscaler import Carry, Noise, Segments, Tiling
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Sampling:
 class CpcPipeline(DiffusionPipeline):
     """One window: LR video resized to the output size -> restored video of that size.
 
-    A diffusers pipeline, so that offloading, attention backends and saving come with it. Prompts enter embedded: text
-    encoder and tokenizer are not needed.
+    A diffusers pipeline, so that saving and attention backends come with it. Prompts enter embedded: text encoder and
+    tokenizer are not needed. Offloading part by part is not supported: the control branch shares the transformer's
+    embedders.
 
     Args:
         vae: Wan VAE.
@@ -43,7 +44,6 @@ class CpcPipeline(DiffusionPipeline):
         lr_decoder: LR-conditioned decoder; ``None``: the VAE decodes.
     """
 
-    model_cpu_offload_seq = "controlnet->transformer->lr_decoder->vae"
     _optional_components = ["lr_decoder"]
 
     def __init__(
@@ -197,14 +197,14 @@ class CpcUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: NoiseField,
+        noise: Noise,
         carry: Carry,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile; only one tile at a time is on the device."""
         channels = self.pipeline.vae.config.z_dim
         f, h, w = (len(frames) + 3) // 4, tiles.size[0] // 8, tiles.size[1] // 8
-        field = noise.frames(f, channels, h, w)
+        field = noise(f, channels, h, w)
         canvas = Canvas(len(frames), size, tiles)
         work = 1 / (len(tiles) * self.sampling.steps)
         for tile in tiles:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
+from realis.ops.noise import NoiseField
 from realis.tiling.blend import blend_frames
-from realis.upscaler import Carry, NoiseField, Segments, Tiling, Upscaler
+from realis.upscaler import Carry, Segments, Tiling, Upscaler
 
 
 @dataclass(frozen=True)

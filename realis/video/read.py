@@ -9,6 +9,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from realis.errors import InputError
+from realis.log import logger
 
 # By the numbers that files use (ITU-T H.273); a file that names none of them is read as players guess.
 MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
@@ -49,14 +50,16 @@ class VideoReader:
             raise
 
     def _check(self) -> None:
-        if not self.container.streams.video:
+        covers = av.stream.Disposition.attached_pic
+        pictures = [s for s in self.container.streams.video if not s.disposition & covers]
+        if not pictures:
             raise InputError(f"--input {self.path}: no video stream in it (audio only?); wanted a video file")
-        self.stream = self.container.streams.video[0]
+        self.stream = pictures[0]
         self.stream.thread_type = "AUTO"
         if not self.stream.width or not self.stream.height:
             raise InputError(f"--input {self.path}: its video stream has no picture size; the file may be damaged")
         self.width, self.height = self.stream.width, self.stream.height
-        self.rate = Fraction(self.stream.average_rate or self.stream.guessed_rate or 25)
+        self.rate = usual_rate(Fraction(self.stream.average_rate or self.stream.guessed_rate or 25))
         self.frame_count = self.stream.frames or self._estimated_count()
 
     def _estimated_count(self) -> int | None:
@@ -65,6 +68,20 @@ class VideoReader:
         if self.container.duration is not None:
             return round(Fraction(self.container.duration, av.time_base) * self.rate)
         return None
+
+    def not_kept(self) -> list[str]:
+        """What this file has that the result will not have, in words."""
+        streams, context = self.container.streams, self.stream.codec_context
+        lost = [
+            f"{len(kind)} {name} stream(s)"
+            for kind, name in ((streams.audio, "audio"), (streams.subtitles, "subtitle"))
+            if kind
+        ]
+        if self.stream.sample_aspect_ratio not in (None, 0, 1):
+            lost.append(f"its pixel aspect {self.stream.sample_aspect_ratio}")
+        if context.color_trc in (16, 18):  # ITU-T H.273: PQ, HLG
+            lost.append("its HDR transfer function (colours will look flat)")
+        return lost
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -80,12 +97,16 @@ class VideoReader:
         count = 0
         try:
             for frame in self.container.decode(self.stream):
+                if frame.rotation and not count:
+                    logger.warning("%s: its rotation of %s degrees is not applied", self.path, frame.rotation)
                 yield self._rgb(frame)
                 count += 1
         except av.FFmpegError as error:
             raise InputError(f"--input {self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
             raise InputError(f"--input {self.path}: no frame in it can be decoded")
+        if self.frame_count and count < self.frame_count - 1:
+            logger.warning("%s: announces %d frames, but only %d are there", self.path, self.frame_count, count)
 
     def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
         guess = Colorspace.ITU709 if self.height >= 720 else Colorspace.ITU601  # as players do
@@ -97,3 +118,16 @@ class VideoReader:
             dst_color_range=ColorRange.JPEG,
             interpolation=CHROMA,
         )
+
+
+def usual_rate(rate: Fraction) -> Fraction:
+    """``rate``, or the whole or n x 1000 / 1001 rate that it is within 1e-5 of: some containers store it rounded.
+
+    >>> usual_rate(Fraction(19001, 317))
+    Fraction(60000, 1001)
+    """
+    whole = Fraction(round(rate))
+    for usual in (whole, whole * 1000 / 1001):
+        if usual and abs(rate / usual - 1) < 1e-5:
+            return usual
+    return rate

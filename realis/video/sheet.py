@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-MARGIN, LABEL = 8, 22
+MARGIN, LABEL, MINIMUM = 8, 22, 360
 
 
 def before_after_sheet(
@@ -24,9 +24,9 @@ def before_after_sheet(
     """
     crop = min(crop, *before.shape[:2])
     places = detailed_places(before, crop, crops)
-    width = len(places) * (crop + MARGIN) + MARGIN
+    width = max(len(places) * (crop + MARGIN) + MARGIN, MINIMUM)
     half = (width - 3 * MARGIN) // 2
-    small = (half, round(half * before.shape[0] / before.shape[1]))
+    small = (half, min(max(round(half * before.shape[0] / before.shape[1]), 1), 4 * half))
     sheet = Image.new("RGB", (width, small[1] + 2 * crop + 3 * (LABEL + MARGIN) + MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)

@@ -4,6 +4,7 @@ import re
 
 from realis.errors import InputError
 
+LARGEST = 8192  # pixels a side, level 6 of H.264
 NAMED = {"4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720)}
 
 
@@ -34,6 +35,10 @@ def target_size(target: str, width: int, height: int) -> tuple[int, int]:
         )
     if size[0] % 2 or size[1] % 2:
         raise InputError(f"--target: got {size[1]}x{size[0]}, wanted even numbers (the video is stored as 4:2:0)")
+    if max(size) > LARGEST:
+        raise InputError(
+            f"--target {target}: {size[1]}x{size[0]} is too large for H.264; wanted up to {LARGEST} pixels a side"
+        )
     if size[0] < height - 1 or size[1] < width - 1:
         raise InputError(
             f"--target {target}: {size[1]}x{size[0]} is smaller than the input, {width}x{height}; choose a larger one"

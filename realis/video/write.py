@@ -120,7 +120,8 @@ def yuv(image: np.ndarray) -> av.VideoFrame:
 
 def join_segments(output: Path, starts: list[tuple[Path, int]], rate: Fraction) -> None:
     """Copy the packets of all segments into ``output``, each shifted to its first frame's time."""
-    with av.open(str(output), "w", options={"movflags": "+faststart"}) as joined:
+    options = {} if output.suffix == ".mkv" else {"movflags": "+faststart"}
+    with av.open(str(output), "w", options=options) as joined:
         target = None
         for part, start in starts:
             with av.open(str(part)) as container:

@@ -176,12 +176,47 @@ def test_bad_input(tmp_path, capsys):
     refuses([recipe], capsys, "list")
     recipe.write_text("run: {speed: 2}\n")
     refuses([recipe], capsys, "speed")
+    refuses(["--run.seed", "-1"], capsys, "--run.seed")
+    refuses(["--data.scales", "200"], capsys, "--data.scales")
+    refuses(["--data.degradation.jpeg-quality", "90", "20"], capsys, "jpeg-quality")
+    refuses(["--controlnet.window", "10", "100", "100"], capsys, "--controlnet.window")
+    refuses(["--export", tmp_path], capsys, "other things")
     refuses([*SMALL, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
     refuses(
-        [*SMALL, "--run.output", tmp_path / "run", "--controlnet.layers", "3", "--run.resume", "latest"],
+        [*SMALL, "--run.output", tmp_path / "run", "--run.resume", "latest"],
         capsys,
         "resume",
     )
+
+
+WORKER = """
+import sys
+from realis.commands.__main__ import run_train_cpc
+run_train_cpc(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path):
+    """Two gloo processes with half the batch each: the same samples, one schedule step an optimizer step."""
+    import os
+    import subprocess
+
+    flags = ["--optimizer.warmup", "3", "--run.save-every", "2"]
+    train_cpc(tmp_path / "one", *flags, "--run.batch", "4", steps=2)
+    (tmp_path / "worker.py").write_text(WORKER)
+    torchrun = [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node", "2", "--master_port", "29511"]
+    done = subprocess.run(
+        [*torchrun, str(tmp_path / "worker.py"), *SMALL, "--data.cache", str(tmp_path / "pairs"), "--run.output",
+         str(tmp_path / "two"), "--run.steps", "2", "--controlnet.layers", "3", "--optimizer.lr", "1e-3",
+         "--optimizer.ema", "0.9", "--run.batch", "2", *flags],
+        capture_output=True, text=True, check=False, env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, two = (load_file(tmp_path / name / "checkpoint-000002" / "trained.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=2e-5, rtol=0, msg=name)
 
 
 @pytest.mark.slow
@@ -194,7 +229,7 @@ def test_bare_command_runs_the_debug_recipe(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "debug.yaml" in done.stderr
+    assert "debug recipe" in done.stderr
     out = tmp_path / "out" / "train_debug"
     assert yaml.safe_load((out / "config.yaml").read_text())["run"]["steps"] == 8
     assert CpcControlNet.from_pretrained(out / "export").config.num_main_layers == 6

@@ -64,9 +64,27 @@ def test_parts_load_only_when_used(folder):
 
 def test_prompts_are_cut_and_padded_with_zeros_as_in_upstream(folder, wan):
     pipeline = WanPipeline.from_pretrained(folder)
-    for prompt in ("close up of a cat", ""):
+    prompts = ("close up of a cat", "")
+    for prompt, embeds in zip(prompts, wan.encode_prompts(prompts), strict=True):
         wanted, _ = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=512)
-        torch.testing.assert_close(wan.encode_prompt(prompt), wanted)
+        torch.testing.assert_close(embeds, wanted)
+
+
+def test_a_text_encoder_with_a_missing_weight_is_refused(folder, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "wan"
+    shutil.copytree(folder, broken)
+    file = next(
+        f for f in sorted((broken / "text_encoder").glob("*.safetensors")) if any("wo" in n for n in load_file(f))
+    )
+    weights = load_file(file)
+    del weights[next(n for n in weights if "wo" in n)]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="text_encoder"):
+        Wan(broken, torch.float32, torch.float32, "cpu").encode_prompts(["a"])
 
 
 def test_latents_equal_upstreams_statistics(wan):

@@ -7,8 +7,9 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from conftest import randomise_projections
-from realis.models.control_injection import ControlledWanTransformer3DModel, block_interval, control_residuals
+from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.interval import block_interval, default_control_layers
 
 
 def residuals_of(controlnet, transformer, inputs, timestep=None):
@@ -56,6 +57,10 @@ def test_each_residual_is_added_after_its_main_blocks(transformer, controlnet, i
 @pytest.mark.parametrize(("main", "control", "r"), [(30, 4, 8), (40, 4, 10), (30, 6, 5), (6, 3, 2), (30, 30, 1)])
 def test_interval(main, control, r):
     assert block_interval(main, control) == r
+
+
+def test_default_layers():
+    assert [default_control_layers(n) for n in (30, 40, 6, 3)] == [4, 4, 3, 3]
 
 
 @pytest.mark.parametrize("control", [0, 7, 9, 11, 29, 31])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from realis.flow_matching import SAMPLERS, add_noise, draw_sigma, sampling_sigmas, shift_sigmas
-from realis.upscaler import NoiseField
+from realis.ops.noise import NoiseField
 
 
 def test_convention():
@@ -46,7 +46,18 @@ def test_training_sigmas():
 
 
 def test_noise_field_is_global():
-    whole = NoiseField(3).frames(6, 2, 4, 5)
-    assert torch.equal(NoiseField(3, first=4).frames(2, 2, 4, 5), whole[:, 4:])
-    assert not torch.equal(NoiseField(4).frames(6, 2, 4, 5), whole)
+    whole = NoiseField(3)(6, 2, 4, 5)
+    assert torch.equal(NoiseField(3, first=4)(2, 2, 4, 5), whole[:, 4:])
+    assert not torch.equal(NoiseField(4)(6, 2, 4, 5), whole)
     assert whole.std().item() == pytest.approx(1, abs=0.15)
+
+
+def test_euler_timesteps_are_where_the_latents_are():
+    devices = []
+
+    def velocity(z, timestep):
+        devices.append(timestep.device)
+        return torch.zeros_like(z)
+
+    SAMPLERS["euler"](velocity, torch.zeros(1, 4, 1, 2, 2, device="meta"), sampling_sigmas(2, 3.0), lambda: None)
+    assert {d.type for d in devices} == {"meta"}

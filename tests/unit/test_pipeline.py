@@ -99,8 +99,8 @@ def test_own_folder_round_trip(vae, transformer, tmp_path, window):
 
 def test_tiles_of_one_segment_use_one_noise_field(vae, transformer):
     """Two tilings of a frame start from the same noise where they overlap: the field depends on the place alone."""
+    from realis.ops.noise import NoiseField
     from realis.tiling.plan import plan_tiles
-    from realis.upscaler import NoiseField
 
     seen = []
     upscaler = CpcUpscaler(make(vae, transformer), torch.zeros(1, 3, 16), torch.zeros(1, 3, 16), Sampling())

@@ -1,0 +1,57 @@
+"""What can be known of a run's folders before it starts. No torch."""
+
+import json
+from pathlib import Path
+
+from realis.errors import InputError
+from realis.training.settings import LoopConfig
+
+
+def check_run(config: LoopConfig, export: str) -> None:
+    """Check where a run will write and what it resumes from.
+
+    Raises:
+        InputError: the export would replace a folder that is no model, nothing can be written there, or the
+            checkpoint to resume from is missing.
+    """
+    folder = Path(export)
+    if not folder.name or folder.is_file():
+        raise InputError(f"--export {export}: wanted the name of a folder for the trained part")
+    if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):
+        raise InputError(f"--export {export}: is a folder with other things in it; choose a new or an exported one")
+    for needed in (Path(config.output), folder.parent):
+        try:
+            needed.mkdir(parents=True, exist_ok=True)
+            probe = needed / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
+    find_checkpoint(config)
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        return "_class_name" in json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return False
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """Complete checkpoints in a run's folder, oldest first."""
+    return sorted(p for p in output.glob("checkpoint-*") if p.name[11:].isdigit())
+
+
+def find_checkpoint(config: LoopConfig) -> Path | None:
+    """The checkpoint that ``--run.resume`` names; ``None`` if it names none.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not config.resume:
+        return None
+    found = checkpoints(Path(config.output))[-1:] if config.resume == "latest" else [Path(config.resume)]
+    if not found or not (found[0] / "state.json").is_file():
+        where = config.output if config.resume == "latest" else config.resume
+        raise InputError(f"--run.resume: no checkpoint in {where}; wanted 'latest' or a checkpoint-* folder")
+    return found[0]
