@@ -97,5 +97,5 @@ def prompt_embeddings(
         if needed and file is not None:
             dim = wan.transformer.config.text_dim
             embeds[name] = load_prompt_embeds(file, dim).to(wan.device, wan.dtype)
-    empty = embeds.get("empty", embeds.get("prompt"))
+    empty = embeds["empty" if "empty" in embeds else "prompt"]
     return embeds.get("prompt", empty), empty, embeds.get("negative")

@@ -113,16 +113,19 @@ def _read_json(file: Path) -> dict:
 
 
 def _check_width(file: Path, tensors: Any, config: dict) -> None:
-    name = "patch_embedding.weight"
-    if name in list(tensors.keys()) and "num_attention_heads" in config:
+    """Check the shapes that a transformer's or a CPC's configuration decides."""
+    if "num_attention_heads" not in config:
+        return
+    width = config["num_attention_heads"] * config["attention_head_dim"]
+    wanted = {
+        "patch_embedding.weight": [width, config["in_channels"], *config["patch_size"]],
+        "blocks.0.attn1.to_q.weight": [width, width],
+        "blocks.0.ffn.net.0.proj.weight": [config["ffn_dim"], width],
+    }
+    for name in wanted.keys() & set(tensors.keys()):
         got = tensors.get_slice(name).get_shape()
-        wanted = [
-            config["num_attention_heads"] * config["attention_head_dim"],
-            config["in_channels"],
-            *config["patch_size"],
-        ]
-        if got != wanted:
-            raise InputError(f"{file}: {name} has shape {got}, but its config.json asks for {wanted}")
+        if got != wanted[name]:
+            raise InputError(f"{file}: {name} has shape {got}, but its config.json asks for {wanted[name]}")
 
 
 def _download(name: str, text_encoder: bool) -> Path:

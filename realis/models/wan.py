@@ -85,7 +85,7 @@ class Wan:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
-            encoder, info = UMT5EncoderModel.from_pretrained(
+            loaded: Any = UMT5EncoderModel.from_pretrained(
                 self.folder / "text_encoder", dtype=self.dtype, use_safetensors=True, output_loading_info=True
             )
         except (OSError, ValueError, SafetensorError) as error:
@@ -93,6 +93,7 @@ class Wan:
                 f"{self.folder}: the text encoder cannot be loaded ({error}); "
                 "--prompt-embeds and --empty-prompt-embeds together do without it"
             ) from error
+        encoder, info = loaded
         check_loaded(info, UMT5EncoderModel.__name__, self.folder / "text_encoder")
         encoder = encoder.eval().to(self.device)
         embeds = []
