@@ -1,6 +1,7 @@
 """The one training loop: batches by global sample number, accumulation, schedule, averages, curves, checkpoints."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -75,42 +76,54 @@ def fit(
         accelerator.init_trackers("tensorboard")
 
     # 2. Steps
-    world, rank = accelerator.num_processes, accelerator.process_index
     bar = progress(range(start, config.steps), total=config.steps, unit="step", initial=start)
     for step in bar:
         rate = c.lr * learning_rate(step, config.steps, c)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        for micro in range(config.accumulation):
-            batch = to_device(pool.batch(config.seed, sample_numbers(step, micro, rank, world, config)), accelerator)
-            with accelerator.accumulate(module):
-                losses = module(batch)
-                if not torch.isfinite(losses["loss"]):
-                    raise FloatingPointError(
-                        f"loss is {losses['loss'].item()} at step {step}, samples {batch['number'].tolist()}"
-                    )
-                accelerator.backward(losses["loss"])
-                if accelerator.sync_gradients:
-                    norm = accelerator.clip_grad_norm_(parameters, c.clip)
-                optimizer.step()
-                optimizer.zero_grad()
+        batches = [to_device(batch, accelerator) for batch in step_batches(accelerator, pool, step, config)]
+        losses, norm = optimizer_step(accelerator, module, optimizer, batches, c.clip)
+        if not math.isfinite(losses["loss"]):
+            samples = [int(number) for batch in batches for number in batch["number"]]
+            raise FloatingPointError(f"the loss is {losses['loss']} at step {step}, samples {samples}")
         update_average(average, parameters, c.ema, step)
 
         # 3. Curves, pictures, checkpoints
-        done = step + 1
-        if done % config.log_every == 0 or done == config.steps:
-            values = {name: float(value.detach()) for name, value in losses.items()}
-            accelerator.log(values | {"gradient norm": float(norm), "learning rate": rate}, step=done)
-            bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
-        if accelerator.is_main_process:
-            if pictures and config.sample_every and done % config.sample_every == 0:
-                with torch.no_grad(), accelerator.autocast():
-                    log_pictures(accelerator, pictures(batch), Path(config.output), done)
-            if done % config.save_every == 0 or done == config.steps:
-                save(Path(config.output), config.keep, done, step_module, average, optimizer)
+        done, is_last = step + 1, step + 1 == config.steps
+        if done % config.log_every == 0 or is_last:
+            accelerator.log(losses | {"gradient norm": norm, "learning rate": rate}, step=done)
+            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()})
+        if accelerator.is_main_process and pictures and config.sample_every and done % config.sample_every == 0:
+            with torch.no_grad(), accelerator.autocast():
+                log_pictures(accelerator, pictures(batches[-1]), Path(config.output), done)
+        if accelerator.is_main_process and (done % config.save_every == 0 or is_last):
+            save(Path(config.output), config.keep, done, step_module, average, optimizer)
     with torch.no_grad():
         for p, mean in zip(parameters, average, strict=bool(average)):
             p.copy_(mean)
+
+
+def step_batches(accelerator: Accelerator, pool: PairPool, step: int, config: LoopConfig) -> Iterator[Batch]:
+    """The batches of one optimizer step on this process."""
+    for micro in range(config.accumulation):
+        numbers = sample_numbers(step, micro, accelerator.process_index, accelerator.num_processes, config)
+        yield pool.batch(config.seed, numbers)
+
+
+def optimizer_step(
+    accelerator: Accelerator, module: nn.Module, optimizer: torch.optim.Optimizer, batches: list[Batch], clip: float
+) -> tuple[dict[str, float], float]:
+    """Forward and backward over ``batches``, then one clipped step; the last losses and the gradient norm."""
+    losses, norm = {}, torch.zeros(())
+    for batch in batches:
+        with accelerator.accumulate(module):
+            losses = module(batch)
+            accelerator.backward(losses["loss"])
+            if accelerator.sync_gradients:
+                norm = accelerator.clip_grad_norm_(module.parameters(), clip)
+            optimizer.step()
+            optimizer.zero_grad()
+    return {name: float(value.detach()) for name, value in losses.items()}, float(norm)
 
 
 def to_device(batch: Batch, accelerator: Accelerator) -> Batch:

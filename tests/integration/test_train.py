@@ -239,3 +239,12 @@ def test_bare_command_runs_the_debug_recipe(tmp_path):
     assert yaml.safe_load((out / "config.yaml").read_text())["run"]["steps"] == 8
     assert CpcControlNet.from_pretrained(out / "export").config.num_main_layers == 6
     assert PRESETS.is_dir()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_cpc(tmp_path / "run", "--optimizer.lr", "1e30", steps=6)
+    assert stop.value.code == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("realis: the loss is") and "samples" in line
+    assert not (tmp_path / "run" / "export").exists()

@@ -277,3 +277,13 @@ def test_unreachable_hub_is_one_line(clip):
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("realis: model: 'Wan-AI/Wan2.1-T2V-1.3B-Diffusers' cannot be fetched from the hub")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2), (["upscal"], 2), (["upscale", "--nope"], 2)])
+def test_the_realis_program(arguments, code):
+    done = subprocess.run(
+        [Path(sys.executable).parent / "realis", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert ("upscale | train" in done.stdout) == (code == 0)
+    assert bool(done.stderr.strip()) == (code == 2)
