@@ -1,5 +1,5 @@
 # make demo: upscale a sample clip to 4K.   make test: all tests.   make lint: ruff and pyright.
-# Another build of torch: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Another build of torch: make demo TORCH_INDEX=URL_OF_A_PIP_INDEX
 PYTHON ?= python3
 TORCH_INDEX ?=
 PIP = .venv/bin/pip install -q --disable-pip-version-check --no-compile -c constraints.txt \
