@@ -26,6 +26,7 @@ from realis.ops.noise import NoiseField
 from realis.ops.resize import resize
 from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
+from realis.upscaler import Segments
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
 from realis.video.read import VideoReader
 
@@ -65,7 +66,7 @@ def rows(model: str, size: tuple[int, int]) -> dict[str, Row]:
     tiles = plan_tiles(size, pipeline.controlnet.config.window[1:], 32, 16)
 
     def upscaled(pipeline: CpcPipeline) -> Row:
-        method = CpcUpscaler(pipeline, prompt, prompt, Sampling())
+        method = CpcUpscaler(pipeline, prompt, prompt, Sampling(), Segments(17, 5, period=4))
         return lambda lr: method.upscale(
             lr, size, tiles=tiles, noise=NoiseField(0), carry={}, advance=lambda share: None
         )[0]

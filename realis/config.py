@@ -42,7 +42,8 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise InputError(f"{_plain(printed.getvalue())} (see --help)") from None
+        recipe = f"; recipe {argv[0]}" if len(flags) > len(argv) else ""
+        raise InputError(f"{_plain(printed.getvalue())} (see --help{recipe})") from None
 
 
 def recipe_flags(file: Path) -> list[str]:
@@ -51,6 +52,8 @@ def recipe_flags(file: Path) -> list[str]:
     >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
     ['--run.steps', '3', '--scales', '4', '2', '--no-static']
     """
+    if not file.is_file():
+        raise InputError(f"recipe {file}: nothing there; wanted a YAML file")
     try:
         recipe = yaml.safe_load(file.read_text()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -98,6 +101,7 @@ def _plain_values(value: Any) -> Any:
 
 def _plain(printed: str) -> str:
     """One line from the framed message that the parser printed."""
-    lines = (re.sub(r"[─-╿]", " ", line).strip() for line in printed.splitlines())
+    lines = [re.sub(r"[\u2500-\u257f]", " ", line).strip() for line in printed.splitlines() if "\u256d" not in line]
     kept = [line for line in lines if line and not line.startswith(("For full helptext", "Usage", "usage"))]
+    kept[:1] = [re.sub(r"^Error parsing \w+: ", "", line) for line in kept[:1]]
     return " ".join(kept) or f"wrong arguments: {' '.join(sys.argv[1:])}"

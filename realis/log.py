@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 
 from tqdm import tqdm
@@ -28,6 +29,8 @@ def setup() -> None:
         logger.addHandler(_StderrHandler())
     logger.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logger.propagate = False
+    # bf16 activations meet the norms that diffusers keeps in float32: meant so
+    warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
 
 
 def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from realis.upscaler import Upscaler
+from realis.upscaler import Segments, Upscaler
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +28,7 @@ class MethodOptions:
     guidance: float
     cpc_scale: float
     sampler: str
-    segment_frames: int
-    segment_overlap: int
+    segments: Segments
     device: str
     dtype: str
 
@@ -70,7 +69,7 @@ def load_cpc(options: MethodOptions) -> Upscaler:
     controlnet = pipeline.controlnet.config
     prompt, empty, negative = prompt_embeddings(o, wan, controlnet.text_conditioned)
     sampling = Sampling(o.steps or controlnet.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
-    return CpcUpscaler(pipeline, prompt, empty, sampling, negative, o.segment_frames, o.segment_overlap)
+    return CpcUpscaler(pipeline, prompt, empty, sampling, o.segments, negative)
 
 
 def prompt_embeddings(

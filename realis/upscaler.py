@@ -46,6 +46,9 @@ class Segments:
             )
 
 
+FRAME_BY_FRAME = Segments(frames=8)  # of methods that look at one frame at a time
+
+
 @dataclass(frozen=True)
 class Tile:
     """A window of the output canvas in pixels: rows ``top:bottom``, columns ``left:right``."""
@@ -83,18 +86,10 @@ class Upscaler(Protocol):
 
     Attributes:
         segments: how it wants time to be cut.
-        tile: the tile size (height, width) it works best with; ``None``: whole frames.
-        multiple: its tiles start and end at multiples of this many pixels.
     """
 
     @property
     def segments(self) -> Segments: ...
-
-    @property
-    def tile(self) -> tuple[int, int] | None: ...
-
-    @property
-    def multiple(self) -> int: ...
 
     def upscale(
         self,

@@ -1,5 +1,6 @@
 """``upscale``: a video in, the same video larger out."""
 
+import re
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from realis.errors import InputError
 from realis.log import logger, progress
 from realis.models.hub import TINY, check_parts, model_folder
 from realis.tiling.plan import plan_tiles
-from realis.upscaler import Segments
+from realis.upscaler import FRAME_BY_FRAME, Segments, Tiling
 from realis.video.read import VideoReader
 from realis.video.sheet import before_after_sheet, save_sheet
 from realis.video.target import target_size
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from realis.methods import MethodOptions
-    from realis.upscaler import Tiling, Upscaler
+    from realis.upscaler import Upscaler
 
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_SIZE = (960, 540)
@@ -67,6 +67,8 @@ class UpscaleConfig:
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
         target_size(self.target, 2, 2)
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
         if self.shift <= 0:
             raise InputError(f"--shift: got {self.shift}, wanted above 0")
         if self.prompt and self.prompt_embeds:
@@ -89,22 +91,20 @@ def upscale(config: UpscaleConfig) -> Path | None:
     size = target_size(config.target, *(input_size(path) if config.input else SAMPLE_SIZE))
     if not config.dry_run:
         check_output(output)
-    options, tiles = method_options(config, size)
-
-    # 2. The method, the plan, the work
+    plan = make_plan(config, size)
     if not config.input:
         render_sample(path)
-    from realis.methods import load_method
 
+    # 2. The plan, the method, the work
     with VideoReader(path) as source:
-        upscaler = load_method(config.method, options)
-        logger.info(describe(config, source, size, upscaler, tiles))
+        logger.info(describe(config, source, plan))
         if lost := source.not_kept():
             logger.warning("not carried over to the result yet: %s", ", ".join(lost))
         if config.dry_run:
             return None
+        upscaler = load(config, plan)
         with SegmentWriter(output, size, source.rate) as sink:
-            sheet = run(config, source, size, upscaler, tiles, sink)
+            sheet = run(config, source, plan, upscaler, sink)
     picture = output.with_name(f"{output.stem}_before_after.png")
     save_sheet(sheet, picture)
     took = time.monotonic() - began
@@ -134,33 +134,46 @@ def render_sample(file: Path) -> None:
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", file)
 
 
-def method_options(config: UpscaleConfig, size: tuple[int, int]) -> "tuple[MethodOptions, Tiling]":
-    """Find the model's files, check that they fit each other and the tiles, and settle every default."""
-    folder, cpc, tiles = Path(), None, plan_tiles(size, None, 0, 1)
-    if config.method == "cpc":
-        needs_text = bool(config.prompt or config.negative_prompt) or not (
-            config.prompt_embeds or config.empty_prompt_embeds
-        )
-        folder = model_folder(config.model, text_encoder=needs_text)
-        cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
-        frames, height, width = check_parts(folder, cpc, config.decoder)["window"]
-        Segments(config.segment_frames or frames, config.segment_overlap, period=4)
-        tile = (config.tile_height or height, config.tile_width or width)
-        tiles = plan_tiles(size, tile, config.tile_overlap, 16)
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, known without torch: where the model is, the result's size, the segments, the tiles."""
 
-    from realis.methods import MethodOptions
+    folder: Path
+    cpc: Path | None
+    size: tuple[int, int]
+    segments: Segments
+    tiles: Tiling
+
+
+def make_plan(config: UpscaleConfig, size: tuple[int, int]) -> Plan:
+    """Find the model's files; check that they fit each other, and that tiles and segments fit them."""
+    if config.method == "bicubic":
+        return Plan(Path(), None, size, FRAME_BY_FRAME, plan_tiles(size, None, 0, 1))
+    embedded = config.prompt_embeds or config.empty_prompt_embeds
+    needs_text = bool(config.prompt or config.negative_prompt) or not embedded
+    folder = model_folder(config.model, text_encoder=needs_text)
+    cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
+    frames, height, width = check_parts(folder, cpc, config.decoder)["window"]
+    segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
+    tile = (config.tile_height or height, config.tile_width or width)
+    return Plan(folder, cpc, size, segments, plan_tiles(size, tile, config.tile_overlap, 16))
+
+
+def load(config: UpscaleConfig, plan: Plan) -> "Upscaler":
+    """Load the method."""
+    from realis.methods import MethodOptions, load_method
 
     def file(name: str) -> Path | None:
         return Path(name) if name else None
 
     options = MethodOptions(
-        folder=folder, cpc=cpc, decoder=config.decoder, prompt=config.prompt, negative_prompt=config.negative_prompt,
-        prompt_embeds=file(config.prompt_embeds), empty_prompt_embeds=file(config.empty_prompt_embeds),
-        steps=config.steps, shift=config.shift, guidance=config.guidance, cpc_scale=config.cpc_scale,
-        sampler=config.sampler, segment_frames=config.segment_frames, segment_overlap=config.segment_overlap,
+        folder=plan.folder, cpc=plan.cpc, decoder=config.decoder, prompt=config.prompt,
+        negative_prompt=config.negative_prompt, prompt_embeds=file(config.prompt_embeds),
+        empty_prompt_embeds=file(config.empty_prompt_embeds), steps=config.steps, shift=config.shift,
+        guidance=config.guidance, cpc_scale=config.cpc_scale, sampler=config.sampler, segments=plan.segments,
         device=usable_device(config.device), dtype=config.dtype,
     )  # fmt: skip
-    return options, tiles
+    return load_method(config.method, options)
 
 
 def usable_device(name: str) -> str:
@@ -180,26 +193,23 @@ def usable_device(name: str) -> str:
     return name
 
 
-def describe(
-    config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling"
-) -> str:
+def describe(config: UpscaleConfig, source: VideoReader, plan: Plan) -> str:
     """The plan in one line: sizes, segments, tiles, memory."""
-    s = upscaler.segments
-    count = source.frame_count or 0
+    s, size, count = plan.segments, plan.size, source.frame_count
     segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap))) if count else "?"
-    tile = next(iter(tiles))
+    tile = next(iter(plan.tiles))
     held = min(s.frames, count or s.frames) + s.overlap
     gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + source.width * source.height) / 2**30
     return (
-        f"plan: {source.width}x{source.height} -> {size[1]}x{size[0]}, {count or '?'} frames at {float(source.rate):.3f}/s; "
-        f"{config.method} in {segments} segment(s) of {s.frames} frames, {len(tiles)} tile(s) of "
-        f"{tile.right - tile.left}x{tile.bottom - tile.top}; frames held in memory: about {gibibytes:.1f} GiB"
+        f"plan: {source.width}x{source.height} -> {size[1]}x{size[0]}, frames: {count or '?'} at "
+        f"{float(source.rate):.3f}/s; {config.method}, segments: {segments} of {s.frames} frames, tiles: "
+        f"{len(plan.tiles)} of {tile.right - tile.left}x{tile.bottom - tile.top}; "
+        f"frames held in memory: about {gibibytes:.1f} GiB"
     )
 
 
 def run(
-    config: UpscaleConfig, source: VideoReader, size: tuple[int, int], upscaler: "Upscaler", tiles: "Tiling",
-    sink: SegmentWriter,
+    config: UpscaleConfig, source: VideoReader, plan: Plan, upscaler: "Upscaler", sink: SegmentWriter
 ) -> "Image.Image":  # fmt: skip
     """Read, upscale and write, segment by segment; returns the sheet of the middle frame of the first one."""
     import torch
@@ -213,10 +223,10 @@ def run(
         def advance(done: float) -> None:
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
-        for segment in upscale_stream(upscaler, frames, size, tiles, config.seed, advance):
+        for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance):
             if segment.start == 0:
                 middle = len(segment.frames) // 2
-                bicubic = resize(segment.source[middle], size).clamp(0, 1)
+                bicubic = resize(segment.source[middle], plan.size).clamp(0, 1)
                 pair = (to_uint8(bicubic), to_uint8(segment.frames[middle]))
                 sheet = before_after_sheet(*pair, ("bicubic", f"realis, {config.method}"))
             sink.write(segment.start, map(to_uint8, segment.frames))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
 
 from realis.errors import InputError
@@ -154,6 +155,7 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
     """
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"{folder}: no {part.__name__} there (no config.json); wanted a folder in diffusers' format")
+    diffusers_logging.set_verbosity_error()  # what does not fit is said once, below
     try:
         loaded: Any = part.from_pretrained(
             str(folder), torch_dtype=dtype, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=True

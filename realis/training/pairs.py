@@ -85,7 +85,7 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
 @torch.no_grad()
 def _encode(vae: AutoencoderKLWan, clips: torch.Tensor, unit: str, batch: int = 8) -> Iterator[torch.Tensor]:
     device = vae.device
-    for chunk in progress(clips.split(batch), total=-(-len(clips) // batch), unit=f"{unit} batch"):
+    for chunk in progress(clips.split(batch), total=-(-len(clips) // batch), unit=f"batch of {unit}"):
         with torch.autocast(device.type, torch.bfloat16):
             yield encode_video(vae, chunk.to(device).float() / 127.5 - 1).cpu()
 

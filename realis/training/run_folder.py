@@ -19,6 +19,9 @@ def check_run(config: LoopConfig, export: str) -> None:
         raise InputError(f"--export {export}: wanted the name of a folder for the trained part")
     if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):
         raise InputError(f"--export {export}: is a folder with other things in it; choose a new or an exported one")
+    found = find_checkpoint(config)
+    if found is not None and (step := _step_of(found)) >= config.steps:
+        raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
     for needed in (Path(config.output), folder.parent):
         try:
             needed.mkdir(parents=True, exist_ok=True)
@@ -27,7 +30,10 @@ def check_run(config: LoopConfig, export: str) -> None:
             probe.unlink()
         except OSError as error:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
-    find_checkpoint(config)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return json.loads((checkpoint / "state.json").read_text())["step"]
 
 
 def _is_model(folder: Path) -> bool:
@@ -52,6 +58,8 @@ def find_checkpoint(config: LoopConfig) -> Path | None:
         return None
     found = checkpoints(Path(config.output))[-1:] if config.resume == "latest" else [Path(config.resume)]
     if not found or not (found[0] / "state.json").is_file():
-        where = config.output if config.resume == "latest" else config.resume
-        raise InputError(f"--run.resume: no checkpoint in {where}; wanted 'latest' or a checkpoint-* folder")
+        where = f"{config.output} (--run.output)" if config.resume == "latest" else config.resume
+        raise InputError(
+            f"--run.resume {config.resume}: no checkpoint in {where}; name the run's folder or a checkpoint-*"
+        )
     return found[0]

@@ -16,7 +16,9 @@ def with_sampled_latents(pool: PairPool, wan: Wan, controlnet: CpcControlNet, se
     """The pool with ``sampled_latents`` (N, C, f, h, w): one Euler step from pure noise under control."""
     sampled, prompt = [], wan.encode_prompts([""])[0]
     sigma, timestep = sampling_sigmas(1, shift=1.0)[0], torch.full((1,), 1000.0, device=wan.device)
-    for numbers in progress(torch.arange(len(pool)).split(batch), total=-(-len(pool) // batch), unit="latent batch"):
+    for numbers in progress(
+        torch.arange(len(pool)).split(batch), total=-(-len(pool) // batch), unit="batch of sampled latent"
+    ):
         lr_latents = pool.tensors["lr_latents"][numbers].to(wan.device)
         noise = torch.stack(
             [torch.randn(lr_latents.shape[1:], generator=sample_generator(seed, int(n), "noise")) for n in numbers]

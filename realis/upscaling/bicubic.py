@@ -5,15 +5,13 @@ from collections.abc import Callable
 import torch
 
 from realis.ops.resize import resize
-from realis.upscaler import Carry, Noise, Segments, Tiling
+from realis.upscaler import FRAME_BY_FRAME, Carry, Noise, Tiling
 
 
 class BicubicUpscaler:
     """Resize every frame; see :class:`realis.upscaler.Upscaler`."""
 
-    segments = Segments(frames=8)
-    tile = None
-    multiple = 1
+    segments = FRAME_BY_FRAME
 
     def upscale(
         self,

@@ -164,10 +164,8 @@ class CpcUpscaler:
         pipeline: one window.
         prompt_embeds, empty_prompt_embeds, negative_prompt_embeds: as the pipeline takes them.
         sampling: as the pipeline takes it.
-        segment_frames, segment_overlap: the segments; 0 frames: what the CPC was made for.
+        segments: of period 4.
     """
-
-    multiple = 16
 
     def __init__(
         self,
@@ -175,16 +173,13 @@ class CpcUpscaler:
         prompt_embeds: torch.Tensor,
         empty_prompt_embeds: torch.Tensor,
         sampling: Sampling,
+        segments: Segments,
         negative_prompt_embeds: torch.Tensor | None = None,
-        segment_frames: int = 0,
-        segment_overlap: int = 5,
     ) -> None:
         self.pipeline, self.sampling = pipeline, sampling
         self.prompts = (prompt_embeds, empty_prompt_embeds)
         self.negative_prompt = negative_prompt_embeds
-        frames, height, width = pipeline.controlnet.config.window
-        self.segments = Segments(segment_frames or frames, segment_overlap, period=4)
-        self.tile = (height, width)
+        self.segments = segments
 
     @cached_property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ import re
 from realis.errors import InputError
 
 LARGEST = 8192  # pixels a side, level 6 of H.264
+LARGEST_FACTOR = 16
 NAMED = {"4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720)}
 
 
@@ -26,6 +27,8 @@ def target_size(target: str, width: int, height: int) -> tuple[int, int]:
         scale = min(box[0] / width, box[1] / height)
         size = (_even(height * scale), _even(width * scale))
     elif match := re.fullmatch(r"(\d+(?:\.\d+)?)x", name):
+        if float(match[1]) > LARGEST_FACTOR:
+            raise InputError(f"--target: got the factor {match[1]}, wanted up to {LARGEST_FACTOR}, or WIDTHxHEIGHT")
         size = (_even(height * float(match[1])), _even(width * float(match[1])))
     elif match := re.fullmatch(r"(\d+)x(\d+)", name):
         size = (int(match[2]), int(match[1]))

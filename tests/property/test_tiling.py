@@ -46,10 +46,8 @@ def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
 class Identity:
     """Returns its input, enlarged pixel by pixel, through the same tiles and canvas as a real method."""
 
-    tile = None
-
-    def __init__(self, segments, multiple):
-        self.segments, self.multiple = segments, multiple
+    def __init__(self, segments):
+        self.segments = segments
         self.seen = []
 
     def upscale(self, frames, size, *, tiles, noise, carry, advance):
@@ -85,7 +83,7 @@ def segmentations(draw):
 def test_identity_method_returns_its_input(count, height, width, factor, segments, tile, overlap, multiple):
     video = torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(count)) / 255
     size = (height * factor, width * factor)
-    method = Identity(segments, multiple)
+    method = Identity(segments)
     edge = tile * multiple
     tiles = plan_tiles(size, (edge, edge), min(overlap, tile - 1) * multiple, multiple)
     told = []

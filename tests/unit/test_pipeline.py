@@ -101,9 +101,12 @@ def test_tiles_of_one_segment_use_one_noise_field(vae, transformer):
     """Two tilings of a frame start from the same noise where they overlap: the field depends on the place alone."""
     from realis.ops.noise import NoiseField
     from realis.tiling.plan import plan_tiles
+    from realis.upscaler import Segments
 
     seen = []
-    upscaler = CpcUpscaler(make(vae, transformer), torch.zeros(1, 3, 16), torch.zeros(1, 3, 16), Sampling())
+    upscaler = CpcUpscaler(
+        make(vae, transformer), torch.zeros(1, 3, 16), torch.zeros(1, 3, 16), Sampling(), Segments(5, 1, 4)
+    )
     upscaler.pipeline = type("Recorder", (), {
         "vae": vae, "_execution_device": torch.device("cpu"),
         "__call__": lambda self, lr, noise, *args, **kwargs: seen.append(noise) or lr,

@@ -118,7 +118,7 @@ def test_targets(target, source, wanted):
     assert target_size(target, *source) == wanted
 
 
-@pytest.mark.parametrize("target", ["5k", "", "x2", "0x", "-2x", "12", "641x360", "100x100", "0.5x", "720p"])
+@pytest.mark.parametrize("target", ["5k", "", "x2", "0x", "-2x", "12", "641x360", "100x100", "0.5x", "128x", "720p"])
 def test_targets_that_cannot_be_met(target):
     with pytest.raises(InputError, match="--target"):
         target_size(target, 1920, 1080)
