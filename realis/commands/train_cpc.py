@@ -47,8 +47,9 @@ def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
     folder = model_folder(config.model)
     c = config.controlnet
-    layers = c.layers or default_control_layers(check_base(folder)["num_layers"])
-    block_interval(check_base(folder)["num_layers"], layers)
+    main_layers = check_base(folder)["num_layers"]
+    layers = c.layers or default_control_layers(main_layers)
+    block_interval(main_layers, layers)
     check_run(config.run, config.export or f"{config.run.output}/export")
     dump(config, Path(config.run.output) / "config.yaml")
 

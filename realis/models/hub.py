@@ -77,6 +77,8 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> dict:
         got, wanted = controlnet.get(ours), transformer.get(theirs)
         if got != wanted:
             raise InputError(f"--cpc: made for a transformer with {theirs} = {got}, but that of {folder} has {wanted}")
+    if "window" not in controlnet:
+        raise InputError(f"--cpc: {cpc or folder}: its config.json names no window; export the CPC again")
     return controlnet
 
 

@@ -99,6 +99,11 @@ class VideoReader:
             for frame in self.container.decode(self.stream):
                 if frame.rotation and not count:
                     logger.warning("%s: its rotation of %s degrees is not applied", self.path, frame.rotation)
+                if (frame.width, frame.height) != (self.width, self.height):
+                    raise InputError(
+                        f"--input {self.path}: from frame {count} on it is {frame.width}x{frame.height} instead of "
+                        f"{self.width}x{self.height}; cut it there and upscale the parts"
+                    )
                 yield self._rgb(frame)
                 count += 1
         except av.FFmpegError as error:

@@ -144,4 +144,22 @@ def test_sheet_shows_crops_apart_and_where_detail_is():
     top, left = places[0]
     assert 100 - 32 <= top <= 150 and 200 - 32 <= left <= 250
     sheet = before_after_sheet(image, image, ("a", "b"), crop=64, crops=3)
-    assert sheet.size >= (3 * 72 + 8, 2 * 64)
+    assert sheet.width == 360  # never narrower, so that the labels fit
+    shown = np.asarray(sheet)[172 : 172 + 64, 8 : 8 + 64]  # the first crop, below labels and the small whole frames
+    assert np.array_equal(shown, image[top : top + 64, left : left + 64])
+
+
+def test_a_video_that_changes_its_size_is_refused(tmp_path):
+    parts = [tmp_path / "a.ts", tmp_path / "b.ts"]
+    for part, width in zip(parts, (64, 96), strict=True):
+        with av.open(str(part), "w", format="mpegts") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = width, 64, "yuv420p"
+            for _ in range(4):
+                image = np.zeros((64, width, 3), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
+    with VideoReader(joined) as video, pytest.raises(InputError, match="96x64 instead of 64x64"):
+        list(video)
