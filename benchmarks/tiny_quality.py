@@ -19,8 +19,8 @@ import numpy as np  # isort: skip
 import torch
 from skimage.metrics import structural_similarity
 
-from realis.degradation.parameters import DegradationParameters
-from realis.degradation.second_order import SecondOrderDegradation
+from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Resize
+from realis.degradation.second_order import degrade
 from realis.models.wan import encode_video
 from realis.ops.noise import NoiseField
 from realis.ops.resize import resize
@@ -50,12 +50,21 @@ def ground_truth(path: Path, frames: int) -> torch.Tensor | None:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def degrade(hr: torch.Tensor, setting: tuple[float, int, int] | None) -> torch.Tensor:
+def degraded(hr: torch.Tensor, setting: tuple[float, int, int] | None) -> torch.Tensor:
     """A quarter of the size, rounded to 8 bits."""
-    if setting is None:
-        return (resize(hr, (hr.shape[2] // 4, hr.shape[3] // 4)).clamp(0, 1) * 255).round() / 255
-    blur, noise, quality = setting
-    return SecondOrderDegradation()(hr, DegradationParameters(4, blur, "bicubic", noise / 255, quality, noise_seed=7))
+    frames, size = len(hr), tuple(hr.shape[2:])
+    small = (size[0] // 4, size[1] // 4)
+    operations = [Resize("matlab_bicubic", (small,) * frames)]
+    if setting:
+        blur, noise, quality = setting
+        kernel = Blur("iso", 15, ((blur, blur),) * frames, (0.0,) * frames)
+        operations = [
+            kernel,
+            *operations,
+            Noise("gaussian", (noise / 255,) * frames, False, 7),
+            Jpeg((quality,) * frames),
+        ]
+    return degrade(hr, DegradationParameters(frames, size, small, False, tuple(operations)))
 
 
 def rows(model: str, size: tuple[int, int]) -> dict[str, Row]:
@@ -119,7 +128,7 @@ def main() -> None:
         for name, restore in methods.items():
             line = f"{name:42s}"
             for degradation, setting in DEGRADATIONS.items():
-                score = psnr_ssim(restore(degrade(hr, setting)), hr)
+                score = psnr_ssim(restore(degraded(hr, setting)), hr)
                 scores.setdefault((name, degradation), []).append(score)
                 line += f"  {degradation} {score[0]:6.2f} / {score[1]:.4f}"
             print(line, flush=True)

@@ -8,6 +8,12 @@ class InputError(ValueError):
     """What the user gave cannot be used: the message says what was got, what was wanted, what to do."""
 
 
+def require(fits: bool, name: str, got: object, wanted: str) -> None:
+    """Raise an InputError unless ``fits``; ``name`` is that of a flag or of a field of a configuration."""
+    if not fits:
+        raise InputError(f"{name}: got {got}, wanted {wanted}")
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 

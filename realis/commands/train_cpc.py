@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from realis.config import dump
+from realis.errors import require
+from realis.losses.config import HrLossConfig
 from realis.models.hub import TINY, check_base, model_folder
 from realis.models.interval import block_interval, default_control_layers
 from realis.training.run_folder import check_run
-from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig, require
+from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,9 @@ class ControlConfig:
 
     def __post_init__(self) -> None:
         frames, height, width = self.window
-        require(frames % 4 == 1, "controlnet.window", self.window, "4 n + 1 frames")
-        require(height % 16 == width % 16 == 0 < height, "controlnet.window", self.window, "multiples of 16 pixels")
-        require(self.steps >= 1, "controlnet.steps", self.steps, "at least 1")
+        require(frames % 4 == 1, "--controlnet.window", self.window, "4 n + 1 frames")
+        require(height % 16 == width % 16 == 0 < height, "--controlnet.window", self.window, "multiples of 16 pixels")
+        require(self.steps >= 1, "--controlnet.steps", self.steps, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ class TrainCpcConfig:
     export: str = ""  # folder that receives the CPC; empty: <run.output>/export
     controlnet: ControlConfig = field(default_factory=ControlConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    loss: HrLossConfig = field(default_factory=HrLossConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        least = 8 * self.loss.cell * self.loss.block  # pixels
+        fits = self.loss.hog == 0 or self.data.size >= least
+        require(fits, "--data.size", self.data.size, f"at least {least}, a block of the HOG term (or --loss.hog 0)")
 
 
 def train_cpc(config: TrainCpcConfig) -> None:
@@ -55,6 +63,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
 
     import torch
 
+    from realis.losses.hr_loss import HrLoss
     from realis.models.cpc_controlnet import CpcControlNet
     from realis.models.wan import Wan
     from realis.training.cpc_step import CpcStep, cpc_pictures
@@ -69,6 +78,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
         text_conditioned=c.text_conditioned, learn_scale=c.learn_scale, window=c.window, steps=c.steps,
     )  # fmt: skip
     pool = pair_pool(config.data, config.run.seed, wan.vae)
-    step = CpcStep(wan.transformer, controlnet, wan.encode_prompts([""])[0], config.flow, config.run.seed)
+    prompt = wan.encode_prompts([""])[0]
+    step = CpcStep(wan.transformer, controlnet, HrLoss(config.loss), prompt, config.flow, config.run.seed)
     fit(accelerator, step, pool, config.optimizer, config.run, lambda b: cpc_pictures(step, wan.vae, b))
     export_part(accelerator, controlnet, config.export or f"{config.run.output}/export", config)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realis.config import dump
+from realis.errors import require
 from realis.models.hub import check_parts
 from realis.training.run_folder import check_run
-from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig, require
+from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class TrainPriorConfig:
     run: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
-        require(self.head_dim >= 6 and self.head_dim % 2 == 0, "head-dim", self.head_dim, "an even number from 6")
+        require(self.head_dim >= 6 and self.head_dim % 2 == 0, "--head-dim", self.head_dim, "an even number from 6")
 
 
 def train_prior(config: TrainPriorConfig) -> None:

@@ -1,29 +1,124 @@
 """The degradation that makes a low-resolution clip from a high-resolution one.
 
-One order so far: blur, resize, noise, JPEG. The second order and the video codec of RealBasicVSR's table are not
-here yet.
+What it does to a clip was drawn before (:class:`realis.degradation.config.DegradationConfig`), so the same parameters
+give the same result.
 """
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
 import torch
-import torch.nn.functional as F
 
-from realis.degradation.parameters import DegradationParameters
-from realis.ops.filters import gaussian_blur
+from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Operation, Resize, Video
+from realis.errors import require
+from realis.ops.codec import decode, encode
+from realis.ops.filters import filter2d, unsharp_mask
 from realis.ops.jpeg import jpeg
-from realis.ops.noise import gaussian_noise
-from realis.ops.resize import resize
+from realis.ops.kernels import gaussian_kernel, plateau_kernel, sinc_kernel
+from realis.ops.noise import gaussian_noise, poisson_noise
+from realis.ops.pixels import image_to_planes, planes_to_image, to_bytes, to_float
+from realis.ops.resample import resample
+
+Images = Iterator[np.ndarray]  # (H, W, 3): float32 in [0, 1] and a little beyond, or uint8 between compressions
 
 
-class SecondOrderDegradation:
-    """Degrade clips by drawn parameters; the same parameters give the same result."""
+def degrade(hr: torch.Tensor, parameters: DegradationParameters) -> torch.Tensor:
+    """Degrade ``hr`` (F, 3, H, W) float32 in [0, 1] to (F, 3, h, w) in [0, 1], on 8-bit levels.
 
-    def __call__(self, frames: torch.Tensor, parameters: DegradationParameters) -> torch.Tensor:
-        """Degrade ``frames`` (F, 3, H, W) float32 in [0, 1] to (F, 3, H / scale, W / scale), rounded to 8-bit levels."""
-        p = parameters
-        size = (round(frames.shape[-2] / p.scale), round(frames.shape[-1] / p.scale))
-        x = gaussian_blur(frames, p.blur_sigma)
-        x = resize(x, size) if p.resize == "bicubic" else F.interpolate(x, size=size, mode="area")
-        x = gaussian_noise(x, p.noise_sigma, torch.Generator().manual_seed(p.noise_seed))
-        if p.jpeg_quality is None:
-            return (x.clamp(0, 1) * 255).round() / 255
-        return jpeg(x, p.jpeg_quality)
+    Raises:
+        InputError: the parameters were drawn for another number or size of frames.
+    """
+    drawn, got = (parameters.frames, *parameters.size), (len(hr), *hr.shape[2:])
+    require(drawn == got, "frames, height, width of a clip to degrade", got, f"{drawn}, which was drawn for")
+    return torch.stack([image_to_planes(image) for image in degrade_stream(map(planes_to_image, hr), parameters)])
+
+
+def degrade_stream(images: Iterable[np.ndarray], parameters: DegradationParameters) -> Images:
+    """Degrade images (H, W, 3), float32 in [0, 1] or uint8, one after the other, to uint8.
+
+    Frames are not gathered: where a video codec needs all of them, it is their compressed form that is kept.
+    """
+    images = iter(images)
+    if parameters.sharpen:
+        images = (unsharp_mask(to_float(image)) for image in images)
+    for operation in parameters.operations:
+        images = apply(operation, images)
+    return map(to_bytes, images)
+
+
+def apply(operation: Operation, images: Images) -> Images:
+    """What one operation makes of images (H, W, 3), float32 or uint8."""
+    match operation:
+        case Blur():
+            return _blur(images, operation)
+        case Resize():
+            return _resize(images, operation)
+        case Noise():
+            return _noise(images, operation)
+        case Jpeg():
+            return _jpeg(images, operation)
+        case Video(codec, bits_per_pixel):
+            return decode(encode(map(to_bytes, images), codec, bits_per_pixel))
+
+
+class Margin(NamedTuple):
+    """What a clip has more than is wanted of it: frames before and after, pixels of the HR clip on all four sides."""
+
+    frames: int
+    pixels: int
+
+
+def degraded_pair(
+    hr: torch.Tensor, parameters: DegradationParameters, margin: Margin
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """HR and LR clips, cut out of a wider ``hr`` (F, 3, H, W) after it was degraded.
+
+    Pixels at a border, and frames at the start or end of a compressed video, look like no others; with a margin none
+    of them gets into the pair. If the parameters say so, the HR clip is sharpened first.
+
+    Raises:
+        InputError: the margin is no whole number of LR pixels, or leaves nothing.
+    """
+    (H, W), (h, w), m = parameters.size, parameters.target, margin.pixels
+    cut = (m * h // H, m * w // W)
+    whole = cut[0] * H == m * h and cut[1] * W == m * w
+    require(whole and min(H, W) > 2 * m and len(hr) > 2 * margin.frames, "margin", tuple(margin),
+            f"whole LR pixels of a clip of {len(hr)} frames, {H}x{W} to {h}x{w}, that leave some of it")  # fmt: skip
+    if parameters.sharpen:
+        hr = torch.stack([image_to_planes(unsharp_mask(planes_to_image(frame))) for frame in hr])
+    lr = degrade(hr, replace(parameters, sharpen=False))
+    times = slice(margin.frames, len(hr) - margin.frames)
+    return hr[times, :, m : H - m, m : W - m], lr[times, :, cut[0] : h - cut[0], cut[1] : w - cut[1]]
+
+
+def _blur(images: Images, blur: Blur) -> Images:
+    for i, image in enumerate(images):
+        yield filter2d(to_float(image), kernel_of(blur, i))
+
+
+def kernel_of(blur: Blur, i: int) -> np.ndarray:
+    """The kernel that frame ``i`` is blurred with."""
+    if blur.kernel == "sinc":
+        return sinc_kernel(blur.size, blur.cutoff[i])
+    if blur.kernel.startswith("plateau"):
+        return plateau_kernel(blur.size, blur.sigma[i], blur.rotation[i], blur.beta[i])
+    return gaussian_kernel(blur.size, blur.sigma[i], blur.rotation[i], blur.beta[i] if blur.beta else 1.0)
+
+
+def _resize(images: Images, resize: Resize) -> Images:
+    for image, size in zip(images, resize.sizes, strict=True):
+        yield resample(to_float(image), size, resize.filter)
+
+
+def _noise(images: Images, noise: Noise) -> Images:
+    rng = np.random.default_rng(noise.seed)
+    add = gaussian_noise if noise.kind == "gaussian" else poisson_noise
+    for image, strength in zip(images, noise.strength, strict=True):
+        yield add(to_float(image), strength, rng, noise.grey)
+
+
+def _jpeg(images: Images, compression: Jpeg) -> Images:
+    for image, quality in zip(images, compression.quality, strict=True):
+        yield jpeg(to_bytes(image), quality)

@@ -9,13 +9,7 @@ from functools import lru_cache
 
 import torch
 
-
-def cubic_kernel(x: torch.Tensor, a: float = -0.5) -> torch.Tensor:
-    """Keys' cubic convolution kernel at distances ``x`` (any shape), zero beyond 2."""
-    x = x.abs()
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+from realis.ops.kernels import cubic_kernel
 
 
 def sampling_matrix(in_size: int, centres: torch.Tensor, step: float) -> torch.Tensor:
@@ -30,7 +24,7 @@ def sampling_matrix(in_size: int, centres: torch.Tensor, step: float) -> torch.T
         float32 matrix; every row sums to 1.
     """
     pixels = torch.arange(in_size, dtype=torch.float64) + 0.5
-    weights = cubic_kernel((pixels[None] - centres[:, None]) / max(step, 1.0))
+    weights = torch.from_numpy(cubic_kernel(((pixels[None] - centres[:, None]) / max(step, 1.0)).numpy()))
     return (weights / weights.sum(dim=1, keepdim=True)).float()
 
 

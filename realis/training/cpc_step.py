@@ -21,6 +21,7 @@ class CpcStep(nn.Module):
     Args:
         transformer: the frozen main transformer (gradients flow through it, not into it).
         controlnet: what is trained.
+        loss: how velocities are compared.
         empty_prompt: (1, text tokens, text_dim), the prompt of every sample.
     """
 
@@ -28,19 +29,20 @@ class CpcStep(nn.Module):
         self,
         transformer: ControlledWanTransformer3DModel,
         controlnet: CpcControlNet,
+        loss: HrLoss,
         empty_prompt: torch.Tensor,
         flow: FlowConfig,
         seed: int,
     ) -> None:
         super().__init__()
         self.transformer, self.controlnet = transformer.requires_grad_(False), controlnet
-        self.loss, self.flow, self.seed = HrLoss(), flow, seed
+        self.loss, self.flow, self.seed = loss, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Losses of a batch with ``hr_latents``, ``lr_latents`` (B, C, f, h, w) and ``number`` (B,)."""
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
-        return self.loss(self.velocity(z, timestep, batch), target)
+        return self.loss(self.velocity(z, timestep, batch), target, z, timestep / 1000)
 
     def velocity(self, z: torch.Tensor, timestep: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Velocity (B, C, f, h, w) of noisy latents ``z`` under the control of the batch's LR latents."""

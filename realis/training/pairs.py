@@ -6,6 +6,7 @@ it by (seed, global sample number).
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,8 +17,8 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
 import realis
-from realis.degradation.parameters import draw_parameters
-from realis.degradation.second_order import SecondOrderDegradation
+from realis.degradation.presets import load_degradation
+from realis.degradation.second_order import Margin, degraded_pair
 from realis.log import progress
 from realis.models.wan import encode_video
 from realis.ops.resize import resize
@@ -27,7 +28,8 @@ from realis.video.photographs import training_clip
 
 Batch = dict[str, torch.Tensor]
 PACKAGE = Path(realis.__file__).parent
-RENDERING_SOURCES = ("video/photographs.py", "degradation/parameters.py", "degradation/second_order.py")
+RENDERING_SOURCES = ("video/photographs.py", "degradation/*.py", "ops/*.py")
+MARGIN = Margin(frames=2, pixels=16)  # rendered around a clip, degraded with it, and cut off
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ class PairPool:
 def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pair ``number`` of the pool: HR and LR resized to it, each (3, F, H, W) uint8."""
     rng = sample_rng(seed, number, "pair")
-    hr = training_clip(rng, config.frames, config.size)
-    parameters = draw_parameters(config.degradation, float(rng.choice(config.scales)), rng)
-    lr = SecondOrderDegradation()(hr, parameters)
+    scale = float(rng.choice(config.scales))
+    margin = MARGIN._replace(pixels=round(math.ceil(MARGIN.pixels / scale) * scale))
+    wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels)
+    parameters = load_degradation(config.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), scale)
+    hr, lr = degraded_pair(wide, parameters, margin)
     return _eight_bit(hr), _eight_bit(resize(lr, (config.size, config.size)))
 
 
@@ -94,9 +98,10 @@ def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | 
     """Named by what the pool depends on: configuration, seed, the encoder's weights, and this package's sources."""
     if not config.cache:
         return None
-    key = hashlib.sha256(json.dumps([asdict(config) | {"cache": ""}, seed, dict(vae.config)], default=str).encode())
+    data = asdict(config) | {"cache": "", "degradation": asdict(load_degradation(config.degradation))}
+    key = hashlib.sha256(json.dumps([data, MARGIN, seed, dict(vae.config)], default=str).encode())
     for name, weight in (vae.encoder.state_dict() | vae.quant_conv.state_dict()).items():
         key.update(name.encode() + weight.float().cpu().numpy().tobytes())
-    for source in RENDERING_SOURCES:
-        key.update((PACKAGE / source).read_bytes())
+    for source in sorted(file for pattern in RENDERING_SOURCES for file in PACKAGE.glob(pattern)):
+        key.update(source.read_bytes())
     return Path(config.cache) / f"pairs-{key.hexdigest()[:16]}.safetensors"

@@ -1,16 +1,10 @@
 """What a training run can be told: frozen dataclasses, checked when built. No torch, so that errors come at once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from realis.degradation.parameters import DegradationConfig
-from realis.errors import InputError
-
-
-def require(fits: bool, name: str, got: object, wanted: str) -> None:
-    """Raise an InputError unless ``fits``."""
-    if not fits:
-        raise InputError(f"--{name}: got {got}, wanted {wanted}")
+from realis.degradation.presets import load_degradation
+from realis.errors import require
 
 
 @dataclass(frozen=True)
@@ -22,20 +16,15 @@ class DataConfig:
     size: int = 96  # pixels of the high-resolution clip, a multiple of 16
     scales: tuple[float, ...] = (4, 4, 4, 2, 1)  # a pair draws one
     cache: str = "out/pairs"  # folder where finished pools are kept; empty: nowhere
-    degradation: DegradationConfig = field(default_factory=DegradationConfig)
+    degradation: str = "realbasicvsr"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
 
     def __post_init__(self) -> None:
-        require(self.count >= 1, "data.count", self.count, "at least 1")
-        require(self.frames >= 1 and self.frames % 4 == 1, "data.frames", self.frames, "4 n + 1, such as 9")
-        require(self.size >= 16 and self.size % 16 == 0, "data.size", self.size, "a multiple of 16")
-        require(0 <= self.degradation.clean <= 1, "data.degradation.clean", self.degradation.clean, "0 to 1")
-        fits = bool(self.scales) and all(1 <= scale <= self.size / 4 for scale in self.scales)
-        require(fits, "data.scales", self.scales, f"factors from 1 to {self.size // 4}")
-        low, high = self.degradation.jpeg_quality
-        require(1 <= low <= high <= 100, "data.degradation.jpeg-quality", (low, high), "rising, within 1 to 100")
-        for name in ("blur_sigma", "noise_sigma"):
-            low, high = getattr(self.degradation, name)
-            require(0 <= low <= high, f"data.degradation.{name.replace('_', '-')}", (low, high), "rising, from 0")
+        require(self.count >= 1, "--data.count", self.count, "at least 1")
+        require(self.frames >= 1 and self.frames % 4 == 1, "--data.frames", self.frames, "4 n + 1, such as 9")
+        require(self.size >= 16 and self.size % 16 == 0, "--data.size", self.size, "a multiple of 16")
+        fits = bool(self.scales) and all(1 <= s <= self.size / 4 and self.size % s == 0 for s in self.scales)
+        require(fits, "--data.scales", self.scales, f"factors of {self.size}, from 1 to {self.size // 4}")
+        load_degradation(self.degradation)
 
 
 @dataclass(frozen=True)
@@ -48,9 +37,9 @@ class FlowConfig:
     pure_noise: float = 0.0  # share of samples at sigma = 1, where one-step sampling works
 
     def __post_init__(self) -> None:
-        require(self.std > 0, "flow.std", self.std, "above 0")
-        require(self.shift > 0, "flow.shift", self.shift, "above 0")
-        require(0 <= self.pure_noise <= 1, "flow.pure-noise", self.pure_noise, "0 to 1")
+        require(self.std > 0, "--flow.std", self.std, "above 0")
+        require(self.shift > 0, "--flow.shift", self.shift, "above 0")
+        require(0 <= self.pure_noise <= 1, "--flow.pure-noise", self.pure_noise, "0 to 1")
 
 
 @dataclass(frozen=True)
@@ -66,12 +55,12 @@ class OptimizerConfig:
     ema: float = 0.0  # decay of the averaged weights that are exported; 0: no averaging
 
     def __post_init__(self) -> None:
-        require(all(0 <= beta < 1 for beta in self.betas), "optimizer.betas", self.betas, "each 0 to below 1")
-        require(self.warmup >= 0, "optimizer.warmup", self.warmup, "0 or more")
-        require(self.clip > 0, "optimizer.clip", self.clip, "above 0")
-        require(self.lr > 0, "optimizer.lr", self.lr, "above 0")
-        require(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 to below 1")
-        require(0 <= self.final_lr <= 1, "optimizer.final-lr", self.final_lr, "0 to 1")
+        require(all(0 <= beta < 1 for beta in self.betas), "--optimizer.betas", self.betas, "each 0 to below 1")
+        require(self.warmup >= 0, "--optimizer.warmup", self.warmup, "0 or more")
+        require(self.clip > 0, "--optimizer.clip", self.clip, "above 0")
+        require(self.lr > 0, "--optimizer.lr", self.lr, "above 0")
+        require(0 <= self.ema < 1, "--optimizer.ema", self.ema, "0 to below 1")
+        require(0 <= self.final_lr <= 1, "--optimizer.final-lr", self.final_lr, "0 to 1")
 
 
 @dataclass(frozen=True)
@@ -92,7 +81,7 @@ class LoopConfig:
     resume: str = ""  # a checkpoint folder, or "latest"
 
     def __post_init__(self) -> None:
-        require(self.seed >= 0 and self.seed < 2**31, "run.seed", self.seed, "0 to 2147483647")
-        require(self.threads >= 0, "run.threads", self.threads, "0 or more")
+        require(self.seed >= 0 and self.seed < 2**31, "--run.seed", self.seed, "0 to 2147483647")
+        require(self.threads >= 0, "--run.threads", self.threads, "0 or more")
         for name in ("steps", "batch", "accumulation", "log_every", "save_every", "keep"):
-            require(getattr(self, name) >= 1, f"run.{name.replace('_', '-')}", getattr(self, name), "at least 1")
+            require(getattr(self, name) >= 1, f"--run.{name.replace('_', '-')}", getattr(self, name), "at least 1")

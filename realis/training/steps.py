@@ -10,7 +10,6 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import nn
 
 from realis.flow_matching import add_noise
-from realis.losses.hr_loss import HrLoss
 from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.lr_decoder import LrDecoder
 from realis.models.wan import decode_video, latent_statistics
@@ -60,12 +59,12 @@ class PriorStep(nn.Module):
         self, transformer: ControlledWanTransformer3DModel, empty_prompt: torch.Tensor, flow: FlowConfig, seed: int
     ) -> None:
         super().__init__()
-        self.transformer, self.loss, self.flow, self.seed = transformer, HrLoss(), flow, seed
+        self.transformer, self.flow, self.seed = transformer, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
-        return self.loss(self.velocity(z, timestep), target)
+        return {"loss": (self.velocity(z, timestep).float() - target.float()).square().mean()}
 
     def velocity(self, z: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """Velocity (B, C, f, h, w) of noisy latents under the empty prompt."""

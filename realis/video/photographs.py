@@ -125,8 +125,8 @@ def dead_leaves(rng: np.random.Generator, size: int) -> torch.Tensor:
         outline = [(x + radius * np.cos(a), y + radius * np.sin(a)) for a in angles]
         draw.polygon(outline, fill=tuple(rng.integers(0, 256, 3).tolist()))
     texture = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-    grain = gaussian_blur(torch.from_numpy(rng.normal(size=(1, size, size))).float(), float(rng.uniform(0.4, 1.5)))
-    return (texture + rng.uniform(0, 0.15) * grain).clamp(0, 1)
+    grain = gaussian_blur(rng.normal(size=(size, size, 1)).astype(np.float32), float(rng.uniform(0.4, 1.5)))
+    return (texture + rng.uniform(0, 0.15) * torch.from_numpy(grain[None, ..., 0])).clamp(0, 1)
 
 
 def _blob(rng: np.random.Generator, size: int) -> torch.Tensor:

@@ -55,7 +55,7 @@ class SegmentWriter:
         self, output: Path, size: tuple[int, int], rate: Fraction, crf: int = 16, preset: str = "medium"
     ) -> None:
         self.output, self.size, self.rate = Path(output), size, rate
-        self.options = {"crf": str(crf), "preset": preset, "x264-params": "open-gop=0"}
+        self.options = {"crf": str(crf), "preset": preset, "x264-params": "open-gop=0:cpu-independent=1"}
         self.parts = self.output.parent / f".{self.output.name}.parts"
         self.starts: list[tuple[Path, int]] = []
 

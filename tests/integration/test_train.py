@@ -14,6 +14,7 @@ from realis.training.loop import learning_rate, sample_numbers
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--run.threads", "1", "--run.precision", "no"]
+SMALL_CPC = [*SMALL, "--loss.cell", "2"]
 
 
 def train(run, folder, *flags, steps=4):
@@ -32,7 +33,18 @@ def train(run, folder, *flags, steps=4):
 
 
 def train_cpc(folder, *flags, steps=4):
-    static = ["--controlnet.layers", "3", "--optimizer.lr", "1e-3", "--optimizer.ema", "0.9", "--run.batch", "2"]
+    static = [
+        "--loss.cell",
+        "2",
+        "--controlnet.layers",
+        "3",
+        "--optimizer.lr",
+        "1e-3",
+        "--optimizer.ema",
+        "0.9",
+        "--run.batch",
+        "2",
+    ]
     train(run_train_cpc, folder, *static, *flags, steps=steps)
 
 
@@ -185,12 +197,14 @@ def test_bad_input(tmp_path, capsys):
     refuses([recipe], capsys, "speed")
     refuses(["--run.seed", "-1"], capsys, "--run.seed")
     refuses(["--data.scales", "200"], capsys, "--data.scales")
-    refuses(["--data.degradation.jpeg-quality", "90", "20"], capsys, "jpeg-quality")
+    refuses(["--data.degradation", "heavy"], capsys, "realbasicvsr")
+    refuses(["--loss.filters", "bior2.2"], capsys, "orthogonal")
+    refuses(["--data.size", "32"], capsys, "--loss.hog 0")
     refuses(["--controlnet.window", "10", "100", "100"], capsys, "--controlnet.window")
     refuses(["--export", tmp_path], capsys, "other things")
-    refuses([*SMALL, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
+    refuses([*SMALL_CPC, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
     refuses(
-        [*SMALL, "--run.output", tmp_path / "run", "--run.resume", "latest"],
+        [*SMALL_CPC, "--run.output", tmp_path / "run", "--run.resume", "latest"],
         capsys,
         "resume",
     )
@@ -214,7 +228,7 @@ def test_two_processes_train_what_one_does(tmp_path):
     (tmp_path / "worker.py").write_text(WORKER)
     torchrun = [str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node", "2", "--master_port", "29511"]
     done = subprocess.run(
-        [*torchrun, str(tmp_path / "worker.py"), *SMALL, "--data.cache", str(tmp_path / "pairs"), "--run.output",
+        [*torchrun, str(tmp_path / "worker.py"), *SMALL_CPC, "--data.cache", str(tmp_path / "pairs"), "--run.output",
          str(tmp_path / "two"), "--run.steps", "2", "--controlnet.layers", "3", "--optimizer.lr", "1e-3",
          "--optimizer.ema", "0.9", "--run.batch", "2", *flags],
         capture_output=True, text=True, check=False, env=os.environ | {"ACCELERATE_USE_CPU": "true"},

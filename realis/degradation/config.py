@@ -1,0 +1,315 @@
+"""The ranges that a degradation is drawn from. The defaults are RealBasicVSR's (arXiv 2111.12704, its training recipe).
+
+Where a range has a step, what is drawn for the first frame takes a random walk along time: each frame moves by up to
+that step, and stays within the range. Bit rates are per pixel: RealBasicVSR's 10 to 100 kbit a frame were meant for
+frames of 256x256.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from realis.degradation.parameters import (
+    Blur,
+    DegradationParameters,
+    Jpeg,
+    Kernel,
+    Noise,
+    Operation,
+    Resize,
+    Size,
+    Video,
+)  # fmt: skip
+from realis.errors import require
+from realis.ops.codec import Codec
+from realis.ops.kernels import Filter
+
+Range = tuple[float, float]
+KERNELS: tuple[Kernel, ...] = (
+    "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
+)  # fmt: skip
+LARGE_KERNEL = 13  # from here on a sinc kernel may cut off lower
+
+
+def sizes_after(operations: list[Operation], sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Sizes of the frames after ``operations``: a resize sets them, a video codec makes them all the first one's."""
+    for operation in operations:
+        if isinstance(operation, Resize):
+            sizes = operation.sizes
+        elif isinstance(operation, Video):
+            sizes = (sizes[0],) * len(sizes)
+    return sizes
+
+
+def to_target(sizes: tuple[Size, ...], target: Size, filter: Filter) -> list[Operation]:
+    """Resize all frames to ``target``; nothing if they have that size."""
+    return [] if set(sizes) == {target} and filter != "gaussian" else [Resize(filter, (target,) * len(sizes))]
+
+
+def even(length: float) -> int:
+    """The even whole number at or below ``length``, at least 2: video codecs want it."""
+    return max(2 * int(length / 2), 2)
+
+
+def walk(rng: np.random.Generator, bounds: Range, step: float, frames: int, start: float | None = None) -> tuple:
+    """A random walk of ``frames`` values from ``start``, or from a uniform draw, that stays within ``bounds``."""
+    value = rng.uniform(*bounds) if start is None else start
+    values = [float(value)]
+    for move in rng.uniform(-step, step, frames - 1):
+        values.append(float(np.clip(values[-1] + move, *bounds)))
+    return tuple(values)
+
+
+def wrapping_walk(rng: np.random.Generator, step: float, frames: int) -> tuple[float, ...]:
+    """A random walk of an angle from -pi to pi, which goes on at the other end."""
+    angles = rng.uniform(-math.pi, math.pi) + np.cumsum([0.0, *rng.uniform(-step, step, frames - 1)])
+    return tuple(float(a) for a in (angles + math.pi) % (2 * math.pi) - math.pi)
+
+
+def weighted_choice(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
+    """The number of one of ``weights``, drawn in proportion to them."""
+    return int(rng.choice(len(weights), p=np.array(weights) / sum(weights)))
+
+
+def check_probability(value: float, name: str) -> None:
+    """Raise an InputError unless ``value`` is a probability."""
+    require(0 <= value <= 1, name, value, "0 to 1")
+
+
+def check_weights(weights: tuple[float, ...], count: int, name: str) -> None:
+    """Raise an InputError unless there are ``count`` weights that can be drawn by."""
+    fits = len(weights) == count and all(w >= 0 for w in weights) and sum(weights) > 0
+    require(fits, name, weights, f"{count} numbers from 0, not all 0")
+
+
+def check_range(bounds: tuple[float, float], name: str, low: float, high: float) -> None:
+    """Raise an InputError unless ``bounds`` rise within ``low`` to ``high``."""
+    require(low <= bounds[0] <= bounds[1] <= high, name, bounds, f"rising, within {low} to {high}")
+
+
+@dataclass(frozen=True)
+class BlurConfig:
+    """Blur with a random kernel; pixels are those of the frame that it meets."""
+
+    probability: float = 1.0
+    kernels: tuple[float, ...] = (0.405, 0.225, 0.108, 0.027, 0.108, 0.027, 0.1)  # weights of KERNELS
+    size: tuple[int, int] = (7, 21)  # odd
+    sigma: Range = (0.2, 3.0)
+    sigma_step: float = 0.02
+    rotation_step: float = 0.1 * math.pi
+    beta_gaussian: Range = (0.5, 4.0)
+    beta_gaussian_step: float = 0.05
+    beta_plateau: Range = (1.0, 2.0)
+    beta_plateau_step: float = 0.1
+    cutoff: Range = (math.pi / 3, math.pi)  # of sinc kernels below 13 pixels
+    cutoff_large: Range = (math.pi / 5, math.pi)  # of the others
+    cutoff_step: float = 0.02 * math.pi
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability, "blur.probability")
+        check_weights(self.kernels, len(KERNELS), "blur.kernels")
+        require(all(n % 2 for n in self.size), "blur.size", self.size, "odd numbers")
+        for name in ("size", "sigma", "beta_gaussian", "beta_plateau", "cutoff", "cutoff_large"):
+            check_range(getattr(self, name), f"blur.{name}", 1e-3, math.inf)
+
+    def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
+        """A blur, or none."""
+        if rng.random() >= self.probability:
+            return []
+        kernel = KERNELS[weighted_choice(rng, self.kernels)]
+        size = int(rng.choice(np.arange(self.size[0], self.size[1] + 1, 2)))
+        if kernel == "sinc":
+            cutoff = self.cutoff if size < LARGE_KERNEL else self.cutoff_large
+            return [Blur(kernel, size, cutoff=walk(rng, cutoff, self.cutoff_step, frames))]
+        x = walk(rng, self.sigma, self.sigma_step, frames)
+        y = walk(rng, self.sigma, self.sigma_step, frames)
+        rotation = wrapping_walk(rng, self.rotation_step, frames)
+        if kernel.endswith("_iso") or kernel == "iso":
+            y, rotation = x, (0.0,) * frames
+        beta = ()
+        if kernel.startswith("generalized"):
+            beta = walk(rng, self.beta_gaussian, self.beta_gaussian_step, frames)
+        elif kernel.startswith("plateau"):
+            beta = walk(rng, self.beta_plateau, self.beta_plateau_step, frames)
+        return [Blur(kernel, size, tuple(zip(x, y, strict=True)), rotation, beta)]
+
+
+@dataclass(frozen=True)
+class ResizeConfig:
+    """Enlarge, shrink, keep, or go to the size of the result at once."""
+
+    weights: tuple[float, float, float, float] = (0.2, 0.7, 0.1, 0.0)  # up, down, keep, target
+    scale: Range = (0.15, 1.5)
+    scale_step: float = 0.015
+    filters: tuple[Filter, ...] = ("bilinear", "area", "bicubic")
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights, 4, "resize.weights")
+        low, high = self.scale
+        require(0 < low <= 1 <= high, "resize.scale", self.scale, "a range from above 0 that has 1 in it")
+        require(len(self.filters) > 0, "resize.filters", self.filters, "at least one")
+
+    def sample(self, rng: np.random.Generator, sizes: tuple[Size, ...], target: Size) -> list[Operation]:
+        """A resize of frames that have ``sizes``, or none."""
+        mode = ("up", "down", "keep", "target")[weighted_choice(rng, self.weights)]
+        filter = self.filters[rng.integers(len(self.filters))]
+        if mode == "keep":
+            return []
+        if mode == "target":
+            return to_target(sizes, target, filter)
+        low, high = self.scale
+        start = rng.uniform(1, high) if mode == "up" else rng.uniform(low, 1)
+        scales = walk(rng, self.scale, self.scale_step, len(sizes), start)
+        return [Resize(filter, tuple((even(h * s), even(w * s)) for (h, w), s in zip(sizes, scales, strict=True)))]
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Gaussian or Poisson noise."""
+
+    probability: float = 1.0
+    gaussian: float = 0.5  # share of it
+    sigma: Range = (1.0, 30.0)  # of 255
+    sigma_step: float = 0.1
+    poisson_scale: Range = (0.05, 3.0)
+    poisson_step: float = 0.005
+    grey: float = 0.4  # share that is the same in all channels
+
+    def __post_init__(self) -> None:
+        for name in ("probability", "gaussian", "grey"):
+            check_probability(getattr(self, name), f"noise.{name}")
+        check_range(self.sigma, "noise.sigma", 0, 255)
+        check_range(self.poisson_scale, "noise.poisson_scale", 0, math.inf)
+
+    def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
+        """Noise, or none."""
+        if rng.random() >= self.probability:
+            return []
+        grey, seed = bool(rng.random() < self.grey), int(rng.integers(2**53))
+        if rng.random() < self.gaussian:
+            strength = walk(rng, self.sigma, self.sigma_step, frames)
+            return [Noise("gaussian", tuple(s / 255 for s in strength), grey, seed)]
+        return [Noise("poisson", walk(rng, self.poisson_scale, self.poisson_step, frames), grey, seed)]
+
+
+@dataclass(frozen=True)
+class JpegConfig:
+    """JPEG compression of each frame."""
+
+    probability: float = 1.0
+    quality: Range = (30.0, 95.0)
+    quality_step: float = 3.0
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability, "jpeg.probability")
+        check_range(self.quality, "jpeg.quality", 1, 100)
+
+    def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
+        """A compression, or none."""
+        if rng.random() >= self.probability:
+            return []
+        return [Jpeg(tuple(round(q) for q in walk(rng, self.quality, self.quality_step, frames)))]
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Compression by a video codec. RealBasicVSR's "h264" is libx264 as well, hence the weights."""
+
+    probability: float = 1.0
+    codecs: tuple[Codec, ...] = ("libx264", "mpeg4")
+    weights: tuple[float, ...] = (2 / 3, 1 / 3)
+    bits_per_pixel: Range = (1e4 / 256**2, 1e5 / 256**2)
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability, "video.probability")
+        check_weights(self.weights, len(self.codecs), "video.weights")
+        check_range(self.bits_per_pixel, "video.bits_per_pixel", 1e-4, math.inf)
+
+    def sample(self, rng: np.random.Generator) -> list[Operation]:
+        """A compression, or none."""
+        if rng.random() >= self.probability:
+            return []
+        return [Video(self.codecs[weighted_choice(rng, self.weights)], float(rng.uniform(*self.bits_per_pixel)))]
+
+
+@dataclass(frozen=True)
+class OrderConfig:
+    """One order: blur, resize, noise, JPEG, video codec."""
+
+    blur: BlurConfig = field(default_factory=BlurConfig)
+    resize: ResizeConfig = field(default_factory=ResizeConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    jpeg: JpegConfig = field(default_factory=JpegConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
+
+
+SECOND = OrderConfig(
+    blur=BlurConfig(probability=0.8, sigma=(0.2, 1.5)),
+    resize=ResizeConfig(weights=(0.3, 0.4, 0.3, 0.0), scale=(0.3, 1.2), scale_step=0.03),
+    noise=NoiseConfig(sigma=(1.0, 25.0), poisson_scale=(0.05, 2.5)),
+    video=VideoConfig(probability=0.0),  # it is part of the end
+)
+SINC = BlurConfig(
+    probability=0.8, kernels=(0, 0, 0, 0, 0, 0, 1), cutoff=(math.pi / 3, math.pi), cutoff_large=(math.pi / 3, math.pi)
+)
+
+
+@dataclass(frozen=True)
+class EndConfig:
+    """Compression on one hand, resize to the final size and sinc blur on the other; either goes first."""
+
+    compression_first: float = 0.5  # probability
+    jpeg: JpegConfig = field(default_factory=lambda: JpegConfig(probability=0.0))
+    video: VideoConfig = field(default_factory=VideoConfig)
+    filters: tuple[Filter, ...] = ("bilinear", "area", "bicubic")
+    sinc: BlurConfig = SINC
+
+    def __post_init__(self) -> None:
+        check_probability(self.compression_first, "end.compression_first")
+        require(len(self.filters) > 0, "end.filters", self.filters, "at least one")
+
+
+@dataclass(frozen=True)
+class DegradationConfig:
+    """Second-order degradation (RealBasicVSR, section 3.2; Real-ESRGAN, section 3.3)."""
+
+    first: OrderConfig = field(default_factory=OrderConfig)
+    second: OrderConfig = SECOND
+    end: EndConfig = field(default_factory=EndConfig)
+    sharpen: bool = False  # sharpen the ground truth first, by an unsharp mask
+    clean: float = 0.0  # share of clips that are only shrunk, by matlab_bicubic
+
+    def __post_init__(self) -> None:
+        check_probability(self.clean, "clean")
+
+    def sample(self, rng: np.random.Generator, frames: int, size: Size, scale: float = 4) -> DegradationParameters:
+        """Draw what happens to a clip of ``frames`` frames of ``size`` (height, width), to be shrunk by ``scale``.
+
+        Raises:
+            InputError: the result would be smaller than 2 pixels.
+        """
+        target = (round(size[0] / scale), round(size[1] / scale))
+        require(min(target) >= 2 and frames >= 1, "size of the clip", f"{frames} x {size[0]}x{size[1]}",
+                f"at least one frame of {math.ceil(2 * scale)}x{math.ceil(2 * scale)}")  # fmt: skip
+        if rng.random() < self.clean:
+            operations = to_target((size,) * frames, target, "matlab_bicubic")
+            return DegradationParameters(frames, size, target, False, tuple(operations))
+        operations: list[Operation] = []
+        sizes = (size,) * frames
+        for order in (self.first, self.second):
+            operations += order.blur.sample(rng, frames)
+            operations += order.resize.sample(rng, sizes, target)
+            operations += order.noise.sample(rng, frames)
+            operations += order.jpeg.sample(rng, frames)
+            operations += order.video.sample(rng)
+            sizes = sizes_after(operations, sizes)
+        compression = self.end.jpeg.sample(rng, frames) + self.end.video.sample(rng)
+        filter = self.end.filters[rng.integers(len(self.end.filters))]
+        finish = self.end.sinc.sample(rng, frames)
+        if rng.random() < self.end.compression_first:
+            sizes = sizes_after(compression, sizes)
+            operations += compression + to_target(sizes, target, filter) + finish
+        else:
+            operations += to_target(sizes, target, filter) + finish + compression
+        return DegradationParameters(frames, size, target, self.sharpen, tuple(operations))

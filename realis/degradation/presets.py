@@ -1,0 +1,70 @@
+"""Named degradations, and files of ranges."""
+
+from dataclasses import replace
+
+from realis.config import parse
+from realis.degradation.config import (
+    BlurConfig,
+    DegradationConfig,
+    EndConfig,
+    JpegConfig,
+    NoiseConfig,
+    OrderConfig,
+    ResizeConfig,
+    VideoConfig,
+)  # fmt: skip
+from realis.errors import InputError
+
+NO_BLUR, NO_NOISE, NO_JPEG, NO_VIDEO = (
+    kind(probability=0.0) for kind in (BlurConfig, NoiseConfig, JpegConfig, VideoConfig)
+)
+KEEP = ResizeConfig(weights=(0.0, 0.0, 1.0, 0.0))
+NOTHING = OrderConfig(NO_BLUR, KEEP, NO_NOISE, NO_JPEG, NO_VIDEO)
+
+
+def _still(order: OrderConfig) -> OrderConfig:
+    """``order`` without video compression and without any change along time."""
+    blur = replace(order.blur, sigma_step=0, rotation_step=0, beta_gaussian_step=0, beta_plateau_step=0, cutoff_step=0)
+    noise, jpeg = replace(order.noise, sigma_step=0, poisson_step=0), replace(order.jpeg, quality_step=0)
+    return OrderConfig(blur, replace(order.resize, scale_step=0), noise, jpeg, NO_VIDEO)
+
+
+FULL = DegradationConfig()
+PRESETS: dict[str, DegradationConfig] = {
+    "realbasicvsr": FULL,
+    # Real-ESRGAN's, for images: the same ranges, held along time; JPEG in place of the video codec at the end.
+    "real_esrgan": DegradationConfig(
+        _still(FULL.first),
+        _still(FULL.second),
+        EndConfig(jpeg=JpegConfig(quality_step=0), video=NO_VIDEO, sinc=replace(FULL.end.sinc, cutoff_step=0)),
+    ),
+    # One order, at the size of the result; what realis-tiny is trained on.
+    "light": DegradationConfig(
+        OrderConfig(
+            BlurConfig(kernels=(1, 0, 0, 0, 0, 0, 0), size=(15, 15), sigma=(0.3, 2.5)),
+            ResizeConfig(weights=(0, 0, 0, 1), filters=("area", "matlab_bicubic")),
+            NoiseConfig(gaussian=1.0, sigma=(0.0, 15.0), grey=0.0),
+            JpegConfig(quality=(45.0, 95.0)),
+            NO_VIDEO,
+        ),
+        NOTHING,
+        EndConfig(video=NO_VIDEO, sinc=NO_BLUR),
+        clean=0.1,
+    ),
+    # Bicubic and blur downsampling of the papers on ideal degradation.
+    "bi": DegradationConfig(clean=1.0),
+    "bd": DegradationConfig(NOTHING, NOTHING, EndConfig(video=NO_VIDEO, filters=("gaussian",), sinc=NO_BLUR)),
+}
+
+
+def load_degradation(name: str) -> DegradationConfig:
+    """A preset by name, or the ranges in a YAML file (what it leaves out is RealBasicVSR's).
+
+    Raises:
+        InputError: neither.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    if not name.endswith((".yaml", ".yml")):
+        raise InputError(f"degradation: got {name!r}, wanted {', '.join(PRESETS)} or a YAML file of ranges")
+    return parse(DegradationConfig, [name], "degradation")

@@ -1,0 +1,25 @@
+"""Forms of a frame: planes (3, H, W) float32 tensor, image (H, W, 3) float32 array, both in [0, 1], and 8-bit image."""
+
+import cv2
+import numpy as np
+import torch
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """8-bit image of a float one: clamped to [0, 1] and rounded; an 8-bit one stays as it is."""
+    return image if image.dtype == np.uint8 else cv2.multiply(image, 255.0, dtype=cv2.CV_8U).reshape(image.shape)
+
+
+def to_float(image: np.ndarray) -> np.ndarray:
+    """Float image of an 8-bit one; a float one stays as it is."""
+    return image if image.dtype == np.float32 else np.multiply(image, np.float32(1 / 255), dtype=np.float32)
+
+
+def planes_to_image(planes: torch.Tensor) -> np.ndarray:
+    """(3, H, W) float32 -> (H, W, 3) float32."""
+    return cv2.merge(list(planes.numpy()))
+
+
+def image_to_planes(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) uint8 or float32 -> (3, H, W) float32."""
+    return torch.from_numpy(to_float(np.stack(cv2.split(image))))
