@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from realis import log
+from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
+from realis.commands.degrade import DegradeConfig, degrade
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
 from realis.commands.train_parts import (
     TrainDecoderConfig,
@@ -56,11 +58,21 @@ def run_upscale(argv: Sequence[str] | None = None) -> None:
     _run("upscale.py", UpscaleConfig, upscale, argv)
 
 
-COMMANDS = {"upscale": run_upscale, "train": run_train_cpc}
+def run_degrade(argv: Sequence[str] | None = None) -> None:
+    """``dataset_tools/make_lr.py``."""
+    _run("make_lr.py", DegradeConfig, degrade, argv)
+
+
+def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
+    """``dataset_tools/degradation_sheets.py``."""
+    _run("degradation_sheets.py", SheetsConfig, degradation_sheets, argv)
+
+
+COMMANDS = {"upscale": run_upscale, "degrade": run_degrade, "train": run_train_cpc}
 
 
 def main() -> None:
-    """``realis upscale | train``."""
+    """``realis upscale | degrade | train``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         wanted = " | ".join(COMMANDS)

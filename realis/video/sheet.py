@@ -1,4 +1,4 @@
-"""The before/after picture: bicubic and the result side by side, and crops at full size."""
+"""Pictures to look at: bicubic and the result side by side with crops at full size; grids of labelled images."""
 
 from pathlib import Path
 
@@ -57,6 +57,29 @@ def detailed_places(image: np.ndarray, crop: int, count: int) -> list[tuple[int,
         if len(chosen) < count and all(abs(y - v) >= crop or abs(x - u) >= crop for v, u in chosen):
             chosen.append((y, x))
     return chosen
+
+
+def grid_sheet(images: list[tuple[str, np.ndarray]], columns: int, side: int) -> Image.Image:
+    """Labelled images (H, W, 3) uint8 in rows of ``columns``, each ``side`` pixels wide: enlarged pixel by pixel."""
+    rows = [[(label, _of_width(image, side)) for label, image in images[i : i + columns]]
+            for i in range(0, len(images), columns)]  # fmt: skip
+    heights = [max(image.height for _, image in row) + LABEL + MARGIN for row in rows]
+    sheet = Image.new("RGB", (columns * (side + MARGIN) + MARGIN, sum(heights) + MARGIN), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    y = MARGIN
+    for row, height in zip(rows, heights, strict=True):
+        for i, (label, image) in enumerate(row):
+            x = MARGIN + i * (side + MARGIN)
+            draw.text((x, y), label, "black", font)
+            sheet.paste(image, (x, y + LABEL))
+        y += height
+    return sheet
+
+
+def _of_width(image: np.ndarray, width: int) -> Image.Image:
+    size = (width, max(round(image.shape[0] * width / image.shape[1]), 1))
+    filter = Image.Resampling.NEAREST if image.shape[1] <= width else Image.Resampling.LANCZOS
+    return Image.fromarray(image).resize(size, filter)
 
 
 def save_sheet(sheet: Image.Image, file: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from realis.commands.degradation_sheets import SheetsConfig
+from realis.commands.degrade import DegradeConfig
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
 from realis.commands.upscale import UpscaleConfig
@@ -29,6 +31,8 @@ FLOORS = [
 SAME_FLOOR = {("config", "errors")}
 CONFIGS = {
     "upscale": UpscaleConfig,
+    "make_lr": DegradeConfig,
+    "degradation_sheets": SheetsConfig,
     "train_cpc": TrainCpcConfig,
     "train_vae": TrainVaeConfig,
     "train_prior": TrainPriorConfig,
@@ -88,14 +92,19 @@ def test_every_field_of_a_configuration_is_read():
     assert unread == set()
 
 
+def is_required(field):
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
 def flags_of(config, prefix=""):
     for field in dataclasses.fields(config):
         kind = typing.get_type_hints(config)[field.name]
         name = f"{prefix}{field.name.replace('_', '-')}"
+        default = "required" if is_required(field) else repr(field.default)
         if dataclasses.is_dataclass(kind):
             yield from flags_of(kind, f"{name}.")
         else:
-            yield f"--{name}: {getattr(kind, '__name__', kind) if kind in (str, int, float, bool) else kind} = {field.default!r}"
+            yield f"--{name}: {getattr(kind, '__name__', kind) if kind in (str, int, float, bool) else kind} = {default}"
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -112,7 +121,7 @@ def config_of(recipe):
 
 
 @pytest.mark.parametrize(
-    "recipe", [f for room in ("train", "infer", "realis") for f in (ROOT / room).rglob("*.yaml")],
+    "recipe", [f for room in ("train", "infer", "dataset_tools", "realis") for f in (ROOT / room).rglob("*.yaml")],
     ids=lambda f: str(f.relative_to(ROOT)),
 )  # fmt: skip
 def test_recipes_parse_and_say_no_more_than_they_need(recipe):
@@ -132,7 +141,8 @@ def test_flags_come_after_the_recipe(tmp_path):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_written_configuration_is_a_recipe(name, tmp_path):
-    config = CONFIGS[name]()
+    required = {f.name: "x" for f in dataclasses.fields(CONFIGS[name]) if is_required(f)}
+    config = CONFIGS[name](**required)
     dump(config, tmp_path / "config.yaml")
     assert parse(CONFIGS[name], [str(tmp_path / "config.yaml")], "test") == config
 
@@ -184,7 +194,9 @@ def test_readme_commands_parse():
     for block in readme_blocks("bash"):
         for line in block.replace("\\\n", " ").splitlines():
             words = line.split("#")[0].split()
-            script = next((w for w in words if w.endswith(".py") and w.startswith(("infer/", "train/"))), None)
+            script = next(
+                (w for w in words if w.endswith(".py") and w.startswith(("infer/", "train/", "dataset_tools/"))), None
+            )
             if script:
                 name = Path(script).stem
                 words = [w for w in words[words.index(script) + 1 :] if not w.startswith("out/")]  # what a run wrote

@@ -1,0 +1,146 @@
+"""Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from realis.errors import InputError
+from realis.video.read import VideoReader
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m", ".ts")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A folder of frames, or a video, by its path; ``name`` is where it lies below the folder of all."""
+
+    name: str
+    path: Path
+
+    @property
+    def images(self) -> list[Path]:
+        """The frames of a folder, in the order of the numbers in their names; empty for a video."""
+        if not self.path.is_dir():
+            return []
+        files = [file for file in self.path.iterdir() if file.suffix.lower() in IMAGES]
+        return sorted(files, key=lambda file: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", file.name)])
+
+    def announced_frames(self) -> int:
+        """How many frames there are: exact for a folder, what the container says for a video, 0 if it does not."""
+        if self.path.is_dir():
+            return len(self.images)
+        with VideoReader(self.path) as video:
+            return video.frame_count or 0
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 RGB, in order.
+
+        Raises:
+            InputError: a file that cannot be read, or is no 8-bit picture of the size of the first.
+        """
+        if not self.path.is_dir():
+            with VideoReader(self.path) as video:
+                yield from video
+            return
+        size = None
+        for file in self.images:
+            image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED) if file.stat().st_size else None
+            if image is None or image.dtype != np.uint8:
+                raise InputError(
+                    f"{file}: {'not a picture' if image is None else image.dtype}; wanted an 8-bit picture"
+                )
+            size = size or image.shape[:2]
+            if image.shape[:2] != size:
+                raise InputError(
+                    f"{file}: got {image.shape[1]}x{image.shape[0]}, wanted {size[1]}x{size[0]} as before it"
+                )
+            yield _rgb(image)
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def find_clips(folder: Path) -> list[Clip]:
+    """All clips in ``folder`` and below: each folder with pictures in it, each video; by name.
+
+    Raises:
+        InputError: no such folder, or nothing in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
+    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and not _hidden(f.relative_to(folder))]
+    videos = [file for file in files if file.suffix.lower() in VIDEOS]
+    folders = sorted({file.parent for file in files if file.suffix.lower() in IMAGES})
+    clips: dict[str, Clip] = {}
+    for path in [*folders, *videos]:
+        name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)
+        clip = Clip(name.as_posix() if name.parts else folder.name, path)
+        if clip.name in clips:
+            other = clips[clip.name].path.name
+            raise InputError(f"{folder}: {path.name} and {other} would have the same name {clip.name}; rename one")
+        clips[clip.name] = clip
+    if not clips:
+        raise InputError(f"{folder}: no clips in it; wanted videos, or folders of frames such as 000/00000000.png")
+    return [clips[name] for name in sorted(clips)]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
+    """Write ``frames`` (H, W, 3) uint8 RGB without loss, in the form of ``clip``: complete or not at all.
+
+    A folder of frames becomes a folder ``output`` of PNG files of the same names, a video ``output``.mkv (FFV1, RGB).
+    """
+    final = output if clip.path.is_dir() else output.with_name(f"{output.name}.mkv")
+    temporary = final.with_name(f".{final.name}.tmp")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _remove(temporary)
+    try:
+        if clip.path.is_dir():
+            temporary.mkdir()
+            for file, frame in zip(clip.images, frames, strict=True):
+                _, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+                data.tofile(temporary / f"{file.stem}.png")
+        else:
+            with VideoReader(clip.path) as video:
+                rate = video.rate
+            _write_ffv1(temporary, frames, rate)
+        _remove(final)
+        temporary.rename(final)
+    except OSError as error:
+        raise InputError(f"{final}: writing failed ({error.strerror or error})") from error
+    finally:
+        _remove(temporary)
+    return final
+
+
+def _write_ffv1(file: Path, frames: Iterable[np.ndarray], rate: Fraction) -> None:
+    with av.open(str(file), "w", format="matroska", container_options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("ffv1", rate=rate)
+        stream.pix_fmt = "bgr0"
+        for i, frame in enumerate(frames):
+            if i == 0:
+                stream.height, stream.width = frame.shape[:2]
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="bgr0")))
+        container.mux(stream.encode(None))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

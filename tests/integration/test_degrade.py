@@ -1,0 +1,163 @@
+"""make_lr: a low-resolution set beside any ground truth, resumable, replayable, with its parameters."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from realis.commands.__main__ import run_degradation_sheets, run_degrade
+from realis.video.clips import Clip, find_clips, write_like
+from realis.video.read import VideoReader
+from realis.video.write import SegmentWriter
+
+ROOT = Path(__file__).parents[2]
+
+
+def picture(seed, height=48, width=64):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def ground_truth(tmp_path):
+    """A folder of frames that are counted without leading zeros, one below another folder, and a video."""
+    root = tmp_path / "gt"
+    for name in ("b", "deeper/a"):
+        (root / name).mkdir(parents=True)
+        for i in (2, 10, 1):
+            cv2.imwrite(str(root / name / f"{i}.png"), picture(i))
+    with SegmentWriter(root / "holiday.mp4", (50, 64), Fraction(24000, 1001)) as sink:
+        sink.write(0, (picture(i, 50) for i in range(5)))
+    return root
+
+
+def files(folder):
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+@pytest.mark.slow
+def test_a_set_is_made_resumed_and_replayed(ground_truth, tmp_path, capsys):
+    lr = tmp_path / "lr"
+    run_degrade(["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--workers", "2"])
+    made = files(lr)
+    frames = {f"{clip}/{i}.png" for clip in ("b", "deeper/a") for i in (1, 2, 10)}
+    parameters = {"b.json", "deeper/a.json", "holiday.json"}
+    assert set(made) == frames | parameters | {"holiday.mkv", "degradation.yaml"}
+    assert cv2.imread(str(lr / "b/10.png")).shape == (12, 16, 3)
+    with VideoReader(lr / "holiday.mkv") as video:
+        assert (video.width, video.height, video.rate) == (16, 12, Fraction(24000, 1001))
+        assert len(list(video)) == 5
+    assert json.loads(made["holiday.json"])["size"] == [48, 64]
+    assert "cut the ground truth alike" in capsys.readouterr().err
+
+    # what is missing is made again, bit by bit, and nothing else is touched
+    (lr / "b.json").unlink()
+    (lr / "deeper/a/1.png").write_bytes(b"mine")
+    run_degrade(["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--workers", "1"])
+    again = files(lr)
+    assert again.pop("deeper/a/1.png") == b"mine"
+    made.pop("deeper/a/1.png")
+    assert again == made
+    assert "2 of 3 clips are there already" in capsys.readouterr().err
+
+    replayed = tmp_path / "replayed"
+    run_degrade(["--ground-truth", str(ground_truth), "--output", str(replayed), "--replay", str(lr)])
+    copied = files(replayed)
+    for name in ("b/1.png", "holiday.mkv", "holiday.json"):
+        assert copied[name] == made[name]
+
+    refuses(ground_truth, lr, capsys, "--seed", "4", message="begun with")
+
+
+def refuses(root, output, capsys, *flags, message):
+    with pytest.raises(SystemExit) as stop:
+        run_degrade(["--ground-truth", str(root), "--output", str(output), *flags])
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert message in printed and "Traceback" not in printed
+
+
+@pytest.mark.slow
+def test_a_clip_that_cannot_be_read_does_not_stop_the_others(ground_truth, tmp_path, capsys):
+    (ground_truth / "b/2.png").write_bytes(b"no picture")
+    cv2.imwrite(str(ground_truth / "deeper/a/2.png"), picture(0, 40, 40))
+    refuses(
+        ground_truth,
+        tmp_path / "lr",
+        capsys,
+        "--preset",
+        "bi",
+        message="2 of 3 clips could not be degraded: b, deeper/a",
+    )
+    assert set(files(tmp_path / "lr")) == {"holiday.mkv", "holiday.json", "degradation.yaml"}
+
+
+def test_wrong_input_is_refused_at_once(ground_truth, tmp_path, capsys):
+    out = tmp_path / "lr"
+    refuses(tmp_path / "nowhere", out, capsys, message="nothing there")
+    (tmp_path / "empty").mkdir()
+    refuses(tmp_path / "empty", out, capsys, message="no clips in it")
+    refuses(ground_truth, ground_truth / "lr", capsys, message="outside of --ground-truth")
+    refuses(ground_truth, out, capsys, "--preset", "nothing", message="realbasicvsr")
+    refuses(ground_truth, out, capsys, "--scale", "0", message="--scale")
+    refuses(ground_truth, out, capsys, "--replay", str(tmp_path), message="not the parameters")
+    (ground_truth / "holiday").mkdir()
+    cv2.imwrite(str(ground_truth / "holiday/0.png"), picture(0))
+    refuses(ground_truth, out, capsys, message="same name")
+    assert not out.exists()
+
+
+def test_help_and_errors_need_no_torch(tmp_path):
+    code = "import sys; from realis.commands.__main__ import run_degrade; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_written_is_read_back_without_loss(tmp_path):
+    frames = [picture(i, 13, 17) for i in range(3)]
+    (tmp_path / "in").mkdir()
+    for i, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / "in" / f"{i}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    with SegmentWriter(tmp_path / "in.mp4", (16, 18), Fraction(25)) as sink:
+        sink.write(0, (picture(i, 16, 18) for i in range(3)))
+    for source in ("in", "in.mp4"):
+        clip = Clip("clip", tmp_path / source)
+        written = write_like(clip, iter(frames), tmp_path / "out" / source)
+        for got, wanted in zip(Clip("clip", written).frames(), frames, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_nothing_is_left_behind_by_a_failure(tmp_path):
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/0.png"), picture(0))
+
+    def broken():
+        yield picture(0)
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError):
+        write_like(Clip("clip", tmp_path / "in"), broken(), tmp_path / "out" / "clip")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_grey_transparent_and_deep_pictures(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), picture(0)[..., 0])
+    cv2.imwrite(str(tmp_path / "1.png"), np.dstack([picture(1), picture(2)[..., 0]]))
+    (clip,) = find_clips(tmp_path)
+    assert clip.name == tmp_path.name and clip.announced_frames() == 2
+    grey, colour = clip.frames()
+    assert np.ptp(grey, axis=2).max() == 0 and (colour[..., ::-1] == picture(1)).all()
+    cv2.imwrite(str(tmp_path / "2.png"), picture(0).astype(np.uint16))
+    with pytest.raises(ValueError, match="uint16; wanted an 8-bit picture"):
+        list(clip.frames())
+
+
+@pytest.mark.slow
+def test_sheets_are_drawn(tmp_path):
+    run_degradation_sheets(["--output", str(tmp_path), "--preset", "light"])
+    for name in ("operations.png", "chain.png"):
+        assert cv2.imread(str(tmp_path / name)).std() > 20
