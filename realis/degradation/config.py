@@ -10,6 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from realis.degradation.draws import (
+    Range,
+    check_probability,
+    check_range,
+    check_weights,
+    walk,
+    weighted_choice,
+    wrapping_walk,
+)  # fmt: skip
 from realis.degradation.parameters import (
     Blur,
     DegradationParameters,
@@ -25,67 +34,10 @@ from realis.errors import require
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
 
-Range = tuple[float, float]
 KERNELS: tuple[Kernel, ...] = (
     "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
 )  # fmt: skip
 LARGE_KERNEL = 13  # from here on a sinc kernel may cut off lower
-
-
-def sizes_after(operations: list[Operation], sizes: tuple[Size, ...]) -> tuple[Size, ...]:
-    """Sizes of the frames after ``operations``: a resize sets them, a video codec makes them all the first one's."""
-    for operation in operations:
-        if isinstance(operation, Resize):
-            sizes = operation.sizes
-        elif isinstance(operation, Video):
-            sizes = (sizes[0],) * len(sizes)
-    return sizes
-
-
-def to_target(sizes: tuple[Size, ...], target: Size, filter: Filter) -> list[Operation]:
-    """Resize all frames to ``target``; nothing if they have that size."""
-    return [] if set(sizes) == {target} and filter != "gaussian" else [Resize(filter, (target,) * len(sizes))]
-
-
-def even(length: float) -> int:
-    """The even whole number at or below ``length``, at least 2: video codecs want it."""
-    return max(2 * int(length / 2), 2)
-
-
-def walk(rng: np.random.Generator, bounds: Range, step: float, frames: int, start: float | None = None) -> tuple:
-    """A random walk of ``frames`` values from ``start``, or from a uniform draw, that stays within ``bounds``."""
-    value = rng.uniform(*bounds) if start is None else start
-    values = [float(value)]
-    for move in rng.uniform(-step, step, frames - 1):
-        values.append(float(np.clip(values[-1] + move, *bounds)))
-    return tuple(values)
-
-
-def wrapping_walk(rng: np.random.Generator, step: float, frames: int) -> tuple[float, ...]:
-    """A random walk of an angle from -pi to pi, which goes on at the other end."""
-    angles = rng.uniform(-math.pi, math.pi) + np.cumsum([0.0, *rng.uniform(-step, step, frames - 1)])
-    return tuple(float(a) for a in (angles + math.pi) % (2 * math.pi) - math.pi)
-
-
-def weighted_choice(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
-    """The number of one of ``weights``, drawn in proportion to them."""
-    return int(rng.choice(len(weights), p=np.array(weights) / sum(weights)))
-
-
-def check_probability(value: float, name: str) -> None:
-    """Raise an InputError unless ``value`` is a probability."""
-    require(0 <= value <= 1, name, value, "0 to 1")
-
-
-def check_weights(weights: tuple[float, ...], count: int, name: str) -> None:
-    """Raise an InputError unless there are ``count`` weights that can be drawn by."""
-    fits = len(weights) == count and all(w >= 0 for w in weights) and sum(weights) > 0
-    require(fits, name, weights, f"{count} numbers from 0, not all 0")
-
-
-def check_range(bounds: tuple[float, float], name: str, low: float, high: float) -> None:
-    """Raise an InputError unless ``bounds`` rise within ``low`` to ``high``."""
-    require(low <= bounds[0] <= bounds[1] <= high, name, bounds, f"rising, within {low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -313,3 +265,23 @@ class DegradationConfig:
         else:
             operations += to_target(sizes, target, filter) + finish + compression
         return DegradationParameters(frames, size, target, self.sharpen, tuple(operations))
+
+
+def sizes_after(operations: list[Operation], sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Sizes of the frames after ``operations``: a resize sets them, a video codec makes them all the first one's."""
+    for operation in operations:
+        if isinstance(operation, Resize):
+            sizes = operation.sizes
+        elif isinstance(operation, Video):
+            sizes = (sizes[0],) * len(sizes)
+    return sizes
+
+
+def to_target(sizes: tuple[Size, ...], target: Size, filter: Filter) -> list[Operation]:
+    """Resize all frames to ``target``; nothing if they have that size."""
+    return [] if set(sizes) == {target} and filter != "gaussian" else [Resize(filter, (target,) * len(sizes))]
+
+
+def even(length: float) -> int:
+    """The even whole number at or below ``length``, at least 2: video codecs want it."""
+    return max(2 * int(length / 2), 2)

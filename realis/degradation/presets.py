@@ -67,4 +67,7 @@ def load_degradation(name: str) -> DegradationConfig:
         return PRESETS[name]
     if not name.endswith((".yaml", ".yml")):
         raise InputError(f"degradation: got {name!r}, wanted {', '.join(PRESETS)} or a YAML file of ranges")
-    return parse(DegradationConfig, [name], "degradation")
+    try:
+        return parse(DegradationConfig, [name], "degradation")
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error

@@ -34,11 +34,14 @@ class Clip:
         return sorted(files, key=lambda file: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", file.name)])
 
     def announced_frames(self) -> int:
-        """How many frames there are: exact for a folder, what the container says for a video, 0 if it does not."""
+        """How many frames there are: exact for a folder, what the container says for a video, 0 if it cannot say."""
         if self.path.is_dir():
             return len(self.images)
-        with VideoReader(self.path) as video:
-            return video.frame_count or 0
+        try:
+            with VideoReader(self.path) as video:
+                return video.frame_count or 0
+        except InputError:
+            return 0
 
     def frames(self) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 RGB, in order.

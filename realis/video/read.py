@@ -36,13 +36,13 @@ class VideoReader:
         self.path = Path(path)
         if not self.path.is_file():
             what = "a folder" if self.path.is_dir() else "nothing there"
-            raise InputError(f"--input {self.path}: {what}; wanted a video file")
+            raise InputError(f"{self.path}: {what}; wanted a video file")
         if not self.path.stat().st_size:
-            raise InputError(f"--input {self.path}: the file is empty; wanted a video file")
+            raise InputError(f"{self.path}: the file is empty; wanted a video file")
         try:
             self.container = av.open(str(self.path))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"--input {self.path}: not a video that can be read ({error})") from error
+            raise InputError(f"{self.path}: not a video that can be read ({error})") from error
         try:
             self._check()
         except BaseException:
@@ -53,11 +53,11 @@ class VideoReader:
         covers = av.stream.Disposition.attached_pic
         pictures = [s for s in self.container.streams.video if not s.disposition & covers]
         if not pictures:
-            raise InputError(f"--input {self.path}: no video stream in it (audio only?); wanted a video file")
+            raise InputError(f"{self.path}: no video stream in it (audio only?); wanted a video file")
         self.stream = pictures[0]
         self.stream.thread_type = "AUTO"
         if not self.stream.width or not self.stream.height:
-            raise InputError(f"--input {self.path}: its video stream has no picture size; the file may be damaged")
+            raise InputError(f"{self.path}: its video stream has no picture size; the file may be damaged")
         self.width, self.height = self.stream.width, self.stream.height
         self.rate = usual_rate(Fraction(self.stream.average_rate or self.stream.guessed_rate or 25))
         self.frame_count = self.stream.frames or self._estimated_count()
@@ -101,15 +101,15 @@ class VideoReader:
                     logger.warning("%s: its rotation of %s degrees is not applied", self.path, frame.rotation)
                 if (frame.width, frame.height) != (self.width, self.height):
                     raise InputError(
-                        f"--input {self.path}: from frame {count} on it is {frame.width}x{frame.height} instead of "
+                        f"{self.path}: from frame {count} on it is {frame.width}x{frame.height} instead of "
                         f"{self.width}x{self.height}; cut it there and upscale the parts"
                     )
                 yield self._rgb(frame)
                 count += 1
         except av.FFmpegError as error:
-            raise InputError(f"--input {self.path}: damaged after frame {count} ({error.strerror or error})") from error
+            raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
-            raise InputError(f"--input {self.path}: no frame in it can be decoded")
+            raise InputError(f"{self.path}: no frame in it can be decoded")
         if self.frame_count and count < self.frame_count - 1:
             logger.warning("%s: announces %d frames, but only %d are there", self.path, self.frame_count, count)
 

@@ -1,0 +1,45 @@
+"""Draws that a degradation is made of, and checks of the numbers that they draw from."""
+
+import math
+
+import numpy as np
+
+from realis.errors import require
+
+Range = tuple[float, float]
+
+
+def walk(rng: np.random.Generator, bounds: Range, step: float, frames: int, start: float | None = None) -> tuple:
+    """A random walk of ``frames`` values from ``start``, or from a uniform draw, that stays within ``bounds``."""
+    value = rng.uniform(*bounds) if start is None else start
+    values = [float(value)]
+    for move in rng.uniform(-step, step, frames - 1):
+        values.append(float(np.clip(values[-1] + move, *bounds)))
+    return tuple(values)
+
+
+def wrapping_walk(rng: np.random.Generator, step: float, frames: int) -> tuple[float, ...]:
+    """A random walk of an angle from -pi to pi, which goes on at the other end."""
+    angles = rng.uniform(-math.pi, math.pi) + np.cumsum([0.0, *rng.uniform(-step, step, frames - 1)])
+    return tuple(float(a) for a in (angles + math.pi) % (2 * math.pi) - math.pi)
+
+
+def weighted_choice(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
+    """The number of one of ``weights``, drawn in proportion to them."""
+    return int(rng.choice(len(weights), p=np.array(weights) / sum(weights)))
+
+
+def check_probability(value: float, name: str) -> None:
+    """Raise an InputError unless ``value`` is a probability."""
+    require(0 <= value <= 1, name, value, "0 to 1")
+
+
+def check_weights(weights: tuple[float, ...], count: int, name: str) -> None:
+    """Raise an InputError unless there are ``count`` weights that can be drawn by."""
+    fits = len(weights) == count and all(w >= 0 for w in weights) and sum(weights) > 0
+    require(fits, name, weights, f"{count} numbers from 0, not all 0")
+
+
+def check_range(bounds: tuple[float, float], name: str, low: float, high: float) -> None:
+    """Raise an InputError unless ``bounds`` rise within ``low`` to ``high``."""
+    require(low <= bounds[0] <= bounds[1] <= high, name, bounds, f"rising, within {low} to {high}")
