@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--size", type=int, nargs=2, default=(480, 832))
-    parser.add_argument("--preset", default="realbasicvsr")
+    parser.add_argument("--preset", default="realbasicvsr", choices=("realbasicvsr", "real_esrgan"))
     a = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -137,6 +137,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     a = parser.parse_args()
+    if a.latents and not a.latents.is_file():
+        parser.error(f"--latents {a.latents}: nothing there")
     torch.set_num_threads(a.threads)
     cost(tuple(a.size), a.runs)
     if a.latents:

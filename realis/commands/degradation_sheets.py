@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Jpeg, Noise, Operation, Resize, Video
@@ -36,11 +37,11 @@ class SheetsConfig:
 def degradation_sheets(config: SheetsConfig) -> None:
     """Write both pictures."""
     output = Path(config.output)
+    clip = frames_of(config.input) if config.input else moving_photograph((384, 576), 17)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
-    clip = frames_of(config.input) if config.input else moving_photograph((384, 576), 17)
     save_sheet(operations_sheet(), output / "operations.png")
     save_sheet(chain_sheet(clip, load_degradation(config.preset), config.seed), output / "chain.png")
     logger.info("wrote %s and %s", output / "operations.png", output / "chain.png")
@@ -89,7 +90,7 @@ def steps() -> dict[str, list[tuple[str, Operation]]]:
             (f"{s:.0f} of 255", Noise("gaussian", tuple(s / 255 + x for x in still), grey, 0)) for s in span(first.noise.sigma)
         ]  # fmt: skip
         rows[f"Poisson noise, {colour}"] = [
-            (f"scale {s:.1f}", Noise("poisson", tuple(s + x for x in still), grey, 0)) for s in span(first.noise.poisson_scale)
+            (f"scale {s:.2f}", Noise("poisson", tuple(s + x for x in still), grey, 0)) for s in span(first.noise.poisson_scale)
         ]  # fmt: skip
     rows["JPEG"] = [(f"quality {q:.0f}", Jpeg((round(q),) * FRAMES)) for q in span(first.jpeg.quality)[::-1]]
     for codec in first.video.codecs:
@@ -97,7 +98,7 @@ def steps() -> dict[str, list[tuple[str, Operation]]]:
     return rows
 
 
-def operations_sheet():
+def operations_sheet() -> Image.Image:
     """Every operation: the frame before it, then weak, middle, strong; two operations a row."""
     from realis.degradation.second_order import apply
     from realis.ops.pixels import to_bytes
@@ -110,7 +111,7 @@ def operations_sheet():
     return grid_sheet(images, 8, SIDE)
 
 
-def chain_sheet(clip: list[np.ndarray], config: DegradationConfig, seed: int):
+def chain_sheet(clip: list[np.ndarray], config: DegradationConfig, seed: int) -> Image.Image:
     """The middle frame, whole and its centre, before the chain and after every operation of it."""
     from realis.degradation.second_order import apply
     from realis.ops.pixels import to_bytes
@@ -121,7 +122,7 @@ def chain_sheet(clip: list[np.ndarray], config: DegradationConfig, seed: int):
     images = views("before", clip)
     for operation in parameters.operations:
         clip = list(apply(operation, iter(clip)))
-        images += views(described(operation), [to_bytes(image) for image in clip])
+        images += views(described(operation, len(clip) // 2), [to_bytes(image) for image in clip])
     return grid_sheet(images, 8, SIDE)
 
 
@@ -135,21 +136,21 @@ def views(label: str, clip: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def described(operation: Operation) -> str:
-    """An operation on the first frame in a few words."""
+def described(operation: Operation, i: int) -> str:
+    """An operation on frame ``i`` in a few words."""
     match operation:
         case Blur(kernel="sinc"):
-            return f"sinc {operation.size}, cutoff {operation.cutoff[0] / math.pi:.2f} pi"
+            return f"sinc {operation.size}, cutoff {operation.cutoff[i] / math.pi:.2f} pi"
         case Blur():
-            x, y = operation.sigma[0]
+            x, y = operation.sigma[i]
             return f"{operation.kernel} {operation.size}, sigma {x:.1f}, {y:.1f}"
         case Resize():
-            height, width = operation.sizes[0]
+            height, width = operation.sizes[i]
             return f"{operation.filter} to {width}x{height}"
         case Noise():
-            strength = operation.strength[0] * (255 if operation.kind == "gaussian" else 1)
+            strength = operation.strength[i] * (255 if operation.kind == "gaussian" else 1)
             return f"{operation.kind} noise {strength:.1f}{', grey' if operation.grey else ''}"
         case Jpeg():
-            return f"JPEG quality {operation.quality[0]}"
+            return f"JPEG quality {operation.quality[i]}"
         case Video():
             return f"{operation.codec}, {operation.bits_per_pixel:.2f} bit a pixel"

@@ -14,11 +14,12 @@ from realis.degradation.draws import (
     Range,
     check_probability,
     check_range,
+    check_step,
     check_weights,
     walk,
     weighted_choice,
     wrapping_walk,
-)  # fmt: skip
+)
 from realis.degradation.parameters import (
     Blur,
     DegradationParameters,
@@ -29,7 +30,8 @@ from realis.degradation.parameters import (
     Resize,
     Size,
     Video,
-)  # fmt: skip
+    sizes_after,
+)
 from realis.errors import require
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
@@ -63,7 +65,9 @@ class BlurConfig:
         check_weights(self.kernels, len(KERNELS), "blur.kernels")
         require(all(n % 2 for n in self.size), "blur.size", self.size, "odd numbers")
         for name in ("size", "sigma", "beta_gaussian", "beta_plateau", "cutoff", "cutoff_large"):
-            check_range(getattr(self, name), f"blur.{name}", 1e-3, math.inf)
+            check_range(getattr(self, name), f"blur.{name}", 0.01, 1000)
+        for name in ("sigma_step", "rotation_step", "beta_gaussian_step", "beta_plateau_step", "cutoff_step"):
+            check_step(getattr(self, name), f"blur.{name}")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
         """A blur, or none."""
@@ -94,12 +98,14 @@ class ResizeConfig:
     weights: tuple[float, float, float, float] = (0.2, 0.7, 0.1, 0.0)  # up, down, keep, target
     scale: Range = (0.15, 1.5)
     scale_step: float = 0.015
+    of_target: bool = False  # scale the size of the result instead of that of the frame
     filters: tuple[Filter, ...] = ("bilinear", "area", "bicubic")
 
     def __post_init__(self) -> None:
         check_weights(self.weights, 4, "resize.weights")
         low, high = self.scale
-        require(0 < low <= 1 <= high, "resize.scale", self.scale, "a range from above 0 that has 1 in it")
+        require(0 < low <= 1 <= high <= 16, "resize.scale", self.scale, "a range from above 0 to 16 with 1 in it")
+        check_step(self.scale_step, "resize.scale_step")
         require(len(self.filters) > 0, "resize.filters", self.filters, "at least one")
 
     def sample(self, rng: np.random.Generator, sizes: tuple[Size, ...], target: Size) -> list[Operation]:
@@ -113,6 +119,7 @@ class ResizeConfig:
         low, high = self.scale
         start = rng.uniform(1, high) if mode == "up" else rng.uniform(low, 1)
         scales = walk(rng, self.scale, self.scale_step, len(sizes), start)
+        sizes = (target,) * len(sizes) if self.of_target else sizes
         return [Resize(filter, tuple((even(h * s), even(w * s)) for (h, w), s in zip(sizes, scales, strict=True)))]
 
 
@@ -132,7 +139,9 @@ class NoiseConfig:
         for name in ("probability", "gaussian", "grey"):
             check_probability(getattr(self, name), f"noise.{name}")
         check_range(self.sigma, "noise.sigma", 0, 255)
-        check_range(self.poisson_scale, "noise.poisson_scale", 0, math.inf)
+        check_range(self.poisson_scale, "noise.poisson_scale", 0, 1000)
+        check_step(self.sigma_step, "noise.sigma_step")
+        check_step(self.poisson_step, "noise.poisson_step")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
         """Noise, or none."""
@@ -156,6 +165,7 @@ class JpegConfig:
     def __post_init__(self) -> None:
         check_probability(self.probability, "jpeg.probability")
         check_range(self.quality, "jpeg.quality", 1, 100)
+        check_step(self.quality_step, "jpeg.quality_step")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
         """A compression, or none."""
@@ -176,7 +186,7 @@ class VideoConfig:
     def __post_init__(self) -> None:
         check_probability(self.probability, "video.probability")
         check_weights(self.weights, len(self.codecs), "video.weights")
-        check_range(self.bits_per_pixel, "video.bits_per_pixel", 1e-4, math.inf)
+        check_range(self.bits_per_pixel, "video.bits_per_pixel", 1e-4, 1000)
 
     def sample(self, rng: np.random.Generator) -> list[Operation]:
         """A compression, or none."""
@@ -246,7 +256,7 @@ class DegradationConfig:
                 f"at least one frame of {math.ceil(2 * scale)}x{math.ceil(2 * scale)}")  # fmt: skip
         if rng.random() < self.clean:
             operations = to_target((size,) * frames, target, "matlab_bicubic")
-            return DegradationParameters(frames, size, target, False, tuple(operations))
+            return DegradationParameters(frames, size, target, self.sharpen, tuple(operations))
         operations: list[Operation] = []
         sizes = (size,) * frames
         for order in (self.first, self.second):
@@ -265,16 +275,6 @@ class DegradationConfig:
         else:
             operations += to_target(sizes, target, filter) + finish + compression
         return DegradationParameters(frames, size, target, self.sharpen, tuple(operations))
-
-
-def sizes_after(operations: list[Operation], sizes: tuple[Size, ...]) -> tuple[Size, ...]:
-    """Sizes of the frames after ``operations``: a resize sets them, a video codec makes them all the first one's."""
-    for operation in operations:
-        if isinstance(operation, Resize):
-            sizes = operation.sizes
-        elif isinstance(operation, Video):
-            sizes = (sizes[0],) * len(sizes)
-    return sizes
 
 
 def to_target(sizes: tuple[Size, ...], target: Size, filter: Filter) -> list[Operation]:

@@ -36,10 +36,15 @@ def check_probability(value: float, name: str) -> None:
 
 def check_weights(weights: tuple[float, ...], count: int, name: str) -> None:
     """Raise an InputError unless there are ``count`` weights that can be drawn by."""
-    fits = len(weights) == count and all(w >= 0 for w in weights) and sum(weights) > 0
+    fits = len(weights) == count and all(0 <= w < math.inf for w in weights) and sum(weights) > 0
     require(fits, name, weights, f"{count} numbers from 0, not all 0")
 
 
 def check_range(bounds: tuple[float, float], name: str, low: float, high: float) -> None:
     """Raise an InputError unless ``bounds`` rise within ``low`` to ``high``."""
     require(low <= bounds[0] <= bounds[1] <= high, name, bounds, f"rising, within {low} to {high}")
+
+
+def check_step(step: float, name: str) -> None:
+    """Raise an InputError unless ``step`` is one that a walk can take."""
+    require(0 <= step < math.inf, name, step, "0 or more")

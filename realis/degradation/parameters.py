@@ -4,9 +4,10 @@ Sequences in an operation have one entry a frame. A list written by hand works l
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from realis.errors import InputError, require
 from realis.ops.codec import Codec
@@ -16,6 +17,11 @@ Kernel = Literal[
     "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
 ]  # fmt: skip
 Size = tuple[int, int]  # height, width
+
+
+def check_choice(value: str, choices: Any, name: str) -> None:
+    """Raise an InputError unless ``value`` is one of a Literal's."""
+    require(value in get_args(choices), name, repr(value), ", ".join(get_args(choices)))
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,18 @@ class Blur:
     beta: tuple[float, ...] = ()
     cutoff: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_choice(self.kernel, Kernel, "blur: kernel")
+        require(self.size % 2 == 1, "blur: size", self.size, "an odd number")
+        shaped = self.kernel.startswith(("generalized", "plateau"))
+        need = (
+            ("cutoff",) if self.kernel == "sinc" else ("sigma", "rotation", "beta") if shaped else ("sigma", "rotation")
+        )
+        for name in need:
+            require(len(getattr(self, name)) > 0, f"blur: {name} of {self.kernel}", "none", "one a frame")
+        positive = [*(v for pair in self.sigma for v in pair), *self.beta, *self.cutoff]
+        require(all(v > 0 for v in positive), "blur: sigma, beta, cutoff", min(positive), "above 0")
+
 
 @dataclass(frozen=True)
 class Resize:
@@ -40,6 +58,10 @@ class Resize:
 
     filter: Filter
     sizes: tuple[Size, ...]
+
+    def __post_init__(self) -> None:
+        check_choice(self.filter, Filter, "resize: filter")
+        require(all(min(size) >= 1 for size in self.sizes), "resize: sizes", self.sizes, "at least 1x1")
 
 
 @dataclass(frozen=True)
@@ -51,12 +73,18 @@ class Noise:
     grey: bool
     seed: int
 
+    def __post_init__(self) -> None:
+        require(self.kind in ("gaussian", "poisson"), "noise: kind", repr(self.kind), "gaussian or poisson")
+
 
 @dataclass(frozen=True)
 class Jpeg:
     """Compress each frame by JPEG."""
 
     quality: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        require(all(1 <= q <= 100 for q in self.quality), "jpeg: quality", self.quality, "1 to 100")
 
 
 @dataclass(frozen=True)
@@ -66,9 +94,23 @@ class Video:
     codec: Codec
     bits_per_pixel: float
 
+    def __post_init__(self) -> None:
+        check_choice(self.codec, Codec, "video: codec")
+        require(self.bits_per_pixel > 0, "video: bits_per_pixel", self.bits_per_pixel, "above 0")
+
 
 Operation = Blur | Resize | Noise | Jpeg | Video
 OPERATIONS = {kind.__name__.lower(): kind for kind in (Blur, Resize, Noise, Jpeg, Video)}
+
+
+def sizes_after(operations: Sequence[Operation], sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Sizes of the frames after ``operations``: a resize sets them, a video codec makes them all the first one's."""
+    for operation in operations:
+        if isinstance(operation, Resize):
+            sizes = operation.sizes
+        elif isinstance(operation, Video):
+            sizes = (sizes[0],) * len(sizes)
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -81,22 +123,37 @@ class DegradationParameters:
     sharpen: bool
     operations: tuple[Operation, ...]
 
+    def __post_init__(self) -> None:
+        for operation in self.operations:
+            for name, value in vars(operation).items():
+                fits = not isinstance(value, tuple) or len(value) in (0, self.frames)
+                require(
+                    fits, f"{type(operation).__name__.lower()}: length of {name}", value, f"one of {self.frames} frames"
+                )
+        sizes = sizes_after(self.operations, (self.size,) * self.frames)
+        require(
+            set(sizes) == {self.target}, "sizes after all operations", sorted(set(sizes)), f"{self.target}, the target"
+        )
+
     def to_json(self) -> str:
-        """All of it; :meth:`from_json` gives an equal object."""
+        """All of it; :meth:`read` gives an equal object."""
         operations = [{"operation": type(op).__name__.lower()} | asdict(op) for op in self.operations]
         return json.dumps(asdict(self) | {"operations": operations})
 
     @classmethod
-    def from_json(cls, file: Path) -> "DegradationParameters":
-        """Read what :meth:`to_json` wrote.
+    def read(cls, file: Path) -> "DegradationParameters":
+        """Read a file that holds what :meth:`to_json` gave.
 
         Raises:
             InputError: it cannot be read, or is something else.
         """
+        require(file.is_file(), str(file), "nothing there", "the parameters of a degradation, as JSON")
         try:
             values = json.loads(file.read_text())
             operations = tuple(_build(OPERATIONS[op.pop("operation")], op) for op in values.pop("operations"))
             return _build(cls, values | {"operations": operations})
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{file}: not the parameters of a degradation ({error!r})") from error
 

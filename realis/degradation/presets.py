@@ -32,13 +32,14 @@ def _still(order: OrderConfig) -> OrderConfig:
 FULL = DegradationConfig()
 PRESETS: dict[str, DegradationConfig] = {
     "realbasicvsr": FULL,
-    # Real-ESRGAN's, for images: the same ranges, held along time; JPEG in place of the video codec at the end.
+    # Real-ESRGAN's, for images: held along time; the second resize is in terms of the result; the second JPEG takes
+    # the place of the video codec at the end.
     "real_esrgan": DegradationConfig(
         _still(FULL.first),
-        _still(FULL.second),
+        replace(_still(FULL.second), resize=replace(FULL.second.resize, scale_step=0, of_target=True), jpeg=NO_JPEG),
         EndConfig(jpeg=JpegConfig(quality_step=0), video=NO_VIDEO, sinc=replace(FULL.end.sinc, cutoff_step=0)),
     ),
-    # One order, at the size of the result; what realis-tiny is trained on.
+    # One order: a Gaussian blur, then noise and JPEG at the size of the result. Near what realis-tiny was trained on.
     "light": DegradationConfig(
         OrderConfig(
             BlurConfig(kernels=(1, 0, 0, 0, 0, 0, 0), size=(15, 15), sigma=(0.3, 2.5)),
@@ -66,7 +67,7 @@ def load_degradation(name: str) -> DegradationConfig:
     if name in PRESETS:
         return PRESETS[name]
     if not name.endswith((".yaml", ".yml")):
-        raise InputError(f"degradation: got {name!r}, wanted {', '.join(PRESETS)} or a YAML file of ranges")
+        raise InputError(f"degradation preset: got {name!r}, wanted {', '.join(PRESETS)} or a YAML file of ranges")
     try:
         return parse(DegradationConfig, [name], "degradation")
     except InputError as error:

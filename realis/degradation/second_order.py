@@ -25,14 +25,16 @@ Images = Iterator[np.ndarray]  # (H, W, 3): float32 in [0, 1] and a little beyon
 
 
 def degrade(hr: torch.Tensor, parameters: DegradationParameters) -> torch.Tensor:
-    """Degrade ``hr`` (F, 3, H, W) float32 in [0, 1] to (F, 3, h, w) in [0, 1], on 8-bit levels.
+    """Degrade ``hr`` (F, 3, H, W) floating point in [0, 1] to (F, 3, h, w) float32 in [0, 1], on 8-bit levels.
 
     Raises:
         InputError: the parameters were drawn for another number or size of frames.
     """
     drawn, got = (parameters.frames, *parameters.size), (len(hr), *hr.shape[2:])
     require(drawn == got, "frames, height, width of a clip to degrade", got, f"{drawn}, which was drawn for")
-    return torch.stack([image_to_planes(image) for image in degrade_stream(map(planes_to_image, hr), parameters)])
+    return torch.stack(
+        [image_to_planes(image) for image in degrade_stream(map(planes_to_image, hr.float()), parameters)]
+    )
 
 
 def degrade_stream(images: Iterable[np.ndarray], parameters: DegradationParameters) -> Images:
@@ -75,8 +77,9 @@ def degraded_pair(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """HR and LR clips, cut out of a wider ``hr`` (F, 3, H, W) after it was degraded.
 
-    Pixels at a border, and frames at the start or end of a compressed video, look like no others; with a margin none
-    of them gets into the pair. If the parameters say so, the HR clip is sharpened first.
+    Pixels at a border, and the first frames of a compressed video, look like no others. 48 pixels keep the
+    border out to within one 8-bit level; a few frames keep out the first, coarsest ones, while an encoder at a low rate
+    settles over 20 and more. If the parameters say so, the HR clip is sharpened first.
 
     Raises:
         InputError: the margin is no whole number of LR pixels, or leaves nothing.

@@ -9,10 +9,10 @@ import av
 import numpy as np
 
 Codec = Literal["libx264", "mpeg4"]
-FRAME_RATE = 25  # at RealBasicVSR's one frame a second libx264 misses a low bit rate by half, and takes whole kbit only
-# veryfast: at the same bits as the default preset, medium, within 0.15 dB of it on real clips with noise, in half the
-# time. cpu-independent: without it, the same frames can give another result (seen in libx264's macroblock tree).
-OPTIONS = {"libx264": {"preset": "veryfast", "x264-params": "cpu-independent=1"}, "mpeg4": {}}
+FRAME_RATE = 25  # at RealBasicVSR's one frame a second libx264 misses its bit rate by far, and takes whole kbit only
+# veryfast: as good at the same bits as the default preset, medium, and faster. ratetol: short clips come closer to their
+# bit rate. cpu-independent: without it, the same frames can give another result (libx264's macroblock tree).
+OPTIONS = {"libx264": {"preset": "veryfast", "x264-params": "ratetol=0.1:cpu-independent=1"}, "mpeg4": {}}
 LEAST_RATE = 1000  # bits a second; libx264 takes less for none
 
 
@@ -28,7 +28,8 @@ def encode(images: Iterable[np.ndarray], codec: Codec, bits_per_pixel: float) ->
     """Encode ``images`` (H, W, 3) uint8 RGB, at least one, as 4:2:0 video; only the result is held in memory.
 
     Images of another size than the first one's are resized to it; an odd size is extended by a row or a column, which
-    :func:`decode` takes off again. On one thread, so that the result does not depend on how many there are.
+    :func:`decode` takes off again. On one thread, so that the result does not depend on how many there are. Encoders
+    need time to find a low rate: the shorter and smaller a clip, the further off they are.
     """
     images = iter(images)
     first = next(images)
@@ -37,7 +38,8 @@ def encode(images: Iterable[np.ndarray], codec: Codec, bits_per_pixel: float) ->
     with av.open(file, "w", format="matroska", container_options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(codec, rate=FRAME_RATE, options=OPTIONS[codec])
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        stream.bit_rate = max(round(bits_per_pixel * height * width * FRAME_RATE), LEAST_RATE)
+        rate = max(round(bits_per_pixel * height * width * FRAME_RATE), LEAST_RATE)
+        stream.bit_rate, stream.codec_context.bit_rate_tolerance = rate, rate // FRAME_RATE  # the latter for mpeg4
         stream.codec_context.thread_count = 1
         for image in chain([first], images):
             container.mux(stream.encode(_frame(image, height, width)))

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 EPS, CLIP = 1e-5, 0.2  # of L2-Hys, as scikit-image has them
+FLAT = 1e-12  # below, the square of a gradient may not be a number in float32
 
 
 def hog(
@@ -48,11 +49,12 @@ def cell_histograms(x: torch.Tensor, cell: int, bins: int, binning: Literal["har
 def _gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Magnitude, and orientation as a share in [0, 1) of 180 degrees; central differences, 0 at the border.
 
-    Where there is no gradient, neither has a derivative: both get 0 there.
+    Where there is no gradient, neither has a derivative: both get 0 there. (An epsilon under the root instead would give
+    flat areas an orientation.)
     """
     rows = F.pad(x[..., 2:, :] - x[..., :-2, :], (0, 0, 1, 1))
     columns = F.pad(x[..., 2:] - x[..., :-2], (1, 1))
-    flat = (rows == 0) & (columns == 0)
+    flat = torch.maximum(rows.abs(), columns.abs()) < FLAT
     safe = columns.masked_fill(flat, 1)
     turn = torch.atan2(rows, safe) / math.pi
     return torch.hypot(rows, safe).masked_fill(flat, 0), turn - turn.detach().floor()

@@ -12,7 +12,7 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 def to_float(image: np.ndarray) -> np.ndarray:
     """Float image of an 8-bit one; a float one stays as it is."""
-    return image if image.dtype == np.float32 else np.multiply(image, np.float32(1 / 255), dtype=np.float32)
+    return np.multiply(image, np.float32(1 / 255), dtype=np.float32) if image.dtype == np.uint8 else image
 
 
 def planes_to_image(planes: torch.Tensor) -> np.ndarray:

@@ -5,6 +5,7 @@ it by (seed, global sample number).
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -29,7 +30,7 @@ from realis.video.photographs import training_clip
 Batch = dict[str, torch.Tensor]
 PACKAGE = Path(realis.__file__).parent
 RENDERING_SOURCES = ("video/photographs.py", "degradation/*.py", "ops/*.py")
-MARGIN = Margin(frames=2, pixels=16)  # rendered around a clip, degraded with it, and cut off
+MARGIN = Margin(frames=4, pixels=48)  # rendered around a clip, degraded with it, and cut off
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,17 @@ def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tenso
     """Pair ``number`` of the pool: HR and LR resized to it, each (3, F, H, W) uint8."""
     rng = sample_rng(seed, number, "pair")
     scale = float(rng.choice(config.scales))
-    margin = MARGIN._replace(pixels=round(math.ceil(MARGIN.pixels / scale) * scale))
+    margin = whole_margin(scale)
     wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels)
     parameters = load_degradation(config.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), scale)
     hr, lr = degraded_pair(wide, parameters, margin)
     return _eight_bit(hr), _eight_bit(resize(lr, (config.size, config.size)))
+
+
+def whole_margin(scale: float) -> Margin:
+    """The least margin from :data:`MARGIN` up that is a whole number of pixels of the HR and of the LR clip."""
+    lr_pixels = itertools.count(math.ceil(MARGIN.pixels / scale))
+    return MARGIN._replace(pixels=next(round(n * scale) for n in lr_pixels if n * scale % 1 == 0))
 
 
 def _eight_bit(clip: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -82,24 +83,35 @@ def find_clips(folder: Path) -> list[Clip]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
-    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and not _hidden(f.relative_to(folder))]
+    files = sorted(Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names)
+    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     videos = [file for file in files if file.suffix.lower() in VIDEOS]
     folders = sorted({file.parent for file in files if file.suffix.lower() in IMAGES})
     clips: dict[str, Clip] = {}
     for path in [*folders, *videos]:
         name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)
-        clip = Clip(name.as_posix() if name.parts else folder.name, path)
+        clip = Clip(name.as_posix() if name.parts else folder.resolve().name, path)
         if clip.name in clips:
             other = clips[clip.name].path.name
             raise InputError(f"{folder}: {path.name} and {other} would have the same name {clip.name}; rename one")
         clips[clip.name] = clip
     if not clips:
         raise InputError(f"{folder}: no clips in it; wanted videos, or folders of frames such as 000/00000000.png")
+    _check_apart(folder, clips, set(folders))
     return [clips[name] for name in sorted(clips)]
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _check_apart(folder: Path, clips: dict[str, Clip], folders: set[Path]) -> None:
+    """No clip inside a folder of frames, no two frames of one name: written back, one would take the other's place."""
+    for clip in clips.values():
+        for above in clip.path.parents:
+            if above in folders:
+                where = above.relative_to(folder).as_posix()
+                raise InputError(f"{folder}: {where} holds frames and the clip {clip.name} as well; move one of them")
+        stems = [file.stem for file in clip.images]
+        if len(set(stems)) < len(stems):
+            twice = next(stem for stem in stems if stems.count(stem) > 1)
+            raise InputError(f"{clip.path}: two pictures are called {twice}; wanted one a frame")
 
 
 def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
@@ -108,7 +120,7 @@ def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
     A folder of frames becomes a folder ``output`` of PNG files of the same names, a video ``output``.mkv (FFV1, RGB).
     """
     final = output if clip.path.is_dir() else output.with_name(f"{output.name}.mkv")
-    temporary = final.with_name(f".{final.name}.tmp")
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     final.parent.mkdir(parents=True, exist_ok=True)
     _remove(temporary)
     try:

@@ -1,8 +1,10 @@
 """make_lr: a low-resolution set beside any ground truth, resumable, replayable, with its parameters."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,33 +44,42 @@ def files(folder):
 @pytest.mark.slow
 def test_a_set_is_made_resumed_and_replayed(ground_truth, tmp_path, capsys):
     lr = tmp_path / "lr"
-    run_degrade(["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--workers", "2"])
+    run_degrade(
+        ["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--scale", "2", "--workers", "2"]
+    )
     made = files(lr)
     frames = {f"{clip}/{i}.png" for clip in ("b", "deeper/a") for i in (1, 2, 10)}
     parameters = {"b.json", "deeper/a.json", "holiday.json"}
-    assert set(made) == frames | parameters | {"holiday.mkv", "degradation.yaml"}
-    assert cv2.imread(str(lr / "b/10.png")).shape == (12, 16, 3)
+    assert set(made) == frames | parameters | {"holiday.mkv", "degradation.yaml", "make_lr.yaml"}
+    assert cv2.imread(str(lr / "b/10.png")).shape == (24, 32, 3)
     with VideoReader(lr / "holiday.mkv") as video:
-        assert (video.width, video.height, video.rate) == (16, 12, Fraction(24000, 1001))
+        assert (video.width, video.height, video.rate) == (32, 25, Fraction(24000, 1001))
         assert len(list(video)) == 5
-    assert json.loads(made["holiday.json"])["size"] == [48, 64]
-    assert "cut the ground truth alike" in capsys.readouterr().err
+    assert json.loads(made["holiday.json"])["size"] == [50, 64]
+    capsys.readouterr()
 
     # what is missing is made again, bit by bit, and nothing else is touched
     (lr / "b.json").unlink()
+    (lr / "holiday.mkv").unlink()
     (lr / "deeper/a/1.png").write_bytes(b"mine")
-    run_degrade(["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--workers", "1"])
+    run_degrade(
+        ["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--scale", "2", "--workers", "1"]
+    )
     again = files(lr)
     assert again.pop("deeper/a/1.png") == b"mine"
     made.pop("deeper/a/1.png")
     assert again == made
-    assert "2 of 3 clips are there already" in capsys.readouterr().err
+    assert "1 of 3 clips are there already" in capsys.readouterr().err
 
-    replayed = tmp_path / "replayed"
-    run_degrade(["--ground-truth", str(ground_truth), "--output", str(replayed), "--replay", str(lr)])
-    copied = files(replayed)
-    for name in ("b/1.png", "holiday.mkv", "holiday.json"):
-        assert copied[name] == made[name]
+    # replayed, at whatever scale it was, and drawn again from the ranges that lie beside it
+    for name, flags in (
+        ("replayed", ["--replay", str(lr)]),
+        ("again", ["--preset", str(lr / "degradation.yaml"), "--seed", "3", "--scale", "2"]),
+    ):
+        run_degrade(["--ground-truth", str(ground_truth), "--output", str(tmp_path / name), *flags])
+        copied = files(tmp_path / name)
+        for file in ("b/1.png", "holiday.mkv", "holiday.json"):
+            assert copied[file] == made[file]
 
     refuses(ground_truth, lr, capsys, "--seed", "4", message="begun with")
 
@@ -85,15 +96,21 @@ def refuses(root, output, capsys, *flags, message):
 def test_a_clip_that_cannot_be_read_does_not_stop_the_others(ground_truth, tmp_path, capsys):
     (ground_truth / "b/2.png").write_bytes(b"no picture")
     cv2.imwrite(str(ground_truth / "deeper/a/2.png"), picture(0, 40, 40))
-    refuses(
-        ground_truth,
-        tmp_path / "lr",
-        capsys,
-        "--preset",
-        "bi",
-        message="2 of 3 clips could not be degraded: b, deeper/a",
-    )
-    assert set(files(tmp_path / "lr")) == {"holiday.mkv", "holiday.json", "degradation.yaml"}
+    (ground_truth / "broken.mp4").write_bytes(b"no video")
+    (ground_truth / "tiny").mkdir()
+    cv2.imwrite(str(ground_truth / "tiny/0.png"), picture(0, 6, 9))
+    message = "4 of 5 clips could not be degraded: "
+    refuses(ground_truth, tmp_path / "lr", capsys, "--preset", "bi", message=message)
+    assert set(files(tmp_path / "lr")) == {"holiday.mkv", "holiday.json", "degradation.yaml", "make_lr.yaml"}
+
+
+@pytest.mark.slow
+def test_what_the_scale_does_not_divide_is_cut_and_said(ground_truth, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ground_truth / "b")  # a clip in the folder itself takes that folder's name
+    flags = ["--output", str(tmp_path / "lr"), "--preset", "bi", "--workers", "1"]
+    run_degrade(["--ground-truth", ".", *flags, "--scale", "5"])
+    assert cv2.imread(str(tmp_path / "lr/b/1.png")).shape == (9, 12, 3)
+    assert "b: made from the left upper 60x45 of 64x48" in capsys.readouterr().err
 
 
 def test_wrong_input_is_refused_at_once(ground_truth, tmp_path, capsys):
@@ -101,14 +118,70 @@ def test_wrong_input_is_refused_at_once(ground_truth, tmp_path, capsys):
     refuses(tmp_path / "nowhere", out, capsys, message="nothing there")
     (tmp_path / "empty").mkdir()
     refuses(tmp_path / "empty", out, capsys, message="no clips in it")
-    refuses(ground_truth, ground_truth / "lr", capsys, message="outside of --ground-truth")
+    refuses(ground_truth, ground_truth / "lr", capsys, message="neither in --ground-truth")
+    refuses(ground_truth, tmp_path, capsys, message="nor around it")
     refuses(ground_truth, out, capsys, "--preset", "nothing", message="realbasicvsr")
     refuses(ground_truth, out, capsys, "--scale", "0", message="--scale")
-    refuses(ground_truth, out, capsys, "--replay", str(tmp_path), message="not the parameters")
+    refuses(ground_truth, out, capsys, "--replay", str(tmp_path), message="nothing there")
+    (tmp_path / "precious/000").mkdir(parents=True)
+    refuses(ground_truth, tmp_path / "precious", capsys, message="holds other files")
+    assert (tmp_path / "precious/000").exists()
     (ground_truth / "holiday").mkdir()
     cv2.imwrite(str(ground_truth / "holiday/0.png"), picture(0))
     refuses(ground_truth, out, capsys, message="same name")
+    (ground_truth / "holiday/0.png").rename(ground_truth / "deeper/0.png")
+    refuses(ground_truth, out, capsys, message="deeper holds frames and the clip deeper/a")
+    (ground_truth / "deeper/0.png").rename(ground_truth / "b/1.jpg")
+    refuses(ground_truth, out, capsys, message="two pictures are called 1")
     assert not out.exists()
+
+
+def test_linked_folders_are_found(ground_truth, tmp_path):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/one").symlink_to(ground_truth / "b")
+    assert [clip.name for clip in find_clips(tmp_path / "links")] == ["one"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_leaves_no_process_and_its_resume_is_the_same(kill, tmp_path):
+    (tmp_path / "gt").mkdir()
+    for name in ("a", "b"):
+        with SegmentWriter(tmp_path / "gt" / f"{name}.mp4", (120, 160), Fraction(25)) as sink:
+            sink.write(0, (picture(i % 7, 120, 160) for i in range(90)))
+    command = [
+        sys.executable,
+        str(ROOT / "dataset_tools/make_lr.py"),
+        "--ground-truth",
+        str(tmp_path / "gt"),
+        "--workers",
+        "1",
+    ]
+    run = subprocess.Popen([*command, "--output", str(tmp_path / "lr")], start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("lr/.*.tmp")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(kill)
+    run.wait(30)
+    while processes_of(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not processes_of(run.pid)
+    for output in ("lr", "whole"):
+        subprocess.run([*command, "--output", str(tmp_path / output)], check=True, capture_output=True)
+    assert files(tmp_path / "lr") == files(tmp_path / "whole")
+
+
+def processes_of(session):
+    """Living processes of a session, by /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, *numbers = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(numbers[2]) == session and state != "Z":
+            found.append(stat.parent.name)
+    return found
 
 
 def test_help_and_errors_need_no_torch(tmp_path):

@@ -176,22 +176,28 @@ def test_weights_are_small_and_safetensors_only():
     assert sum(f.stat().st_size for f in weights) <= 10e6
 
 
-def readme_blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+def documents():
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_readme_names_real_files():
-    readme = (ROOT / "README.md").read_text()
+def blocks_of(language):
+    for document in documents():
+        yield from re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.S)
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda f: f.name)
+def test_documents_name_real_files(document):
+    readme = document.read_text()
     for path in re.findall(r"`((?:realis|train|infer|benchmarks|docs|tests|dataset_tools)/[\w./*-]*)`", readme):
-        assert list(ROOT.glob(path.rstrip("/"))), f"README names {path}, which is not there"
+        assert list(ROOT.glob(path.rstrip("/"))), f"{document.name} names {path}, which is not there"
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", readme):
-        assert (ROOT / link).exists(), f"README links to {link}, which is not there"
+        assert (document.parent / link).exists(), f"{document.name} links to {link}, which is not there"
 
 
-def test_readme_commands_parse():
-    """Every command of the README is accepted by the parser of the program that it calls."""
+def test_commands_of_the_documents_parse():
+    """Every command of README and docs is accepted by the parser of the program that it calls."""
     seen = 0
-    for block in readme_blocks("bash"):
+    for block in blocks_of("bash"):
         for line in block.replace("\\\n", " ").splitlines():
             words = line.split("#")[0].split()
             script = next(
@@ -206,7 +212,7 @@ def test_readme_commands_parse():
     assert seen >= 4
 
 
-def test_readme_python_runs(tmp_path, monkeypatch):
+def test_python_of_the_documents_runs(tmp_path, monkeypatch):
     from fractions import Fraction
 
     import numpy as np
@@ -216,8 +222,8 @@ def test_readme_python_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with SegmentWriter(tmp_path / "holiday.mp4", (24, 32), Fraction(25)) as sink:
         sink.write(0, (np.full((24, 32, 3), i * 20, np.uint8) for i in range(3)))
-    blocks = readme_blocks("python")
-    assert blocks
+    blocks = list(blocks_of("python"))
+    assert len(blocks) >= 2
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "document", "exec"), {})
     assert list(tmp_path.glob("out/*.mp4"))

@@ -1,10 +1,15 @@
 """Training material: clips and pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from realis.training.pairs import render_pair
+from realis.degradation.config import DegradationConfig
+from realis.degradation.parameters import Blur, Resize
+from realis.degradation.second_order import Margin, degraded_pair
+from realis.training.pairs import MARGIN, render_pair, whole_margin
 from realis.training.settings import DataConfig
 from realis.video.photographs import CameraMove, film, photograph, sample_clip, training_clip
 
@@ -40,3 +45,32 @@ def test_pairs_depend_on_seed_and_number_alone(scale):
     assert not torch.equal(render_pair(config, 1, 7)[0], render_pair(config, 1, 8)[0])
     hr, lr = render_pair(config, 1, 7)
     assert hr.shape == lr.shape == (3, 5, 32, 32) and hr.dtype == lr.dtype == torch.uint8
+
+
+def test_the_margin_keeps_the_border_out():
+    """Noise and compression aside, what lies beyond the margin shows in hardly a pixel, and by one level at most."""
+    margin, beyond = MARGIN.pixels, 32
+    size = 64 + 2 * margin + 2 * beyond
+    changed = []
+    for seed in range(12):
+        drawn = DegradationConfig().sample(np.random.default_rng(seed), 1, (size, size))
+        p = replace(drawn, operations=tuple(op for op in drawn.operations if isinstance(op, (Blur, Resize))))
+        pair = []
+        for outside in (2, 3):
+            wide = clip_of_noise(size, outside)
+            wide[..., beyond:-beyond, beyond:-beyond] = clip_of_noise(size - 2 * beyond, 5)
+            pair.append(degraded_pair(wide, p, Margin(0, margin + beyond))[1] * 255)
+        changed.append((pair[0] - pair[1]).abs().round())
+    changed = torch.cat(changed)
+    assert changed.max() <= 1 and changed.mean() < 0.01
+
+
+def clip_of_noise(size, seed):
+    return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("scale", "pixels"), [(4, 48), (2, 48), (1, 48), (1.5, 48), (2.5, 50), (3.5, 49)])
+def test_margins_are_whole_pixels_on_both_sides(scale, pixels):
+    assert whole_margin(scale).pixels == pixels
+    hr, lr = render_pair(DataConfig(frames=1, size=112 if scale == 3.5 else 240, scales=(scale,)), 0, 0)
+    assert hr.shape == lr.shape

@@ -1,0 +1,147 @@
+"""The work of ``degrade``: clips in several processes, each clip complete or not at all."""
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from realis.degradation.parameters import DegradationParameters
+from realis.degradation.presets import load_degradation
+from realis.errors import require
+from realis.video.clips import Clip, write_like
+
+if TYPE_CHECKING:
+    from realis.commands.degrade import DegradeConfig
+
+_frames_done: Any = None  # in a worker: the counter that it shares with the parent
+
+
+def degrade_all(
+    config: "DegradeConfig", clips: list[Clip], advance: Callable[[int], Any]
+) -> Iterator[tuple[Clip, BaseException | str]]:  # fmt: skip
+    """Degrade ``clips``, several at a time; yields each when done, with what went wrong or is to be said of it."""
+    context = multiprocessing.get_context("spawn")
+    frames_done, seen = context.Value("q", 0), 0
+    count = min(config.workers or os.cpu_count() or 1, len(clips))
+    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+    pool = ProcessPoolExecutor(count, context, prepare_process, (frames_done,))
+    try:
+        jobs = {pool.submit(degrade_clip, config, clip): clip for clip in clips}
+        waiting = set(jobs)
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
+            advance(frames_done.value - seen)
+            seen = frames_done.value
+            for job in done:
+                yield jobs[job], job.exception() or job.result()
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, terminated)
+
+
+def prepare_process(frames_done: Any) -> None:
+    """One thread a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+    global _frames_done
+    import cv2
+    import torch
+
+    _frames_done = frames_done
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+
+
+def exit_with_parent() -> None:
+    """End this process when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:
+    """Degrade one clip; its parameters are written last, so that they stand for a finished clip.
+
+    Returns what the user should know, if anything.
+    """
+    from realis.degradation.second_order import degrade_stream
+
+    output, (count, height, width) = Path(config.output), measure(clip)
+    if config.replay:
+        parameters = DegradationParameters.read(parameters_file(Path(config.replay), clip))
+    else:
+        least = 2 * config.scale
+        require(min(height, width) >= least, "size", f"{width}x{height}", f"at least {least}x{least} at this scale")
+        size = (height // config.scale * config.scale, width // config.scale * config.scale)
+        parameters = draw(config, clip.name, count, size)
+    h, w = parameters.size
+    fits = parameters.frames == count and h <= height and w <= width
+    require(
+        fits, "frames and size", f"{count} x {width}x{height}", f"{parameters.frames} x {w}x{h} as when it was drawn"
+    )
+    write_like(clip, degrade_stream(counted(image[:h, :w] for image in clip.frames()), parameters), output / clip.name)
+    file = parameters_file(output, clip)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(parameters.to_json())
+    temporary.rename(file)
+    if (h, w) == (height, width):
+        return ""
+    return f"made from the left upper {w}x{h} of {width}x{height}: cut the ground truth alike before comparing"
+
+
+def counted(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """``images``, each counted when it is read: an encoder takes all of them before the first one comes out."""
+    for image in images:
+        yield image
+        with _frames_done.get_lock():
+            _frames_done.value += 1
+
+
+def draw(config: "DegradeConfig", name: str, frames: int, size: tuple[int, int]) -> DegradationParameters:
+    """Parameters that depend on the seed and the clip's name alone, not on which clips there are besides."""
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+    rng = np.random.default_rng((config.seed, number))
+    return load_degradation(config.preset).sample(rng, frames, size, config.scale)
+
+
+def measure(clip: Clip) -> tuple[int, int, int]:
+    """Number of frames, by reading all of them, and their height and width."""
+    count = height = width = 0
+    for frame in clip.frames():
+        count, (height, width) = count + 1, frame.shape[:2]
+    return count, height, width
+
+
+def parameters_file(folder: Path, clip: Clip) -> Path:
+    """Where the parameters of ``clip`` lie in a degraded set."""
+    return folder / f"{clip.name}.json"
+
+
+def is_done(output: Path, clip: Clip) -> bool:
+    """True if ``clip`` was degraded: its parameters are there, its video or as many frames as it has."""
+    if not parameters_file(output, clip).exists():
+        return False
+    if not clip.path.is_dir():
+        return (output / f"{clip.name}.mkv").exists()
+    return [file.stem for file in Clip(clip.name, output / clip.name).images] == [file.stem for file in clip.images]
+
+
+def remove_leftovers(output: Path) -> None:
+    """Delete what a killed run left half-written."""
+    for path in list(output.rglob(".*.tmp")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
