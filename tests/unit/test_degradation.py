@@ -362,6 +362,12 @@ def test_light_has_one_order_at_the_size_of_the_result():
     for seed in range(400):
         p = PRESETS["light"].sample(np.random.default_rng(seed), 3, (64, 64))
         kinds[tuple(type(op).__name__ for op in p.operations)] += 1
+        for op in p.operations:
+            assert not isinstance(op, Blur) or (
+                op.kernel == "iso" and 0.3 <= min(op.sigma)[0] <= max(op.sigma)[0] <= 2.5
+            )
+            assert not isinstance(op, Noise) or (op.kind == "gaussian" and not op.grey and max(op.strength) <= 15 / 255)
+            assert not isinstance(op, Jpeg) or 45 <= min(op.quality) <= max(op.quality) <= 95
     assert set(kinds) == {("Blur", "Resize", "Noise", "Jpeg"), ("Resize",)}
     assert kinds[("Resize",)] / 400 == pytest.approx(0.1, abs=0.05)
 
