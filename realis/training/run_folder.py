@@ -1,6 +1,7 @@
 """What can be known of a run's folders before it starts. No torch."""
 
 import json
+import tempfile
 from pathlib import Path
 
 from realis.errors import InputError
@@ -25,9 +26,8 @@ def check_run(config: LoopConfig, export: str) -> None:
     for needed in (Path(config.output), folder.parent):
         try:
             needed.mkdir(parents=True, exist_ok=True)
-            probe = needed / ".probe"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=needed):  # a name of its own: other processes of the run try it as well
+                pass
         except OSError as error:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
 
