@@ -1,15 +1,13 @@
 """``train_cpc``: train the Consistency-Preserved ControlNet over a frozen Wan transformer."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from realis.config import dump
 from realis.errors import require
 from realis.losses.config import HrLossConfig
 from realis.models.hub import TINY, check_base, model_folder
 from realis.models.interval import block_interval, default_control_layers
-from realis.training.run_folder import check_run
+from realis.training.run_folder import check_run, write_config
 from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
 
 
@@ -59,7 +57,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     layers = c.layers or default_control_layers(main_layers)
     block_interval(main_layers, layers)
     check_run(config.run, config.export or f"{config.run.output}/export")
-    dump(config, Path(config.run.output) / "config.yaml")
+    write_config(config)
 
     import torch
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from realis.config import dump
 from realis.errors import require
 from realis.models.hub import check_parts
-from realis.training.run_folder import check_run
+from realis.training.run_folder import check_run, write_config
 from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
 
 
@@ -25,7 +24,7 @@ class TrainVaeConfig:
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
     check_run(config.run, config.export)
-    dump(config, Path(config.run.output) / "config.yaml")
+    write_config(config)
 
     import torch
     from diffusers import AutoencoderKLWan
@@ -85,7 +84,7 @@ class TrainPriorConfig:
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
     check_run(config.run, config.export)
-    dump(config, Path(config.run.output) / "config.yaml")
+    write_config(config)
 
     import torch
 
@@ -132,7 +131,7 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder and export it."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
     check_run(config.run, config.export)
-    dump(config, Path(config.run.output) / "config.yaml")
+    write_config(config)
 
     import torch
 

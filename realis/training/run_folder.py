@@ -2,8 +2,11 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from realis.config import dump
 from realis.errors import InputError
 from realis.training.settings import LoopConfig
 
@@ -30,6 +33,15 @@ def check_run(config: LoopConfig, export: str) -> None:
                 pass
         except OSError as error:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
+
+
+def write_config(config: Any) -> None:
+    """Write the configuration of a command that has a ``run`` into the run's folder: a recipe of the whole run.
+
+    Without ``resume``, which is of this start alone: in another folder there would be nothing to resume.
+    """
+    whole = replace(config, run=replace(config.run, resume=""))
+    dump(whole, Path(config.run.output) / "config.yaml")
 
 
 def _step_of(checkpoint: Path) -> int:

@@ -79,6 +79,9 @@ def test_resume_is_exact_to_the_bit(tmp_path):
     shutil.rmtree(resumed / "checkpoint-000004")
     shutil.rmtree(resumed / "export")
     train_cpc(resumed, *split, "--run.resume", "latest")
+    assert (
+        yaml.safe_load((resumed / "config.yaml").read_text())["run"]["resume"] == ""
+    )  # still a recipe of the whole run
     assert_equal(exported(tmp_path / "whole"), exported(resumed))
     last = [load_file(f / "checkpoint-000004" / "trained.safetensors") for f in (tmp_path / "whole", resumed)]
     assert_equal(*last)
