@@ -40,10 +40,10 @@ def degradation_sheets(config: SheetsConfig) -> None:
     clip = frames_of(config.input) if config.input else moving_photograph((384, 576), 17)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        save_sheet(operations_sheet(), output / "operations.png")
+        save_sheet(chain_sheet(clip, load_degradation(config.preset), config.seed), output / "chain.png")
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
-    save_sheet(operations_sheet(), output / "operations.png")
-    save_sheet(chain_sheet(clip, load_degradation(config.preset), config.seed), output / "chain.png")
     logger.info("wrote %s and %s", output / "operations.png", output / "chain.png")
 
 

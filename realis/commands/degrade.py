@@ -13,7 +13,7 @@ from realis.errors import InputError, require
 from realis.log import logger, progress
 from realis.video.clips import find_clips
 
-SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
+NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,8 @@ def degrade(config: DegradeConfig) -> None:
     with progress(total=sum(clip.announced_frames() for clip in todo), unit="frame") as bar:
         for clip, outcome in degrade_all(config, todo, bar.update):
             if isinstance(outcome, Exception):
-                logger.error(
-                    "%s: not degraded: %s", clip.name, outcome if isinstance(outcome, InputError) else repr(outcome)
-                )
+                reason = outcome if isinstance(outcome, InputError) else repr(outcome)
+                logger.error("%s: not degraded: %s", clip.name, reason)
                 failed.append(clip.name)
             elif outcome:
                 logger.warning("%s: %s", clip.name, outcome)
@@ -85,22 +84,17 @@ def write_settings(config: DegradeConfig, output: Path) -> None:
         notes = {RANGES: ranges, SETTINGS: {"scale": config.scale, "seed": config.seed}}
     try:
         output.mkdir(parents=True, exist_ok=True)
-        if any(output.iterdir()):
-            require(
-                (output / SETTINGS).exists(),
-                "--output",
-                config.output,
-                "an empty or new folder; this holds other files",
-            )
-            same = {name for name in (RANGES, SETTINGS) if (output / name).exists()} == set(notes) and all(
-                yaml.safe_load((output / name).read_text()) == note for name, note in notes.items()
-            )
-            require(
-                same, "--output", config.output, f"a new folder, or the settings that it was begun with: {SETTINGS}"
-            )
+        if (output / SETTINGS).exists():
+            begun = {name: yaml.safe_load((output / name).read_text()) for name in NOTES if (output / name).exists()}
+            wanted = f"a new folder, or the settings that it was begun with: {', '.join(NOTES)}"
+            require(begun == notes, "--output", config.output, wanted)
             return
-        for name, note in notes.items():
+        strangers = {file.name for file in output.iterdir()} - {hidden + name for name in NOTES for hidden in ("", ".")}
+        require(not strangers, "--output", config.output, "an empty or new folder; this holds other files")
+        for name, note in notes.items():  # SETTINGS last: where it stands, the set is begun
             (output / f".{name}").write_text(yaml.safe_dump(note, sort_keys=False))
             (output / f".{name}").rename(output / name)
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"--output {output}: its {' or '.join(NOTES)} cannot be read; choose a new folder") from error

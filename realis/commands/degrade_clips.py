@@ -91,9 +91,8 @@ def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:
         parameters = draw(config, clip.name, count, size)
     h, w = parameters.size
     fits = parameters.frames == count and h <= height and w <= width
-    require(
-        fits, "frames and size", f"{count} x {width}x{height}", f"{parameters.frames} x {w}x{h} as when it was drawn"
-    )
+    drawn_for = f"{parameters.frames} x {w}x{h} as when it was drawn"
+    require(fits, "frames and size", f"{count} x {width}x{height}", drawn_for)
     write_like(clip, degrade_stream(counted(image[:h, :w] for image in clip.frames()), parameters), output / clip.name)
     file = parameters_file(output, clip)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")

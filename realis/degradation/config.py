@@ -7,6 +7,7 @@ frames of 256x256.
 
 import math
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 
@@ -36,9 +37,7 @@ from realis.errors import require
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
 
-KERNELS: tuple[Kernel, ...] = (
-    "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
-)  # fmt: skip
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 LARGE_KERNEL = 13  # from here on a sinc kernel may cut off lower
 
 
@@ -81,7 +80,7 @@ class BlurConfig:
         x = walk(rng, self.sigma, self.sigma_step, frames)
         y = walk(rng, self.sigma, self.sigma_step, frames)
         rotation = wrapping_walk(rng, self.rotation_step, frames)
-        if kernel.endswith("_iso") or kernel == "iso":
+        if "aniso" not in kernel:
             y, rotation = x, (0.0,) * frames
         beta = ()
         if kernel.startswith("generalized"):

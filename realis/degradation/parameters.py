@@ -16,6 +16,7 @@ from realis.ops.kernels import Filter
 Kernel = Literal[
     "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
 ]  # fmt: skip
+NoiseKind = Literal["gaussian", "poisson"]
 Size = tuple[int, int]  # height, width
 
 
@@ -42,11 +43,10 @@ class Blur:
     def __post_init__(self) -> None:
         check_choice(self.kernel, Kernel, "blur: kernel")
         require(self.size % 2 == 1, "blur: size", self.size, "an odd number")
-        shaped = self.kernel.startswith(("generalized", "plateau"))
-        need = (
-            ("cutoff",) if self.kernel == "sinc" else ("sigma", "rotation", "beta") if shaped else ("sigma", "rotation")
-        )
-        for name in need:
+        needed = ["cutoff"] if self.kernel == "sinc" else ["sigma", "rotation"]
+        if self.kernel.startswith(("generalized", "plateau")):
+            needed.append("beta")
+        for name in needed:
             require(len(getattr(self, name)) > 0, f"blur: {name} of {self.kernel}", "none", "one a frame")
         positive = [*(v for pair in self.sigma for v in pair), *self.beta, *self.cutoff]
         require(all(v > 0 for v in positive), "blur: sigma, beta, cutoff", min(positive), "above 0")
@@ -68,13 +68,13 @@ class Resize:
 class Noise:
     """Add noise: ``strength`` is the standard deviation in units of [0, 1], or the scale of the Poisson noise."""
 
-    kind: Literal["gaussian", "poisson"]
+    kind: NoiseKind
     strength: tuple[float, ...]
     grey: bool
     seed: int
 
     def __post_init__(self) -> None:
-        require(self.kind in ("gaussian", "poisson"), "noise: kind", repr(self.kind), "gaussian or poisson")
+        check_choice(self.kind, NoiseKind, "noise: kind")
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,10 @@ class DegradationParameters:
         for operation in self.operations:
             for name, value in vars(operation).items():
                 fits = not isinstance(value, tuple) or len(value) in (0, self.frames)
-                require(
-                    fits, f"{type(operation).__name__.lower()}: length of {name}", value, f"one of {self.frames} frames"
-                )
-        sizes = sizes_after(self.operations, (self.size,) * self.frames)
-        require(
-            set(sizes) == {self.target}, "sizes after all operations", sorted(set(sizes)), f"{self.target}, the target"
-        )
+                what = f"{type(operation).__name__.lower()}: length of {name}"
+                require(fits, what, value, f"one of {self.frames} frames")
+        sizes = set(sizes_after(self.operations, (self.size,) * self.frames))
+        require(sizes == {self.target}, "sizes after all operations", sorted(sizes), f"{self.target}, the target")
 
     def to_json(self) -> str:
         """All of it; :meth:`read` gives an equal object."""

@@ -1,6 +1,7 @@
 """Named degradations, and files of ranges."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from realis.config import parse
 from realis.degradation.config import (
@@ -58,6 +59,7 @@ PRESETS: dict[str, DegradationConfig] = {
 }
 
 
+@lru_cache  # asked for every pair; and the ranges of a run stay what they were checked to be
 def load_degradation(name: str) -> DegradationConfig:
     """A preset by name, or the ranges in a YAML file (what it leaves out is RealBasicVSR's).
 

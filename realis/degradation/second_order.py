@@ -32,9 +32,8 @@ def degrade(hr: torch.Tensor, parameters: DegradationParameters) -> torch.Tensor
     """
     drawn, got = (parameters.frames, *parameters.size), (len(hr), *hr.shape[2:])
     require(drawn == got, "frames, height, width of a clip to degrade", got, f"{drawn}, which was drawn for")
-    return torch.stack(
-        [image_to_planes(image) for image in degrade_stream(map(planes_to_image, hr.float()), parameters)]
-    )
+    lr = degrade_stream(map(planes_to_image, hr.float()), parameters)
+    return torch.stack([image_to_planes(image) for image in lr])
 
 
 def degrade_stream(images: Iterable[np.ndarray], parameters: DegradationParameters) -> Images:

@@ -75,11 +75,10 @@ def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
         threshold[rows, poor], alias[rows, poor] = weights[rows, poor], rich
         open_cells[rows, poor] = False
         weights[rows, rich] -= 1 - weights[rows, poor]
-    packed = (threshold * 65536).round().clip(0, 65535).astype(np.uint32) << 16 | (256 * rows[:, None] + alias).astype(
-        np.uint32
-    )
-    noise = values / peak - np.arange(256)[:, None] / 255
-    return packed.ravel(), noise.astype(np.float32).ravel()
+    thresholds = (threshold * 65536).round().clip(0, 65535).astype(np.uint32)
+    cells = (256 * rows[:, None] + alias).astype(np.uint32)
+    noise = values / peak - rows[:, None] / 255
+    return (thresholds << 16 | cells).ravel(), noise.astype(np.float32).ravel()
 
 
 class NoiseField:

@@ -22,8 +22,9 @@ class DataConfig:
         require(self.count >= 1, "--data.count", self.count, "at least 1")
         require(self.frames >= 1 and self.frames % 4 == 1, "--data.frames", self.frames, "4 n + 1, such as 9")
         require(self.size >= 16 and self.size % 16 == 0, "--data.size", self.size, "a multiple of 16")
-        fits = bool(self.scales) and all(1 <= s <= self.size / 4 and self.size % s == 0 for s in self.scales)
-        fits = fits and all((8 * s).is_integer() for s in map(float, self.scales))
+        fits = bool(self.scales) and all(
+            1 <= s <= self.size / 4 and self.size % s == 0 and 8 * s % 1 == 0 for s in self.scales
+        )
         require(fits, "--data.scales", self.scales, f"factors of {self.size} in eighths, from 1 to {self.size // 4}")
         load_degradation(self.degradation)
 

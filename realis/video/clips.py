@@ -32,7 +32,7 @@ class Clip:
         if not self.path.is_dir():
             return []
         files = [file for file in self.path.iterdir() if file.suffix.lower() in IMAGES]
-        return sorted(files, key=lambda file: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", file.name)])
+        return sorted(files, key=lambda file: [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", file.name)])
 
     def announced_frames(self) -> int:
         """How many frames there are: exact for a folder, what the container says for a video, 0 if it cannot say."""
@@ -85,10 +85,10 @@ def find_clips(folder: Path) -> list[Clip]:
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
     files = sorted(Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names)
     files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    videos = [file for file in files if file.suffix.lower() in VIDEOS]
+    videos = {file for file in files if file.suffix.lower() in VIDEOS}
     folders = sorted({file.parent for file in files if file.suffix.lower() in IMAGES})
     clips: dict[str, Clip] = {}
-    for path in [*folders, *videos]:
+    for path in [*folders, *sorted(videos)]:
         name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)
         clip = Clip(name.as_posix() if name.parts else folder.resolve().name, path)
         if clip.name in clips:

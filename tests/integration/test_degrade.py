@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
+from realis.commands.degrade import DegradeConfig, write_settings
 from realis.video.clips import Clip, find_clips, write_like
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter
@@ -134,6 +135,18 @@ def test_wrong_input_is_refused_at_once(ground_truth, tmp_path, capsys):
     (ground_truth / "deeper/0.png").rename(ground_truth / "b/1.jpg")
     refuses(ground_truth, out, capsys, message="two pictures are called 1")
     assert not out.exists()
+
+
+def test_settings_that_were_cut_off_or_damaged(ground_truth, tmp_path, capsys):
+    begun, damaged = tmp_path / "begun", tmp_path / "damaged"
+    for folder in (begun, damaged):
+        folder.mkdir()
+    (begun / "degradation.yaml").write_text("first: {}")  # killed before make_lr.yaml stood
+    (begun / ".make_lr.yaml").write_text("sca")
+    write_settings(DegradeConfig("gt", str(begun), "bi"), begun)
+    assert sorted(file.name for file in begun.iterdir()) == ["degradation.yaml", "make_lr.yaml"]
+    (damaged / "make_lr.yaml").write_text("a: [b")
+    refuses(ground_truth, damaged, capsys, message="cannot be read")
 
 
 def test_linked_folders_are_found(ground_truth, tmp_path):

@@ -16,6 +16,7 @@ from realis.commands.train_cpc import TrainCpcConfig
 from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
 from realis.commands.upscale import UpscaleConfig
 from realis.config import dump, parse, recipe_flags
+from realis.degradation.config import DegradationConfig
 from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,10 @@ def test_every_field_of_a_configuration_is_read():
         checks = {id(n) for post in posts for n in ast.walk(post)}
         read |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and id(n) not in checks}
     unread = {
-        f"{c.__name__}.{name}" for config in CONFIGS.values() for c, name in fields_of(config) if name not in read
+        f"{c.__name__}.{name}"
+        for config in [*CONFIGS.values(), DegradationConfig]
+        for c, name in fields_of(config)
+        if name not in read
     }
     assert unread == set()
 
