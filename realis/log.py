@@ -31,6 +31,8 @@ def setup() -> None:
     logger.propagate = False
     # bf16 activations meet the norms that diffusers keeps in float32: meant so
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
+    # DeepSpeed calls collectives by names that torch is about to change: nothing a user could do
+    warnings.filterwarnings("ignore", message="`torch.distributed.* is deprecated", category=FutureWarning)
 
 
 def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:

@@ -8,6 +8,7 @@ from typing import Any
 from realis import log
 from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
 from realis.commands.degrade import DegradeConfig, degrade
+from realis.commands.precompute import precompute
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
 from realis.commands.train_parts import (
     TrainDecoderConfig,
@@ -51,6 +52,11 @@ def run_train_cpc(argv: Sequence[str] | None = None) -> None:
         log.setup()
         log.logger.info("no arguments given: running the debug recipe, a few steps on the embedded realis-tiny")
     _run("train_cpc.py", TrainCpcConfig, train_cpc, arguments or [str(DEBUG_RECIPE)])
+
+
+def run_precompute(argv: Sequence[str] | None = None) -> None:
+    """``train/precompute.py``."""
+    _run("precompute.py", TrainCpcConfig, precompute, argv)
 
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:

@@ -1,14 +1,25 @@
 """``train_cpc``: train the Consistency-Preserved ControlNet over a frozen Wan transformer."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from realis.errors import require
+from realis.errors import InputError, require
 from realis.losses.config import HrLossConfig
-from realis.models.hub import TINY, check_base, model_folder
+from realis.models.hub import TINY, check_base, has_text_encoder, model_folder
 from realis.models.interval import block_interval, default_control_layers
+from realis.training.caption_files import check_embeddings
+from realis.training.clips_config import ClipsConfig
+from realis.training.manifest import read_manifest
 from realis.training.run_folder import check_run, write_config
-from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
+from realis.training.settings import CpcLoopConfig, DataConfig, FlowConfig, OptimizerConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from realis.models.wan import Wan
+    from realis.training.loop import Source
+    from realis.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -37,26 +48,65 @@ class TrainCpcConfig:
     model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
     export: str = ""  # folder that receives the CPC; empty: <run.output>/export
     controlnet: ControlConfig = field(default_factory=ControlConfig)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: HrLossConfig = field(default_factory=HrLossConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    run: LoopConfig = field(default_factory=LoopConfig)
+    run: CpcLoopConfig = field(default_factory=CpcLoopConfig)
 
     def __post_init__(self) -> None:
-        least = 8 * self.loss.cell * self.loss.block  # pixels
-        fits = self.loss.hog == 0 or self.data.size >= least
-        require(fits, "--data.size", self.data.size, f"at least {least}, a block of the HOG term (or --loss.hog 0)")
+        footage, columns = bool(self.clips.manifest), self.run.sequence_parallel
+        if footage and self.data != DataConfig():
+            raise InputError(
+                "--data.* renders clips from photographs, --clips.manifest reads footage; give one of them"
+            )
+        if not footage and self.clips != ClipsConfig():
+            raise InputError(
+                "--clips.* without --clips.manifest: no footage to read; give a manifest or leave them out"
+            )
+        size, frames = self.data.size, self.clips.frames if footage else self.data.frames
+        for name, height, width in (
+            [("--clips.buckets", *size) for size in self.clips.sizes] if footage else [("--data.size", size, size)]
+        ):
+            least = 8 * self.loss.cell * self.loss.block  # pixels
+            fits = self.loss.hog == 0 or min(height, width) >= least
+            require(fits, name, f"{width}x{height}", f"at least {least}, a block of the HOG term (or --loss.hog 0)")
+            tokens = (frames + 3) // 4 * (height // 16) * (width // 16)
+            require(tokens % columns == 0, "--run.sequence-parallel", columns, f"a divisor of the {tokens} tokens of a clip "
+                    f"of {frames} frames of {width}x{height}")  # fmt: skip
+
+
+def check_text(config: TrainCpcConfig, folder: Path) -> None:
+    """Check that captions can be read as the model wants them.
+
+    Raises:
+        InputError: no embeddings for a model that reads text, some for one that does not, or one is missing.
+    """
+    reads_text, embeddings = has_text_encoder(folder), config.clips.embeddings
+    if config.clips.manifest and reads_text and not embeddings:
+        raise InputError(
+            f"--clips.embeddings: {config.model} reads captions, so their embeddings are wanted; make them once with "
+            f"train/precompute.py --model {config.model} --clips.manifest {config.clips.manifest} --clips.embeddings FOLDER"
+        )
+    if embeddings and not reads_text:
+        raise InputError(f"--clips.embeddings: {config.model} knows no text; leave them out")
+    if config.clips.manifest:
+        entries = read_manifest(config.clips.manifest)
+        if embeddings:
+            check_embeddings(embeddings, (entry.caption for entry in entries))
 
 
 def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
-    folder = model_folder(config.model)
+    folder = model_folder(config.model, text_encoder=not config.clips.embeddings)
     c = config.controlnet
     main_layers = check_base(folder)["num_layers"]
     layers = c.layers or default_control_layers(main_layers)
     block_interval(main_layers, layers)
-    check_run(config.run, config.export or f"{config.run.output}/export")
+    check_text(config, folder)
+    export = config.export or f"{config.run.output}/export"
+    check_run(config.run, export)
     write_config(config)
 
     import torch
@@ -64,19 +114,70 @@ def train_cpc(config: TrainCpcConfig) -> None:
     from realis.losses.hr_loss import HrLoss
     from realis.models.cpc_controlnet import CpcControlNet
     from realis.models.wan import Wan
-    from realis.training.cpc_step import CpcStep, cpc_pictures
+    from realis.training.cpc_step import CpcStep
     from realis.training.export import export_part
-    from realis.training.loop import fit, make_accelerator
-    from realis.training.pairs import pair_pool
+    from realis.training.latents import LatentCodec
+    from realis.training.loop import fit
+    from realis.training.processes import split_sequence
+    from realis.training.run import start_run
 
-    accelerator = make_accelerator(config.run)
-    wan = Wan(folder, torch.float32, torch.float32, accelerator.device)
+    # 1. The frozen model and the control branch over it
+    run = start_run(config.run, config.optimizer, config.run.sequence_parallel)
+    frozen = torch.bfloat16 if config.run.precision == "bf16" else torch.float32
+    wan = Wan(folder, frozen, torch.float32, run.accelerator.device)
     controlnet = CpcControlNet.from_transformer(
         wan.transformer, layers, control_input=c.input, time_conditioned=c.time_conditioned,
         text_conditioned=c.text_conditioned, learn_scale=c.learn_scale, window=c.window, steps=c.steps,
-    )  # fmt: skip
-    pool = pair_pool(config.data, config.run.seed, wan.vae)
-    prompt = wan.encode_prompts([""])[0]
-    step = CpcStep(wan.transformer, controlnet, HrLoss(config.loss), prompt, config.flow, config.run.seed)
-    fit(accelerator, step, pool, config.optimizer, config.run, lambda b: cpc_pictures(step, wan.vae, b))
-    export_part(accelerator, controlnet, config.export or f"{config.run.output}/export", config)
+    ).float()  # fmt: skip
+    for model in (wan.transformer, controlnet):
+        if config.run.gradient_checkpointing:
+            model.enable_gradient_checkpointing()
+        if run.processes.columns > 1:
+            split_sequence(model, run.processes)
+
+    # 2. Data
+    codec = LatentCodec(wan.vae, config.run.precision)
+    source, description = source_of(config, run, wan)
+    prompt = empty_prompt(config, wan)
+
+    # 3. Training
+    loss = HrLoss(config.loss)
+    step = CpcStep(wan.transformer, controlnet, loss, prompt, config.flow, config.run.seed, config.run.precision)
+
+    def pictures(module: torch.nn.Module, batch: dict) -> dict:
+        latents = module(batch, "sample")
+        if "hr" not in batch:  # another process of this row has the pixels
+            return {}
+        return {"lr": batch["lr"], "output": codec.decode(latents), "hr": batch["hr"]}
+
+    trained = fit(run, step, source, codec.encode, pictures)
+    export_part(run, step, controlnet, trained, export, config, description)
+
+
+def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source", str]:
+    """Where batches come from, and that in words."""
+    from realis.training.clips import ClipSet
+    from realis.training.export import RENDERED
+    from realis.training.pairs import pair_pool
+
+    if not config.clips.manifest:
+        return pair_pool(config.data, config.run.seed, wan.vae), RENDERED
+    clips = ClipSet(config.clips, config.run.seed, run.samples_per_step)
+    return clips, f"{len(clips.entries)} clips of {Path(config.clips.manifest).name}"
+
+
+def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":
+    """The embedding of the empty prompt, (1, text tokens, text_dim): a cached one if there is, else by the encoder.
+
+    Raises:
+        InputError: cached for another text encoder.
+    """
+    from realis.models.wan import pad_prompt
+    from realis.training.caption_files import read_embedding
+
+    if not config.clips.embeddings:
+        return wan.encode_prompts([""])[0]
+    prompt = pad_prompt(read_embedding(config.clips.embeddings, "")[None]).to(wan.device, wan.dtype)
+    width = wan.transformer.config.text_dim
+    require(prompt.shape[-1] == width, "--clips.embeddings", f"a width of {prompt.shape[-1]}", f"{width}, the model's")
+    return prompt

@@ -29,13 +29,14 @@ def train_vae(config: TrainVaeConfig) -> None:
     import torch
     from diffusers import AutoencoderKLWan
 
-    from realis.training.export import export_part, halve
-    from realis.training.loop import fit, make_accelerator
+    from realis.training.export import RENDERED, export_part, halve
+    from realis.training.loop import fit
     from realis.training.pairs import pair_pool, render_pair
     from realis.training.pca_init import initialise_encoder
+    from realis.training.run import start_run
     from realis.training.steps import VaeDecoderStep
 
-    accelerator = make_accelerator(config.run)
+    run = start_run(config.run, config.optimizer)
     vae = AutoencoderKLWan(
         base_dim=config.base_dim, decoder_base_dim=config.decoder_base_dim, patch_size=2, in_channels=12,
         out_channels=12, dim_mult=[1, 2, 4], temperal_downsample=[True, True], num_res_blocks=1,
@@ -48,18 +49,11 @@ def train_vae(config: TrainVaeConfig) -> None:
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
     halve(vae.encoder)  # latents as the exported encoder will give them
-    vae.float().to(accelerator.device)
+    vae.float().to(run.accelerator.device)
     pool = pair_pool(config.data, config.run.seed, vae)
-    step = VaeDecoderStep(vae)
-    fit(
-        accelerator,
-        step,
-        pool,
-        config.optimizer,
-        config.run,
-        lambda b: {"decoded": step.decode(b["hr_latents"]), "hr": b["hr"]},
-    )
-    export_part(accelerator, vae, config.export, config)
+    step = VaeDecoderStep(vae, config.run.precision)
+    trained = fit(run, step, pool, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
+    export_part(run, step, vae, trained, config.export, config, RENDERED)
 
 
 @dataclass(frozen=True)
@@ -90,14 +84,16 @@ def train_prior(config: TrainPriorConfig) -> None:
 
     from realis.models.control_injection import ControlledWanTransformer3DModel
     from realis.models.wan import Wan
-    from realis.training.export import export_part
-    from realis.training.loop import fit, make_accelerator
+    from realis.training.export import RENDERED, export_part
+    from realis.training.latents import LatentCodec
+    from realis.training.loop import fit
     from realis.training.pairs import pair_pool
     from realis.training.passthrough_init import initialise_transformer
+    from realis.training.run import start_run
     from realis.training.steps import PriorStep
 
-    accelerator = make_accelerator(config.run)
-    wan = Wan(Path(config.model), torch.float32, torch.float32, accelerator.device)
+    run = start_run(config.run, config.optimizer)
+    wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
     transformer = ControlledWanTransformer3DModel(
         num_attention_heads=config.heads, attention_head_dim=config.head_dim, ffn_dim=config.ffn_dim,
         num_layers=config.layers, in_channels=wan.vae.config.z_dim, out_channels=wan.vae.config.z_dim,
@@ -106,9 +102,15 @@ def train_prior(config: TrainPriorConfig) -> None:
     initialise_transformer(transformer)
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     empty_prompt = torch.zeros(1, 1, transformer.config.text_dim)
-    step = PriorStep(transformer, empty_prompt, config.flow, config.run.seed)
-    fit(accelerator, step, pool, config.optimizer, config.run, lambda b: step.pictures(wan.vae, b))
-    export_part(accelerator, transformer, config.export, config)
+    step = PriorStep(transformer, empty_prompt, config.flow, config.run.seed, config.run.precision)
+    codec = LatentCodec(wan.vae, config.run.precision)
+
+    def pictures(module: torch.nn.Module, batch: dict) -> dict:
+        noised, estimate = module(batch, "sample")
+        return {"half noised": codec.decode(noised), "one step": codec.decode(estimate), "hr": batch["hr"]}
+
+    trained = fit(run, step, pool, pictures=pictures)
+    export_part(run, step, transformer, trained, config.export, config, RENDERED)
 
 
 @dataclass(frozen=True)
@@ -137,21 +139,22 @@ def train_decoder(config: TrainDecoderConfig) -> None:
 
     from realis.models.lr_decoder import LrDecoder
     from realis.models.wan import Wan, load_controlnet
-    from realis.training.export import export_part
-    from realis.training.loop import fit, make_accelerator
+    from realis.training.export import RENDERED, export_part
+    from realis.training.loop import fit
     from realis.training.pairs import pair_pool
+    from realis.training.run import start_run
     from realis.training.sampled_latents import with_sampled_latents
     from realis.training.steps import LrDecoderStep
 
-    accelerator = make_accelerator(config.run)
-    wan = Wan(Path(config.model), torch.float32, torch.float32, accelerator.device)
-    controlnet = load_controlnet(Path(config.cpc), torch.float32).requires_grad_(False).to(accelerator.device)
+    run = start_run(config.run, config.optimizer)
+    wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
+    controlnet = load_controlnet(Path(config.cpc), torch.float32).requires_grad_(False).to(run.accelerator.device)
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     pool = with_sampled_latents(pool, wan, controlnet, config.run.seed)
-    oracle_samples = config.oracle_steps * config.run.batch * config.run.accumulation * accelerator.num_processes
-    fit(
-        accelerator, LrDecoderStep(decoder, oracle_samples), pool, config.optimizer, config.run,
-        lambda b: {"lr": b["lr"], "decoded": decoder(b["sampled_latents"], b["lr"]), "hr": b["hr"]},
+    step = LrDecoderStep(decoder, config.oracle_steps * run.samples_per_step, config.run.precision)
+    trained = fit(
+        run, step, pool,
+        pictures=lambda module, b: {"lr": b["lr"], "decoded": module(b, "sample"), "hr": b["hr"]},
     )  # fmt: skip
-    export_part(accelerator, decoder, config.export, config)
+    export_part(run, step, decoder, trained, config.export, config, RENDERED)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models._modeling_parallel import ContextParallelInput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.transformers.transformer_wan import (
     WanRotaryPosEmbed,
@@ -52,6 +53,10 @@ class CpcControlNet(ModelMixin, ConfigMixin):
     _no_split_modules = ["WanTransformerBlock"]
     _repeated_blocks = ["WanTransformerBlock"]
     _keep_in_fp32_modules = ["rope", "scale_shift_table", "norm1", "norm2", "norm3"]
+    _cp_plan = {  # tokens are split and stay so: each residual meets the same tokens of the main transformer
+        "rope": {i: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True) for i in (0, 1)},
+        "blocks.0": {"hidden_states": ContextParallelInput(split_dim=1, expected_dims=3)},
+    }
 
     @register_to_config
     def __init__(

@@ -30,6 +30,13 @@ def model_folder(name: str, *, text_encoder: bool = True) -> Path:
     return _download(name, text_encoder)
 
 
+def has_text_encoder(folder: Path) -> bool:
+    """False for a model trained without text, such as realis-tiny."""
+    index = folder / "model_index.json"
+    named = index.is_file() and bool(_read_json(index).get("text_encoder", [None])[0])
+    return named or (folder / "text_encoder").is_dir()
+
+
 def check_base(folder: Path) -> dict:
     """Check that transformer and VAE are there and whole; returns the transformer's configuration.
 

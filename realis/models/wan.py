@@ -3,8 +3,7 @@
 Also loads what realis trains (CPC, LR decoder) from the same folder or another. Weights come from safetensors only.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from realis.errors import InputError
 from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.cpc_controlnet import CpcControlNet
-from realis.models.hub import part_folder
+from realis.models.hub import has_text_encoder, part_folder
 from realis.models.lr_decoder import LrDecoder
 
 TEXT_LENGTH = 512  # umT5 tokens that Wan's transformer was trained with
@@ -51,13 +50,6 @@ class Wan:
     def _part(self, part: type[ModelMixin], name: str, dtype: torch.dtype) -> Any:
         return load_part(part, self.folder / name, dtype).requires_grad_(False).eval().to(self.device)
 
-    @cached_property
-    def has_text_encoder(self) -> bool:
-        """False for a model trained without text, such as realis-tiny."""
-        index = self.folder / "model_index.json"
-        named = index.is_file() and bool(json.loads(index.read_text()).get("text_encoder", [None])[0])
-        return named or (self.folder / "text_encoder").is_dir()
-
     def encode_prompts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
         """Embeddings of each prompt, (1, text tokens, text_dim); the text encoder is loaded once and let go.
 
@@ -68,8 +60,8 @@ class Wan:
         Raises:
             InputError: a prompt was given to a text-free model, or the text encoder cannot be loaded.
         """
-        if self.has_text_encoder:
-            return self._embed_texts(prompts) if prompts else []
+        if has_text_encoder(self.folder):
+            return [pad_prompt(embeds) for embeds in self.embed_texts(prompts)] if prompts else []
         if any(prompts):
             raise InputError(
                 f"prompt: got {max(prompts)!r}, but {self.folder} has no text encoder and knows only the empty prompt; "
@@ -80,7 +72,12 @@ class Wan:
         )
 
     @torch.no_grad()
-    def _embed_texts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
+    def embed_texts(self, prompts: Iterable[str]) -> Iterator[torch.Tensor]:
+        """Embeddings (1, tokens, text_dim) of prompts by the text encoder, one after the other; it is let go at the end.
+
+        Raises:
+            InputError: the text encoder cannot be loaded.
+        """
         from diffusers.pipelines.wan.pipeline_wan import prompt_clean
         from transformers import AutoTokenizer, UMT5EncoderModel
 
@@ -91,18 +88,16 @@ class Wan:
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
-                f"{self.folder}: the text encoder cannot be loaded ({error}); "
-                "--prompt-embeds and --empty-prompt-embeds together do without it"
+                f"{self.folder}: the text encoder cannot be loaded ({error}); cached embeddings do without it: "
+                "--prompt-embeds and --empty-prompt-embeds of upscale, --clips.embeddings of train_cpc"
             ) from error
         encoder, info = loaded
         check_loaded(info, UMT5EncoderModel.__name__, self.folder / "text_encoder")
         encoder = encoder.eval().to(self.device)
-        embeds = []
         for prompt in prompts:
             tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)
             states = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device)).last_hidden_state
-            embeds.append(pad_prompt(states.to(self.dtype)))
-        return embeds
+            yield states.to(self.dtype)
 
 
 def check_loaded(info: dict[str, Any], name: str, folder: Path) -> None:

@@ -1,64 +1,102 @@
-"""Checkpoints of a run: what trains, its average, the optimizer, and where the run stands. Never the frozen weights.
+"""Checkpoints of a run: what trains, its average, AdamW's moments, and where the run stands. Never frozen weights.
 
-A checkpoint folder appears complete or not at all: it is written under a temporary name and renamed.
+All in safetensors, as whole tensors. Nothing random is saved: every draw follows from the seed and the number of the
+sample. A checkpoint folder appears complete or not at all: it is written under a temporary name, synced, and renamed.
 """
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from realis.errors import InputError
 from realis.training.run_folder import checkpoints
+from realis.training.state import Tensors, TrainingState, trainable
 
 
-def save(
-    output: Path, keep: int, step: int, module: nn.Module, average: list[torch.Tensor], optimizer: torch.optim.Optimizer
-) -> None:
-    """Write ``output/checkpoint-000500`` of optimizer step ``step``; only the newest ``keep`` stay."""
-    final = output / f"checkpoint-{step:06d}"
-    temporary = output / f".{final.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    trained = trainable(module)
-    save_file({name: p.detach().contiguous() for name, p in trained.items()}, temporary / "trained.safetensors")
-    if average:
-        named = dict(zip(trained, average, strict=True))
-        save_file({name: p.contiguous() for name, p in named.items()}, temporary / "average.safetensors")
-    torch.save(optimizer.state_dict(), temporary / "optimizer.pt")
-    (temporary / "state.json").write_text(json.dumps({"step": step}))
-    shutil.rmtree(final, ignore_errors=True)
+def save(accelerator: Accelerator, state: TrainingState, folder: Path, step: int) -> None:
+    """Write ``folder``, a checkpoint after ``step`` optimizer steps. All processes call it; the main one writes."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    if accelerator.is_main_process:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    parts = {"trained": state.weights(), "optimizer": state.moments(), "average": state.averages()}
+    for name, tensors in parts.items():
+        gathered = on_main(accelerator, tensors)
+        if gathered:
+            save_file(gathered, temporary / f"{name}.safetensors")
+    if accelerator.is_main_process:
+        (temporary / "state.json").write_text(json.dumps({"step": step}))
+        replace_folder(temporary, folder)
+    accelerator.wait_for_everyone()
+
+
+def on_main(accelerator: Accelerator, tensors: Iterator[tuple[str, torch.Tensor]]) -> Tensors:
+    """Tensors in the main process' memory; the others take part in gathering them, and keep nothing."""
+    main = accelerator.is_main_process
+    return {name: x.cpu().contiguous() for name, x in tensors if main}
+
+
+def replace_folder(temporary: Path, final: Path) -> None:
+    """Sync the files of ``temporary`` and rename it to ``final``, which it replaces."""
+    for file in temporary.iterdir():
+        with open(file, "rb") as handle:
+            os.fsync(handle.fileno())
+    remove_folder(final)
     temporary.rename(final)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that must not be seen half removed."""
+    hidden = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(hidden, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def rotate(output: Path, keep: int) -> None:
+    """Remove all but the newest ``keep`` checkpoints of a run."""
     for old in checkpoints(output)[:-keep]:
-        shutil.rmtree(old)
+        remove_folder(old)
 
 
-def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that train, by name."""
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-
-def restore(folder: Path, module: nn.Module, average: list[torch.Tensor], optimizer: Any) -> int:
-    """Load a checkpoint into a run built the same way; returns its optimizer step.
+def load_weights(folder: Path, module: nn.Module) -> int:
+    """Load the trained weights of a checkpoint into a module that is not sharded yet; returns its optimizer step.
 
     Raises:
-        InputError: it belongs to another run.
+        InputError: it belongs to another model, or is damaged.
     """
-    trained = trainable(module)
-    saved = load_file(folder / "trained.safetensors")
+    trained, saved = trainable(module), _tensors(folder / "trained.safetensors")
     if {n: p.shape for n, p in saved.items()} != {n: p.shape for n, p in trained.items()}:
         raise InputError(f"--run.resume: the weights in {folder} are not those of this model; check the recipe")
-    if average and not (folder / "average.safetensors").is_file():
-        raise InputError(f"--run.resume: {folder} has no averaged weights; resume without --optimizer.ema")
-    averages = load_file(folder / "average.safetensors") if average else {}
     with torch.no_grad():
         for name, p in trained.items():
             p.copy_(saved[name])
-        for name, p in zip(trained, average, strict=bool(average)):
-            p.copy_(averages[name])
-    optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True, map_location="cpu"))
     return json.loads((folder / "state.json").read_text())["step"]
+
+
+def load_state(folder: Path, state: TrainingState, step: int) -> None:
+    """Load the rest of a checkpoint, once the module is sharded.
+
+    Raises:
+        InputError: averages are wanted, but were not kept.
+    """
+    if state.average and not (folder / "average.safetensors").is_file():
+        raise InputError(f"--run.resume: {folder} has no averaged weights; resume without --optimizer.ema")
+    averages = _tensors(folder / "average.safetensors") if state.average else {}
+    state.load(_tensors(folder / "optimizer.safetensors") if step else {}, averages, step)
+
+
+def _tensors(file: Path) -> Tensors:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"--run.resume: {file} cannot be read ({error}); resume from another checkpoint") from error

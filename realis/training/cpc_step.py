@@ -1,28 +1,27 @@
 """The training step of CPC: rectified flow through the frozen transformer under control (RealisVSR, "Training")."""
 
-from dataclasses import replace
-
 import torch
-from diffusers import AutoencoderKLWan
-from torch import nn
 
+from realis.flow_matching import euler, sampling_sigmas
 from realis.losses.hr_loss import HrLoss
 from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
-from realis.models.wan import decode_video
 from realis.training.flow import draw_flow
 from realis.training.pairs import Batch
-from realis.training.settings import FlowConfig
+from realis.training.randomness import sample_generator
+from realis.training.settings import FlowConfig, Precision
+from realis.training.steps import TrainingStep
 
 
-class CpcStep(nn.Module):
+class CpcStep(TrainingStep):
     """Predict the velocity of a noised HR latent under the control of the LR latent; only the CPC is trained.
 
     Args:
         transformer: the frozen main transformer (gradients flow through it, not into it).
-        controlnet: what is trained.
+        controlnet: what is trained, in float32.
         loss: how velocities are compared.
-        empty_prompt: (1, text tokens, text_dim), the prompt of every sample.
+        empty_prompt: (1, text tokens, text_dim), the prompt of samples without one of their own.
+        seed: of noise and noise levels.
     """
 
     def __init__(
@@ -33,32 +32,35 @@ class CpcStep(nn.Module):
         empty_prompt: torch.Tensor,
         flow: FlowConfig,
         seed: int,
+        precision: Precision,
     ) -> None:
-        super().__init__()
+        super().__init__(precision)
         self.transformer, self.controlnet = transformer.requires_grad_(False), controlnet
         self.loss, self.flow, self.seed = loss, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Losses of a batch with ``hr_latents``, ``lr_latents`` (B, C, f, h, w) and ``number`` (B,)."""
+    def losses(self, batch: Batch) -> Batch:
+        """Losses of a batch.
+
+        Args:
+            batch: ``hr_latents``, ``lr_latents`` (B, C, f, h, w), ``number`` (B,), and maybe ``prompt``
+                (B, text tokens, text_dim).
+        """
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
         return self.loss(self.velocity(z, timestep, batch), target, z, timestep / 1000)
 
     def velocity(self, z: torch.Tensor, timestep: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Velocity (B, C, f, h, w) of noisy latents ``z`` under the control of the batch's LR latents."""
-        prompt = self.empty_prompt.expand(len(z), -1, -1)
+        prompt = batch.get("prompt", self.empty_prompt.expand(len(z), -1, -1))
         residuals = control_residuals(
             self.controlnet, self.transformer, batch["lr_latents"], timestep, prompt, self.empty_prompt, z
         )
         return self.transformer(z, timestep, prompt, residuals)
 
-    def clean_estimate(self, batch: Batch) -> torch.Tensor:
-        """One-step estimate x0 = eps - v from pure noise, (B, C, f, h, w)."""
-        pure_noise = replace(self.flow, pure_noise=1.0)
-        z, timestep, _ = draw_flow(batch["hr_latents"], batch["number"], pure_noise, self.seed)
-        return z - self.velocity(z, timestep, batch)
-
-
-def cpc_pictures(step: CpcStep, vae: AutoencoderKLWan, batch: Batch) -> dict[str, torch.Tensor]:
-    """LR, the one-step estimate decoded by the Wan VAE, and HR, each (B, 3, F, H, W) in [-1, 1]."""
-    return {"lr": batch["lr"], "one step": decode_video(vae, step.clean_estimate(batch)), "hr": batch["hr"]}
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """Restored latents (B, C, f, h, w) from pure noise, in the steps that inference will take, without guidance."""
+        lr_latents, numbers = batch["lr_latents"], batch["number"].tolist()
+        draws = (sample_generator(self.seed, n, "noise") for n in numbers)
+        noise = torch.stack([torch.randn(lr_latents.shape[1:], generator=g) for g in draws]).to(lr_latents)
+        sigmas = sampling_sigmas(self.controlnet.config.steps, self.flow.shift)
+        return euler(lambda z, t: self.velocity(z, t, batch).float(), noise, sigmas, advance=lambda: None)

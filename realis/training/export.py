@@ -6,12 +6,16 @@ from typing import Any
 
 import torch
 import yaml
-from accelerate import Accelerator
 from diffusers.models.modeling_utils import ModelMixin
 
 from realis.config import as_plain
 from realis.log import logger
+from realis.training.checkpoints import replace_folder
+from realis.training.run import Run
+from realis.training.state import Tensors
+from realis.training.steps import TrainingStep
 
+RENDERED = "clips rendered from the photographs that scikit-image carries"
 CARD = """---
 license: apache-2.0
 library_name: diffusers
@@ -22,7 +26,8 @@ pipeline_tag: video-to-video
 {parameters:,} parameters, trained by realis for {steps} steps.
 
 - **Base model**: {base}
-- **Data**: clips rendered from the photographs that scikit-image carries
+- **Data**: {data}
+- **Weights**: {weights}
 - **Licence**: Apache-2.0; the base model's own terms apply beside it
 
 ## Recipe
@@ -40,30 +45,49 @@ def halve(part: torch.nn.Module) -> None:
             p.data = p.data.to(torch.bfloat16)
 
 
-def export_part(accelerator: Accelerator, part: ModelMixin, folder: str, config: Any) -> None:
+def export_part(
+    run: Run, step: TrainingStep, part: ModelMixin, trained: Tensors, folder: str, config: Any, data: str
+) -> None:
     """End of a run: the main process writes ``part`` in bfloat16 safetensors and a model card to ``folder``.
 
     What is there is replaced once the new part is complete.
+
+    Args:
+        step: what was trained; ``part`` is a module in it.
+        trained: what :func:`~realis.training.loop.fit` returned.
+        data: what it was trained on, for the card.
     """
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        _write(part, Path(folder), config)
-    accelerator.end_training()
+    prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
+    weights = {name.removeprefix(prefix): x for name, x in trained.items()}
+    if run.accelerator.is_main_process:
+        _write(whole_part(part, weights), Path(folder), config, data)
+    run.accelerator.wait_for_everyone()
+    run.accelerator.end_training()
 
 
-def _write(part: ModelMixin, final: Path, config: Any) -> None:
+def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
+    """A copy of ``part`` in memory, with ``weights``; what of it is frozen must not be sharded."""
+    frozen = {name: x.cpu() for name, x in part.state_dict().items() if name not in weights}
+    copy = type(part).from_config(part.config)
+    copy.load_state_dict(frozen | weights)
+    return copy
+
+
+def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
     temporary = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     halve(part)
     part.save_pretrained(temporary)
+    averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
     card = CARD.format(
         name=type(part).__name__,
         parameters=sum(p.numel() for p in part.parameters()),
         steps=config.run.steps,
         base=getattr(config, "model", "none: trained from scratch"),
+        data=data,
+        weights=averaged,
         recipe=yaml.safe_dump(as_plain(config), sort_keys=False),
     )
     (temporary / "README.md").write_text(card)
-    shutil.rmtree(final, ignore_errors=True)
-    temporary.rename(final)
+    replace_folder(temporary, final)
     logger.info("wrote %s", final)

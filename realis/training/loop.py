@@ -1,35 +1,32 @@
-"""The one training loop: batches by global sample number, accumulation, schedule, averages, curves, checkpoints."""
+"""The one training loop: batches by global sample number, accumulation, schedule, averages, checkpoints."""
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import set_seed
-from PIL import Image
+from accelerate.utils import DistributedType
+from safetensors.torch import save_file
 from torch import nn
 
-from realis.log import progress
-from realis.training.checkpoints import restore, save, trainable
-from realis.training.pairs import Batch, PairPool
+from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
+from realis.training.run import Run
 from realis.training.run_folder import find_checkpoint
-from realis.training.settings import LoopConfig, OptimizerConfig
+from realis.training.settings import OptimizerConfig
+from realis.training.state import Tensors, TrainingState, trainable, training_state, whole
+from realis.training.steps import TrainingStep
+from realis.training.tracking import Tracker
+
+Batch = dict[str, torch.Tensor]
+PIXELS = ("hr", "lr")
 
 
-def make_accelerator(config: LoopConfig) -> Accelerator:
-    """Accelerator of a run, with TensorBoard curves in ``output/tensorboard``."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.set_flush_denormal(True)  # denormals make CPU training several times slower
-    set_seed(config.seed)  # initial weights; everything after is drawn by sample number
-    return Accelerator(
-        mixed_precision=config.precision,
-        gradient_accumulation_steps=config.accumulation,
-        log_with="tensorboard",
-        project_dir=config.output,
-        step_scheduler_with_optimizer=False,
-    )
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batches(self, plan: Iterator[range]) -> Iterator[Batch]:
+        """A batch for each range of global sample numbers, in that order; pixels may be uint8."""
+        ...
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -38,112 +35,146 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     return warmup * (1 - (1 - config.final_lr) * step / steps)
 
 
-def sample_numbers(step: int, micro: int, rank: int, world: int, config: LoopConfig) -> range:
-    """Global numbers of the samples of one forward pass: the same set a step for any split into passes and ranks."""
-    first = ((step * config.accumulation + micro) * world + rank) * config.batch
-    return range(first, first + config.batch)
-
-
 def fit(
-    accelerator: Accelerator,
-    step_module: nn.Module,
-    pool: PairPool,
-    optimizer_config: OptimizerConfig,
-    config: LoopConfig,
-    pictures: Callable[[Batch], Batch] | None = None,
-) -> None:
-    """Train what requires gradients in ``step_module``; at the end it holds the weights to export (averaged if asked).
+    run: Run,
+    step_module: TrainingStep,
+    source: Source,
+    encode: Callable[[Batch], Batch] = lambda batch: batch,
+    pictures: Callable[[nn.Module, Batch], Batch] | None = None,
+) -> Tensors:
+    """Train what requires gradients in ``step_module``.
 
     Args:
-        accelerator: from :func:`make_accelerator`.
+        run: from :func:`~realis.training.run.start_run`.
         step_module: batch -> dict of scalars with ``loss``.
-        pool: where batches come from.
-        pictures: batch -> clips (B, 3, F, H, W) in [-1, 1] by name, to look at while it trains.
+        source: where batches come from.
+        encode: what happens to a batch on the device before the step, without gradients.
+        pictures: the prepared step and a batch -> clips (B, 3, F, H, W) in [-1, 1] by what they are. All processes
+            call it, as all have to run the step; what the main one returns is shown.
+
+    Returns:
+        The trained weights (averaged if asked) by name, in the main process' memory; empty in the others.
 
     Raises:
         InputError: ``resume`` names no checkpoint of this run.
-        FloatingPointError: the loss is not finite; the message names the step.
+        FloatingPointError: the loss or its gradient is not finite; the message says where what reproduces it lies.
     """
-    # 1. Optimizer, schedule, average, resume
-    parameters = list(trainable(step_module).values())
-    c = optimizer_config
-    optimizer = torch.optim.AdamW(parameters, lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
-    average = [p.detach().clone().to(accelerator.device) for p in parameters] if c.ema else []
-    module, optimizer = accelerator.prepare(step_module, optimizer)
-    found = find_checkpoint(config)
-    start = restore(found, step_module, average, optimizer) if found else 0
-    if accelerator.is_main_process:
-        accelerator.init_trackers("tensorboard")
+    c, output = run.config, Path(run.config.output)
+
+    # 1. Weights to go on from, sharding, the rest of the checkpoint
+    found = find_checkpoint(c)
+    start = load_weights(found, step_module) if found else 0
+    module, state = prepare(run, step_module)
+    if found:
+        load_state(found, state, start)
 
     # 2. Steps
-    bar = progress(range(start, config.steps), total=config.steps, unit="step", initial=start)
-    for step in bar:
-        rate = c.lr * learning_rate(step, config.steps, c)
-        for group in optimizer.param_groups:
+    tracker = Tracker(run, start)
+    incoming = tracker.timed(device_batches(run, source, start, encode))
+    for step in tracker.bar:
+        rate = run.optimizer.lr * learning_rate(step, c.steps, run.optimizer)
+        for group in state.optimizer.param_groups:
             group["lr"] = rate
-        batches = [to_device(batch, accelerator) for batch in step_batches(accelerator, pool, step, config)]
-        losses, norm = optimizer_step(accelerator, module, optimizer, batches, c.clip)
-        if not math.isfinite(losses["loss"]):
-            samples = [int(number) for batch in batches for number in batch["number"]]
-            raise FloatingPointError(f"the loss is {losses['loss']} at step {step}, samples {samples}")
-        update_average(average, parameters, c.ema, step)
+        losses, norm, first = optimizer_step(run, module, state, incoming, step)
+        state.update_average(run.optimizer.ema, step)
 
         # 3. Curves, pictures, checkpoints
-        done, is_last = step + 1, step + 1 == config.steps
-        if done % config.log_every == 0 or is_last:
-            accelerator.log(losses | {"gradient norm": norm, "learning rate": rate}, step=done)
-            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()})
-        if accelerator.is_main_process and pictures and config.sample_every and done % config.sample_every == 0:
-            with torch.no_grad(), accelerator.autocast():
-                log_pictures(accelerator, pictures(batches[-1]), Path(config.output), done)
-        if accelerator.is_main_process and (done % config.save_every == 0 or is_last):
-            save(Path(config.output), config.keep, done, step_module, average, optimizer)
-    with torch.no_grad():
-        for p, mean in zip(parameters, average, strict=bool(average)):
-            p.copy_(mean)
+        done = step + 1
+        if done % c.log_every == 0 or done == c.steps:
+            tracker.log(done, losses, norm, rate)
+        if pictures and c.sample_every and done % c.sample_every == 0:
+            with torch.no_grad():
+                tracker.show(done, pictures(module, first))
+        if done % c.save_every == 0 or done == c.steps:
+            save(run.accelerator, state, output / f"checkpoint-{done:06d}", done)
+            if run.accelerator.is_main_process:
+                rotate(output, c.keep)
+    return on_main(run.accelerator, state.averages() if state.average else state.weights())
 
 
-def step_batches(accelerator: Accelerator, pool: PairPool, step: int, config: LoopConfig) -> Iterator[Batch]:
-    """The batches of one optimizer step on this process."""
-    for micro in range(config.accumulation):
-        numbers = sample_numbers(step, micro, accelerator.process_index, accelerator.num_processes, config)
-        yield pool.batch(config.seed, numbers)
+def prepare(run: Run, step_module: TrainingStep) -> tuple[nn.Module, TrainingState]:
+    """Wrap or shard the step as it was launched, with AdamW over what trains in it."""
+    c = run.optimizer
+    optimizer = torch.optim.AdamW(trainable(step_module).values(), lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
+    module, optimizer = run.accelerator.prepare(step_module, optimizer)
+    return module, training_state(run.accelerator, step_module, optimizer, average=bool(c.ema))
+
+
+def device_batches(run: Run, source: Source, start: int, encode: Callable[[Batch], Batch]) -> Iterator[Batch]:
+    """Encoded batches of this process' row, from optimizer step ``start`` on.
+
+    The processes of a row take turns to load and encode; the others get everything but the pixels.
+    """
+    columns, column = run.processes.columns, run.processes.column
+    plan = [(step, micro) for step in range(start, run.config.steps) for micro in range(run.config.accumulation)]
+    own = source.batches(run.sample_numbers(step, micro) for step, micro in plan if micro % columns == column)
+    for _, micro in plan:
+        turn = micro % columns
+        batch: Batch = {}
+        if turn == column:
+            with torch.no_grad():
+                batch = encode(to_device(next(own), run.accelerator.device))
+        shared = run.processes.share({name: x for name, x in batch.items() if name not in PIXELS}, turn)
+        yield batch | shared
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on ``device``, pixels in [-1, 1]; ``number`` stays on CPU, where random draws are made."""
+    moved = {name: x if name == "number" else x.to(device, non_blocking=True) for name, x in batch.items()}
+    return {name: x.float() / 127.5 - 1 if x.dtype == torch.uint8 else x for name, x in moved.items()}
 
 
 def optimizer_step(
-    accelerator: Accelerator, module: nn.Module, optimizer: torch.optim.Optimizer, batches: list[Batch], clip: float
-) -> tuple[dict[str, float], float]:
-    """Forward and backward over ``batches``, then one clipped step; the last losses and the gradient norm."""
-    losses, norm = {}, torch.zeros(())
-    for batch in batches:
+    run: Run, module: nn.Module, state: TrainingState, incoming: Iterator[Batch], step: int
+) -> tuple[Batch, float, Batch]:
+    """Forward and backward over a step's batches, then one clipped step of the optimizer.
+
+    Returns:
+        the terms' mean over the batches, the gradient norm before clipping, and the first batch.
+    """
+    accelerator, passes = run.accelerator, run.config.accumulation
+    sums, norm, first = {}, torch.zeros(()), {}
+    for _ in range(passes):
+        batch = next(incoming)
+        first = first or batch
         with accelerator.accumulate(module):
             losses = module(batch)
-            accelerator.backward(losses["loss"])
+            stop_unless_finite(run, state, step, "loss", losses["loss"], batch)
+            # Every process of a row has the gradient of its own tokens only; the mean over all processes is too
+            # small by the length of the row.
+            accelerator.backward(losses["loss"] * run.processes.columns)
             if accelerator.sync_gradients:
-                norm = accelerator.clip_grad_norm_(module.parameters(), clip)
-            optimizer.step()
-            optimizer.zero_grad()
-    return {name: float(value.detach()) for name, value in losses.items()}, float(norm)
+                norm = whole(torch.as_tensor(accelerator.clip_grad_norm_(module.parameters(), run.optimizer.clip)))
+                stop_unless_finite(run, state, step, "gradient", norm, batch)
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+        sums = {name: sums.get(name, 0) + value.detach().float() / passes for name, value in losses.items()}
+    return sums, float(norm), first
 
 
-def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
-    """The batch on the accelerator's device; ``number`` stays on CPU, where random draws are made."""
-    return {name: x if name == "number" else x.to(accelerator.device) for name, x in batch.items()}
+def stop_unless_finite(run: Run, state: TrainingState, step: int, what: str, value: torch.Tensor, batch: Batch) -> None:
+    """Stop all processes if ``value`` is not finite in one of them, and keep what reproduces it: a checkpoint from
+    before this step, and the batch.
 
-
-@torch.no_grad()
-def update_average(average: list[torch.Tensor], parameters: list[nn.Parameter], decay: float, step: int) -> None:
-    """Exponential moving average of the weights, faster in the first steps."""
-    if average:
-        torch._foreach_lerp_(average, parameters, 1 - min(decay, (step + 1) / (step + 11)))
-
-
-def log_pictures(accelerator: Accelerator, pictures: Batch, folder: Path, step: int) -> None:
-    """First frames of four clips, side by side: to TensorBoard and to ``samples/step-000500.png``."""
-    row = torch.cat([clip[:4, :, 0].float() for clip in pictures.values()], dim=3)
-    sheet = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).cpu().numpy()
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(folder / "samples" / f"step-{step:06d}.png")
-    accelerator.get_tracker("tensorboard").log_images(
-        {" | ".join(pictures): sheet[None]}, step=step, dataformats="NHWC"
+    Raises:
+        FloatingPointError: it is not.
+    """
+    accelerator, value = run.accelerator, value.detach()
+    bad = (~value.isfinite()).float().to(accelerator.device)
+    if not accelerator.reduce(bad, "sum"):
+        return
+    if what == "gradient" and accelerator.distributed_type == DistributedType.DEEPSPEED:  # has taken its step already
+        raise FloatingPointError(f"the gradient norm is {float(value)} at step {step}; resume from the last checkpoint")
+    folder = Path(run.config.output) / f"stopped-{step:06d}"
+    save(accelerator, state, folder, step)
+    numbers = batch["number"].tolist()
+    if bad:
+        save_file(
+            {name: x.cpu().contiguous() for name, x in batch.items()},
+            folder / f"batch-of-process-{accelerator.process_index}.safetensors",
+        )
+    accelerator.wait_for_everyone()
+    raise FloatingPointError(
+        f"the {what} is {float(value)} at step {step}, samples {numbers}; the batch and a checkpoint from before this "
+        f"step are in {folder}: resume from that (--run.resume) to run the step again"
     )

@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,20 +38,21 @@ class PairPool:
     """Tensors of N pairs, and optionally more that belong to each pair (such as sampled latents).
 
     ``hr`` and ``lr`` are (N, 3, F, H, W) uint8, the LR resized to the size of the HR; ``hr_latents`` and
-    ``lr_latents`` (N, C, f, h, w) float32, normalised.
+    ``lr_latents`` (N, C, f, h, w) float32, normalised. ``seed`` decides which pair a sample picks.
     """
 
     tensors: Batch
+    seed: int
 
     def __len__(self) -> int:
         return len(self.tensors["hr"])
 
-    def batch(self, seed: int, numbers: range) -> Batch:
-        """The pairs that the samples ``numbers`` pick, and ``number`` (B,) itself; pixels as float in [-1, 1]."""
-        picks = [int(sample_rng(seed, n, "pair").integers(len(self))) for n in numbers]
-        batch = {name: tensor[picks] for name, tensor in self.tensors.items()}
-        batch |= {name: batch[name].float() / 127.5 - 1 for name in ("hr", "lr")}
-        return batch | {"number": torch.tensor(list(numbers))}
+    def batches(self, plan: Iterable[range]) -> Iterator[Batch]:
+        """For each range of sample numbers the pairs that they pick, and ``number`` (B,) itself."""
+        for numbers in plan:
+            picks = [int(sample_rng(self.seed, n, "pair").integers(len(self))) for n in numbers]
+            batch = {name: tensor[picks] for name, tensor in self.tensors.items()}
+            yield batch | {"number": torch.tensor(list(numbers))}
 
 
 def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,7 +63,7 @@ def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tenso
     wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels)
     parameters = load_degradation(config.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), scale)
     hr, lr = degraded_pair(wide, parameters, margin)
-    return _eight_bit(hr), _eight_bit(resize(lr, (config.size, config.size)))
+    return eight_bit(hr), eight_bit(resize(lr, (config.size, config.size)))
 
 
 def whole_margin(scale: float) -> Margin:
@@ -71,7 +72,7 @@ def whole_margin(scale: float) -> Margin:
     return MARGIN._replace(pixels=next(round(n * scale) for n in lr_pixels if n * scale % 1 == 0))
 
 
-def _eight_bit(clip: torch.Tensor) -> torch.Tensor:
+def eight_bit(clip: torch.Tensor) -> torch.Tensor:
     """(F, 3, H, W) float in [0, 1] -> (3, F, H, W) uint8."""
     return (clip.clamp(0, 1) * 255).round().byte().transpose(0, 1)
 
@@ -80,7 +81,7 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
     """Render the pool, or read it from ``config.cache`` if the same one was rendered before."""
     file = _cache_file(config, seed, vae)
     if file and file.is_file():
-        return PairPool(load_file(file))
+        return PairPool(load_file(file), seed)
     pairs = [render_pair(config, seed, n) for n in progress(range(config.count), total=config.count, unit="pair")]
     tensors = {"hr": torch.stack([hr for hr, _ in pairs]), "lr": torch.stack([lr for _, lr in pairs])}
     for name in ("hr", "lr"):
@@ -90,7 +91,7 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
         save_file(tensors, temporary)
         temporary.replace(file)
-    return PairPool(tensors)
+    return PairPool(tensors, seed)
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Latents that the model samples for every pair of a pool, which its decoder then learns to decode."""
 
+from dataclasses import replace
+
 import torch
 
 from realis.flow_matching import sampling_sigmas
@@ -29,4 +31,4 @@ def with_sampled_latents(pool: PairPool, wan: Wan, controlnet: CpcControlNet, se
             residuals = control_residuals(controlnet, wan.transformer, lr_latents, t, text, prompt, z)
             velocity = wan.transformer(z, t, text, residuals)
         sampled.append((z - sigma * velocity.float()).cpu())
-    return PairPool(pool.tensors | {"sampled_latents": torch.cat(sampled)})
+    return replace(pool, tensors=pool.tensors | {"sampled_latents": torch.cat(sampled)})

@@ -6,6 +6,8 @@ from typing import Literal
 from realis.degradation.presets import load_degradation
 from realis.errors import require
 
+Precision = Literal["no", "bf16"]
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -74,12 +76,13 @@ class LoopConfig:
     batch: int = 1  # samples a process and forward pass
     accumulation: int = 1  # forward passes an optimizer step
     seed: int = 0
-    precision: Literal["no", "bf16"] = "bf16"
+    precision: Precision = "bf16"  # of the computation; what trains stays in float32
     threads: int = 0  # CPU threads; 0: torch's own choice
     log_every: int = 10
     sample_every: int = 500  # pictures; 0: none
     save_every: int = 500
     keep: int = 2  # checkpoints kept
+    tracker: Literal["tensorboard", "wandb", "none"] = "tensorboard"  # where curves and pictures go
     resume: str = ""  # a checkpoint folder, or "latest"
 
     def __post_init__(self) -> None:
@@ -87,3 +90,15 @@ class LoopConfig:
         require(self.threads >= 0, "--run.threads", self.threads, "0 or more")
         for name in ("steps", "batch", "accumulation", "log_every", "save_every", "keep"):
             require(getattr(self, name) >= 1, f"--run.{name.replace('_', '-')}", getattr(self, name), "at least 1")
+
+
+@dataclass(frozen=True)
+class CpcLoopConfig(LoopConfig):
+    """The run of a CPC: also how it fits into memory, on one GPU or several."""
+
+    gradient_checkpointing: bool = True  # compute activations a second time instead of keeping them
+    sequence_parallel: int = 1  # neighbouring processes that share the tokens of a clip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.sequence_parallel >= 1, "--run.sequence-parallel", self.sequence_parallel, "at least 1")

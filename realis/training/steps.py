@@ -4,6 +4,8 @@ A step is a module that turns a batch into scalar losses; :mod:`realis.training.
 itself is in :mod:`realis.training.cpc_step`.
 """
 
+from typing import Literal
+
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
@@ -12,10 +14,30 @@ from torch import nn
 from realis.flow_matching import add_noise
 from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.lr_decoder import LrDecoder
-from realis.models.wan import decode_video, latent_statistics
+from realis.models.wan import latent_statistics
 from realis.training.flow import draw_flow
 from realis.training.pairs import Batch
-from realis.training.settings import FlowConfig
+from realis.training.settings import FlowConfig, Precision
+
+
+class TrainingStep(nn.Module):
+    """A batch -> its losses, under autocast.
+
+    Everything that a step computes goes through ``forward``, so that DDP, FSDP2 and DeepSpeed see it.
+
+    Args:
+        precision: ``bf16`` autocasts to bfloat16; weights stay in the precision that they have.
+    """
+
+    def __init__(self, precision: Precision) -> None:
+        super().__init__()
+        self.precision = precision
+
+    def forward(self, batch: Batch, what: Literal["losses", "sample"] = "losses") -> Batch | torch.Tensor:
+        """``losses(batch)``, scalars of which ``loss`` is descended; or ``sample(batch)``, something to look at."""
+        device = next(x.device.type for name, x in batch.items() if name != "number")
+        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+            return getattr(self, what)(batch)
 
 
 def charbonnier(prediction: torch.Tensor, target: torch.Tensor, eps: float = 1e-3) -> torch.Tensor:
@@ -23,21 +45,22 @@ def charbonnier(prediction: torch.Tensor, target: torch.Tensor, eps: float = 1e-
     return ((prediction.float() - target.float()).square() + eps**2).sqrt().mean()
 
 
-class VaeDecoderStep(nn.Module):
+class VaeDecoderStep(TrainingStep):
     """Reconstruct the HR clip from its own latent; the encoder is frozen."""
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
-        super().__init__()
+    def __init__(self, vae: AutoencoderKLWan, precision: Precision) -> None:
+        super().__init__(precision)
         self.vae = vae
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        decoded = self.decode(batch["hr_latents"])
+    def losses(self, batch: Batch) -> Batch:
+        decoded = self.sample(batch)
         l1, l2 = charbonnier(decoded, batch["hr"]), (decoded.float() - batch["hr"]).square().mean()
         return {"loss": l1 + 2 * l2, "l1": l1.detach(), "psnr": psnr(l2)}
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """As the VAE decodes, without its last clamp: that would cut the gradient of every overshoot."""
-        vae = self.vae
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """The latents decoded, (B, 3, F, H, W), without the VAE's last clamp: it would cut the gradient of every
+        overshoot."""
+        vae, latents = self.vae, batch["hr_latents"]
         mean, std = latent_statistics(vae, latents.device)
         vae.clear_cache()
         x = vae.post_quant_conv(latents * std + mean)
@@ -52,17 +75,22 @@ class VaeDecoderStep(nn.Module):
         return decoded if vae.config.patch_size is None else unpatchify(decoded, vae.config.patch_size)
 
 
-class PriorStep(nn.Module):
+class PriorStep(TrainingStep):
     """Rectified flow of HR latents under the empty prompt: the transformer as a text-free video prior."""
 
     def __init__(
-        self, transformer: ControlledWanTransformer3DModel, empty_prompt: torch.Tensor, flow: FlowConfig, seed: int
+        self,
+        transformer: ControlledWanTransformer3DModel,
+        empty_prompt: torch.Tensor,
+        flow: FlowConfig,
+        seed: int,
+        precision: Precision,
     ) -> None:
-        super().__init__()
+        super().__init__(precision)
         self.transformer, self.flow, self.seed = transformer, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Batch) -> Batch:
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
         return {"loss": (self.velocity(z, timestep).float() - target.float()).square().mean()}
 
@@ -70,15 +98,15 @@ class PriorStep(nn.Module):
         """Velocity (B, C, f, h, w) of noisy latents under the empty prompt."""
         return self.transformer(z, timestep, self.empty_prompt.expand(len(z), -1, -1))
 
-    def pictures(self, vae: AutoencoderKLWan, batch: Batch) -> Batch:
-        """Half noised latents, the clean estimate from them, and HR, decoded: (B, 3, F, H, W) in [-1, 1]."""
-        x0, sigma = batch["hr_latents"], torch.full((len(batch["hr"]),), 0.5, device=batch["hr"].device)
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """Half noised latents, and the clean estimate from them: (2, B, C, f, h, w)."""
+        x0 = batch["hr_latents"]
+        sigma = torch.full((len(x0),), 0.5, device=x0.device)
         z = add_noise(x0, torch.randn_like(x0), sigma)
-        clean = z - 0.5 * self.velocity(z, 1000 * sigma)
-        return {"half noised": decode_video(vae, z), "one step": decode_video(vae, clean), "hr": batch["hr"]}
+        return torch.stack([z, z - 0.5 * self.velocity(z, 1000 * sigma)])
 
 
-class LrDecoderStep(nn.Module):
+class LrDecoderStep(TrainingStep):
     """Reconstruct the HR clip from the LR clip and a latent.
 
     Args:
@@ -87,11 +115,11 @@ class LrDecoderStep(nn.Module):
             the decoder early that a latent is worth reading.
     """
 
-    def __init__(self, decoder: LrDecoder, oracle_samples: int) -> None:
-        super().__init__()
+    def __init__(self, decoder: LrDecoder, oracle_samples: int, precision: Precision) -> None:
+        super().__init__(precision)
         self.decoder, self.oracle_samples = decoder, oracle_samples
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Batch) -> Batch:
         oracle = (batch["number"] < self.oracle_samples).to(batch["hr"].device).view(-1, 1, 1, 1, 1)
         latents = torch.where(oracle, batch["hr_latents"], batch["sampled_latents"])
         decoded = self.decoder(latents, batch["lr"])
@@ -100,6 +128,10 @@ class LrDecoderStep(nn.Module):
             (batch["lr"] - batch["hr"]).square().mean()
         )
         return {"loss": loss, "gain over bicubic, dB": gain}
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """The sampled latents decoded, (B, 3, F, H, W)."""
+        return self.decoder(batch["sampled_latents"], batch["lr"])
 
 
 def psnr(mse: torch.Tensor) -> torch.Tensor:

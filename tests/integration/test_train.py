@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 
 from realis.commands.__main__ import run_train_cpc, run_train_decoder, run_train_prior, run_train_vae
 from realis.models.cpc_controlnet import CpcControlNet
-from realis.training.loop import learning_rate, sample_numbers
+from realis.training.loop import learning_rate
+from realis.training.processes import Processes
+from realis.training.run import Run
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--run.threads", "1", "--run.precision", "no"]
@@ -166,13 +168,10 @@ def test_schedule():
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_a_step_uses_the_same_samples_for_any_split(world, accumulation):
     config = LoopConfig(batch=8 // world // accumulation, accumulation=accumulation)
-    numbers = [
-        n
-        for micro in range(accumulation)
-        for rank in range(world)
-        for n in sample_numbers(5, micro, rank, world, config)
-    ]
+    runs = [Run(None, Processes(row, world), config, OptimizerConfig()) for row in range(world)]
+    numbers = [n for run in runs for micro in range(accumulation) for n in run.sample_numbers(5, micro)]
     assert sorted(numbers) == list(range(40, 48))
+    assert runs[0].samples_per_step == 8
 
 
 def refuses(arguments, capsys, *words):

@@ -1,0 +1,57 @@
+"""``precompute``: compute once what the runs of a training recipe would compute again and again."""
+
+from pathlib import Path
+
+from realis.commands.train_cpc import TrainCpcConfig
+from realis.errors import InputError
+from realis.models.hub import check_base, has_text_encoder, model_folder
+from realis.training.manifest import read_manifest
+
+
+def precompute(config: TrainCpcConfig) -> None:
+    """Write what a recipe reads: caption embeddings (``--clips.embeddings``), HR latents of fixed crops
+    (``--clips.latents``), or both. What is there already is kept, so that a run that was stopped goes on.
+
+    Raises:
+        InputError: the recipe names neither, or a folder that cannot be written.
+    """
+    clips = config.clips
+    if not (clips.embeddings or clips.latents):
+        raise InputError(
+            "nothing to compute: wanted --clips.manifest with --clips.embeddings or --clips.latents, the folders to fill "
+            "(a training recipe may have them)"
+        )
+    folder = model_folder(config.model, text_encoder=bool(clips.embeddings))
+    check_base(folder)
+    if clips.embeddings and not has_text_encoder(folder):
+        raise InputError(
+            f"--clips.embeddings: {config.model} knows no text, so there is nothing to embed; leave it out"
+        )
+    captions = dict.fromkeys(["", *(entry.caption for entry in read_manifest(clips.manifest))])
+    for name in filter(None, (clips.embeddings, clips.latents)):
+        _make_folder(Path(name))
+
+    import torch
+
+    from realis.models.wan import Wan
+    from realis.training.clips import ClipSet
+    from realis.training.latents import LatentCodec
+    from realis.training.precomputed import embed_captions, encode_crops
+    from realis.training.run import start_run
+
+    run = start_run(config.run, config.optimizer)
+    wan = Wan(folder, torch.bfloat16, torch.float32, run.accelerator.device)
+    if clips.embeddings:
+        embed_captions(run, wan, list(captions), clips.embeddings)
+    if clips.latents:
+        run.accelerator.wait_for_everyone()
+        crops = ClipSet(clips, config.run.seed, run.samples_per_step)
+        encode_crops(run, crops, LatentCodec(wan.vae, config.run.precision))
+    run.accelerator.end_training()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error

@@ -1,0 +1,44 @@
+"""Between pixels and latents: the frozen VAE beside the training step, outside of what is sharded."""
+
+import torch
+from diffusers import AutoencoderKLWan
+
+from realis.models.wan import decode_video, encode_video
+from realis.training.pairs import Batch
+from realis.training.settings import Precision
+
+
+class LatentCodec:
+    """The frozen VAE, in the run's precision.
+
+    Args:
+        vae: on the device that it works on.
+        precision: ``bf16`` autocasts to bfloat16.
+    """
+
+    def __init__(self, vae: AutoencoderKLWan, precision: Precision) -> None:
+        self.vae, self.precision = vae, precision
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.vae.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    @torch.no_grad()
+    def latents_of(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalised latents (B, C, f, h, w) float32 of pixels (B, 3, F, H, W) in [-1, 1]."""
+        with self._autocast():
+            return encode_video(self.vae, pixels)
+
+    def encode(self, batch: Batch) -> Batch:
+        """A batch with float32 ``hr_latents`` and ``lr_latents``: its own, else those of its pixels ``hr`` and ``lr``."""
+        return batch | {
+            f"{name}_latents": batch[f"{name}_latents"].float()
+            if f"{name}_latents" in batch
+            else self.latents_of(batch[name])
+            for name in ("hr", "lr")
+        }
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pixels (B, 3, F, H, W) in [-1, 1] of latents (B, C, f, h, w)."""
+        with self._autocast():
+            return decode_video(self.vae, latents)

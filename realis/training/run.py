@@ -1,0 +1,64 @@
+"""What a training run stands on: accelerate, the grid of processes, its settings."""
+
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
+
+from realis.training.processes import Processes, check_launch, form_grid, launcher_environment
+from realis.training.settings import LoopConfig, OptimizerConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run in one process."""
+
+    accelerator: Accelerator
+    processes: Processes
+    config: LoopConfig
+    optimizer: OptimizerConfig
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples that one optimizer step sees, over all processes and forward passes."""
+        return self.processes.rows * self.config.accumulation * self.config.batch
+
+    def sample_numbers(self, step: int, micro: int) -> range:
+        """Global numbers of the samples of this row's pass ``micro``: a step's set is the same for any split."""
+        c, p = self.config, self.processes
+        first = ((step * c.accumulation + micro) * p.rows + p.row) * c.batch
+        return range(first, first + c.batch)
+
+
+def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel: int = 1) -> Run:
+    """Start accelerate and check what it was launched as.
+
+    Precision is the training step's business (autocast), the same under plain, DDP, FSDP2 and DeepSpeed training:
+    accelerate's own would cast the norms that the frozen model needs in float32.
+
+    Raises:
+        InputError: the processes that work together are not those that were launched, or form no grid.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)  # denormals make CPU training several times slower
+    set_seed(config.seed)  # initial weights; everything after is drawn by sample number
+    several = int(launcher_environment().get("WORLD_SIZE", 1)) > 1
+    on_cpu = several and not torch.cuda.is_available()
+    accelerator = Accelerator(
+        mixed_precision="no",
+        gradient_accumulation_steps=config.accumulation,
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_dir=config.output,
+        step_scheduler_with_optimizer=False,
+        kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if on_cpu else [],
+    )
+    check_launch(launcher_environment(), accelerator.num_processes)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:  # one place for each setting: ours
+        assert accelerator.state.deepspeed_plugin is not None
+        settings = accelerator.state.deepspeed_plugin.deepspeed_config
+        settings["gradient_clipping"] = optimizer.clip
+        settings["gradient_accumulation_steps"] = config.accumulation
+        settings["train_micro_batch_size_per_gpu"] = config.batch
+    return Run(accelerator, form_grid(accelerator, sequence_parallel), config, optimizer)

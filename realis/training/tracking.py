@@ -1,0 +1,67 @@
+"""What can be watched of a run: a bar with the time left, curves, throughput, pictures."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from realis.log import progress
+from realis.training.run import Run
+
+Batch = dict[str, torch.Tensor]
+
+
+class Tracker:
+    """Progress of a run from step ``start`` on."""
+
+    def __init__(self, run: Run, start: int) -> None:
+        self.run, self.steps_before = run, start
+        self.began, self.waited = time.perf_counter(), 0.0
+        self.bar = progress(range(start, run.config.steps), total=run.config.steps, unit="step", initial=start)
+        if run.config.tracker != "none":
+            run.accelerator.init_trackers("realis" if run.config.tracker == "wandb" else "tensorboard")
+
+    def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches; the time until each came counts as waiting for data."""
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def log(self, done: int, losses: Batch, norm: float, rate: float) -> None:
+        """Curves at optimizer step ``done``: the terms' mean over all processes, and since the last time samples a
+        second and the share of time spent waiting for data."""
+        stacked = self.run.accelerator.reduce(torch.stack(list(losses.values())), "mean")
+        terms = dict(zip(losses, stacked.tolist(), strict=True))
+        seconds = time.perf_counter() - self.began
+        samples = (done - self.steps_before) * self.run.samples_per_step
+        rates = {"samples a second": samples / seconds, "share of time waiting for data": self.waited / seconds}
+        self.run.accelerator.log(terms | {"gradient norm": norm, "learning rate": rate} | rates, step=done)
+        self.bar.set_postfix({name: f"{value:.4f}" for name, value in terms.items()})
+        self.steps_before, self.began, self.waited = done, time.perf_counter(), 0.0
+
+    def show(self, done: int, clips: Batch) -> None:
+        """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.
+
+        Args:
+            clips: (B, 3, F, H, W) in [-1, 1] by what they are.
+        """
+        if not self.run.accelerator.is_main_process:
+            return
+        row = torch.cat([clip[:4, :, 0].float().cpu() for clip in clips.values()], dim=3)
+        sheet = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
+        folder = Path(self.run.config.output) / "samples"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(folder / f"step-{done:06d}.png")
+        tracker, named = self.run.config.tracker, {" | ".join(clips): sheet[None]}
+        if tracker == "tensorboard":
+            self.run.accelerator.get_tracker(tracker).log_images(named, step=done, dataformats="NHWC")
+        elif tracker == "wandb":
+            self.run.accelerator.get_tracker(tracker).log_images(
+                {name: list(x) for name, x in named.items()}, step=done
+            )

@@ -1,0 +1,184 @@
+"""Random access: a window of consecutive frames of a video, without decoding or converting much beyond it.
+
+Frames are told apart by when they are presented, which the packets say, so nothing is counted while decoding. The
+planes are cropped before they become RGB: of a 4K frame that is most of the work.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+
+from realis.errors import InputError, require
+from realis.video.read import VideoReader
+
+Window = tuple[int, int, int, int]  # top, left, height, width
+# Of planes, so that the crop starts on a whole chroma sample whatever the format, and at an aligned address.
+ALIGNMENT = 16
+CHROMA_REACH = 8  # pixels around a window by which the interpolation of chroma is as in the whole frame
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFacts:
+    """What is presented of a file: size in pixels; ``times`` (frames,), ascending, in units of the stream.
+
+    ``keys`` are the times of the key frames, some of which may not be presented.
+    """
+
+    height: int
+    width: int
+    times: np.ndarray
+    keys: np.ndarray
+
+    @property
+    def frames(self) -> int:
+        """How many frames :class:`VideoReader` would give."""
+        return len(self.times)
+
+
+@lru_cache(maxsize=4096)
+def probe(path: str | Path) -> VideoFacts:
+    """Facts of a video, from all its packets; none but perhaps the first frames are decoded. Remembered.
+
+    Raises:
+        InputError: not a video, damaged, or its frames have no presentation times of their own.
+    """
+    times, keys = [], []
+    with VideoReader(path) as video:
+        try:
+            for packet in video.container.demux(video.stream):
+                if not packet.size or not (keys or packet.is_keyframe):
+                    continue  # flushes, and what comes before the first key frame
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+                if not packet.is_discard:
+                    times.append(packet.pts)
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{path}: damaged ({error.strerror or error})") from error
+        if not times:
+            raise InputError(f"{path}: no frames in it")
+        # AVI holds one time a frame, that of decoding.
+        guessed = video.container.format.name == "avi" and video.stream.codec_context.has_b_frames
+        if guessed or None in times or None in keys or len(set(times)) < len(times):
+            raise InputError(f"{path}: its frames have no presentation times of their own; convert it to .mp4 or .mkv")
+        times, keys = np.sort(np.array(times, np.int64)), np.sort(np.array(keys, np.int64))
+        if times[0] < keys[0]:  # they lean on what was cut off before them; a decoder may leave them out
+            times = times[times >= _first_time(path)]
+        return VideoFacts(video.height, video.width, times, keys)
+
+
+def _first_time(path: str | Path) -> int:
+    with VideoReader(path) as video:
+        try:
+            time = next(video.container.decode(video.stream)).pts
+        except (av.FFmpegError, StopIteration) as error:
+            raise InputError(f"{path}: no frame in it can be decoded") from error
+    assert time is not None  # as its packet has one
+    return time
+
+
+def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np.ndarray:
+    """Frames ``start`` to ``start + count - 1`` as presented, cut to ``window``: (count, height, width, 3) uint8 RGB.
+
+    The same pixels as :class:`VideoReader` gives, on one thread.
+
+    Raises:
+        InputError: it is no video, reaches no further than that, or is damaged there.
+    """
+    facts = probe(path)
+    top, left, height, width = window
+    inside = min(start, top, left) >= 0 and min(count, height, width) >= 1 and start + count <= facts.frames
+    inside = inside and top + height <= facts.height and left + width <= facts.width
+    require(inside, f"{path}: excerpt", f"{count} frames from {start} on, window {window}",
+            f"a part of {facts.frames} frames of {facts.height}x{facts.width}")  # fmt: skip
+    times = facts.times[start : start + count]
+    keys = facts.keys[facts.keys <= times[0]]
+    # Some containers are searched by decoding time and land a key frame or two late; the start is always right.
+    attempts = [keys[-1], keys[-min(4, len(keys))]] if len(keys) else []
+    for key in [*dict.fromkeys(map(int, attempts)), None]:
+        frames = _decode(path, key, times, window)
+        if frames is not None:
+            return frames
+    raise InputError(f"{path}: some of frames {start} to {start + count - 1} cannot be decoded; it may be damaged")
+
+
+def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window) -> np.ndarray | None:
+    """The frames presented at ``times``, decoded from the key frame at ``key`` on, or ``None`` if some do not come.
+
+    Frames that nothing refers to are passed over on the way there. In H.264 a frame says so for certain; in HEVC one
+    of another temporal layer may still refer to it.
+    """
+    slots = {int(time): i for i, time in enumerate(times)}
+    frames = np.empty((len(times), *window[2:], 3), np.uint8)
+    with VideoReader(path) as video:
+        context = video.stream.codec_context
+        context.thread_count = 1
+        may_skip = context.name == "h264"
+        cropped = _cropper(video, window)
+        try:
+            if key is not None:
+                video.container.seek(key, stream=video.stream)
+            begun = key is None
+            for packet in video.container.demux(video.stream):
+                if not begun and packet.size:
+                    if not packet.is_keyframe:
+                        continue
+                    if packet.pts > key:
+                        return None
+                    begun = True
+                early = packet.pts is not None and packet.pts < times[0]
+                if may_skip:
+                    context.skip_frame = "NONREF" if early else "DEFAULT"
+                for frame in packet.decode():
+                    if frame.pts in slots and not frame.is_corrupt:
+                        _check_size(frame, video)
+                        frames[slots.pop(frame.pts)] = cropped(frame)
+                    if not slots:
+                        return frames
+                    if frame.pts is not None and frame.pts >= times[-1]:
+                        return None
+        except av.FFmpegError as error:
+            raise InputError(f"{path}: damaged ({error.strerror or error})") from error
+    return None
+
+
+def _check_size(frame: av.VideoFrame, video: VideoReader) -> None:
+    if (frame.width, frame.height) != (video.width, video.height):
+        raise InputError(
+            f"{video.path}: at {frame.time:.3f} s it is {frame.width}x{frame.height} instead of "
+            f"{video.width}x{video.height}; cut it there"
+        )
+
+
+def _cropper(video: VideoReader, window: Window) -> Callable[[av.VideoFrame], np.ndarray]:
+    """A function that turns a whole frame into the RGB image (height, width, 3) of its ``window``.
+
+    libavfilter's crop moves pointers and copies nothing, in any pixel format.
+    """
+    (top, height), (left, width) = window[::2], window[1::2]
+    (y0, y1), (x0, x1) = _around(top, height, video.height), _around(left, width, video.width)
+    graph = av.filter.Graph()
+    source = graph.add_buffer(template=video.stream)
+    crop = graph.add("crop", f"{x1 - x0}:{y1 - y0}:{x0}:{y0}:exact=1")
+    graph.link_nodes(source, crop, graph.add("buffersink")).configure()
+
+    def cropped(frame: av.VideoFrame) -> np.ndarray:
+        graph.push(frame)
+        return video._rgb(graph.pull())[top - y0 :, left - x0 :][:height, :width]
+
+    return cropped
+
+
+def _around(start: int, length: int, whole: int) -> tuple[int, int]:
+    """The least aligned stretch of ``whole`` pixels that holds the given one and :data:`CHROMA_REACH` around it.
+
+    All of it if chroma does not divide it: then the whole frame's chroma lies a little differently.
+    """
+    if whole % 4:
+        return 0, whole
+    first = max(start - CHROMA_REACH, 0) // ALIGNMENT * ALIGNMENT
+    stop = -(-(start + length + CHROMA_REACH) // ALIGNMENT) * ALIGNMENT
+    return first, min(stop, whole)

@@ -1,0 +1,159 @@
+"""Several processes train what one does: sequence parallel, data parallel, FSDP2, DeepSpeed. All on CPU, through gloo."""
+
+import copy
+import functools
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import yaml
+from accelerate import Accelerator, FullyShardedDataParallelPlugin
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType
+from safetensors.torch import load_file
+from torch.distributed.tensor import DTensor
+
+import realis.training.run as training_run
+from gloo import in_processes
+from realis.losses.config import HrLossConfig
+from realis.losses.hr_loss import HrLoss
+from realis.training.cpc_step import CpcStep
+from realis.training.loop import fit
+from realis.training.processes import form_grid, split_sequence
+from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
+from realis.training.state import trainable
+
+LAUNCH = Path(__file__).parents[2] / "train" / "launch"
+
+
+def batch_of(count, numbers=(3, 4)):
+    g = torch.Generator().manual_seed(7)
+    latents = {name: torch.randn(count, 16, 2, 8, 8, generator=g) for name in ("hr_latents", "lr_latents")}
+    prompt = torch.randn(count, 3, 16, generator=g)
+    return latents | {"number": torch.tensor(numbers[:count]), "prompt": prompt}
+
+
+def cpc_step(transformer, controlnet, control_input="lr"):
+    return CpcStep(
+        transformer, controlnet, HrLoss(HrLossConfig(cell=2)), torch.zeros(1, 3, 16), FlowConfig(), 5, "no"
+    )  # fmt: skip
+
+
+class Grid:
+    """What form_grid asks of an accelerator."""
+
+    device = torch.device("cpu")
+
+    @property
+    def num_processes(self):
+        return dist.get_world_size()
+
+    @property
+    def process_index(self):
+        return dist.get_rank()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_sequence_parallel_equals_one_process(transformer, controlnet, checkpointing):
+    """Loss and every gradient of the whole step, HR-Loss and CPC included, after summing over the row."""
+    one = cpc_step(copy.deepcopy(transformer), copy.deepcopy(controlnet))
+    expected = one(batch_of(2))
+    expected["loss"].backward()
+
+    def compare():
+        step = cpc_step(transformer, controlnet)
+        processes = form_grid(Grid(), 2)
+        for model in (step.transformer, step.controlnet):
+            if checkpointing:
+                model.enable_gradient_checkpointing()
+            split_sequence(model, processes)
+        losses = step(batch_of(2))
+        losses["loss"].backward()
+        for name, value in losses.items():
+            torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-6)
+        references = trainable(one)
+        for name, p in trainable(step).items():
+            dist.all_reduce(p.grad)
+            scale = references[name].grad.abs().max().clamp(min=1e-6)
+            assert (p.grad - references[name].grad).abs().max() <= 1e-5 * scale, name
+
+    in_processes(compare)
+
+
+class Samples:
+    """A source of one batch a range of sample numbers: each sample's tensors follow from its number."""
+
+    def batches(self, plan):
+        for numbers in plan:
+            drawn = [torch.Generator().manual_seed(n) for n in numbers]
+            shapes = {"hr_latents": (16, 2, 8, 8), "lr_latents": (16, 2, 8, 8), "prompt": (3, 16)}
+            batch = {name: torch.stack([torch.randn(s, generator=g) for g in drawn]) for name, s in shapes.items()}
+            yield batch | {"number": torch.tensor(list(numbers))}
+
+
+def sharding_accelerator(**options):
+    """An Accelerator that takes train/launch/fsdp_8gpu.yaml at its word on CPU, where accelerate would not shard."""
+    launch = yaml.safe_load((LAUNCH / "fsdp_8gpu.yaml").read_text())
+    environment = {name.upper(): str(value).lower() for name, value in launch["fsdp_config"].items()}
+    environment |= {"FSDP_TRANSFORMER_CLS_TO_WRAP": launch["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"]}
+    os.environ.update(environment)
+    accelerator = Accelerator(**options)
+    for state in (AcceleratorState._shared_state, PartialState._shared_state):
+        state["distributed_type"] = DistributedType.FSDP
+    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
+    return accelerator
+
+
+def train(folder, transformer, controlnet, columns=1, sharded=False, **loop):
+    if sharded:
+        training_run.Accelerator = sharding_accelerator
+    config = LoopConfig(
+        output=str(folder), **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9} | loop
+    )
+    run = training_run.start_run(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5), columns)
+    step = cpc_step(transformer, controlnet)
+    if columns > 1:
+        for model in (transformer, controlnet):
+            split_sequence(model, run.processes)
+    fit(run, step, Samples())
+    if sharded:
+        assert isinstance(next(iter(trainable(step).values())), DTensor)
+        norms = [p for name, p in step.transformer.named_parameters() if ".norm2." in name]
+        assert norms and all(isinstance(p, DTensor) and p.dtype == torch.float32 for p in norms)
+    run.accelerator.end_training()
+
+
+def moments_of(folder, step):
+    saved = load_file(folder / f"checkpoint-{step:06d}" / "optimizer.safetensors")
+    return {name: x for name, x in saved.items() if name.endswith("exp_avg")}
+
+
+def assert_same_gradients(one, two):
+    """AdamW's first moment after the first step is 0.1 times the clipped gradient: equal to rounding.
+
+    After the second step weights have moved: Adam takes a gradient that is rounding noise as a full step of either
+    sign, so that only the whole is compared.
+    """
+    a, b = moments_of(one, 1), moments_of(two, 1)
+    assert a.keys() == b.keys()
+    largest = max(x.abs().max() for x in a.values())
+    for name, x in a.items():
+        assert (x - b[name]).abs().max() <= 1e-5 * max(x.abs().max(), 1e-3 * largest), name
+    a, b = (torch.cat([x.flatten() for _, x in sorted(moments_of(run, 2).items())]) for run in (one, two))
+    assert (a - b).norm() <= 1e-2 * a.norm()
+
+
+@pytest.mark.parametrize(
+    ("columns", "sharded", "accumulation"),
+    [(1, False, 2), (2, False, 4), (1, True, 2), (2, True, 4)],
+    ids=["ddp", "ddp+sequence parallel", "fsdp2", "fsdp2+sequence parallel"],
+)
+def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, columns, sharded, accumulation):
+    """Through the loop, with clipping and warm-up: four samples a step, split and gathered in each way."""
+    parts = copy.deepcopy((transformer, controlnet))
+    in_processes(functools.partial(train, batch=4), tmp_path / "one", *copy.deepcopy(parts), count=1)
+    train_flags = {"accumulation": accumulation}
+    in_processes(functools.partial(train, columns=columns, sharded=sharded, **train_flags), tmp_path / "two", *parts)
+    assert_same_gradients(tmp_path / "one", tmp_path / "two")
