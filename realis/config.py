@@ -7,6 +7,7 @@ resolved configuration that a run writes is itself a recipe.
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -83,7 +84,9 @@ def dump(config: Any, file: Path) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True))
+        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        temporary.write_text(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True))
+        temporary.replace(file)
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror}); choose another output") from error
 

@@ -21,6 +21,7 @@ from realis.commands.train_parts import (
 from realis.commands.upscale import UpscaleConfig, upscale
 from realis.config import parse
 from realis.errors import run_command
+from realis.training.run_folder import free_folder
 
 DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
 
@@ -47,11 +48,15 @@ def run_train_decoder(argv: Sequence[str] | None = None) -> None:
 
 def run_train_cpc(argv: Sequence[str] | None = None) -> None:
     """``train/train_cpc.py``; without arguments, the debug recipe."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         log.setup()
-        log.logger.info("no arguments given: running the debug recipe, a few steps on the embedded realis-tiny")
-    _run("train_cpc.py", TrainCpcConfig, train_cpc, arguments or [str(DEBUG_RECIPE)])
+        folder = free_folder("out/train_debug")
+        arguments = [str(DEBUG_RECIPE), "--run.output", folder]
+        log.logger.info(
+            "no arguments given: the debug recipe, a few steps on the embedded realis-tiny, into %s", folder
+        )
+    _run("train_cpc.py", TrainCpcConfig, train_cpc, arguments)
 
 
 def run_precompute(argv: Sequence[str] | None = None) -> None:

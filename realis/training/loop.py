@@ -9,6 +9,7 @@ from accelerate.utils import DistributedType
 from safetensors.torch import save_file
 from torch import nn
 
+from realis.log import logger
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
 from realis.training.run import Run
 from realis.training.run_folder import find_checkpoint
@@ -56,7 +57,7 @@ def fit(
         The trained weights (averaged if asked) by name, in the main process' memory; empty in the others.
 
     Raises:
-        InputError: ``resume`` names no checkpoint of this run.
+        InputError: ``resume`` names a checkpoint of another model, or none.
         FloatingPointError: the loss or its gradient is not finite; the message says where what reproduces it lies.
     """
     c, output = run.config, Path(run.config.output)
@@ -64,6 +65,8 @@ def fit(
     # 1. Weights to go on from, sharding, the rest of the checkpoint
     found = find_checkpoint(c)
     start = load_weights(found, step_module) if found else 0
+    if c.resume:
+        logger.info("going on from %s", found or "the start: no checkpoint yet")
     module, state = prepare(run, step_module)
     if found:
         load_state(found, state, start)

@@ -4,8 +4,6 @@
 on the same samples, each on its share of the tokens; they are neighbours in rank, so that a row stays on one machine.
 """
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,30 +15,9 @@ from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from realis.errors import InputError, require
+from realis.errors import require
 
 Tensors = dict[str, torch.Tensor]
-
-
-def check_launch(environment: Mapping[str, str], processes: int) -> None:
-    """Compare what the launcher asked for with the number of processes that really work together.
-
-    Left alone, each process would train by itself, and all would write to one folder.
-
-    Raises:
-        InputError: another number, or an address to meet at without a number.
-    """
-    asked = int(environment.get("WORLD_SIZE", 1))
-    if asked != processes:
-        raise InputError(
-            f"launched as one of {asked} processes (WORLD_SIZE), but accelerate formed a group of {processes}; on "
-            "machines without GPUs only plain data parallel runs: torchrun with ACCELERATE_USE_CPU=true, no FSDP"
-        )
-    if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment:
-        raise InputError(
-            "MASTER_ADDR is set, but WORLD_SIZE is not: this would be one process on its own; start with `accelerate "
-            "launch` or torchrun, or unset MASTER_ADDR"
-        )
 
 
 @dataclass(frozen=True)
@@ -111,8 +88,3 @@ def split_sequence(model: ModelMixin, processes: Processes) -> None:
         if isinstance(module, AttentionModuleMixin):
             module.processor._parallel_config = config
     apply_context_parallel(model, context, model._cp_plan)
-
-
-def launcher_environment() -> Mapping[str, str]:
-    """What the launcher told this process."""
-    return os.environ  # noqa: TID251 - how many processes there are, never the maths

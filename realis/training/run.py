@@ -6,7 +6,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
 
-from realis.training.processes import Processes, check_launch, form_grid, launcher_environment
+from realis.training.launch import check_processes, processes_asked
+from realis.training.processes import Processes, form_grid
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 
@@ -44,8 +45,7 @@ def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # denormals make CPU training several times slower
     set_seed(config.seed)  # initial weights; everything after is drawn by sample number
-    several = int(launcher_environment().get("WORLD_SIZE", 1)) > 1
-    on_cpu = several and not torch.cuda.is_available()
+    on_cpu = processes_asked() > 1 and not torch.cuda.is_available()
     accelerator = Accelerator(
         mixed_precision="no",
         gradient_accumulation_steps=config.accumulation,
@@ -54,7 +54,7 @@ def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel:
         step_scheduler_with_optimizer=False,
         kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if on_cpu else [],
     )
-    check_launch(launcher_environment(), accelerator.num_processes)
+    check_processes(accelerator.num_processes)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:  # one place for each setting: ours
         assert accelerator.state.deepspeed_plugin is not None
         settings = accelerator.state.deepspeed_plugin.deepspeed_config

@@ -1,13 +1,19 @@
 """What can be known of a run's folders before it starts. No torch."""
 
+import itertools
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from realis.config import dump
+import yaml
+
+from realis.config import as_plain, dump
 from realis.errors import InputError
+from realis.log import logger
+from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
 
 
@@ -15,17 +21,24 @@ def check_run(config: LoopConfig, export: str) -> None:
     """Check where a run will write and what it resumes from.
 
     Raises:
-        InputError: the export would replace a folder that is no model, nothing can be written there, or the
-            checkpoint to resume from is missing.
+        InputError: the export would replace a folder that is no model, nothing can be written there, the checkpoint
+            to resume from is missing or beyond the last step, another run's checkpoints are in the way, or the launcher
+            told half of what is needed.
     """
+    processes_asked()
     folder = Path(export)
     if not folder.name or folder.is_file():
         raise InputError(f"--export {export}: wanted the name of a folder for the trained part")
     if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):
         raise InputError(f"--export {export}: is a folder with other things in it; choose a new or an exported one")
     found = find_checkpoint(config)
-    if found is not None and (step := _step_of(found)) >= config.steps:
+    if found is not None and (step := _step_of(found)) > config.steps:
         raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
+    if not config.resume and checkpoints(Path(config.output)):
+        raise InputError(
+            f"--run.output {config.output}: has checkpoints of an earlier run; go on with it (--run.resume latest), or "
+            "choose another folder"
+        )
     for needed in (Path(config.output), folder.parent):
         try:
             needed.mkdir(parents=True, exist_ok=True)
@@ -38,10 +51,26 @@ def check_run(config: LoopConfig, export: str) -> None:
 def write_config(config: Any) -> None:
     """Write the configuration of a command that has a ``run`` into the run's folder: a recipe of the whole run.
 
-    Without ``resume``, which is of this start alone: in another folder there would be nothing to resume.
+    Without ``resume``, which is of this start alone: in another folder there would be nothing to resume. What differs
+    from the run that is resumed is said: it may be meant, but then the run is no longer what one recipe describes.
     """
-    whole = replace(config, run=replace(config.run, resume=""))
-    dump(whole, Path(config.run.output) / "config.yaml")
+    whole, file = replace(config, run=replace(config.run, resume="")), Path(config.run.output) / "config.yaml"
+    found = find_checkpoint(config.run)
+    before = found.parent / "config.yaml" if found else file
+    if found and before.is_file():
+        old, new = (dict(_leaves(values)) for values in (yaml.safe_load(before.read_text()), as_plain(whole)))
+        changed = [f"{name} {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
+        if changed:
+            logger.warning("resumed with other settings: %s", ", ".join(changed))
+    dump(whole, file)
+
+
+def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 def _step_of(checkpoint: Path) -> int:
@@ -61,17 +90,23 @@ def checkpoints(output: Path) -> list[Path]:
 
 
 def find_checkpoint(config: LoopConfig) -> Path | None:
-    """The checkpoint that ``--run.resume`` names; ``None`` if it names none.
+    """The checkpoint that ``--run.resume`` names; ``None`` if it names none, or the latest of a run that has none yet
+    (so that a job which is started again and again can always say ``latest``).
 
     Raises:
         InputError: it is not there.
     """
-    if not config.resume:
-        return None
-    found = checkpoints(Path(config.output))[-1:] if config.resume == "latest" else [Path(config.resume)]
-    if not found or not (found[0] / "state.json").is_file():
-        where = f"{config.output} (--run.output)" if config.resume == "latest" else config.resume
-        raise InputError(
-            f"--run.resume {config.resume}: no checkpoint in {where}; name the run's folder or a checkpoint-*"
-        )
-    return found[0]
+    if config.resume == "latest":
+        return next(iter(checkpoints(Path(config.output))[::-1]), None)
+    if config.resume and not (Path(config.resume) / "state.json").is_file():
+        raise InputError(f"--run.resume {config.resume}: no checkpoint there; wanted a checkpoint-* folder, or latest")
+    return Path(config.resume) if config.resume else None
+
+
+def free_folder(name: str) -> str:
+    """``name``, or the first of ``name-2``, ``name-3``, ... that is not there yet; among several processes, which might
+    find different ones, always ``name``."""
+    if processes_asked() > 1:
+        return name
+    names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+    return next(n for n in names if not Path(n).exists())

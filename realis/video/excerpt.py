@@ -96,7 +96,8 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
             f"a part of {facts.frames} frames of {facts.height}x{facts.width}")  # fmt: skip
     times = facts.times[start : start + count]
     keys = facts.keys[facts.keys <= times[0]]
-    # Some containers are searched by decoding time and land a key frame or two late; the start is always right.
+    # From the last key frame, and if that does not do, as where it only begins a gradual refresh, from an earlier one.
+    # MPEG-TS cannot be searched to a frame: there it is from the start.
     attempts = [keys[-1], keys[-min(4, len(keys))]] if len(keys) else []
     for key in [*dict.fromkeys(map(int, attempts)), None]:
         frames = _decode(path, key, times, window)

@@ -1,6 +1,9 @@
 """Training: the same run whatever is interrupted, split or accumulated; what it writes opens again."""
 
+import importlib.util
+import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,8 +79,6 @@ def test_resume_is_exact_to_the_bit(tmp_path):
     split = ["--optimizer.warmup", "2", "--optimizer.final-lr", "0.1", "--run.save-every", "2"]
     train_cpc(tmp_path / "whole2", *split)
     resumed = tmp_path / "whole2"
-    import shutil
-
     shutil.rmtree(resumed / "checkpoint-000004")
     shutil.rmtree(resumed / "export")
     train_cpc(resumed, *split, "--run.resume", "latest")
@@ -87,6 +88,31 @@ def test_resume_is_exact_to_the_bit(tmp_path):
     assert_equal(exported(tmp_path / "whole"), exported(resumed))
     last = [load_file(f / "checkpoint-000004" / "trained.safetensors") for f in (tmp_path / "whole", resumed)]
     assert_equal(*last)
+
+
+def kill_training():
+    file = Path(__file__).parents[2] / "benchmarks" / "kill_training.py"
+    spec = importlib.util.spec_from_file_location("kill_training", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
+    """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training."""
+    kill, steps = kill_training(), 6
+    manifest, whole = kill.make_footage(tmp_path), tmp_path / "whole"
+    began = time.perf_counter()
+    operations = kill.count_operations(manifest, whole, steps)
+    seconds = time.perf_counter() - began
+    for i, share in enumerate((0.1, 0.75)):
+        kill.killed_at_operation(manifest, tmp_path / f"run{i}", steps, int(share * operations))
+        kill.finish(manifest, tmp_path / f"run{i}", steps)
+        assert kill.differences(whole, tmp_path / f"run{i}", steps) == []
+    kill.killed_after(manifest, tmp_path / "run", steps, seconds / 2)
+    kill.finish(manifest, tmp_path / "run", steps)
+    assert kill.differences(whole, tmp_path / "run", steps) == []
 
 
 def test_accumulation_equals_one_large_batch(tmp_path):
@@ -182,7 +208,7 @@ def refuses(arguments, capsys, *words):
     assert line.startswith("realis: ") and all(str(word) in line for word in words), line
 
 
-def test_bad_input(tmp_path, capsys):
+def test_bad_input(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     recipe = tmp_path / "recipe.yaml"
     refuses(["--run.stepps", "3"], capsys, "stepps")
@@ -205,11 +231,53 @@ def test_bad_input(tmp_path, capsys):
     refuses(["--controlnet.window", "10", "100", "100"], capsys, "--controlnet.window")
     refuses(["--export", tmp_path], capsys, "other things")
     refuses([*SMALL_CPC, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
+    run = [*SMALL_CPC, "--run.output", tmp_path / "run"]
+    refuses([*run, "--run.resume", tmp_path / "checkpoint-000003"], capsys, "--run.resume", "checkpoint-000003")
+    refuses([*run, "--run.sequence-parallel", "3"], capsys, "--run.sequence-parallel", "tokens")
+    refuses([*run, "--run.sequence-parallel", "2"], capsys, "--run.sequence-parallel", "processes", "train/launch")
+    earlier = tmp_path / "run" / "checkpoint-000002"
+    earlier.mkdir(parents=True)
+    (earlier / "state.json").write_text('{"step": 2}')
+    refuses(run, capsys, "earlier run", "--run.resume latest")
+    refuses([*run, "--run.resume", "latest", "--run.steps", "1"], capsys, "--run.steps", "step 2")
+    refuses([*run, "--run.resume", "latest"], capsys, "trained.safetensors")
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
+    refuses([*SMALL_CPC, "--run.output", tmp_path / "other"], capsys, "MASTER_ADDR", "WORLD_SIZE")
+    monkeypatch.delenv("MASTER_ADDR")
+
+
+def test_bad_footage(tmp_path, capsys):
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    (tmp_path / "clips.jsonl").write_text('{"file_name": "clip.mp4", "caption": "a clip"}\n')
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "gone.jsonl").write_text('{"file_name": "gone.mp4"}\n')
+    clips = ["--clips.manifest", tmp_path / "clips.jsonl"]
+    refuses(["--clips.manifest", tmp_path / "none.jsonl"], capsys, "none.jsonl", "nothing there")
+    refuses(["--clips.manifest", tmp_path / "empty.jsonl"], capsys, "empty.jsonl", "no rows")
+    refuses(["--clips.manifest", tmp_path / "gone.jsonl"], capsys, "gone.mp4", "missing")
+    refuses([*clips, "--clips.buckets", "100x64"], capsys, "--clips.buckets", "multiples of 32")
+    refuses([*clips, "--clips.buckets", "32x32"], capsys, "--loss.hog 0")
+    refuses([*clips, "--clips.embeddings", tmp_path], capsys, "knows no text")
     refuses(
-        [*SMALL_CPC, "--run.output", tmp_path / "run", "--run.resume", "latest"],
-        capsys,
-        "resume",
+        [*clips, "--clips.latents", tmp_path / "none", "--run.output", tmp_path / "run"], capsys, "train/precompute.py"
     )
+    refuses([*clips, "--data.count", "3"], capsys, "--data", "--clips.manifest", "one of them")
+    refuses(["--clips.workers", "0"], capsys, "--clips.manifest")
+    refuses([*clips, "--clips.workers", "0", "--run.output", tmp_path / "run"], capsys, "clip.mp4", "1 of 1")
+
+
+def test_a_model_that_reads_text_wants_embeddings(tmp_path, capsys):
+    """Found out before torch is imported, by the model's folder alone."""
+    from realis.models.hub import PRESETS
+
+    model = tmp_path / "model"
+    shutil.copytree(PRESETS / "tiny", model)
+    (model / "text_encoder").mkdir()
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    (tmp_path / "clips.jsonl").write_text('{"file_name": "clip.mp4", "caption": "a clip"}\n')
+    flags = ["--model", model, "--clips.manifest", tmp_path / "clips.jsonl"]
+    refuses(flags, capsys, "train/precompute.py", "--clips.embeddings")
+    refuses([*flags, "--clips.embeddings", tmp_path / "none"], capsys, "no embedding", "train/precompute.py")
 
 
 WORKER = """
@@ -256,9 +324,40 @@ def test_bare_command_runs_the_debug_recipe(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
+    """What reproduces it is kept: the batch, and a checkpoint from which the same step fails again."""
+    diverging = ["--optimizer.lr", "1e30", "--optimizer.ema", "0"]
     with pytest.raises(SystemExit) as stop:
-        train_cpc(tmp_path / "run", "--optimizer.lr", "1e30", steps=6)
+        train_cpc(tmp_path / "run", *diverging, steps=6)
     assert stop.value.code == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("realis: the loss is") and "samples" in line
-    assert not (tmp_path / "run" / "export").exists()
+    (stopped,) = (tmp_path / "run").glob("stopped-*")
+    assert str(stopped) in line and not (tmp_path / "run" / "export").exists()
+    assert {"hr_latents", "lr_latents", "number"} <= load_file(stopped / "batch-of-process-0.safetensors").keys()
+    with pytest.raises(SystemExit):
+        train_cpc(tmp_path / "again", *diverging, "--run.resume", str(stopped), steps=6)
+    again = capsys.readouterr().err.strip().splitlines()[-1]
+    assert again.replace(str(tmp_path / "again"), str(tmp_path / "run")) == line
+
+
+def test_a_checkpoint_holds_what_trains_and_no_more(tmp_path):
+    """Weights, and two moments each: 3 times the CPC in float32, and the same size however large the frozen model."""
+    train_cpc(tmp_path / "run", "--optimizer.ema", "0", steps=1)
+    size = sum(file.stat().st_size for file in (tmp_path / "run" / "checkpoint-000001").iterdir())
+    controlnet = CpcControlNet.from_pretrained(tmp_path / "run" / "export")
+    assert size <= 3.1 * 4 * sum(p.numel() for p in controlnet.parameters())
+
+
+def test_a_run_that_was_killed_before_its_export_only_exports(tmp_path):
+    train_cpc(tmp_path / "run", steps=2)
+    before = exported(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "export")
+    train_cpc(tmp_path / "run", "--run.resume", "latest", steps=2)
+    assert_equal(before, exported(tmp_path / "run"))
+
+
+def test_other_settings_on_resume_are_said(tmp_path, capsys):
+    train_cpc(tmp_path / "run", steps=1)
+    train_cpc(tmp_path / "run", "--run.resume", "latest", "--loss.hog", "0", steps=2)
+    said = capsys.readouterr().err
+    assert "resumed with other settings: loss.hog 1.0 -> 0.0, run.steps 1 -> 2" in said
