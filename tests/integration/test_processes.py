@@ -3,6 +3,9 @@
 import copy
 import functools
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +20,14 @@ from torch.distributed.tensor import DTensor
 
 import realis.training.run as training_run
 from gloo import in_processes
+from realis.commands.__main__ import run_train_cpc
+from realis.errors import InputError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
+from realis.models.cpc_controlnet import CpcControlNet
 from realis.training.cpc_step import CpcStep
+from realis.training.export import halve
+from realis.training.launch import check_processes
 from realis.training.loop import fit
 from realis.training.processes import form_grid, split_sequence
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
@@ -35,10 +43,9 @@ def batch_of(count, numbers=(3, 4)):
     return latents | {"number": torch.tensor(numbers[:count]), "prompt": prompt}
 
 
-def cpc_step(transformer, controlnet, control_input="lr"):
-    return CpcStep(
-        transformer, controlnet, HrLoss(HrLossConfig(cell=2)), torch.zeros(1, 3, 16), FlowConfig(), 5, "no"
-    )  # fmt: skip
+def cpc_step(transformer, controlnet, precision="no"):
+    loss = HrLoss(HrLossConfig(cell=2))
+    return CpcStep(transformer, controlnet, loss, torch.zeros(1, 3, 16), FlowConfig(), 5, precision)
 
 
 class Grid:
@@ -113,7 +120,7 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, **loop):
         output=str(folder), **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9} | loop
     )
     run = training_run.start_run(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5), columns)
-    step = cpc_step(transformer, controlnet)
+    step = cpc_step(transformer, controlnet, config.precision)
     if columns > 1:
         for model in (transformer, controlnet):
             split_sequence(model, run.processes)
@@ -130,17 +137,18 @@ def moments_of(folder, step):
     return {name: x for name, x in saved.items() if name.endswith("exp_avg")}
 
 
-def assert_same_gradients(one, two):
+def assert_same_gradients(one, two, steps=(1, 2)):
     """AdamW's first moment after the first step is 0.1 times the clipped gradient: equal to rounding.
 
     After the second step weights have moved: Adam takes a gradient that is rounding noise as a full step of either
     sign, so that only the whole is compared.
     """
-    a, b = moments_of(one, 1), moments_of(two, 1)
-    assert a.keys() == b.keys()
-    largest = max(x.abs().max() for x in a.values())
-    for name, x in a.items():
-        assert (x - b[name]).abs().max() <= 1e-5 * max(x.abs().max(), 1e-3 * largest), name
+    if 1 in steps:
+        a, b = moments_of(one, 1), moments_of(two, 1)
+        assert a.keys() == b.keys()
+        largest = max(x.abs().max() for x in a.values())
+        for name, x in a.items():
+            assert (x - b[name]).abs().max() <= 1e-5 * max(x.abs().max(), 1e-3 * largest), name
     a, b = (torch.cat([x.flatten() for _, x in sorted(moments_of(run, 2).items())]) for run in (one, two))
     assert (a - b).norm() <= 1e-2 * a.norm()
 
@@ -157,3 +165,69 @@ def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, 
     train_flags = {"accumulation": accumulation}
     in_processes(functools.partial(train, columns=columns, sharded=sharded, **train_flags), tmp_path / "two", *parts)
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
+
+
+def test_fsdp2_keeps_norms_in_float32_beside_frozen_bfloat16(tmp_path, transformer, controlnet):
+    """Frozen weights sharded in the precision that they have: bfloat16, but for norms and modulation."""
+    halve(transformer)
+    assert {p.dtype for p in transformer.parameters()} == {torch.bfloat16, torch.float32}
+    options = {"precision": "bf16", "accumulation": 2}
+    in_processes(functools.partial(train, **options | {"accumulation": 4}), tmp_path / "one",
+                 *copy.deepcopy((transformer, controlnet)), count=1)  # fmt: skip
+    in_processes(functools.partial(train, sharded=True, **options), tmp_path / "two", transformer, controlnet)
+    a, b = (torch.cat([x.flatten() for x in moments_of(tmp_path / run, 1).values()]) for run in ("one", "two"))
+    assert (a - b).norm() <= 1e-3 * a.norm()
+
+
+def launched_as_one_of_two():
+    with pytest.raises(InputError, match=r"one of 2 processes.*group of 1"):
+        check_processes(1)
+
+
+def test_processes_that_do_not_work_together_are_refused():
+    in_processes(launched_as_one_of_two)
+
+
+SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss.cell", "2", "--controlnet.layers", "3",
+         "--optimizer.lr", "1e-3", "--run.threads", "1", "--run.precision", "no", "--run.save-every", "1"]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_through_the_real_command(tmp_path, stage):
+    """Two processes take the steps of one and go on exactly; one process goes on from their checkpoint, and their
+    export opens like any other."""
+    flags = [*SMALL, "--data.cache", str(tmp_path / "pairs")]
+    run_train_cpc([*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(tmp_path / "one")])
+
+    def deepspeed(output, steps, *more):
+        command = [str(Path(sys.executable).parent / "accelerate"), "launch", "--config_file",
+                   str(LAUNCH / f"zero{stage}_8gpu.yaml"), "--num_processes", "2", "--main_process_port", str(29540 + stage),
+                   str(LAUNCH.parent / "train_cpc.py"), *flags, "--run.batch", "2", "--run.output", str(output),
+                   "--run.steps", str(steps), *more]  # fmt: skip
+        path = str(Path(__file__).parents[1] / "without_shm")
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
+        )
+        assert done.returncode == 0, done.stderr
+
+    two, resumed, alone = (tmp_path / name for name in ("two", "resumed", "alone"))
+    deepspeed(two, 2)
+    assert_same_gradients(tmp_path / "one", two)
+    assert CpcControlNet.from_pretrained(two / "export").config.num_layers == 3
+
+    shutil.copytree(two / "checkpoint-000001", resumed / "checkpoint-000001")
+    deepspeed(resumed, 2, "--run.resume", "latest")
+    assert_same_files(two / "checkpoint-000002", resumed / "checkpoint-000002")
+
+    shutil.copytree(two / "checkpoint-000001", alone / "checkpoint-000001")
+    run_train_cpc(
+        [*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(alone), "--run.resume", "latest"]
+    )
+    assert_same_gradients(two, alone, steps=(2,))
+
+
+def assert_same_files(one, two):
+    for name in ("trained", "optimizer"):
+        a, b = (load_file(folder / f"{name}.safetensors") for folder in (one, two))
+        assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
