@@ -51,7 +51,7 @@ class CpcStep(TrainingStep):
 
     def velocity(self, z: torch.Tensor, timestep: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Velocity (B, C, f, h, w) of noisy latents ``z`` under the control of the batch's LR latents."""
-        prompt = batch.get("prompt", self.empty_prompt.expand(len(z), -1, -1))
+        prompt = batch.get("prompt", self.empty_prompt.expand(len(z), -1, -1)).to(self.empty_prompt.dtype)
         residuals = control_residuals(
             self.controlnet, self.transformer, batch["lr_latents"], timestep, prompt, self.empty_prompt, z
         )

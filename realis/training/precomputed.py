@@ -35,9 +35,13 @@ def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> 
     logger.info("%d captions to embed, %d are there", count, len(captions) - count)
     share = _share(run, missing)
     texts = [text for _, group in share for text in group]
-    embeds = iter(progress(wan.embed_texts(texts) if texts else [], total=len(texts), unit="caption"))
-    for file, group in share:
-        _write(file, {caption_key(text): next(embeds)[0].cpu() for text in group})
+    if not texts:
+        return
+    embeds = wan.embed_texts(texts)
+    with progress(total=len(texts), unit="caption") as bar:
+        for file, group in share:
+            _write(file, {caption_key(text): next(embeds)[0].cpu() for text in group})
+            bar.update(len(group))
 
 
 def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:

@@ -4,43 +4,16 @@ import json
 
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline
 
 from realis.errors import InputError
 from realis.models.hub import has_text_encoder
 from realis.models.wan import Wan, decode_video, encode_video, load_prompt_embeds
 
-WORDS = ["a", "b", "close", "up", "of", "cat"]
 
-
-def tiny_text_encoder():
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
-
-    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), *((f"▁{word}", -1.0) for word in WORDS)]
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=2))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
-    )
-    config = UMT5Config(vocab_size=len(vocabulary), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    return fast, UMT5EncoderModel(config)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, _parts):
-    torch.manual_seed(0)
-    upstream = WanTransformer3DModel(**_parts["transformer"].config)
-    upstream.load_state_dict(_parts["transformer"].state_dict())
-    tokenizer, encoder = tiny_text_encoder()
-    pipeline = WanPipeline(
-        tokenizer=tokenizer, text_encoder=encoder, vae=_parts["vae"], scheduler=FlowMatchEulerDiscreteScheduler(),
-        transformer=upstream,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("wan")
-    pipeline.save_pretrained(folder, max_shard_size="40KB")
-    return folder
+@pytest.fixture
+def folder(wan_folder):
+    return wan_folder
 
 
 @pytest.fixture
