@@ -71,7 +71,9 @@ def main() -> None:
     for label, of_run in curves.items():
         values = of_run["loss"][:, 1]
         tenth = max(len(values) // 10, 1)
-        print(f"{label}: loss {values[:tenth].mean():.3f} over the first tenth, {values[-tenth:].mean():.3f} over the last")
+        print(
+            f"{label}: loss {values[:tenth].mean():.3f} over the first tenth, {values[-tenth:].mean():.3f} over the last"
+        )
     print(f"wrote {args.output}")
 
 

@@ -23,7 +23,7 @@ class ClipsConfig:
     embeddings: str = ""  # folder of the captions' embeddings from train/precompute.py; empty: no text
     caption_dropout: float = 0.1  # share of samples with the empty caption
     latents: str = ""  # folder of HR latents of fixed crops from train/precompute.py; empty: crops are random
-    workers: int = 4  # processes that read clips; 0: in the training process
+    workers: int = 6  # processes that read clips, for each GPU; 0: in the training process
     max_corrupt: float = 0.05  # share of clips that may be unreadable before training stops
 
     def __post_init__(self) -> None:

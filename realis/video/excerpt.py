@@ -168,7 +168,7 @@ def _cropper(video: VideoReader, window: Window) -> Callable[[av.VideoFrame], np
 
     def cropped(frame: av.VideoFrame) -> np.ndarray:
         graph.push(frame)
-        return video._rgb(graph.pull())[top - y0 :, left - x0 :][:height, :width]
+        return video.rgb(graph.pull())[top - y0 :, left - x0 :][:height, :width]
 
     return cropped
 

@@ -104,7 +104,7 @@ class VideoReader:
                         f"{self.path}: from frame {count} on it is {frame.width}x{frame.height} instead of "
                         f"{self.width}x{self.height}; cut it there and upscale the parts"
                     )
-                yield self._rgb(frame)
+                yield self.rgb(frame)
                 count += 1
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
@@ -113,7 +113,8 @@ class VideoReader:
         if self.frame_count and count < self.frame_count - 1:
             logger.warning("%s: announces %d frames, but only %d are there", self.path, self.frame_count, count)
 
-    def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
+    def rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """A decoded frame of this video as (H, W, 3) uint8, by the matrix and range that it is tagged with."""
         guess = Colorspace.ITU709 if self.height >= 720 else Colorspace.ITU601  # as players do
         full = frame.color_range == ColorRange.JPEG
         return frame.to_ndarray(

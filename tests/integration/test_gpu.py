@@ -1,12 +1,23 @@
-"""What only a GPU can show: the same result there as on CPU."""
+"""What only a GPU can show: the same result there as on CPU, and training on several through accelerate's own FSDP2."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from conftest import randomise_projections
+from realis.losses.config import HrLossConfig
+from realis.losses.hr_loss import HrLoss
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
+from realis.training.cpc_step import CpcStep
+from realis.training.settings import FlowConfig
 from realis.upscaling.cpc import CpcPipeline, Sampling
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -23,3 +34,41 @@ def test_a_window_is_the_same_on_the_gpu(vae, transformer, sampler):
     pipeline.to("cuda")
     got = pipeline(*(x.cuda() for x in (*window, *prompts)), sampling)
     torch.testing.assert_close(got.cpu(), wanted, atol=2e-3, rtol=0)
+
+
+def test_a_training_step_is_the_same_on_the_gpu(transformer, controlnet):
+    g = torch.Generator().manual_seed(3)
+    batch = {name: torch.randn(2, 16, 2, 8, 8, generator=g) for name in ("hr_latents", "lr_latents")}
+    batch["number"] = torch.tensor([3, 4])
+    steps = [
+        CpcStep(*copy.deepcopy((transformer, controlnet)), HrLoss(HrLossConfig(cell=2)), torch.zeros(1, 3, 16),
+                FlowConfig(), 5, "no") for _ in range(2)
+    ]  # fmt: skip
+    for model in (steps[1].transformer, steps[1].controlnet):
+        model.enable_gradient_checkpointing()
+    there = {name: x if name == "number" else x.cuda() for name, x in batch.items()}
+    losses = [steps[0](batch), steps[1].cuda()(there)]
+    for name, value in losses[0].items():
+        torch.testing.assert_close(losses[1][name].cpu(), value, atol=1e-4, rtol=1e-3)
+    for loss in losses:
+        loss["loss"].backward()
+    for a, b in zip(*(step.controlnet.parameters() for step in steps), strict=True):
+        assert (a.grad - b.grad.cpu()).norm() <= 1e-2 * a.grad.norm().clamp(min=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+@pytest.mark.parametrize("launch", ["fsdp_8gpu", "fsdp_sp2_8gpu", "zero3_8gpu"])
+def test_two_gpus_through_the_real_command(tmp_path, launch):
+    """NCCL, and accelerate's own decision to shard, which on CPU has to be forced."""
+    columns = "2" if "sp2" in launch else "1"
+    command = [
+        str(Path(sys.executable).parent / "accelerate"), "launch", "--config_file",
+        str(ROOT / "train" / "launch" / f"{launch}.yaml"), "--num_processes", "2", str(ROOT / "train" / "train_cpc.py"),
+        str(ROOT / "realis" / "commands" / "train_cpc_debug.yaml"), "--run.sequence-parallel", columns,
+        "--run.output", str(tmp_path / "run"),
+    ]  # fmt: skip
+    for more in ([], ["--run.resume", "latest", "--run.steps", "12"]):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert CpcControlNet.from_pretrained(tmp_path / "run" / "export").config.num_main_layers == 6

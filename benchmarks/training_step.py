@@ -1,0 +1,216 @@
+"""One training step of the real thing: Wan2.1-T2V-1.3B shapes, a CPC of four blocks, HR-Loss, random weights.
+
+    python benchmarks/training_step.py --device cuda
+    python benchmarks/training_step.py --device cpu --layers 4 --frames 5 --height 64 --width 128 --runs 2   # a quick trial
+    python benchmarks/training_step.py --predict       # memory a GPU for the launch files, computed on CPU
+
+Measured: median seconds of a step (forward, backward, AdamW) with and without HR-Loss's two terms, in turn; peak memory;
+the share of the FLOP floor (FLOPs of a step as PyTorch counts them, recomputation included, over the rate of a large
+matrix product in the same run); seconds to encode one clip with the VAE.
+
+Predicted: weights, gradients and moments by how each launch file shards them, plus activations: what a block saves for
+its backward pass grows linearly with its tokens; its bytes a token are taken from blocks of the real width, by autograd's
+own hooks, at two small sizes. What the allocator loses, communication buffers and what the VAE needs while it encodes are not in it.
+"""
+
+import argparse
+import functools
+import statistics
+import time
+from collections.abc import Callable
+
+import realis  # noqa: F401
+
+import torch  # isort: skip
+from diffusers import AutoencoderKLWan
+from torch.utils.flop_counter import FlopCounterMode
+
+from realis.losses.config import HrLossConfig
+from realis.losses.hr_loss import HrLoss
+from realis.models.control_injection import ControlledWanTransformer3DModel
+from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.wan import encode_video
+from realis.training.cpc_step import CpcStep
+from realis.training.export import halve
+from realis.training.settings import FlowConfig, OptimizerConfig
+
+GB = 1e9
+MODELS = {  # heads, ffn_dim, blocks
+    "1.3B": (12, 8960, 30),
+    "14B": (40, 13824, 40),
+}
+
+
+def build(name: str, layers: int, device: str, loss: HrLossConfig | None = None) -> CpcStep:
+    """The training step over a transformer of ``layers`` blocks; frozen weights in bfloat16, the CPC in float32."""
+    heads, ffn_dim, _ = MODELS[name]
+    with torch.device(device):
+        transformer = ControlledWanTransformer3DModel(
+            num_attention_heads=heads, attention_head_dim=128, ffn_dim=ffn_dim, num_layers=layers, text_dim=4096
+        )
+    halve(transformer)
+    controlnet = CpcControlNet.from_transformer(transformer, min(4, layers)).float()
+    for model in (transformer, controlnet):
+        model.enable_gradient_checkpointing()
+    empty = torch.zeros(1, 512, 4096, dtype=torch.bfloat16, device=device)
+    return CpcStep(transformer, controlnet, HrLoss(loss or HrLossConfig()), empty, FlowConfig(), 0, "bf16")
+
+
+def batch_of(frames: int, height: int, width: int, device: str) -> dict[str, torch.Tensor]:
+    """Random latents of one clip."""
+    shape = (1, 16, (frames + 3) // 4, height // 8, width // 8)
+    latents = {name: torch.randn(shape, device=device) for name in ("hr_latents", "lr_latents")}
+    return latents | {"number": torch.tensor([0])}
+
+
+# 1. Measured
+
+
+def measure(a: argparse.Namespace) -> None:
+    """Time a step and its parts."""
+    device, on_gpu = a.device, a.device.startswith("cuda")
+    torch.manual_seed(0)
+    step = build("1.3B", a.layers, device)
+    plain = HrLoss(HrLossConfig(wavelet=0, hog=0))
+    losses = {"HR-Loss": step.loss, "rectified flow alone": plain}
+    c = OptimizerConfig()
+    optimizer = torch.optim.AdamW(step.controlnet.parameters(), lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
+    batch = batch_of(a.frames, a.height, a.width, device)
+
+    def take(loss: HrLoss) -> None:
+        step.loss = loss
+        step(batch)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(step.controlnet.parameters(), c.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    take(step.loss)
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    times = {name: [] for name in losses}
+    for _ in range(a.runs):
+        for name, loss in losses.items():
+            times[name].append(seconds(lambda loss=loss: take(loss), on_gpu))
+    median = {name: statistics.median(values) for name, values in times.items()}
+    with FlopCounterMode(display=False) as counter:
+        take(losses["HR-Loss"])
+    total = counter.get_total_flops()
+    floor = total / matmul_rate(device, on_gpu)
+    whole, share = median["HR-Loss"], 1 - median["rectified flow alone"] / median["HR-Loss"]
+    print(f"one clip of {a.frames}x{a.height}x{a.width}, {a.layers} blocks, CPC of {len(step.controlnet.blocks)}")
+    print(f"step: {whole:.3f} s, {total / 1e12:.1f} TFLOP, {floor / whole:.0%} of the FLOP floor")
+    print(f"wavelet and HOG terms: {share:.1%} of it")
+    if on_gpu:
+        print(f"peak memory: {torch.cuda.max_memory_allocated() / GB:.1f} GB")
+    vae = AutoencoderKLWan().to(device).eval()
+    video = torch.rand(1, 3, a.frames, a.height, a.width, device=device) * 2 - 1
+
+    @torch.no_grad()
+    def encode() -> None:
+        with torch.autocast(device, torch.bfloat16):
+            encode_video(vae, video)
+
+    encode()
+    once = statistics.median(seconds(encode, on_gpu) for _ in range(a.runs))
+    print(f"encoding one clip: {once:.3f} s; a step encodes two for each sample")
+
+
+def seconds(work: Callable[[], None], on_gpu: bool) -> float:
+    """Seconds of ``work``."""
+    began = time.perf_counter()
+    work()
+    if on_gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def matmul_rate(device: str, on_gpu: bool) -> float:
+    """FLOP/s of a large bfloat16 matrix product."""
+    n = 8192 if on_gpu else 2048
+    a = torch.randn(n, n, device=device, dtype=torch.bfloat16)
+    a @ a
+    return 2 * n**3 / statistics.median(seconds(lambda: a @ a, on_gpu) for _ in range(10))
+
+
+# 2. Predicted
+
+
+def saved_bytes(work: Callable[[], torch.Tensor], weights: set[int]) -> int:
+    """Bytes that autograd keeps of ``work`` for its backward pass, weights left out."""
+    storages: dict[int, int] = {}
+
+    def pack(x: torch.Tensor) -> torch.Tensor:
+        if x.untyped_storage().data_ptr() not in weights:
+            storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x), torch.autocast("cpu", torch.bfloat16):
+        kept = work()  # alive until all is counted, so that no storage is used twice
+    del kept
+    return sum(storages.values())
+
+
+def block_bytes_a_token(name: str) -> float:
+    """Bytes that one main block keeps for each token while its backward pass runs."""
+    step = build(name, 1, "cpu")
+    transformer, counts = step.transformer, []
+    weights = {p.untyped_storage().data_ptr() for p in transformer.parameters()}
+    dim = transformer.config.num_attention_heads * 128
+    text, modulation = torch.zeros(1, 512, dim, dtype=torch.bfloat16), torch.zeros(1, 6, dim)
+    for rows in (4, 8):
+        rotary = transformer.rope(torch.zeros(1, 16, 2, rows, 16))
+        tokens = torch.randn(1, 8 * rows, dim, dtype=torch.bfloat16, requires_grad=True)
+        forward = functools.partial(transformer.blocks[0], tokens, text, modulation, rotary)
+        counts.append((tokens.shape[1], saved_bytes(forward, weights)))
+    (n, small), (m, large) = counts
+    return (large - small) / (m - n)
+
+
+def predict() -> None:
+    """Print the memory table."""
+    print("GB a GPU, predicted; eight GPUs where sharded; one clip of 49 frames a GPU (or a pair of GPUs)")
+    for name, height, width in (("1.3B", 480, 832), ("1.3B", 704, 1280), ("14B", 480, 832)):
+        heads, ffn_dim, blocks = MODELS[name]
+        with torch.device("meta"):
+            transformer = ControlledWanTransformer3DModel(
+                num_attention_heads=heads, attention_head_dim=128, ffn_dim=ffn_dim, num_layers=blocks, text_dim=4096
+            )
+            controlnet = CpcControlNet.from_transformer(transformer, 4)
+            vae = AutoencoderKLWan()
+        frozen = 2 * sum(p.numel() for p in transformer.parameters()) / GB
+        trained = 4 * sum(p.numel() for p in controlnet.parameters()) / GB  # float32
+        block = 2 * sum(p.numel() for p in transformer.blocks[0].parameters()) / GB
+        tokens, dim = 13 * (height // 16) * (width // 16), heads * 128
+        kept = (blocks + 4 + 4) * 2 * dim * tokens / GB  # inputs of all blocks, and the residuals
+        working = block_bytes_a_token(name) * tokens / GB
+        n, activations = 8, kept + working
+        beside = 4 * sum(p.numel() for p in vae.parameters()) / GB
+        rows = {
+            "single_gpu": frozen + 4 * trained + activations,
+            "ddp_8gpu": frozen + 5 * trained + activations,  # and the buckets that gradients are summed in
+            "zero2_8gpu": frozen + trained + 4 * trained / n + activations,
+            "zero3_8gpu, fsdp_8gpu": frozen / n + 4 * trained / n + 2 * block + activations,
+            "fsdp_sp2_8gpu": frozen + trained + 4 * trained / n + activations / 2,  # weights stay unsharded in a step
+        }
+        print(f"\n{name}, {width}x{height}: frozen {frozen:.1f}, CPC in float32 {trained:.2f}, VAE {beside:.1f}, "
+              f"activations {kept:.1f} kept + {working:.1f} in one block")  # fmt: skip
+        for launch, needed in rows.items():
+            print(f"  {launch:24s} {beside + needed:6.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--frames", type=int, default=49)
+    parser.add_argument("--height", type=int, default=480)
+    parser.add_argument("--width", type=int, default=832)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--predict", action="store_true")
+    a = parser.parse_args()
+    torch.set_flush_denormal(True)
+    predict() if a.predict else measure(a)
+
+
+if __name__ == "__main__":
+    main()
