@@ -20,17 +20,31 @@ def processes_asked() -> int:
     return int(environment.get("WORLD_SIZE", 1))
 
 
-def check_processes(working: int) -> None:
-    """Compare what the launcher asked for with the number of processes that really work together.
+def asked_for(name: str) -> bool:
+    """True if the launch file asks for ``name``, which is FSDP or DEEPSPEED."""
+    return os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"  # noqa: TID251 - as above
 
-    Left alone, each process would train by itself, and all would write to one folder.
+
+def check_processes(working: int, kind: str) -> None:
+    """Compare what was launched with what accelerate made of it.
+
+    It may start N processes and let each train by itself, all into one folder.
+
+    Args:
+        working: processes that work together.
+        kind: accelerate's name for how they do.
 
     Raises:
-        InputError: another number.
+        InputError: another number, or another way, than asked for.
     """
-    if working != processes_asked():
+    asked = processes_asked()
+    if working != asked or (asked > 1 and kind == "NO"):
         raise InputError(
-            f"launched as one of {processes_asked()} processes (WORLD_SIZE), but accelerate formed a group of {working}; "
-            "on machines without GPUs only plain data parallel and DeepSpeed work: torchrun with ACCELERATE_USE_CPU=true, "
-            "no FSDP"
+            f"launched as one of {asked} processes (WORLD_SIZE), but accelerate formed a group of "
+            f"{1 if kind == 'NO' else working}; check the launch file (train/launch/ has some), and that its GPUs are there"
+        )
+    if asked_for("FSDP") and kind != "FSDP":
+        raise InputError(
+            f"the launch file asks for FSDP, but accelerate formed {kind}: it shards on GPUs only; without them use plain "
+            "data parallel (train/launch/ddp_8gpu.yaml) or DeepSpeed"
         )

@@ -6,7 +6,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
 
-from realis.training.launch import check_processes, processes_asked
+from realis.log import logger
+from realis.training.launch import asked_for, check_processes, processes_asked
 from realis.training.processes import Processes, form_grid
 from realis.training.settings import LoopConfig, OptimizerConfig
 
@@ -47,6 +48,7 @@ def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel:
     set_seed(config.seed)  # initial weights; everything after is drawn by sample number
     on_cpu = processes_asked() > 1 and not torch.cuda.is_available()
     accelerator = Accelerator(
+        cpu=on_cpu and not asked_for("DEEPSPEED"),  # else accelerate would let each process train by itself
         mixed_precision="no",
         gradient_accumulation_steps=config.accumulation,
         log_with=None if config.tracker == "none" else config.tracker,
@@ -54,11 +56,20 @@ def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel:
         step_scheduler_with_optimizer=False,
         kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if on_cpu else [],
     )
-    check_processes(accelerator.num_processes)
+    check_processes(accelerator.num_processes, accelerator.distributed_type.value)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:  # one place for each setting: ours
         assert accelerator.state.deepspeed_plugin is not None
         settings = accelerator.state.deepspeed_plugin.deepspeed_config
         settings["gradient_clipping"] = optimizer.clip
         settings["gradient_accumulation_steps"] = config.accumulation
         settings["train_micro_batch_size_per_gpu"] = config.batch
-    return Run(accelerator, form_grid(accelerator, sequence_parallel), config, optimizer)
+    run = Run(accelerator, form_grid(accelerator, sequence_parallel), config, optimizer)
+    kind, p = accelerator.distributed_type.value.replace("NO", "on its own"), run.processes
+    logger.info(
+        "processes: %d (%s), %d to a clip; samples a step: %d",
+        p.rows * p.columns,
+        kind,
+        p.columns,
+        run.samples_per_step,
+    )
+    return run

@@ -1,5 +1,6 @@
 """What can be known of a run's folders before it starts. No torch."""
 
+import importlib.util
 import itertools
 import json
 import tempfile
@@ -26,6 +27,8 @@ def check_run(config: LoopConfig, export: str) -> None:
             told half of what is needed.
     """
     processes_asked()
+    if config.tracker == "wandb" and not importlib.util.find_spec("wandb"):
+        raise InputError("--run.tracker wandb: it is not installed; pip install wandb, or use tensorboard")
     folder = Path(export)
     if not folder.name or folder.is_file():
         raise InputError(f"--export {export}: wanted the name of a folder for the trained part")

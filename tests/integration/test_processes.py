@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -117,16 +118,20 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, **loop):
     if sharded:
         training_run.Accelerator = sharding_accelerator
     config = LoopConfig(
-        output=str(folder), **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9} | loop
+        output=str(folder),
+        **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9, "sample_every": 2} | loop,
     )
     run = training_run.start_run(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5), columns)
     step = cpc_step(transformer, controlnet, config.precision)
     if columns > 1:
         for model in (transformer, controlnet):
             split_sequence(model, run.processes)
-    fit(run, step, Samples())
+    trained = fit(run, step, Samples(), pictures=lambda module, batch: {"output": module(batch, "sample")[:, :3]})
+    if run.accelerator.is_main_process:
+        saved = load_file(folder / "checkpoint-000002" / "trained.safetensors")
+        assert all(torch.equal(x, saved[name]) for name, x in trained.items()) and trained.keys() == saved.keys()
     if sharded:
-        assert isinstance(next(iter(trainable(step).values())), DTensor)
+        assert isinstance(step.controlnet.blocks[0].attn1.to_q.weight, DTensor)
         norms = [p for name, p in step.transformer.named_parameters() if ".norm2." in name]
         assert norms and all(isinstance(p, DTensor) and p.dtype == torch.float32 for p in norms)
     run.accelerator.end_training()
@@ -181,7 +186,10 @@ def test_fsdp2_keeps_norms_in_float32_beside_frozen_bfloat16(tmp_path, transform
 
 def launched_as_one_of_two():
     with pytest.raises(InputError, match=r"one of 2 processes.*group of 1"):
-        check_processes(1)
+        check_processes(1, "MULTI_CPU")
+    with pytest.raises(InputError, match=r"one of 2 processes.*group of 1"):
+        check_processes(2, "NO")  # the group is there, but accelerate would not use it
+    check_processes(2, "MULTI_CPU")
 
 
 def test_processes_that_do_not_work_together_are_refused():
@@ -189,7 +197,38 @@ def test_processes_that_do_not_work_together_are_refused():
 
 
 SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss.cell", "2", "--controlnet.layers", "3",
-         "--optimizer.lr", "1e-3", "--run.threads", "1", "--run.precision", "no", "--run.save-every", "1"]  # fmt: skip
+         "--optimizer.lr", "1e-3", "--optimizer.warmup", "3", "--run.threads", "1", "--run.precision", "no", "--run.save-every", "1"]  # fmt: skip
+
+
+def launch(name, *flags):
+    """The real command in two processes, as a launch file of eight arranges them."""
+    command = [str(Path(sys.executable).parent / "accelerate"), "launch", "--config_file", str(LAUNCH / f"{name}.yaml"),
+               "--num_processes", "2", "--main_process_port", str(29500 + zlib.crc32(name.encode()) % 400),
+               str(LAUNCH.parent / "train_cpc.py"), *flags]  # fmt: skip
+    path = str(Path(__file__).parents[1] / "without_shm")
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [1, 2])
+def test_data_and_sequence_parallel_through_the_real_command(tmp_path, columns):
+    flags = [*SMALL, "--data.cache", str(tmp_path / "pairs"), "--optimizer.ema", "0.9", "--run.steps", "2"]
+    run_train_cpc([*flags, "--run.batch", "4", "--run.output", str(tmp_path / "one")])
+    done = launch("ddp_8gpu", *flags, "--run.batch", str(2 * columns), "--run.sequence-parallel", str(columns),
+                  "--run.sample-every", "2", "--run.output", str(tmp_path / "two"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"processes: 2 (MULTI_CPU), {columns} to a clip; samples a step: 4" in done.stderr
+    assert_same_gradients(tmp_path / "one", tmp_path / "two")
+    assert_same_weights(tmp_path / "one", tmp_path / "two")
+    assert (tmp_path / "two" / "samples" / "step-000002.png").is_file()
+
+
+@pytest.mark.slow
+def test_fsdp_without_gpus_is_refused_in_one_line(tmp_path):
+    done = launch("fsdp_8gpu", *SMALL, "--run.output", str(tmp_path / "run"))
+    assert done.returncode != 0
+    assert "realis: the launch file asks for FSDP, but accelerate formed MULTI_CPU" in done.stderr
+    assert "run_command" not in done.stderr  # no traceback of ours
 
 
 @pytest.mark.slow
@@ -200,24 +239,19 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
     flags = [*SMALL, "--data.cache", str(tmp_path / "pairs")]
     run_train_cpc([*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(tmp_path / "one")])
 
-    def deepspeed(output, steps, *more):
-        command = [str(Path(sys.executable).parent / "accelerate"), "launch", "--config_file",
-                   str(LAUNCH / f"zero{stage}_8gpu.yaml"), "--num_processes", "2", "--main_process_port", str(29540 + stage),
-                   str(LAUNCH.parent / "train_cpc.py"), *flags, "--run.batch", "2", "--run.output", str(output),
-                   "--run.steps", str(steps), *more]  # fmt: skip
-        path = str(Path(__file__).parents[1] / "without_shm")
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
-        )
+    def deepspeed(output, *more):
+        done = launch(f"zero{stage}_8gpu", *flags, "--run.batch", "2", "--run.output", str(output), "--run.steps", "2",
+                      "--run.sample-every", "2", *more)  # fmt: skip
         assert done.returncode == 0, done.stderr
 
     two, resumed, alone = (tmp_path / name for name in ("two", "resumed", "alone"))
-    deepspeed(two, 2)
+    deepspeed(two)
     assert_same_gradients(tmp_path / "one", two)
+    assert_same_weights(tmp_path / "one", two)
     assert CpcControlNet.from_pretrained(two / "export").config.num_layers == 3
 
     shutil.copytree(two / "checkpoint-000001", resumed / "checkpoint-000001")
-    deepspeed(resumed, 2, "--run.resume", "latest")
+    deepspeed(resumed, "--run.resume", "latest")
     assert_same_files(two / "checkpoint-000002", resumed / "checkpoint-000002")
 
     shutil.copytree(two / "checkpoint-000001", alone / "checkpoint-000001")
@@ -225,6 +259,15 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
         [*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(alone), "--run.resume", "latest"]
     )
     assert_same_gradients(two, alone, steps=(2,))
+    assert_same_weights(two, alone)
+
+
+def assert_same_weights(one, two):
+    """What two steps made of the output projections, zero at the start, as a whole: schedule and clipping included."""
+    a, b = (load_file(run / "checkpoint-000002" / "trained.safetensors") for run in (one, two))
+    assert a.keys() == b.keys()
+    a, b = (torch.cat([x[name].flatten() for name in sorted(x) if ".proj_out." in name]) for x in (a, b))
+    assert a.norm() > 0.01 and (a - b).norm() < 0.02 * a.norm()
 
 
 def assert_same_files(one, two):
