@@ -184,7 +184,8 @@ def predict() -> None:
         kept = (blocks + 4 + 4) * 2 * dim * tokens / GB  # inputs of all blocks, and the residuals
         working = block_bytes_a_token(name) * tokens / GB
         n, activations = 8, kept + working
-        beside = 4 * sum(p.numel() for p in vae.parameters()) / GB
+        pixels = 4 * 4 * 3 * 49 * height * width / GB  # HR and LR of the step's first clip and of the current one
+        beside = 4 * sum(p.numel() for p in vae.parameters()) / GB + pixels
         rows = {
             "single_gpu": frozen + 4 * trained + activations,
             "ddp_8gpu": frozen + 5 * trained + activations,  # and the buckets that gradients are summed in
@@ -192,7 +193,7 @@ def predict() -> None:
             "zero3_8gpu, fsdp_8gpu": frozen / n + 4 * trained / n + 2 * block + activations,
             "fsdp_sp2_8gpu": frozen + trained + 4 * trained / n + activations / 2,  # weights stay unsharded in a step
         }
-        print(f"\n{name}, {width}x{height}: frozen {frozen:.1f}, CPC in float32 {trained:.2f}, VAE {beside:.1f}, "
+        print(f"\n{name}, {width}x{height}: frozen {frozen:.1f}, CPC in float32 {trained:.2f}, VAE and pixels {beside:.1f}, "
               f"activations {kept:.1f} kept + {working:.1f} in one block")  # fmt: skip
         for launch, needed in rows.items():
             print(f"  {launch:24s} {beside + needed:6.1f}")

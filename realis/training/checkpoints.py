@@ -17,12 +17,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from realis.errors import InputError
+from realis.log import logger
+from realis.training.run import Run
 from realis.training.run_folder import checkpoints
 from realis.training.state import Tensors, TrainingState, trainable
 
 
-def save(accelerator: Accelerator, state: TrainingState, folder: Path, step: int) -> None:
+def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
     """Write ``folder``, a checkpoint after ``step`` optimizer steps. All processes call it; the main one writes."""
+    accelerator = run.accelerator
     temporary = folder.with_name(f".{folder.name}.tmp")
     if accelerator.is_main_process:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -33,7 +36,7 @@ def save(accelerator: Accelerator, state: TrainingState, folder: Path, step: int
         if gathered:
             save_file(gathered, temporary / f"{name}.safetensors")
     if accelerator.is_main_process:
-        (temporary / "state.json").write_text(json.dumps({"step": step}))
+        (temporary / "state.json").write_text(json.dumps({"step": step, "samples_per_step": run.samples_per_step}))
         replace_folder(temporary, folder)
     accelerator.wait_for_everyone()
 
@@ -68,8 +71,10 @@ def rotate(output: Path, keep: int) -> None:
         remove_folder(old)
 
 
-def load_weights(folder: Path, module: nn.Module) -> int:
+def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
     """Load the trained weights of a checkpoint into a module that is not sharded yet; returns its optimizer step.
+
+    Says so if a step has another number of samples now: the steps to come see others than in an undisturbed run.
 
     Raises:
         InputError: it belongs to another model, or is damaged.
@@ -80,7 +85,11 @@ def load_weights(folder: Path, module: nn.Module) -> int:
     with torch.no_grad():
         for name, p in trained.items():
             p.copy_(saved[name])
-    return json.loads((folder / "state.json").read_text())["step"]
+    position = json.loads((folder / "state.json").read_text())
+    before, now = position["samples_per_step"], run.samples_per_step
+    if before != now:
+        logger.warning("a step had %d samples and now has %d (processes x batch x accumulation)", before, now)
+    return position["step"]
 
 
 def load_state(folder: Path, state: TrainingState, step: int) -> None:

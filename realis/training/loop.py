@@ -64,7 +64,7 @@ def fit(
 
     # 1. Weights to go on from, sharding, the rest of the checkpoint
     found = find_checkpoint(c)
-    start = load_weights(found, step_module) if found else 0
+    start = load_weights(run, found, step_module) if found else 0
     if c.resume:
         logger.info("going on from %s", found or "the start: no checkpoint yet")
     module, state = prepare(run, step_module)
@@ -89,7 +89,7 @@ def fit(
             with torch.no_grad():
                 tracker.show(done, pictures(module, first))
         if done % c.save_every == 0 or done == c.steps:
-            save(run.accelerator, state, output / f"checkpoint-{done:06d}", done)
+            save(run, state, output / f"checkpoint-{done:06d}", done)
             if run.accelerator.is_main_process:
                 rotate(output, c.keep)
     return on_main(run.accelerator, state.averages() if state.average else state.weights())
@@ -166,18 +166,16 @@ def stop_unless_finite(run: Run, state: TrainingState, step: int, what: str, val
     bad = (~value.isfinite()).float().to(accelerator.device)
     if not accelerator.reduce(bad, "sum"):
         return
+    fault = f"the {what} {f'is {float(value)}' if bad else 'of another process is not finite'} at step {step}"
     if what == "gradient" and accelerator.distributed_type == DistributedType.DEEPSPEED:  # has taken its step already
-        raise FloatingPointError(f"the gradient norm is {float(value)} at step {step}; resume from the last checkpoint")
+        raise FloatingPointError(f"{fault}; resume from the last checkpoint")
     folder = Path(run.config.output) / f"stopped-{step:06d}"
-    save(accelerator, state, folder, step)
-    numbers = batch["number"].tolist()
+    save(run, state, folder, step)
     if bad:
-        save_file(
-            {name: x.cpu().contiguous() for name, x in batch.items()},
-            folder / f"batch-of-process-{accelerator.process_index}.safetensors",
-        )
+        kept = folder / f"batch-of-process-{accelerator.process_index}.safetensors"
+        save_file({name: x.cpu().contiguous() for name, x in batch.items()}, kept)
     accelerator.wait_for_everyone()
     raise FloatingPointError(
-        f"the {what} is {float(value)} at step {step}, samples {numbers}; the batch and a checkpoint from before this "
-        f"step are in {folder}: resume from that (--run.resume) to run the step again"
+        f"{fault}, samples {batch['number'].tolist()}; the batch and a checkpoint from before this step are in {folder}: "
+        "resume from that (--run.resume) to run the step again"
     )

@@ -239,7 +239,7 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     refuses([*run, "--run.sequence-parallel", "2"], capsys, "--run.sequence-parallel", "processes", "train/launch")
     earlier = tmp_path / "run" / "checkpoint-000002"
     earlier.mkdir(parents=True)
-    (earlier / "state.json").write_text('{"step": 2}')
+    (earlier / "state.json").write_text('{"step": 2, "samples_per_step": 1}')
     refuses(run, capsys, "earlier run", "--run.resume latest")
     refuses([*run, "--run.resume", "latest", "--run.steps", "1"], capsys, "--run.steps", "step 2")
     refuses([*run, "--run.resume", "latest"], capsys, "trained.safetensors")
