@@ -67,6 +67,8 @@ def recipe_flags(file: Path) -> list[str]:
 def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     for name, value in values.items():
         here = (*path, str(name).replace("_", "-"))
+        if value is None or value == {}:
+            raise InputError(f"recipe: {'.'.join(here)} has no value; give it one or leave it out")
         if isinstance(value, dict):
             yield from _flatten(value, here)
         elif isinstance(value, bool):

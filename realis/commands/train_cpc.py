@@ -77,11 +77,23 @@ class TrainCpcConfig:
                     f"of {frames} frames of {width}x{height}")  # fmt: skip
 
 
-def check_text(config: TrainCpcConfig, folder: Path) -> None:
-    """Check that captions can be read as the model wants them.
+def check_footage(config: TrainCpcConfig) -> None:
+    """Check the manifest and the embeddings of its captions, before a model is looked for.
 
     Raises:
-        InputError: no embeddings for a model that reads text, some for one that does not, or one is missing.
+        InputError: the manifest cannot be used, or an embedding is missing.
+    """
+    if config.clips.manifest:
+        entries = read_manifest(config.clips.manifest)
+        if config.clips.embeddings:
+            check_embeddings(config.clips.embeddings, (entry.caption for entry in entries))
+
+
+def check_text(config: TrainCpcConfig, folder: Path) -> None:
+    """Check that captions come as the model wants them.
+
+    Raises:
+        InputError: no embeddings for a model that reads text, or some for one that does not.
     """
     reads_text, embeddings = has_text_encoder(folder), config.clips.embeddings
     if config.clips.manifest and reads_text and not embeddings:
@@ -91,14 +103,11 @@ def check_text(config: TrainCpcConfig, folder: Path) -> None:
         )
     if embeddings and not reads_text:
         raise InputError(f"--clips.embeddings: {config.model} knows no text; leave them out")
-    if config.clips.manifest:
-        entries = read_manifest(config.clips.manifest)
-        if embeddings:
-            check_embeddings(embeddings, (entry.caption for entry in entries))
 
 
 def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
+    check_footage(config)
     folder = model_folder(config.model, text_encoder=not config.clips.embeddings)
     c = config.controlnet
     main_layers = check_base(folder)["num_layers"]

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from realis.commands.__main__ import run_train_cpc, run_train_decoder, run_train_prior, run_train_vae
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.training.caption_files import caption_key, embedding_file
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
@@ -221,6 +222,8 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     refuses([recipe], capsys, "recipe.yaml", "YAML")
     recipe.write_text("- 3\n")
     refuses([recipe], capsys, "list")
+    recipe.write_text("rnu: {}\n")
+    refuses([recipe], capsys, "rnu", "no value")
     recipe.write_text("run: {speed: 2}\n")
     refuses([recipe], capsys, "speed")
     refuses(["--run.seed", "-1"], capsys, "--run.seed")
@@ -259,6 +262,10 @@ def test_bad_footage(tmp_path, capsys):
     refuses(["--clips.manifest", tmp_path / "gone.jsonl"], capsys, "gone.mp4", "missing")
     refuses([*clips, "--clips.buckets", "100x64"], capsys, "--clips.buckets", "multiples of 32")
     refuses([*clips, "--clips.buckets", "32x32"], capsys, "--loss.hog 0")
+    refuses([*clips, "--clips.embeddings", tmp_path], capsys, "no embedding", "train/precompute.py")
+    for caption in ("", "a clip"):
+        key = caption_key(caption)
+        save_file({key: torch.zeros(1, 8)}, embedding_file(tmp_path, key))
     refuses([*clips, "--clips.embeddings", tmp_path], capsys, "knows no text")
     refuses(
         [*clips, "--clips.latents", tmp_path / "none", "--run.output", tmp_path / "run"], capsys, "train/precompute.py"
