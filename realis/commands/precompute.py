@@ -21,13 +21,13 @@ def precompute(config: TrainCpcConfig) -> None:
             "nothing to compute: wanted --clips.manifest with --clips.embeddings or --clips.latents, the folders to fill "
             "(a training recipe may have them)"
         )
+    captions = dict.fromkeys(["", *(entry.caption for entry in read_manifest(clips.manifest))])
     folder = model_folder(config.model, text_encoder=bool(clips.embeddings))
     check_base(folder)
     if clips.embeddings and not has_text_encoder(folder):
         raise InputError(
             f"--clips.embeddings: {config.model} knows no text, so there is nothing to embed; leave it out"
         )
-    captions = dict.fromkeys(["", *(entry.caption for entry in read_manifest(clips.manifest))])
     for name in filter(None, (clips.embeddings, clips.latents)):
         _make_folder(Path(name))
 

@@ -54,10 +54,10 @@ def _manifest_file(path: Path) -> Path:
         found = [path / f"metadata{form}" for form in FORMS if (path / f"metadata{form}").is_file()]
         names = " and ".join(file.name for file in found)
         wanted = "one of " + ", ".join(f"metadata{form}" for form in FORMS)
-        require(len(found) == 1, f"{path}: manifest", names or "a folder without metadata", wanted)
+        require(len(found) == 1, f"--clips.manifest {path}", names or "a folder without metadata", wanted)
         return found[0]
-    require(path.is_file(), f"{path}: manifest", "nothing there", f"a {', '.join(FORMS)} file or a folder with one")
-    require(path.suffix.lower() in FORMS, f"{path}: manifest", f"the ending {path.suffix!r}", ", ".join(FORMS))
+    require(path.is_file(), f"--clips.manifest {path}", "nothing there", f"a {', '.join(FORMS)} file or a folder with one")
+    require(path.suffix.lower() in FORMS, f"--clips.manifest {path}", f"the ending {path.suffix!r}", ", ".join(FORMS))
     return path
 
 

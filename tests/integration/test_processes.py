@@ -121,14 +121,14 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, **loop):
         output=str(folder),
         **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9, "sample_every": 2} | loop,
     )
-    run = training_run.start_run(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5), columns)
+    run = training_run.start_run(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5, ema=0.9), columns)
     step = cpc_step(transformer, controlnet, config.precision)
     if columns > 1:
         for model in (transformer, controlnet):
             split_sequence(model, run.processes)
     trained = fit(run, step, Samples(), pictures=lambda module, batch: {"output": module(batch, "sample")[:, :3]})
     if run.accelerator.is_main_process:
-        saved = load_file(folder / "checkpoint-000002" / "trained.safetensors")
+        saved = load_file(folder / "checkpoint-000002" / "average.safetensors")
         assert all(torch.equal(x, saved[name]) for name, x in trained.items()) and trained.keys() == saved.keys()
     if sharded:
         assert isinstance(step.controlnet.blocks[0].attn1.to_q.weight, DTensor)

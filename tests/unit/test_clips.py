@@ -424,7 +424,7 @@ def test_a_wrong_manifest_is_one_clear_line(tmp_path, name, text, message):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message) as error:
         read_manifest(str(tmp_path / name))
-    assert str(error.value).startswith(str(tmp_path)) and "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_manifest_that_is_not_there(tmp_path, monkeypatch):
