@@ -172,7 +172,9 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
     if not config.clips.manifest:
         return pair_pool(config.data, config.run.seed, wan.vae), RENDERED
     clips = ClipSet(config.clips, config.run.seed, run.samples_per_step)
-    return clips, f"{len(clips.entries)} clips of {Path(config.clips.manifest).name}"
+    terms = "its own terms apply, and are to be named here before the weights are passed on"
+    name, degradation = Path(config.clips.manifest).name, Path(config.clips.degradation).name
+    return clips, f"{len(clips.entries)} clips of footage ({name}), degraded by {degradation}; {terms}"
 
 
 def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":

@@ -15,7 +15,7 @@ from realis.training.run import Run
 from realis.training.state import Tensors
 from realis.training.steps import TrainingStep
 
-RENDERED = "clips rendered from the photographs that scikit-image carries"
+RENDERED = "clips rendered from the photographs that scikit-image carries, whose terms its documentation names"
 CARD = """---
 license: apache-2.0
 library_name: diffusers

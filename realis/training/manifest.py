@@ -56,7 +56,9 @@ def _manifest_file(path: Path) -> Path:
         wanted = "one of " + ", ".join(f"metadata{form}" for form in FORMS)
         require(len(found) == 1, f"--clips.manifest {path}", names or "a folder without metadata", wanted)
         return found[0]
-    require(path.is_file(), f"--clips.manifest {path}", "nothing there", f"a {', '.join(FORMS)} file or a folder with one")
+    require(
+        path.is_file(), f"--clips.manifest {path}", "nothing there", f"a {', '.join(FORMS)} file or a folder with one"
+    )
     require(path.suffix.lower() in FORMS, f"--clips.manifest {path}", f"the ending {path.suffix!r}", ", ".join(FORMS))
     return path
 

@@ -172,6 +172,21 @@ def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, 
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.parametrize(("columns", "sharded"), [(2, False), (1, True)], ids=["ddp+sequence parallel", "fsdp2"])
+def test_several_processes_resume_exactly(tmp_path, transformer, controlnet, columns, sharded):
+    """Weights, averages and moments go back into the shards that they came from; and into one process."""
+    parts = copy.deepcopy((transformer, controlnet))
+    options = {"columns": columns, "sharded": sharded, "accumulation": 2}
+    in_processes(functools.partial(train, **options), tmp_path / "whole", *copy.deepcopy(parts))
+    for run in ("resumed", "alone"):
+        shutil.copytree(tmp_path / "whole" / "checkpoint-000001", tmp_path / run / "checkpoint-000001")
+    in_processes(functools.partial(train, resume="latest", **options), tmp_path / "resumed", *copy.deepcopy(parts))
+    assert_same_files(tmp_path / "whole" / "checkpoint-000002", tmp_path / "resumed" / "checkpoint-000002")
+    batch = 4 // columns
+    in_processes(functools.partial(train, resume="latest", batch=batch), tmp_path / "alone", *parts, count=1)
+    assert_same_gradients(tmp_path / "whole", tmp_path / "alone", steps=(2,))
+
+
 def test_fsdp2_keeps_norms_in_float32_beside_frozen_bfloat16(tmp_path, transformer, controlnet):
     """Frozen weights sharded in the precision that they have: bfloat16, but for norms and modulation."""
     halve(transformer)
@@ -271,6 +286,7 @@ def assert_same_weights(one, two):
 
 
 def assert_same_files(one, two):
-    for name in ("trained", "optimizer"):
-        a, b = (load_file(folder / f"{name}.safetensors") for folder in (one, two))
+    assert {file.name for file in one.iterdir()} == {file.name for file in two.iterdir()}
+    for file in one.glob("*.safetensors"):
+        a, b = (load_file(folder / file.name) for folder in (one, two))
         assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
