@@ -79,11 +79,11 @@ def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
     _run("degradation_sheets.py", SheetsConfig, degradation_sheets, argv)
 
 
-COMMANDS = {"upscale": run_upscale, "degrade": run_degrade, "train": run_train_cpc}
+COMMANDS = {"upscale": run_upscale, "degrade": run_degrade, "precompute": run_precompute, "train": run_train_cpc}
 
 
 def main() -> None:
-    """``realis upscale | degrade | train``."""
+    """``realis upscale | degrade | precompute | train``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         wanted = " | ".join(COMMANDS)

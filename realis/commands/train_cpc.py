@@ -164,14 +164,21 @@ def train_cpc(config: TrainCpcConfig) -> None:
 
 
 def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source", str]:
-    """Where batches come from, and that in words."""
+    """Where batches come from, and that in words.
+
+    Raises:
+        InputError: the footage cannot be used, or latents are missing.
+    """
     from realis.training.clips import ClipSet
     from realis.training.export import RENDERED
     from realis.training.pairs import pair_pool
+    from realis.training.precomputed import check_latents
 
     if not config.clips.manifest:
         return pair_pool(config.data, config.run.seed, wan.vae), RENDERED
     clips = ClipSet(config.clips, config.run.seed, run.samples_per_step)
+    if config.clips.latents:
+        check_latents(clips, wan.vae)
     terms = "its own terms apply, and are to be named here before the weights are passed on"
     name, degradation = Path(config.clips.manifest).name, Path(config.clips.degradation).name
     return clips, f"{len(clips.entries)} clips of footage ({name}), degraded by {degradation}; {terms}"

@@ -3,6 +3,8 @@
 Also loads what realis trains (CPC, LR decoder) from the same folder or another. Weights come from safetensors only.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -192,6 +194,14 @@ def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
         )
     mean, std = latent_statistics(vae, frames.device)
     return (vae.encode(frames.to(vae.dtype)).latent_dist.mode().float() - mean) / std
+
+
+def encoder_digest(vae: AutoencoderKLWan) -> str:
+    """A hash of what latents depend on: the VAE's configuration and the weights of its encoder."""
+    digest = hashlib.sha256(json.dumps(dict(vae.config), default=str).encode())
+    for name, weight in (vae.encoder.state_dict() | vae.quant_conv.state_dict()).items():
+        digest.update(name.encode() + weight.float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:

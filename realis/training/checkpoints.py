@@ -24,21 +24,29 @@ from realis.training.state import Tensors, TrainingState, trainable
 
 
 def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
-    """Write ``folder``, a checkpoint after ``step`` optimizer steps. All processes call it; the main one writes."""
-    accelerator = run.accelerator
+    """Write ``folder``, a checkpoint after ``step`` optimizer steps. All processes call it; the main one writes.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     temporary = folder.with_name(f".{folder.name}.tmp")
-    if accelerator.is_main_process:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
     parts = {"trained": state.weights(), "optimizer": state.moments(), "average": state.averages()}
-    for name, tensors in parts.items():
-        gathered = on_main(accelerator, tensors)
-        if gathered:
-            save_file(gathered, temporary / f"{name}.safetensors")
-    if accelerator.is_main_process:
-        (temporary / "state.json").write_text(json.dumps({"step": step, "samples_per_step": run.samples_per_step}))
-        replace_folder(temporary, folder)
-    accelerator.wait_for_everyone()
+    try:
+        if run.accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        for name, tensors in parts.items():
+            gathered = on_main(run.accelerator, tensors)
+            if gathered:
+                save_file(gathered, temporary / f"{name}.safetensors")
+        if run.accelerator.is_main_process:
+            position = {"step": step, "samples_per_step": run.samples_per_step}
+            (temporary / "state.json").write_text(json.dumps(position))
+            replace_folder(temporary, folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise InputError(f"{folder}: writing failed ({error}); the checkpoints before it are whole") from error
+    run.accelerator.wait_for_everyone()
 
 
 def on_main(accelerator: Accelerator, tensors: Iterator[tuple[str, torch.Tensor]]) -> Tensors:
@@ -48,12 +56,21 @@ def on_main(accelerator: Accelerator, tensors: Iterator[tuple[str, torch.Tensor]
 
 
 def replace_folder(temporary: Path, final: Path) -> None:
-    """Sync the files of ``temporary`` and rename it to ``final``, which it replaces."""
-    for file in temporary.iterdir():
-        with open(file, "rb") as handle:
-            os.fsync(handle.fileno())
+    """Sync ``temporary`` and what is in it, and rename it to ``final``, which it replaces."""
+    for path in (*temporary.iterdir(), temporary):
+        sync(path)
     remove_folder(final)
     temporary.rename(final)
+    sync(final.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove_folder(folder: Path) -> None:
@@ -66,9 +83,11 @@ def remove_folder(folder: Path) -> None:
 
 
 def rotate(output: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints of a run."""
+    """Remove all but the newest ``keep`` checkpoints of a run, and what runs that were killed left behind."""
     for old in checkpoints(output)[:-keep]:
         remove_folder(old)
+    for left in (*output.glob(".checkpoint-*.old"), *output.glob(".checkpoint-*.tmp")):
+        shutil.rmtree(left)
 
 
 def load_weights(run: Run, folder: Path, module: nn.Module) -> int:

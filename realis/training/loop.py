@@ -9,8 +9,10 @@ from accelerate.utils import DistributedType
 from safetensors.torch import save_file
 from torch import nn
 
+from realis.errors import InputError
 from realis.log import logger
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
+from realis.training.pairs import Batch
 from realis.training.run import Run
 from realis.training.run_folder import find_checkpoint
 from realis.training.settings import OptimizerConfig
@@ -18,7 +20,6 @@ from realis.training.state import Tensors, TrainingState, trainable, training_st
 from realis.training.steps import TrainingStep
 from realis.training.tracking import Tracker
 
-Batch = dict[str, torch.Tensor]
 PIXELS = ("hr", "lr")
 
 
@@ -67,24 +68,27 @@ def fit(
     start = load_weights(run, found, step_module) if found else 0
     if c.resume:
         logger.info("going on from %s", found or "the start: no checkpoint yet")
+    check_same_start(run, start)
     module, state = prepare(run, step_module)
     if found:
         load_state(found, state, start)
 
     # 2. Steps
     tracker = Tracker(run, start)
-    incoming = tracker.timed(device_batches(run, source, start, encode))
+    plan = (numbers for numbers, turns in own_turns(run, start) if run.processes.column < turns)
+    incoming = device_batches(run, tracker.timed(source.batches(plan)), start, encode)
     for step in tracker.bar:
         rate = run.optimizer.lr * learning_rate(step, c.steps, run.optimizer)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         losses, norm, first = optimizer_step(run, module, state, incoming, step)
         state.update_average(run.optimizer.ema, step)
+        tracker.note(losses)
 
         # 3. Curves, pictures, checkpoints
         done = step + 1
         if done % c.log_every == 0 or done == c.steps:
-            tracker.log(done, losses, norm, rate)
+            tracker.log(done, norm, rate)
         if pictures and c.sample_every and done % c.sample_every == 0:
             with torch.no_grad():
                 tracker.show(done, pictures(module, first))
@@ -95,6 +99,20 @@ def fit(
     return on_main(run.accelerator, state.averages() if state.average else state.weights())
 
 
+def check_same_start(run: Run, step: int) -> None:
+    """Refuse processes that found different checkpoints, as on machines with a disk of their own each.
+
+    Raises:
+        InputError: they did.
+    """
+    steps = run.accelerator.gather(torch.tensor([step], device=run.accelerator.device)).tolist()
+    if len(set(steps)) > 1:
+        raise InputError(
+            f"--run.resume: processes found checkpoints of different steps ({min(steps)} to {max(steps)}); "
+            f"{run.config.output} has to be one folder that all machines see"
+        )
+
+
 def prepare(run: Run, step_module: TrainingStep) -> tuple[nn.Module, TrainingState]:
     """Wrap or shard the step as it was launched, with AdamW over what trains in it."""
     c = run.optimizer
@@ -103,22 +121,32 @@ def prepare(run: Run, step_module: TrainingStep) -> tuple[nn.Module, TrainingSta
     return module, training_state(run.accelerator, step_module, optimizer, average=bool(c.ema))
 
 
-def device_batches(run: Run, source: Source, start: int, encode: Callable[[Batch], Batch]) -> Iterator[Batch]:
+def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Callable[[Batch], Batch]) -> Iterator[Batch]:
     """Encoded batches of this process' row, from optimizer step ``start`` on.
 
-    The processes of a row take turns to load and encode; the others get everything but the pixels.
+    The processes of a row load and encode a batch each, at the same time, and then share them one after the other:
+    everything but the pixels.
     """
-    columns, column = run.processes.columns, run.processes.column
-    plan = [(step, micro) for step in range(start, run.config.steps) for micro in range(run.config.accumulation)]
-    own = source.batches(run.sample_numbers(step, micro) for step, micro in plan if micro % columns == column)
-    for _, micro in plan:
-        turn = micro % columns
+    column = run.processes.column
+    for _, turns in own_turns(run, start):
         batch: Batch = {}
-        if turn == column:
+        if column < turns:
             with torch.no_grad():
-                batch = encode(to_device(next(own), run.accelerator.device))
-        shared = run.processes.share({name: x for name, x in batch.items() if name not in PIXELS}, turn)
-        yield batch | shared
+                batch = encode(to_device(next(loaded), run.accelerator.device))
+        lean = {name: x for name, x in batch.items() if name not in PIXELS}
+        for turn in range(turns):
+            shared = run.processes.share(lean if turn == column else None, turn)
+            yield batch | shared if turn == column else shared
+
+
+def own_turns(run: Run, start: int) -> Iterator[tuple[range, int]]:
+    """For each turn of loading from step ``start`` on: what this process loads (nothing if there are fewer passes left
+    in the step than processes in its row), and how many processes load."""
+    columns, passes = run.processes.columns, run.config.accumulation
+    for step in range(start, run.config.steps):
+        for first in range(0, passes, columns):
+            turns = min(columns, passes - first)
+            yield run.sample_numbers(step, first + run.processes.column), turns
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -65,7 +65,7 @@ def _manifest_file(path: Path) -> Path:
 
 def _jsonl(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for i, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for i, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -21,7 +21,7 @@ import realis
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import Margin, degraded_pair
 from realis.log import progress
-from realis.models.wan import encode_video
+from realis.models.wan import encode_video, encoder_digest
 from realis.ops.resize import resize
 from realis.training.randomness import sample_rng
 from realis.training.settings import DataConfig
@@ -107,9 +107,7 @@ def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | 
     if not config.cache:
         return None
     data = asdict(config) | {"cache": "", "degradation": asdict(load_degradation(config.degradation))}
-    key = hashlib.sha256(json.dumps([data, MARGIN, seed, dict(vae.config)], default=str).encode())
-    for name, weight in (vae.encoder.state_dict() | vae.quant_conv.state_dict()).items():
-        key.update(name.encode() + weight.float().cpu().numpy().tobytes())
+    key = hashlib.sha256(json.dumps([data, MARGIN, seed, encoder_digest(vae)], default=str).encode())
     for source in sorted(file for pattern in RENDERING_SOURCES for file in PACKAGE.glob(pattern)):
         key.update(source.read_bytes())
     return Path(config.cache) / f"pairs-{key.hexdigest()[:16]}.safetensors"

@@ -3,6 +3,7 @@
 Files appear complete or not at all, and what is there is kept. Several processes share the work.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 from realis.errors import InputError
 from realis.log import logger, progress
-from realis.models.wan import Wan
+from realis.models.wan import Wan, encoder_digest
 from realis.training.caption_files import caption_key, embedding_file, held_keys
 from realis.training.clips import ClipSet
 from realis.training.latents import LatentCodec
@@ -23,44 +25,52 @@ from realis.training.run import Run
 
 
 def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> None:
-    """Write the embeddings (tokens, text_dim) of captions into ``folder``, as :mod:`realis.training.caption_files` says.
+    """Add the embeddings (tokens, text_dim) that ``folder`` lacks of ``captions``.
 
-    A file that lacks one of its captions is written anew.
+    They lie there as :mod:`realis.training.caption_files` says; those of other captions stay.
     """
     texts_of: dict[Path, list[str]] = {}
     for caption in captions:
         texts_of.setdefault(embedding_file(folder, caption_key(caption)), []).append(caption)
-    missing = [(file, texts) for file, texts in texts_of.items() if not set(map(caption_key, texts)) <= held_keys(file)]
-    count = sum(len(texts) for _, texts in missing)
+    missing = {}
+    for file, texts in texts_of.items():
+        keys = held_keys(file)
+        lacking = [text for text in texts if caption_key(text) not in keys]
+        missing |= {file: lacking} if lacking else {}
+    count = sum(map(len, missing.values()))
     logger.info("%d captions to embed, %d are there", count, len(captions) - count)
-    share = _share(run, missing)
+    share = _share(run, list(missing.items()))
     texts = [text for _, group in share for text in group]
     if not texts:
         return
     embeds = wan.embed_texts(texts)
     with progress(total=len(texts), unit="caption") as bar:
         for file, group in share:
-            _write(file, {caption_key(text): next(embeds)[0].cpu() for text in group})
+            held = load_file(file) if file.is_file() else {}
+            _write(file, held | {caption_key(text): next(embeds)[0].cpu() for text in group})
             bar.update(len(group))
 
 
 def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
-    """Write the HR latents (C, f, h, w), float16, of the fixed crop of every clip in every bucket.
+    """Write the HR latents (C, f, h, w), float16, of the fixed crop of every clip in every bucket, and an index.
 
     Raises:
-        InputError: they do not fit on the disk.
+        InputError: they do not fit on the disk, or those that are there are of another VAE.
     """
     folder, sizes = Path(clips.config.latents), clips.config.sizes
-    crops = [(clip, bucket) for clip in range(len(clips.entries)) for bucket in range(len(sizes))]
-    files = [folder / f"{clips.fixed_key(*crop)}.safetensors" for crop in crops]
-    missing = [(crop, file) for crop, file in zip(crops, files, strict=True) if not file.is_file()]
+    index, encoder = read_index(folder), encoder_digest(codec.vae)
+    if index["encoder"] not in ("", encoder):
+        raise InputError(f"--clips.latents {folder}: holds latents of another VAE; choose another folder")
+    crops = fixed_crops(clips)
+    missing = [(crop, key) for key, crop in crops.items() if key not in index["keys"]]
     frames = (clips.config.frames + 3) // 4
     numbers = (codec.vae.config.z_dim * frames * (sizes[b][0] // 8) * (sizes[b][1] // 8) for (_, b), _ in missing)
     needed, free = 2 * sum(numbers), shutil.disk_usage(folder).free
     logger.info("%d crops to encode (%.1f GB), %d are there", len(missing), needed / 1e9, len(crops) - len(missing))
     if needed > free:
         raise InputError(f"--clips.latents {folder}: {needed / 1e9:.1f} GB are wanted there, {free / 1e9:.1f} are free")
-    share = _share(run, missing)
+    share = [(crop, folder / f"{key}.safetensors") for crop, key in _share(run, missing)]
+    share = [(crop, file) for crop, file in share if not file.is_file()]  # of a run that was stopped
     loader = DataLoader(_FixedCrops(clips, [crop for crop, _ in share]), None, num_workers=clips.config.workers)
     for (_, file), (hr, fault) in zip(share, progress(loader, total=len(share), unit="crop"), strict=True):
         if fault:
@@ -68,6 +78,46 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
         else:
             pixels = hr[None].to(codec.vae.device).float() / 127.5 - 1
             _write(file, {"hr_latents": codec.latents_of(pixels)[0].half().cpu()})
+    run.accelerator.wait_for_everyone()
+    if run.accelerator.is_main_process:
+        keys = sorted({*index["keys"], *crops})
+        temporary = folder / ".index.json.tmp"
+        temporary.write_text(json.dumps({"encoder": encoder, "keys": keys}))
+        temporary.replace(folder / "index.json")
+
+
+def fixed_crops(clips: ClipSet) -> dict[str, tuple[int, int]]:
+    """Clip and bucket of every fixed crop, by its key."""
+    crops = ((clip, bucket) for clip in range(len(clips.entries)) for bucket in range(len(clips.config.buckets)))
+    return {clips.fixed_key(*crop): crop for crop in crops}
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What a folder of latents says of itself: ``encoder``, the digest of the VAE, and ``keys``, the crops that were
+    encoded or, where a clip cannot give one, passed over."""
+    file = folder / "index.json"
+    try:
+        return json.loads(file.read_text()) if file.is_file() else {"encoder": "", "keys": []}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); make it anew with train/precompute.py") from error
+
+
+def check_latents(clips: ClipSet, vae: AutoencoderKLWan) -> None:
+    """Make sure before training that all fixed crops were encoded, and by this VAE.
+
+    Raises:
+        InputError: they were not.
+    """
+    folder = Path(clips.config.latents)
+    index, crops = read_index(folder), fixed_crops(clips)
+    missing = len(crops.keys() - set(index["keys"]))
+    if missing:
+        raise InputError(
+            f"--clips.latents {folder}: {missing} of {len(crops)} crops are missing; run train/precompute.py with this "
+            "recipe (crops depend on the seed, the buckets and the footage)"
+        )
+    if index["encoder"] != encoder_digest(vae):
+        raise InputError(f"--clips.latents {folder}: made with another VAE than this model's; make them anew elsewhere")
 
 
 class _FixedCrops(Dataset):

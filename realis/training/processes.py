@@ -16,8 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from realis.errors import require
-
-Tensors = dict[str, torch.Tensor]
+from realis.training.state import Tensors
 
 
 @dataclass(frozen=True)
@@ -87,4 +86,5 @@ def split_sequence(model: ModelMixin, processes: Processes) -> None:
     for module in model.modules():
         if isinstance(module, AttentionModuleMixin):
             module.processor._parallel_config = config
-    apply_context_parallel(model, context, model._cp_plan)
+    plan = {name: split for name, split in model._cp_plan.items() if name}  # "": timesteps of single tokens, not used
+    apply_context_parallel(model, context, plan)

@@ -13,7 +13,7 @@ import yaml
 
 from realis.config import as_plain, dump
 from realis.errors import InputError
-from realis.log import logger
+from realis.log import is_main_process, logger
 from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
 
@@ -37,6 +37,12 @@ def check_run(config: LoopConfig, export: str) -> None:
     found = find_checkpoint(config)
     if found is not None and (step := _step_of(found)) > config.steps:
         raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
+    later = [c.name for c in checkpoints(Path(config.output)) if found and int(c.name[11:]) > _step_of(found)]
+    if later:
+        raise InputError(
+            f"--run.resume {found}: {config.output} has later checkpoints ({', '.join(later)}), which `latest` would take "
+            "for this run's; move them away, or give another --run.output"
+        )
     if not config.resume and checkpoints(Path(config.output)):
         raise InputError(
             f"--run.output {config.output}: has checkpoints of an earlier run; go on with it (--run.resume latest), or "
@@ -56,7 +62,10 @@ def write_config(config: Any) -> None:
 
     Without ``resume``, which is of this start alone: in another folder there would be nothing to resume. What differs
     from the run that is resumed is said: it may be meant, but then the run is no longer what one recipe describes.
+    Only the main process does so.
     """
+    if not is_main_process():
+        return
     whole, file = replace(config, run=replace(config.run, resume="")), Path(config.run.output) / "config.yaml"
     found = find_checkpoint(config.run)
     before = found.parent / "config.yaml" if found else file
@@ -89,7 +98,8 @@ def _is_model(folder: Path) -> bool:
 
 def checkpoints(output: Path) -> list[Path]:
     """Complete checkpoints in a run's folder, oldest first."""
-    return sorted(p for p in output.glob("checkpoint-*") if p.name[11:].isdigit())
+    found = (p for p in output.glob("checkpoint-*") if p.name[11:].isdigit())
+    return sorted(found, key=lambda p: int(p.name[11:]))
 
 
 def find_checkpoint(config: LoopConfig) -> Path | None:

@@ -8,9 +8,8 @@ import torch
 from PIL import Image
 
 from realis.log import progress
+from realis.training.pairs import Batch
 from realis.training.run import Run
-
-Batch = dict[str, torch.Tensor]
 
 
 class Tracker:
@@ -19,9 +18,11 @@ class Tracker:
     def __init__(self, run: Run, start: int) -> None:
         self.run, self.steps_before = run, start
         self.began, self.waited = time.perf_counter(), 0.0
+        self.sums: Batch = {}
         self.bar = progress(range(start, run.config.steps), total=run.config.steps, unit="step", initial=start)
         if run.config.tracker != "none":
-            run.accelerator.init_trackers("realis" if run.config.tracker == "wandb" else "tensorboard")
+            name = "realis" if run.config.tracker == "wandb" else "tensorboard"
+            run.accelerator.init_trackers(name, init_kwargs={"tensorboard": {"purge_step": start + 1}})
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches; the time until each came counts as waiting for data."""
@@ -33,17 +34,21 @@ class Tracker:
                 return
             yield batch
 
-    def log(self, done: int, losses: Batch, norm: float, rate: float) -> None:
-        """Curves at optimizer step ``done``: the terms' mean over all processes, and since the last time samples a
-        second and the share of time spent waiting for data."""
-        stacked = self.run.accelerator.reduce(torch.stack(list(losses.values())), "mean")
-        terms = dict(zip(losses, stacked.tolist(), strict=True))
-        seconds = time.perf_counter() - self.began
-        samples = (done - self.steps_before) * self.run.samples_per_step
+    def note(self, losses: Batch) -> None:
+        """Take the losses of one more step into the mean that is logged next."""
+        self.sums = {name: self.sums.get(name, 0) + value for name, value in losses.items()}
+
+    def log(self, done: int, norm: float, rate: float) -> None:
+        """Curves at optimizer step ``done``: since the last time the mean of each term over steps and processes, samples
+        a second and the share of time spent waiting for data; gradient norm and learning rate of this step."""
+        steps, seconds = done - self.steps_before, time.perf_counter() - self.began
+        stacked = self.run.accelerator.reduce(torch.stack(list(self.sums.values())) / steps, "mean")
+        terms = dict(zip(self.sums, stacked.tolist(), strict=True))
+        samples = steps * self.run.samples_per_step
         rates = {"samples a second": samples / seconds, "share of time waiting for data": self.waited / seconds}
         self.run.accelerator.log(terms | {"gradient norm": norm, "learning rate": rate} | rates, step=done)
         self.bar.set_postfix({name: f"{value:.4f}" for name, value in terms.items()})
-        self.steps_before, self.began, self.waited = done, time.perf_counter(), 0.0
+        self.steps_before, self.began, self.waited, self.sums = done, time.perf_counter(), 0.0, {}
 
     def show(self, done: int, clips: Batch) -> None:
         """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.

@@ -118,8 +118,8 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
         context = video.stream.codec_context
         context.thread_count = 1
         may_skip = context.name == "h264"
-        cropped = _cropper(video, window)
         try:
+            cropped = _cropper(video, window)
             if key is not None:
                 video.container.seek(key, stream=video.stream)
             begun = key is None
@@ -141,8 +141,8 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
                         return frames
                     if frame.pts is not None and frame.pts >= times[-1]:
                         return None
-        except av.FFmpegError as error:
-            raise InputError(f"{path}: damaged ({error.strerror or error})") from error
+        except (av.FFmpegError, ValueError) as error:  # ValueError: no pixel format is known
+            raise InputError(f"{path}: damaged ({error})") from error
     return None
 
 

@@ -55,6 +55,8 @@ class VideoReader:
         if not pictures:
             raise InputError(f"{self.path}: no video stream in it (audio only?); wanted a video file")
         self.stream = pictures[0]
+        if not self.stream.codec_context:
+            raise InputError(f"{self.path}: its video codec is not known here; convert it to H.264 or HEVC")
         self.stream.thread_type = "AUTO"
         if not self.stream.width or not self.stream.height:
             raise InputError(f"{self.path}: its video stream has no picture size; the file may be damaged")

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from realis.commands.__main__ import run_precompute, run_train_cpc
 from realis.models.wan import Wan
@@ -49,9 +49,11 @@ def test_embeddings_are_those_of_the_text_encoder_and_are_kept(flags, wan_folder
         assert torch.equal(held, embeds[0, : len(held)]) and not embeds[0, len(held) :].any()
     assert "3 captions to embed, 0 are there" in capsys.readouterr().err
     lost = embedding_file(tmp_path / "embeddings", caption_key("a cat"))
-    lost.unlink()
+    other = {caption_key("of another manifest"): torch.ones(2, 16, dtype=torch.bfloat16)}
+    save_file(other, lost)
     run_precompute(flags)
-    assert "1 captions to embed, 2 are there" in capsys.readouterr().err and lost.is_file()
+    assert "1 captions to embed, 2 are there" in capsys.readouterr().err
+    assert load_file(lost).keys() == {*other, caption_key("a cat")}  # what other manifests need stays
 
 
 def test_training_reads_captions_without_a_text_encoder(flags, wan_folder, tmp_path):
@@ -79,10 +81,18 @@ def test_training_reads_captions_without_a_text_encoder(flags, wan_folder, tmp_p
 def test_latents_of_fixed_crops_take_the_place_of_encoding(flags, tmp_path, capsys):
     latents = ["--clips.latents", str(tmp_path / "latents")]
     run_precompute([*flags, *latents])
-    files = list((tmp_path / "latents").iterdir())
+    files = list((tmp_path / "latents").glob("*.safetensors"))
     assert len(files) == 3 and all(load_file(f)["hr_latents"].shape == (16, 2, 8, 8) for f in files)
     run_precompute([*flags, *latents])
     assert "0 crops to encode (0.0 GB), 3 are there" in capsys.readouterr().err
+    index = tmp_path / "latents" / "index.json"
+    held = json.loads(index.read_text())
+    for wrong, word in (({"keys": held["keys"][1:]}, "1 of 3 crops are missing"), ({"encoder": "x"}, "another VAE")):
+        index.write_text(json.dumps(held | wrong))
+        with pytest.raises(SystemExit):
+            run_train_cpc([*flags, *latents, "--run.steps", "1", "--run.output", str(tmp_path / word)])
+        assert word in capsys.readouterr().err
+    index.write_text(json.dumps(held))
     output = tmp_path / "run"
     run_train_cpc([*flags, *latents, "--run.steps", "1", "--run.output", str(output), "--controlnet.layers", "2"])
     assert (output / "export" / "config.json").is_file()

@@ -17,6 +17,7 @@ from realis.training.caption_files import caption_key, embedding_file
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
+from realis.training.run_folder import checkpoints
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--run.threads", "1", "--run.precision", "no"]
@@ -336,6 +337,35 @@ def test_a_run_that_was_killed_before_its_export_only_exports(tmp_path):
     shutil.rmtree(tmp_path / "run" / "export")
     train_cpc(tmp_path / "run", "--run.resume", "latest", steps=2)
     assert_equal(before, exported(tmp_path / "run"))
+
+
+def test_going_back_to_an_earlier_checkpoint_does_not_mix_runs(tmp_path, capsys):
+    run = tmp_path / "run"
+    train_cpc(run, "--run.save-every", "1", steps=2)
+    first = ["--run.resume", str(run / "checkpoint-000001"), "--run.steps", "3"]
+    refuses([*SMALL_CPC, *first, "--run.output", run], capsys, "later checkpoints (checkpoint-000002)", "--run.output")
+    train_cpc(tmp_path / "branch", *first, steps=3)
+    assert {p.name for p in run.glob("checkpoint-*")} == {"checkpoint-000001", "checkpoint-000002"}
+    assert (tmp_path / "branch" / "checkpoint-000003").is_dir()
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path):
+    for step in (999_999, 1_000_000, 5):
+        (tmp_path / f"checkpoint-{step:06d}").mkdir()
+    assert [int(c.name[11:]) for c in checkpoints(tmp_path)] == [5, 999_999, 1_000_000]
+
+
+def test_another_number_of_samples_a_step_is_said(tmp_path, capsys):
+    train_cpc(tmp_path / "run", steps=1)
+    train_cpc(tmp_path / "run", "--run.resume", "latest", "--run.accumulation", "2", steps=2)
+    assert "a step had 2 samples and now has 4" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_behind_is_removed(tmp_path):
+    for name in (".checkpoint-000009.tmp", ".checkpoint-000001.old"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    train_cpc(tmp_path / "run", steps=1)
+    assert not list((tmp_path / "run").glob(".checkpoint-*"))
 
 
 def test_other_settings_on_resume_are_said(tmp_path, capsys):
