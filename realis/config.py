@@ -56,12 +56,24 @@ def recipe_flags(file: Path) -> list[str]:
     if not file.is_file():
         raise InputError(f"recipe {file}: nothing there; wanted a YAML file")
     try:
-        recipe = yaml.safe_load(file.read_text()) or {}
+        recipe = yaml.load(file.read_text(), _StrictLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"recipe {file}: cannot be read as YAML: {error}") from error
     if not isinstance(recipe, dict):
-        raise InputError(f"recipe {file}: got a {type(recipe).__name__}, wanted names and values")
+        got = "nothing" if recipe is None else f"a {type(recipe).__name__}"
+        raise InputError(f"recipe {file}: got {got}, wanted names and values")
     return list(_flatten(recipe, ()))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [key.value for key, _ in node.value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"{twice!r} is there twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
 
 
 def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
@@ -106,7 +118,9 @@ def _plain_values(value: Any) -> Any:
 
 def _plain(printed: str) -> str:
     """One line from the framed message that the parser printed."""
-    lines = [re.sub(r"[\u2500-\u257f]", " ", line).strip() for line in printed.splitlines() if "\u256d" not in line]
-    kept = [line for line in lines if line and not line.startswith(("For full helptext", "Usage", "usage"))]
-    kept[:1] = [re.sub(r"^Error parsing \w+: ", "", line) for line in kept[:1]]
+    lines = [
+        re.sub(r"[\u2500-\u257f]|-{5,}", " ", line).strip() for line in printed.splitlines() if "\u256d" not in line
+    ]
+    empty = ("For full helptext", "Usage", "usage", "Value error")
+    kept = [re.sub(r"^Error parsing \w+: ", "", line) for line in lines if line and not line.startswith(empty)]
     return " ".join(kept) or f"wrong arguments: {' '.join(sys.argv[1:])}"

@@ -8,7 +8,7 @@ from typing import Any
 from realis import log
 from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
 from realis.commands.degrade import DegradeConfig, degrade
-from realis.commands.precompute import precompute
+from realis.commands.precompute import PrecomputeConfig, precompute
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
 from realis.commands.train_parts import (
     TrainDecoderConfig,
@@ -61,7 +61,7 @@ def run_train_cpc(argv: Sequence[str] | None = None) -> None:
 
 def run_precompute(argv: Sequence[str] | None = None) -> None:
     """``train/precompute.py``."""
-    _run("precompute.py", TrainCpcConfig, precompute, argv)
+    _run("precompute.py", PrecomputeConfig, precompute, argv)
 
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """``precompute``: compute once what the runs of a training recipe would compute again and again."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from realis.commands.train_cpc import TrainCpcConfig
@@ -8,7 +9,15 @@ from realis.models.hub import check_base, has_text_encoder, model_folder
 from realis.training.manifest import read_manifest
 
 
-def precompute(config: TrainCpcConfig) -> None:
+@dataclass(frozen=True)
+class PrecomputeConfig(TrainCpcConfig):
+    """Compute once what the runs of a training recipe read: with the recipe's own flags, of which these matter: --model,
+    --clips.manifest, and the folders to fill, --clips.embeddings (of captions, by the text encoder) and --clips.latents
+    (of one fixed crop a clip and bucket, by the VAE; they also depend on --clips.frames, --clips.buckets, --clips.scale and
+    --run.seed)."""
+
+
+def precompute(config: PrecomputeConfig) -> None:
     """Write what a recipe reads: caption embeddings (``--clips.embeddings``), HR latents of fixed crops
     (``--clips.latents``), or both. What is there already is kept, so that a run that was stopped goes on.
 
@@ -39,7 +48,7 @@ def precompute(config: TrainCpcConfig) -> None:
     from realis.training.precomputed import embed_captions, encode_crops
     from realis.training.run import start_run
 
-    run = start_run(config.run, config.optimizer)
+    run = start_run(config)
     wan = Wan(folder, torch.bfloat16, torch.float32, run.accelerator.device)
     if clips.embeddings:
         embed_captions(run, wan, list(captions), clips.embeddings)

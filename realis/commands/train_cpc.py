@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from realis.errors import InputError, require
+from realis.log import logger
 from realis.losses.config import HrLossConfig
 from realis.models.hub import TINY, check_base, has_text_encoder, model_folder
 from realis.models.interval import block_interval, default_control_layers
 from realis.training.caption_files import check_embeddings
 from realis.training.clips_config import ClipsConfig
 from realis.training.manifest import read_manifest
-from realis.training.run_folder import check_run, write_config
+from realis.training.run_folder import check_run
 from realis.training.settings import CpcLoopConfig, DataConfig, FlowConfig, OptimizerConfig
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class TrainCpcConfig:
         footage, columns = bool(self.clips.manifest), self.run.sequence_parallel
         if footage and self.data != DataConfig():
             raise InputError(
-                "--data.* renders clips from photographs, --clips.manifest reads footage; give one of them"
+                "--data.* (given, or in the recipe) renders clips from photographs, --clips.manifest reads footage; wanted one"
             )
         if not footage and self.clips != ClipsConfig():
             raise InputError(
@@ -101,6 +102,8 @@ def check_text(config: TrainCpcConfig, folder: Path) -> None:
             f"--clips.embeddings: {config.model} reads captions, so their embeddings are wanted; make them once with "
             f"train/precompute.py --model {config.model} --clips.manifest {config.clips.manifest} --clips.embeddings FOLDER"
         )
+    if config.clips.manifest and not reads_text:
+        logger.info("captions are not used: %s knows no text", config.model)
     if embeddings and not reads_text:
         raise InputError(f"--clips.embeddings: {config.model} knows no text; leave them out")
 
@@ -116,7 +119,6 @@ def train_cpc(config: TrainCpcConfig) -> None:
     check_text(config, folder)
     export = config.export or f"{config.run.output}/export"
     check_run(config.run, export)
-    write_config(config)
 
     import torch
 
@@ -131,7 +133,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     from realis.training.run import start_run
 
     # 1. The frozen model and the control branch over it
-    run = start_run(config.run, config.optimizer, config.run.sequence_parallel)
+    run = start_run(config, config.run.sequence_parallel)
     frozen = torch.bfloat16 if config.run.precision == "bf16" else torch.float32
     wan = Wan(folder, frozen, torch.float32, run.accelerator.device)
     controlnet = CpcControlNet.from_transformer(
@@ -160,7 +162,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
         return {"lr": batch["lr"], "output": codec.decode(latents), "hr": batch["hr"]}
 
     trained = fit(run, step, source, codec.encode, pictures)
-    export_part(run, step, controlnet, trained, export, config, description)
+    export_part(run, step, controlnet, trained, export, description)
 
 
 def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source", str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from realis.errors import require
 from realis.models.hub import check_parts
-from realis.training.run_folder import check_run, write_config
+from realis.training.run_folder import check_run
 from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
 
 
@@ -24,7 +24,6 @@ class TrainVaeConfig:
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
     check_run(config.run, config.export)
-    write_config(config)
 
     import torch
     from diffusers import AutoencoderKLWan
@@ -36,7 +35,7 @@ def train_vae(config: TrainVaeConfig) -> None:
     from realis.training.run import start_run
     from realis.training.steps import VaeDecoderStep
 
-    run = start_run(config.run, config.optimizer)
+    run = start_run(config)
     vae = AutoencoderKLWan(
         base_dim=config.base_dim, decoder_base_dim=config.decoder_base_dim, patch_size=2, in_channels=12,
         out_channels=12, dim_mult=[1, 2, 4], temperal_downsample=[True, True], num_res_blocks=1,
@@ -53,7 +52,7 @@ def train_vae(config: TrainVaeConfig) -> None:
     pool = pair_pool(config.data, config.run.seed, vae)
     step = VaeDecoderStep(vae, config.run.precision)
     trained = fit(run, step, pool, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
-    export_part(run, step, vae, trained, config.export, config, RENDERED)
+    export_part(run, step, vae, trained, config.export, RENDERED)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ class TrainPriorConfig:
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
     check_run(config.run, config.export)
-    write_config(config)
 
     import torch
 
@@ -92,7 +90,7 @@ def train_prior(config: TrainPriorConfig) -> None:
     from realis.training.run import start_run
     from realis.training.steps import PriorStep
 
-    run = start_run(config.run, config.optimizer)
+    run = start_run(config)
     wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
     transformer = ControlledWanTransformer3DModel(
         num_attention_heads=config.heads, attention_head_dim=config.head_dim, ffn_dim=config.ffn_dim,
@@ -110,7 +108,7 @@ def train_prior(config: TrainPriorConfig) -> None:
         return {"half noised": codec.decode(noised), "one step": codec.decode(estimate), "hr": batch["hr"]}
 
     trained = fit(run, step, pool, pictures=pictures)
-    export_part(run, step, transformer, trained, config.export, config, RENDERED)
+    export_part(run, step, transformer, trained, config.export, RENDERED)
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,6 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder and export it."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
     check_run(config.run, config.export)
-    write_config(config)
 
     import torch
 
@@ -146,7 +143,7 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     from realis.training.sampled_latents import with_sampled_latents
     from realis.training.steps import LrDecoderStep
 
-    run = start_run(config.run, config.optimizer)
+    run = start_run(config)
     wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
     controlnet = load_controlnet(Path(config.cpc), torch.float32).requires_grad_(False).to(run.accelerator.device)
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)
@@ -157,4 +154,4 @@ def train_decoder(config: TrainDecoderConfig) -> None:
         run, step, pool,
         pictures=lambda module, b: {"lr": b["lr"], "decoded": module(b, "sample"), "hr": b["hr"]},
     )  # fmt: skip
-    export_part(run, step, decoder, trained, config.export, config, RENDERED)
+    export_part(run, step, decoder, trained, config.export, RENDERED)

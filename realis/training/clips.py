@@ -1,7 +1,7 @@
-"""Training pairs cut out of footage: what a sample is depends on the seed and its global number, and on nothing else.
+"""Training pairs cut out of footage: what a sample is depends on the seed, its global number and the samples of a step.
 
-So the same samples come on any number of processes, with any accumulation, after any resume, and from any number of
-workers. B batch, F frames, H and W pixels of the HR clip.
+So the same samples come on any number of processes and with any accumulation that make as many samples a step, after any
+resume, and from any number of workers. B batch, F frames, H and W pixels of the HR clip.
 """
 
 import hashlib
@@ -233,7 +233,7 @@ class ClipSet(Dataset):
         for fault in fetched.faults:
             if fault.clip not in self.faults:
                 self.faults[fault.clip] = fault
-                logger.warning("clip passed over: %s", fault.reason)
+                logger.warning("clip passed over (%d of %d tried): %s", len(self.faults), len(self.tried), fault.reason)
         corrupt = [fault.reason for fault in self.faults.values() if not fault.is_unfit]
         counted = max(len(self.tried), min(len(self.entries), COUNTED))
         if len(corrupt) > self.config.max_corrupt * counted:

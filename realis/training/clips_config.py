@@ -9,6 +9,7 @@ from realis.errors import require
 # Near Wan's 480p in area; multiples of 32, so that latents fill whole HOG cells and split into two parts evenly.
 BUCKETS = ("832x480", "768x512", "704x544", "640x608", "480x832", "512x768", "544x704", "608x640")
 STEP = 32
+CAPTION_DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ClipsConfig:
     scale: int = 4  # the LR is this much smaller: 1, 2 or 4
     degradation: str = "realbasicvsr"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
     embeddings: str = ""  # folder of the captions' embeddings from train/precompute.py; empty: no text
-    caption_dropout: float = 0.1  # share of samples with the empty caption
+    caption_dropout: float = CAPTION_DROPOUT  # share of samples with the empty caption
     latents: str = ""  # folder of HR latents of fixed crops from train/precompute.py; empty: crops are random
     workers: int = 6  # processes that read clips, for each GPU; 0: in the training process
     max_corrupt: float = 0.05  # share of clips that may be unreadable before training stops
@@ -35,6 +36,13 @@ class ClipsConfig:
         require(self.scale in (1, 2, 4), "--clips.scale", self.scale, "1, 2 or 4")
         load_degradation(self.degradation)
         require(0 <= self.caption_dropout <= 1, "--clips.caption-dropout", self.caption_dropout, "0 to 1")
+        unused = not self.embeddings and self.caption_dropout != CAPTION_DROPOUT
+        require(
+            not unused,
+            "--clips.caption-dropout",
+            self.caption_dropout,
+            "--clips.embeddings beside it: no caption is read",
+        )
         require(self.workers >= 0, "--clips.workers", self.workers, "0 or more")
         require(0 <= self.max_corrupt <= 1, "--clips.max-corrupt", self.max_corrupt, "0 to 1")
 

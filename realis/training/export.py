@@ -45,9 +45,7 @@ def halve(part: torch.nn.Module) -> None:
             p.data = p.data.to(torch.bfloat16)
 
 
-def export_part(
-    run: Run, step: TrainingStep, part: ModelMixin, trained: Tensors, folder: str, config: Any, data: str
-) -> None:
+def export_part(run: Run, step: TrainingStep, part: ModelMixin, trained: Tensors, folder: str, data: str) -> None:
     """End of a run: the main process writes ``part`` in bfloat16 safetensors and a model card to ``folder``.
 
     What is there is replaced once the new part is complete.
@@ -60,7 +58,7 @@ def export_part(
     prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
     weights = {name.removeprefix(prefix): x for name, x in trained.items()}
     if run.accelerator.is_main_process:
-        _write(whole_part(part, weights), Path(folder), config, data)
+        _write(whole_part(part, weights), Path(folder), run.recipe, data)
     run.accelerator.wait_for_everyone()
     run.accelerator.end_training()
 

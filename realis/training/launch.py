@@ -14,8 +14,8 @@ def processes_asked() -> int:
     environment = os.environ  # noqa: TID251 - how many processes there are, never the maths
     if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment:
         raise InputError(
-            "MASTER_ADDR is set, but WORLD_SIZE is not: this would be one process on its own; start with `accelerate "
-            "launch` or torchrun, or unset MASTER_ADDR"
+            "MASTER_ADDR is set, but WORLD_SIZE is not: this would be one process on its own; start with torchrun or "
+            "`accelerate launch` (without its --cpu, which starts one process whatever is asked), or unset MASTER_ADDR"
         )
     return int(environment.get("WORLD_SIZE", 1))
 

@@ -14,7 +14,7 @@ from realis.log import logger
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
 from realis.training.pairs import Batch
 from realis.training.run import Run
-from realis.training.run_folder import find_checkpoint
+from realis.training.run_folder import find_checkpoint, write_config
 from realis.training.settings import OptimizerConfig
 from realis.training.state import Tensors, TrainingState, trainable, training_state, whole
 from realis.training.steps import TrainingStep
@@ -69,6 +69,7 @@ def fit(
     if c.resume:
         logger.info("going on from %s", found or "the start: no checkpoint yet")
     check_same_start(run, start)
+    write_config(run.recipe)
     module, state = prepare(run, step_module)
     if found:
         load_state(found, state, start)
@@ -89,7 +90,7 @@ def fit(
         done = step + 1
         if done % c.log_every == 0 or done == c.steps:
             tracker.log(done, norm, rate)
-        if pictures and c.sample_every and done % c.sample_every == 0:
+        if pictures and c.sample_every and (done % c.sample_every == 0 or done == c.steps):
             with torch.no_grad():
                 tracker.show(done, pictures(module, first))
         if done % c.save_every == 0 or done == c.steps:

@@ -72,12 +72,15 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
     share = [(crop, folder / f"{key}.safetensors") for crop, key in _share(run, missing)]
     share = [(crop, file) for crop, file in share if not file.is_file()]  # of a run that was stopped
     loader = DataLoader(_FixedCrops(clips, [crop for crop, _ in share]), None, num_workers=clips.config.workers)
+    passed_over = 0
     for (_, file), (hr, fault) in zip(share, progress(loader, total=len(share), unit="crop"), strict=True):
         if fault:
+            passed_over += 1
             logger.warning("clip passed over: %s", fault)
         else:
             pixels = hr[None].to(codec.vae.device).float() / 127.5 - 1
             _write(file, {"hr_latents": codec.latents_of(pixels)[0].half().cpu()})
+    logger.info("wrote the latents of %d crops to %s; %d passed over", len(share) - passed_over, folder, passed_over)
     run.accelerator.wait_for_everyone()
     if run.accelerator.is_main_process:
         keys = sorted({*index["keys"], *crops})

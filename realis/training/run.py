@@ -1,6 +1,7 @@
 """What a training run stands on: accelerate, the grid of processes, its settings."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,8 +19,17 @@ class Run:
 
     accelerator: Accelerator
     processes: Processes
-    config: LoopConfig
-    optimizer: OptimizerConfig
+    recipe: Any  # the command's whole configuration
+
+    @property
+    def config(self) -> LoopConfig:
+        """How long, how often, where to."""
+        return self.recipe.run
+
+    @property
+    def optimizer(self) -> OptimizerConfig:
+        """How weights move."""
+        return self.recipe.optimizer
 
     @property
     def samples_per_step(self) -> int:
@@ -33,8 +43,12 @@ class Run:
         return range(first, first + c.batch)
 
 
-def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel: int = 1) -> Run:
+def start_run(recipe: Any, sequence_parallel: int = 1) -> Run:
     """Start accelerate and check what it was launched as.
+
+    Args:
+        recipe: the command's configuration, with a ``run`` and an ``optimizer``.
+        sequence_parallel: processes that share the tokens of a clip.
 
     Precision is the training step's business (autocast), the same under plain, DDP, FSDP2 and DeepSpeed training:
     accelerate's own would cast the norms that the frozen model needs in float32.
@@ -42,6 +56,7 @@ def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel:
     Raises:
         InputError: the processes that work together are not those that were launched, or form no grid.
     """
+    config: LoopConfig = recipe.run
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # denormals make CPU training several times slower
@@ -60,10 +75,10 @@ def start_run(config: LoopConfig, optimizer: OptimizerConfig, sequence_parallel:
     if accelerator.distributed_type == DistributedType.DEEPSPEED:  # one place for each setting: ours
         assert accelerator.state.deepspeed_plugin is not None
         settings = accelerator.state.deepspeed_plugin.deepspeed_config
-        settings["gradient_clipping"] = optimizer.clip
+        settings["gradient_clipping"] = recipe.optimizer.clip
         settings["gradient_accumulation_steps"] = config.accumulation
         settings["train_micro_batch_size_per_gpu"] = config.batch
-    run = Run(accelerator, form_grid(accelerator, sequence_parallel), config, optimizer)
+    run = Run(accelerator, form_grid(accelerator, sequence_parallel), recipe)
     kind, p = accelerator.distributed_type.value.replace("NO", "on its own"), run.processes
     logger.info(
         "processes: %d (%s), %d to a clip; samples a step: %d",

@@ -79,7 +79,7 @@ class LoopConfig:
     precision: Precision = "bf16"  # of the computation; what trains stays in float32
     threads: int = 0  # CPU threads; 0: torch's own choice
     log_every: int = 10
-    sample_every: int = 500  # pictures; 0: none
+    sample_every: int = 500  # pictures, and at the last step; 0: none
     save_every: int = 500
     keep: int = 2  # checkpoints kept
     tracker: Literal["tensorboard", "wandb", "none"] = "tensorboard"  # where curves and pictures go

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from realis.log import progress
 from realis.training.pairs import Batch
@@ -59,7 +60,8 @@ class Tracker:
         if not self.run.accelerator.is_main_process:
             return
         row = torch.cat([clip[:4, :, 0].float().cpu() for clip in clips.values()], dim=3)
-        sheet = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
+        pixels = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
+        sheet = np.asarray(with_headings(Image.fromarray(pixels), [*clips]))
         folder = Path(self.run.config.output) / "samples"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sheet).save(folder / f"step-{done:06d}.png")
@@ -70,3 +72,12 @@ class Tracker:
             self.run.accelerator.get_tracker(tracker).log_images(
                 {name: list(x) for name, x in named.items()}, step=done
             )
+
+
+def with_headings(sheet: Image.Image, names: list[str], height: int = 14) -> Image.Image:
+    """``sheet`` of equally wide columns under a strip that names them."""
+    whole = Image.new("RGB", (sheet.width, sheet.height + height))
+    whole.paste(sheet, (0, height))
+    for i, name in enumerate(names):
+        ImageDraw.Draw(whole).text((i * sheet.width // len(names) + 3, 1), name, fill="white")
+    return whole

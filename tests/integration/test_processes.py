@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,12 @@ def test_sequence_parallel_equals_one_process(transformer, controlnet, checkpoin
     in_processes(compare)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    run: LoopConfig
+    optimizer: OptimizerConfig
+
+
 class Samples:
     """A source of one batch a range of sample numbers: each sample's tensors follow from its number."""
 
@@ -123,7 +130,7 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointi
         output=str(folder),
         **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9, "sample_every": 2} | loop,
     )
-    run = training_run.start_run(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5, ema=0.9), columns)
+    run = training_run.start_run(Recipe(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5, ema=0.9)), columns)
     step = cpc_step(transformer, controlnet, config.precision)
     for model in (transformer, controlnet):
         if checkpointing:

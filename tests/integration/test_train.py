@@ -12,13 +12,14 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from realis.commands.__main__ import run_train_cpc, run_train_decoder, run_train_prior, run_train_vae
+from realis.commands.train_cpc import TrainCpcConfig
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
 from realis.training.run_folder import checkpoints
-from realis.training.settings import LoopConfig, OptimizerConfig
+from realis.training.settings import CpcLoopConfig, OptimizerConfig
 
 SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--run.threads", "1", "--run.precision", "no"]
 SMALL_CPC = [*SMALL, "--loss.cell", "2"]
@@ -195,8 +196,8 @@ def test_schedule():
 @pytest.mark.parametrize("world", [1, 2, 4])
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_a_step_uses_the_same_samples_for_any_split(world, accumulation):
-    config = LoopConfig(batch=8 // world // accumulation, accumulation=accumulation)
-    runs = [Run(None, Processes(row, world), config, OptimizerConfig()) for row in range(world)]
+    config = CpcLoopConfig(batch=8 // world // accumulation, accumulation=accumulation)
+    runs = [Run(None, Processes(row, world), TrainCpcConfig(run=config)) for row in range(world)]
     numbers = [n for run in runs for micro in range(accumulation) for n in run.sample_numbers(5, micro)]
     assert sorted(numbers) == list(range(40, 48))
     assert runs[0].samples_per_step == 8
@@ -223,6 +224,10 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     refuses([recipe], capsys, "recipe.yaml", "YAML")
     recipe.write_text("- 3\n")
     refuses([recipe], capsys, "list")
+    recipe.write_text("")
+    refuses([recipe], capsys, "got nothing")
+    recipe.write_text("run: {steps: 3, steps: 4}\n")
+    refuses([recipe], capsys, "'steps' is there twice")
     recipe.write_text("rnu: {}\n")
     refuses([recipe], capsys, "rnu", "no value")
     recipe.write_text("run: {speed: 2}\n")
@@ -271,8 +276,9 @@ def test_bad_footage(tmp_path, capsys):
     refuses(
         [*clips, "--clips.latents", tmp_path / "none", "--run.output", tmp_path / "run"], capsys, "train/precompute.py"
     )
-    refuses([*clips, "--data.count", "3"], capsys, "--data", "--clips.manifest", "one of them")
+    refuses([*clips, "--data.count", "3"], capsys, "--data", "--clips.manifest", "wanted one")
     refuses(["--clips.workers", "0"], capsys, "--clips.manifest")
+    refuses([*clips, "--clips.caption-dropout", "0.5"], capsys, "--clips.caption-dropout", "--clips.embeddings")
     refuses([*clips, "--clips.workers", "0", "--run.output", tmp_path / "run"], capsys, "clip.mp4", "1 of 1")
 
 
@@ -337,6 +343,15 @@ def test_a_run_that_was_killed_before_its_export_only_exports(tmp_path):
     shutil.rmtree(tmp_path / "run" / "export")
     train_cpc(tmp_path / "run", "--run.resume", "latest", steps=2)
     assert_equal(before, exported(tmp_path / "run"))
+
+
+def test_a_failed_resume_leaves_the_configuration(tmp_path, capsys):
+    train_cpc(tmp_path / "run", steps=1)
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    with pytest.raises(SystemExit):
+        train_cpc(tmp_path / "run", "--run.resume", "latest", "--controlnet.layers", "2", steps=2)
+    assert "not those of this model" in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
 
 
 def test_going_back_to_an_earlier_checkpoint_does_not_mix_runs(tmp_path, capsys):

@@ -12,6 +12,7 @@ import pytest
 
 from realis.commands.degradation_sheets import SheetsConfig
 from realis.commands.degrade import DegradeConfig
+from realis.commands.precompute import PrecomputeConfig
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
 from realis.commands.upscale import UpscaleConfig
@@ -39,7 +40,7 @@ CONFIGS = {
     "train_prior": TrainPriorConfig,
     "train_decoder": TrainDecoderConfig,
 }
-PARSERS = CONFIGS | {"precompute": TrainCpcConfig}  # by script
+PARSERS = CONFIGS | {"precompute": PrecomputeConfig}  # by script
 
 
 def room_of(module):
