@@ -35,7 +35,7 @@ def train(folder: Path, clips: int, steps: int) -> dict[str, np.ndarray]:
 
 def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
     """Running median."""
-    padded = np.pad(values, width // 2, mode="edge")
+    padded = np.pad(values, width // 2, mode="reflect")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
 
 
@@ -50,7 +50,7 @@ def draw(curves: dict[str, dict[str, np.ndarray]], sample: Image.Image, output: 
     left.semilogy(many[:, 0], smooth(many[:, 1]), color="C0", linestyle="--", label="loss, 48 clips")
     left.set(xlabel="optimizer step", title="debug recipe on realis-tiny (running median of 9)")
     left.grid(alpha=0.3)
-    left.legend(fontsize=8, ncols=2)
+    left.legend(fontsize=8, ncols=2, loc=(0.42, 0.3))
     right.imshow(np.asarray(sample))
     right.set(title="LR | output | HR of the one clip, last step", xticks=[], yticks=[])
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,8 @@ def main() -> None:
         curves = {label: train(folder, int(folder.name), args.steps) for label, folder in folders.items()}
         (picture,) = (folders["1 clip"] / "samples").glob("*.png")
         sheet = Image.open(picture)
-        draw(curves, sheet.crop((0, 0, sheet.width, sheet.height // 4)), args.output)
+        first = sheet.height - 3 * sheet.width // 3  # of four clips, square, under the headings
+        draw(curves, sheet.crop((0, 0, sheet.width, first)), args.output)
     for label, of_run in curves.items():
         values = of_run["loss"][:, 1]
         tenth = max(len(values) // 10, 1)

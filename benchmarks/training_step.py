@@ -190,8 +190,10 @@ def predict() -> None:
             "single_gpu": frozen + 4 * trained + activations,
             "ddp_8gpu": frozen + 5 * trained + activations,  # and the buckets that gradients are summed in
             "zero2_8gpu": frozen + trained + 4 * trained / n + activations,
-            "zero3_8gpu, fsdp_8gpu": frozen / n + 4 * trained / n + 2 * block + activations,
-            "fsdp_sp2_8gpu": frozen + trained + 4 * trained / n + activations / 2,  # weights stay unsharded in a step
+            "zero3_8gpu": frozen / n + 4 * trained / n + 2 * block + activations,
+            # FSDP2 keeps whole gradients between the passes of an accumulated step
+            "fsdp_8gpu": frozen / n + 4 * trained / n + trained + 2 * block + activations,
+            "fsdp_sp2_8gpu": frozen + trained + 4 * trained / n + trained + activations / 2,  # and whole weights
         }
         print(f"\n{name}, {width}x{height}: frozen {frozen:.1f}, CPC in float32 {trained:.2f}, VAE and pixels {beside:.1f}, "
               f"activations {kept:.1f} kept + {working:.1f} in one block")  # fmt: skip

@@ -117,10 +117,11 @@ def _plain_values(value: Any) -> Any:
 
 
 def _plain(printed: str) -> str:
-    """One line from the framed message that the parser printed."""
+    """One line from the message that the parser printed under a title: framed, or between lines of dashes."""
+    untitled = re.sub(r"^.*\n *-{5,} *\n", "", printed.strip())
     lines = [
-        re.sub(r"[\u2500-\u257f]|-{5,}", " ", line).strip() for line in printed.splitlines() if "\u256d" not in line
+        re.sub(r"[\u2500-\u257f]|-{5,}", " ", line).strip() for line in untitled.splitlines() if "\u256d" not in line
     ]
-    empty = ("For full helptext", "Usage", "usage", "Value error")
-    kept = [re.sub(r"^Error parsing \w+: ", "", line) for line in lines if line and not line.startswith(empty)]
+    kept = [line for line in lines if line and not line.startswith(("For full helptext", "Usage", "usage"))]
+    kept[:1] = [re.sub(r"^Error parsing \w+: ", "", line) for line in kept[:1]]
     return " ".join(kept) or f"wrong arguments: {' '.join(sys.argv[1:])}"
