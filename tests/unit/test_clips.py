@@ -138,6 +138,24 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         probe(tmp_path / "cut_off.mp4")
     with pytest.raises(InputError, match=r"\.avi: its frames have no presentation times"):
         probe(film(tmp_path / "reordered.avi"))
+    (tmp_path / "foreign.mp4").write_bytes(short.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(InputError, match=r"foreign\.mp4: its video codec is not known"):
+        probe(tmp_path / "foreign.mp4")
+
+
+def test_damage_of_a_header_is_no_worse_than_an_input_error(tmp_path):
+    """Whatever byte of the codec's settings is wrong: the frames come, or the file is refused."""
+    whole = film(tmp_path / "whole.mp4", frames=8).read_bytes()
+    settings, refused = whole.index(b"avcC") + 4, 0
+    for place in range(settings, settings + 40):
+        for value in (0, 0xFF):
+            file = tmp_path / f"{place}-{value}.mp4"
+            file.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            try:
+                read_excerpt(file, 0, probe(file).frames, (0, 0, 8, 8))
+            except InputError:
+                refused += 1
+    assert refused
 
 
 @pytest.fixture(scope="module")
