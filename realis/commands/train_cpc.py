@@ -66,16 +66,16 @@ class TrainCpcConfig:
             raise InputError(
                 "--clips.* without --clips.manifest: no footage to read; give a manifest or leave them out"
             )
-        size, frames = self.data.size, self.clips.frames if footage else self.data.frames
-        for name, height, width in (
-            [("--clips.buckets", *size) for size in self.clips.sizes] if footage else [("--data.size", size, size)]
-        ):
-            least = 8 * self.loss.cell * self.loss.block  # pixels
+        flag, frames, sizes = "--data.size", self.data.frames, [(self.data.size, self.data.size)]
+        if footage:
+            flag, frames, sizes = "--clips.buckets", self.clips.frames, self.clips.sizes
+        least = 8 * self.loss.cell * self.loss.block  # pixels
+        for height, width in sizes:
             fits = self.loss.hog == 0 or min(height, width) >= least
-            require(fits, name, f"{width}x{height}", f"at least {least}, a block of the HOG term (or --loss.hog 0)")
+            require(fits, flag, f"{width}x{height}", f"at least {least}, a block of the HOG term (or --loss.hog 0)")
             tokens = (frames + 3) // 4 * (height // 16) * (width // 16)
-            require(tokens % columns == 0, "--run.sequence-parallel", columns, f"a divisor of the {tokens} tokens of a clip "
-                    f"of {frames} frames of {width}x{height}")  # fmt: skip
+            require(tokens % columns == 0, "--run.sequence-parallel", columns,
+                    f"a divisor of the {tokens} tokens of a clip of {frames} frames of {width}x{height}")  # fmt: skip
 
 
 def check_footage(config: TrainCpcConfig) -> None:

@@ -40,6 +40,7 @@ def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> 
     count = sum(map(len, missing.values()))
     logger.info("%d captions to embed, %d are there", count, len(captions) - count)
     share = _share(run, list(missing.items()))
+    run.accelerator.wait_for_everyone()  # until all have seen the same files missing
     texts = [text for _, group in share for text in group]
     if not texts:
         return

@@ -80,11 +80,6 @@ def start_run(recipe: Any, sequence_parallel: int = 1) -> Run:
         settings["train_micro_batch_size_per_gpu"] = config.batch
     run = Run(accelerator, form_grid(accelerator, sequence_parallel), recipe)
     kind, p = accelerator.distributed_type.value.replace("NO", "on its own"), run.processes
-    logger.info(
-        "processes: %d (%s), %d to a clip; samples a step: %d",
-        p.rows * p.columns,
-        kind,
-        p.columns,
-        run.samples_per_step,
-    )
+    logger.info("processes: %d (%s), %d to a clip; samples a step: %d",
+                p.rows * p.columns, kind, p.columns, run.samples_per_step)  # fmt: skip
     return run
