@@ -1,11 +1,12 @@
 """``precompute``: compute once what the runs of a training recipe would compute again and again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.errors import InputError
 from realis.models.hub import check_base, has_text_encoder, model_folder
+from realis.training.clips_config import CAPTION_DROPOUT
 from realis.training.manifest import read_manifest
 
 
@@ -13,8 +14,8 @@ from realis.training.manifest import read_manifest
 class PrecomputeConfig(TrainCpcConfig):
     """Compute once what the runs of a training recipe read: with the recipe's own flags, of which these matter: --model,
     --clips.manifest, and the folders to fill, --clips.embeddings (of captions, by the text encoder) and --clips.latents
-    (of one fixed crop a clip and bucket, by the VAE; they also depend on --clips.frames, --clips.buckets, --clips.scale and
-    --run.seed)."""
+    (of one fixed crop a clip and bucket, by the VAE; they also depend on --clips.frames, --clips.buckets, --run.seed and
+    whether --clips.degradation sharpens)."""
 
 
 def precompute(config: PrecomputeConfig) -> None:
@@ -53,8 +54,8 @@ def precompute(config: PrecomputeConfig) -> None:
     if clips.embeddings:
         embed_captions(run, wan, list(captions), clips.embeddings)
     if clips.latents:
-        run.accelerator.wait_for_everyone()
-        crops = ClipSet(clips, config.run.seed, run.samples_per_step)
+        without_text = replace(clips, embeddings="", caption_dropout=CAPTION_DROPOUT)
+        crops = ClipSet(without_text, config.run.seed, run.samples_per_step)
         encode_crops(run, crops, LatentCodec(wan.vae, config.run.precision))
     run.accelerator.end_training()
 

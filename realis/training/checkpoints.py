@@ -19,7 +19,7 @@ from torch import nn
 from realis.errors import InputError
 from realis.log import logger
 from realis.training.run import Run
-from realis.training.run_folder import checkpoints
+from realis.training.run_folder import checkpoints, read_position
 from realis.training.state import Tensors, TrainingState, trainable
 
 
@@ -86,8 +86,8 @@ def rotate(output: Path, keep: int) -> None:
     """Remove all but the newest ``keep`` checkpoints of a run, and what runs that were killed left behind."""
     for old in checkpoints(output)[:-keep]:
         remove_folder(old)
-    for left in (*output.glob(".checkpoint-*.old"), *output.glob(".checkpoint-*.tmp")):
-        shutil.rmtree(left)
+    for left in (left for end in ("old", "tmp") for left in output.glob(f".*-[0-9]*.{end}")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
@@ -104,7 +104,7 @@ def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
     with torch.no_grad():
         for name, p in trained.items():
             p.copy_(saved[name])
-    position = json.loads((folder / "state.json").read_text())
+    position = read_position(folder)
     before, now = position["samples_per_step"], run.samples_per_step
     if before != now:
         logger.warning("a step had %d samples and now has %d (processes x batch x accumulation)", before, now)

@@ -7,11 +7,14 @@ from typing import Any
 import torch
 import yaml
 from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError
 
 from realis.config import as_plain
+from realis.errors import InputError
 from realis.log import logger
 from realis.training.checkpoints import replace_folder
 from realis.training.run import Run
+from realis.training.run_folder import check_export, whole_recipe
 from realis.training.state import Tensors
 from realis.training.steps import TrainingStep
 
@@ -54,6 +57,9 @@ def export_part(run: Run, step: TrainingStep, part: ModelMixin, trained: Tensors
         step: what was trained; ``part`` is a module in it.
         trained: what :func:`~realis.training.loop.fit` returned.
         data: what it was trained on, for the card.
+
+    Raises:
+        InputError: it cannot be written, or something else has come to be there.
     """
     prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
     weights = {name.removeprefix(prefix): x for name, x in trained.items()}
@@ -73,9 +79,7 @@ def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
 
 def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
     temporary = final.with_name(f".{final.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     halve(part)
-    part.save_pretrained(temporary)
     averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
     card = CARD.format(
         name=type(part).__name__,
@@ -84,8 +88,14 @@ def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
         base=getattr(config, "model", "none: trained from scratch"),
         data=data,
         weights=averaged,
-        recipe=yaml.safe_dump(as_plain(config), sort_keys=False),
+        recipe=yaml.safe_dump(as_plain(whole_recipe(config)), sort_keys=False),
     )
-    (temporary / "README.md").write_text(card)
-    replace_folder(temporary, final)
+    check_export(final)  # again: something may have been put there since the run began
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        part.save_pretrained(temporary)
+        (temporary / "README.md").write_text(card)
+        replace_folder(temporary, final)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"--export {final}: writing failed ({error}); the last checkpoint has the weights") from error
     logger.info("wrote %s", final)

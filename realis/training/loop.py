@@ -69,10 +69,10 @@ def fit(
     if c.resume:
         logger.info("going on from %s", found or "the start: no checkpoint yet")
     check_same_start(run, start)
-    write_config(run.recipe)
     module, state = prepare(run, step_module)
     if found:
         load_state(found, state, start)
+    write_config(run.recipe)
 
     # 2. Steps
     tracker = Tracker(run, start)

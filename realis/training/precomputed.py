@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
@@ -53,41 +54,33 @@ def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> 
 
 
 def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
-    """Write the HR latents (C, f, h, w), float16, of the fixed crop of every clip in every bucket, and an index.
+    """Write the HR latents (C, f, h, w), float16, of the fixed crop of every clip in every bucket.
+
+    Beside them ``vae.json`` names the VAE, and a file without tensors stands for a crop that was passed over.
 
     Raises:
         InputError: they do not fit on the disk, or those that are there are of another VAE.
     """
-    folder, sizes = Path(clips.config.latents), clips.config.sizes
-    index, encoder = read_index(folder), encoder_digest(codec.vae)
-    if index["encoder"] not in ("", encoder):
-        raise InputError(f"--clips.latents {folder}: holds latents of another VAE; choose another folder")
-    crops = fixed_crops(clips)
-    missing = [(crop, key) for key, crop in crops.items() if key not in index["keys"]]
+    folder, sizes, crops = Path(clips.config.latents), clips.config.sizes, fixed_crops(clips)
+    missing = sorted(key for key in crops if not _latents_file(folder, key).is_file())  # hashes: buckets are mixed
+    _claim_folder(run, folder, encoder_digest(codec.vae))
     frames = (clips.config.frames + 3) // 4
-    numbers = (codec.vae.config.z_dim * frames * (sizes[b][0] // 8) * (sizes[b][1] // 8) for (_, b), _ in missing)
-    needed, free = 2 * sum(numbers), shutil.disk_usage(folder).free
+    areas = (sizes[crops[key][1]][0] // 8 * (sizes[crops[key][1]][1] // 8) for key in missing)
+    needed, free = 2 * codec.vae.config.z_dim * frames * sum(areas), shutil.disk_usage(folder).free
     logger.info("%d crops to encode (%.1f GB), %d are there", len(missing), needed / 1e9, len(crops) - len(missing))
     if needed > free:
         raise InputError(f"--clips.latents {folder}: {needed / 1e9:.1f} GB are wanted there, {free / 1e9:.1f} are free")
-    share = [(crop, folder / f"{key}.safetensors") for crop, key in _share(run, missing)]
-    share = [(crop, file) for crop, file in share if not file.is_file()]  # of a run that was stopped
-    loader = DataLoader(_FixedCrops(clips, [crop for crop, _ in share]), None, num_workers=clips.config.workers)
-    passed_over = 0
-    for (_, file), (hr, fault) in zip(share, progress(loader, total=len(share), unit="crop"), strict=True):
+    share, passed_over = _share(run, missing), 0
+    loader = DataLoader(_FixedCrops(clips, [crops[key] for key in share]), None, num_workers=clips.config.workers)
+    for key, (hr, fault) in zip(share, progress(loader, total=len(share), unit="crop"), strict=True):
         if fault:
             passed_over += 1
             logger.warning("clip passed over: %s", fault)
+            _passed_over_file(folder, key).touch()
         else:
             pixels = hr[None].to(codec.vae.device).float() / 127.5 - 1
-            _write(file, {"hr_latents": codec.latents_of(pixels)[0].half().cpu()})
+            _write(_latents_file(folder, key), {"hr_latents": codec.latents_of(pixels)[0].half().cpu()})
     logger.info("wrote the latents of %d crops to %s; %d passed over", len(share) - passed_over, folder, passed_over)
-    run.accelerator.wait_for_everyone()
-    if run.accelerator.is_main_process:
-        keys = sorted({*index["keys"], *crops})
-        temporary = folder / ".index.json.tmp"
-        temporary.write_text(json.dumps({"encoder": encoder, "keys": keys}))
-        temporary.replace(folder / "index.json")
 
 
 def fixed_crops(clips: ClipSet) -> dict[str, tuple[int, int]]:
@@ -96,32 +89,53 @@ def fixed_crops(clips: ClipSet) -> dict[str, tuple[int, int]]:
     return {clips.fixed_key(*crop): crop for crop in crops}
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """What a folder of latents says of itself: ``encoder``, the digest of the VAE, and ``keys``, the crops that were
-    encoded or, where a clip cannot give one, passed over."""
-    file = folder / "index.json"
-    try:
-        return json.loads(file.read_text()) if file.is_file() else {"encoder": "", "keys": []}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); make it anew with train/precompute.py") from error
-
-
 def check_latents(clips: ClipSet, vae: AutoencoderKLWan) -> None:
-    """Make sure before training that all fixed crops were encoded, and by this VAE.
+    """Make sure before training that all fixed crops were encoded or passed over, and by this VAE.
 
     Raises:
         InputError: they were not.
     """
-    folder = Path(clips.config.latents)
-    index, crops = read_index(folder), fixed_crops(clips)
-    missing = len(crops.keys() - set(index["keys"]))
+    folder, crops = Path(clips.config.latents), fixed_crops(clips)
+    missing = sum(
+        not (_latents_file(folder, key).is_file() or _passed_over_file(folder, key).is_file()) for key in crops
+    )
     if missing:
         raise InputError(
             f"--clips.latents {folder}: {missing} of {len(crops)} crops are missing; run train/precompute.py with this "
-            "recipe (crops depend on the seed, the buckets and the footage)"
+            "recipe (crops depend on the seed, the buckets, their length and the footage)"
         )
-    if index["encoder"] != encoder_digest(vae):
+    if _encoder_of(folder) != encoder_digest(vae):
         raise InputError(f"--clips.latents {folder}: made with another VAE than this model's; make them anew elsewhere")
+
+
+def _claim_folder(run: Run, folder: Path, encoder: str) -> None:
+    """Put down whose latents will be in ``folder``, before the first of them."""
+    held = _encoder_of(folder)
+    run.accelerator.wait_for_everyone()
+    if held not in ("", encoder) or (not held and any(folder.glob("*.safetensors"))):
+        raise InputError(f"--clips.latents {folder}: holds latents of another VAE, or others; choose another folder")
+    if run.accelerator.is_main_process and not held:
+        temporary = folder / ".vae.json.tmp"
+        temporary.write_text(json.dumps({"encoder": encoder}))
+        temporary.replace(folder / "vae.json")
+    run.accelerator.wait_for_everyone()
+
+
+def _encoder_of(folder: Path) -> str:
+    """Digest of the VAE whose latents are in ``folder``; empty if nothing says so."""
+    file = folder / "vae.json"
+    try:
+        return json.loads(file.read_text())["encoder"] if file.is_file() else ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); make the latents anew elsewhere") from error
+
+
+def _latents_file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.safetensors"
+
+
+def _passed_over_file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.passed_over"
 
 
 class _FixedCrops(Dataset):
@@ -148,7 +162,7 @@ def _write(file: Path, tensors: dict[str, torch.Tensor]) -> None:
     try:
         save_file({name: x.contiguous() for name, x in tensors.items()}, temporary)
         temporary.replace(file)
-    except OSError as error:
-        raise InputError(f"{file}: writing failed ({error.strerror or error})") from error
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file}: writing failed ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -30,24 +30,12 @@ def check_run(config: LoopConfig, export: str) -> None:
     if config.tracker == "wandb" and not importlib.util.find_spec("wandb"):
         raise InputError("--run.tracker wandb: it is not installed; pip install wandb, or use tensorboard")
     folder = Path(export)
-    if not folder.name or folder.is_file():
-        raise InputError(f"--export {export}: wanted the name of a folder for the trained part")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):
-        raise InputError(f"--export {export}: is a folder with other things in it; choose a new or an exported one")
-    found = find_checkpoint(config)
-    if found is not None and (step := _step_of(found)) > config.steps:
-        raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
-    later = [c.name for c in checkpoints(Path(config.output)) if found and int(c.name[11:]) > _step_of(found)]
-    if later:
+    check_export(folder)
+    if Path(config.output).resolve().is_relative_to(folder.resolve()):
         raise InputError(
-            f"--run.resume {found}: {config.output} has later checkpoints ({', '.join(later)}), which `latest` would take "
-            "for this run's; move them away, or give another --run.output"
+            f"--export {export}: would take the place of the run's own folder {config.output}; choose another"
         )
-    if not config.resume and checkpoints(Path(config.output)):
-        raise InputError(
-            f"--run.output {config.output}: has checkpoints of an earlier run; go on with it (--run.resume latest), or "
-            "choose another folder"
-        )
+    _check_checkpoints(config, find_checkpoint(config))
     for needed in (Path(config.output), folder.parent):
         try:
             needed.mkdir(parents=True, exist_ok=True)
@@ -57,16 +45,49 @@ def check_run(config: LoopConfig, export: str) -> None:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
 
 
-def write_config(config: Any) -> None:
-    """Write the configuration of a command that has a ``run`` into the run's folder: a recipe of the whole run.
+def check_export(folder: Path) -> None:
+    """Make sure that what is in ``folder``, and will be replaced, is a model or nothing.
 
-    Without ``resume``, which is of this start alone: in another folder there would be nothing to resume. What differs
-    from the run that is resumed is said: it may be meant, but then the run is no longer what one recipe describes.
-    Only the main process does so.
+    Raises:
+        InputError: it is something else.
+    """
+    if not folder.name or folder.is_file():
+        raise InputError(f"--export {folder}: wanted the name of a folder for the trained part")
+    if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):
+        raise InputError(f"--export {folder}: is a folder with other things in it; choose a new or an exported one")
+
+
+def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
+    """Keep the checkpoints of different runs, or of two branches of one, apart: rotation and ``latest`` go by number."""
+    output, there = Path(config.output), checkpoints(Path(config.output))
+    if found is None:
+        if there and not config.resume:
+            raise InputError(
+                f"--run.output {output}: has checkpoints of an earlier run; go on with it (--run.resume latest), or choose "
+                "another folder"
+            )
+        return
+    step = read_position(found)["step"]
+    if step > config.steps:
+        raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
+    is_own = found.resolve().parent == output.resolve()
+    in_the_way = [c.name for c in there if not is_own or int(c.name[11:]) > step]
+    if in_the_way:
+        raise InputError(
+            f"--run.resume {found}: {output} has {'later' if is_own else 'other'} checkpoints ({', '.join(in_the_way)}), "
+            "which would be taken for this run's; move them away, or give another --run.output"
+        )
+
+
+def write_config(config: Any) -> None:
+    """Write the configuration of a command that has a ``run`` into the run's folder. Only the main process does so.
+
+    What differs from the run that is resumed is said: it may be meant, but then the run is no longer what one recipe
+    describes.
     """
     if not is_main_process():
         return
-    whole, file = replace(config, run=replace(config.run, resume="")), Path(config.run.output) / "config.yaml"
+    whole, file = whole_recipe(config), Path(config.run.output) / "config.yaml"
     found = find_checkpoint(config.run)
     before = found.parent / "config.yaml" if found else file
     if found and before.is_file():
@@ -77,6 +98,11 @@ def write_config(config: Any) -> None:
     dump(whole, file)
 
 
+def whole_recipe(config: Any) -> Any:
+    """``config`` as a recipe of the whole run: without ``resume``, which is of this start alone."""
+    return replace(config, run=replace(config.run, resume=""))
+
+
 def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict):
@@ -85,8 +111,18 @@ def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield f"{path}{name}", value
 
 
-def _step_of(checkpoint: Path) -> int:
-    return json.loads((checkpoint / "state.json").read_text())["step"]
+def read_position(checkpoint: Path) -> dict[str, int]:
+    """Where a run stood at a checkpoint: ``step``, and ``samples_per_step``.
+
+    Raises:
+        InputError: it does not say.
+    """
+    file = checkpoint / "state.json"
+    try:
+        position = json.loads(file.read_text())
+        return {name: int(position[name]) for name in ("step", "samples_per_step")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--run.resume: {file} cannot be read ({error}); resume from another checkpoint") from error
 
 
 def _is_model(folder: Path) -> bool:

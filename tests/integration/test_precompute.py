@@ -85,14 +85,28 @@ def test_latents_of_fixed_crops_take_the_place_of_encoding(flags, tmp_path, caps
     assert len(files) == 3 and all(load_file(f)["hr_latents"].shape == (16, 2, 8, 8) for f in files)
     run_precompute([*flags, *latents])
     assert "0 crops to encode (0.0 GB), 3 are there" in capsys.readouterr().err
-    index = tmp_path / "latents" / "index.json"
-    held = json.loads(index.read_text())
-    for wrong, word in (({"keys": held["keys"][1:]}, "1 of 3 crops are missing"), ({"encoder": "x"}, "another VAE")):
-        index.write_text(json.dumps(held | wrong))
+    refused = [*flags, *latents, "--run.steps", "1", "--run.output", str(tmp_path / "refused")]
+
+    def refuses(run, word):
         with pytest.raises(SystemExit):
-            run_train_cpc([*flags, *latents, "--run.steps", "1", "--run.output", str(tmp_path / word)])
+            run(refused)
         assert word in capsys.readouterr().err
-    index.write_text(json.dumps(held))
+
+    files[0].rename(tmp_path / "aside")
+    refuses(run_train_cpc, "1 of 3 crops are missing")
+    files[0].with_suffix(".passed_over").touch()  # as if it could not be read then
+    run_precompute([*flags, *latents])
+    assert "1 crops to encode" in capsys.readouterr().err
+    assert load_file(files[0])["hr_latents"].equal(load_file(tmp_path / "aside")["hr_latents"])
+    vae = tmp_path / "latents" / "vae.json"
+    of_this = vae.read_text()
+    for text in ('{"encoder": "another"}', "no JSON"):
+        vae.write_text(text)
+        refuses(run_train_cpc, "another VAE" if "{" in text else "vae.json")
+        refuses(run_precompute, "another VAE" if "{" in text else "vae.json")
+    vae.unlink()
+    refuses(run_precompute, "choose another folder")
+    vae.write_text(of_this)
     output = tmp_path / "run"
     run_train_cpc([*flags, *latents, "--run.steps", "1", "--run.output", str(output), "--controlnet.layers", "2"])
     assert (output / "export" / "config.json").is_file()

@@ -172,13 +172,14 @@ def assert_same_gradients(one, two, steps=(1, 2)):
 
 @pytest.mark.parametrize(
     ("columns", "sharded", "accumulation"),
-    [(1, False, 2), (2, False, 4), (1, True, 2), (2, True, 4)],
-    ids=["ddp", "ddp+sequence parallel", "fsdp2", "fsdp2+sequence parallel"],
+    [(1, False, 2), (2, False, 4), (2, False, 3), (1, True, 2), (2, True, 4)],
+    ids=["ddp", "ddp+sequence parallel", "the same, passes left over", "fsdp2", "fsdp2+sequence parallel"],
 )
 def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, columns, sharded, accumulation):
-    """Through the loop, with clipping and warm-up: four samples a step, split and gathered in each way."""
+    """Through the loop, with clipping and warm-up: the samples of a step split and gathered in each way."""
     parts = copy.deepcopy((transformer, controlnet))
-    in_processes(functools.partial(train, batch=4), tmp_path / "one", *copy.deepcopy(parts), count=1)
+    batch = 2 // columns * accumulation
+    in_processes(functools.partial(train, batch=batch), tmp_path / "one", *copy.deepcopy(parts), count=1)
     train_flags = {"accumulation": accumulation}
     in_processes(functools.partial(train, columns=columns, sharded=sharded, **train_flags), tmp_path / "two", *parts)
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
@@ -269,7 +270,7 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
     run_train_cpc([*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(tmp_path / "one")])
 
     def deepspeed(output, *more):
-        done = launch(f"zero{stage}_8gpu", *flags, "--run.batch", "2", "--run.output", str(output), "--run.steps", "2",
+        done = launch(f"zero{stage}_8gpu", *flags, "--run.accumulation", "2", "--run.output", str(output), "--run.steps", "2",
                       "--run.sample-every", "2", *more)  # fmt: skip
         assert done.returncode == 0, done.stderr
 

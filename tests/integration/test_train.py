@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from realis.commands.__main__ import run_train_cpc, run_train_decoder, run_train_prior, run_train_vae
 from realis.commands.train_cpc import TrainCpcConfig
+from realis.errors import InputError
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.training.caption_files import caption_key, embedding_file
+from realis.training.export import _write
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
@@ -352,6 +354,24 @@ def test_a_failed_resume_leaves_the_configuration(tmp_path, capsys):
         train_cpc(tmp_path / "run", "--run.resume", "latest", "--controlnet.layers", "2", steps=2)
     assert "not those of this model" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == before
+    train_cpc(tmp_path / "plain", "--optimizer.ema", "0", steps=1)
+    before = (tmp_path / "plain" / "config.yaml").read_text()
+    with pytest.raises(SystemExit):
+        train_cpc(tmp_path / "plain", "--run.resume", "latest", steps=2)
+    assert "no averaged weights" in capsys.readouterr().err
+    assert (tmp_path / "plain" / "config.yaml").read_text() == before
+
+
+def test_an_export_does_not_take_the_place_of_anything_else(tmp_path, capsys):
+    run = [*SMALL_CPC, "--run.output", tmp_path / "out" / "run"]
+    for export in (tmp_path / "out" / "run", tmp_path / "out", tmp_path):
+        refuses([*run, "--export", export], capsys, "--export", "choose")
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "notes.txt").write_text("precious")
+    part = CpcControlNet((1, 2, 2), 2, 12, 16, 32, num_layers=1, num_main_layers=2)
+    with pytest.raises(InputError, match="other things"):
+        _write(part, tmp_path / "late", TrainCpcConfig(), "nothing")
+    assert (tmp_path / "late" / "notes.txt").read_text() == "precious"
 
 
 def test_going_back_to_an_earlier_checkpoint_does_not_mix_runs(tmp_path, capsys):
@@ -359,6 +379,10 @@ def test_going_back_to_an_earlier_checkpoint_does_not_mix_runs(tmp_path, capsys)
     train_cpc(run, "--run.save-every", "1", steps=2)
     first = ["--run.resume", str(run / "checkpoint-000001"), "--run.steps", "3"]
     refuses([*SMALL_CPC, *first, "--run.output", run], capsys, "later checkpoints (checkpoint-000002)", "--run.output")
+    (tmp_path / "other" / "checkpoint-000001").mkdir(parents=True)
+    refuses([*SMALL_CPC, *first, "--run.output", tmp_path / "other"], capsys, "other checkpoints (checkpoint-000001)")
+    (tmp_path / "other" / "checkpoint-000001" / "state.json").write_text("{")
+    refuses([*SMALL_CPC, "--run.output", tmp_path / "other", "--run.resume", "latest"], capsys, "state.json")
     train_cpc(tmp_path / "branch", *first, steps=3)
     assert {p.name for p in run.glob("checkpoint-*")} == {"checkpoint-000001", "checkpoint-000002"}
     assert (tmp_path / "branch" / "checkpoint-000003").is_dir()
