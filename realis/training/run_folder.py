@@ -26,7 +26,7 @@ def check_run(config: LoopConfig, export: str) -> None:
             to resume from is missing or beyond the last step, another run's checkpoints are in the way, or the launcher
             told half of what is needed.
     """
-    processes_asked()
+    processes_asked()  # raises if the launcher told half of what is needed
     if config.tracker == "wandb" and not importlib.util.find_spec("wandb"):
         raise InputError("--run.tracker wandb: it is not installed; pip install wandb, or use tensorboard")
     folder = Path(export)

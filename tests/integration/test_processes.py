@@ -4,9 +4,9 @@ import copy
 import functools
 import os
 import shutil
+import socket
 import subprocess
 import sys
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,10 +230,16 @@ SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss
          "--optimizer.lr", "1e-3", "--optimizer.warmup", "3", "--run.threads", "1", "--run.precision", "no", "--run.save-every", "1"]  # fmt: skip
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def launch(name, *flags):
     """The real command in two processes, as a launch file of eight arranges them."""
     command = [str(Path(sys.executable).parent / "accelerate"), "launch", "--config_file", str(LAUNCH / f"{name}.yaml"),
-               "--num_processes", "2", "--main_process_port", str(29500 + zlib.crc32(name.encode()) % 400),
+               "--num_processes", "2", "--main_process_port", str(free_port()),
                str(LAUNCH.parent / "train_cpc.py"), *flags]  # fmt: skip
     path = str(Path(__file__).parents[1] / "without_shm")
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
