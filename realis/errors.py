@@ -1,7 +1,11 @@
 """The one kind of error that a user can cause, and how a command answers it."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
 class InputError(ValueError):
@@ -17,8 +21,8 @@ def require(fits: bool, name: str, got: object, wanted: str) -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
-    Exit code 2 for an :class:`InputError`, 1 for a run that stopped by itself (a loss that is not finite), 130 for
-    Ctrl-C.
+    Exit code 2 for an :class:`InputError`, 1 for a run that stopped by itself (a loss that is not finite, a full disk),
+    130 for Ctrl-C, 141 where what reads the output has gone (``| head``).
     """
     try:
         main()
@@ -26,6 +30,14 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"realis: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except FloatingPointError as error:
+        print(f"realis: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again as it ends
+        raise SystemExit(141) from None
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
         print(f"realis: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ import numpy as np
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.errors import require
+from realis.files import whole_file
 from realis.video.clips import Clip, write_like
 
 if TYPE_CHECKING:
@@ -94,10 +95,8 @@ def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:
     drawn_for = f"{parameters.frames} x {w}x{h} as when it was drawn"
     require(fits, "frames and size", f"{count} x {width}x{height}", drawn_for)
     write_like(clip, degrade_stream(counted(image[:h, :w] for image in clip.frames()), parameters), output / clip.name)
-    file = parameters_file(output, clip)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(parameters.to_json())
-    temporary.rename(file)
+    with whole_file(parameters_file(output, clip)) as temporary:
+        temporary.write_text(parameters.to_json())
     if (h, w) == (height, width):
         return ""
     return f"made from the left upper {w}x{h} of {width}x{height}: cut the ground truth alike before comparing"

@@ -28,6 +28,7 @@ def train_vae(config: TrainVaeConfig) -> None:
     import torch
     from diffusers import AutoencoderKLWan
 
+    from realis.ops.pixels import signed
     from realis.training.export import RENDERED, export_part, halve
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool, render_pair
@@ -44,7 +45,7 @@ def train_vae(config: TrainVaeConfig) -> None:
     frames = torch.stack(
         [render_pair(config.data, config.run.seed, n)[0][:, 0] for n in range(min(config.data.count, 500))]
     )
-    initialise_encoder(vae, frames.float() / 127.5 - 1)
+    initialise_encoder(vae, signed(frames))
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
     halve(vae.encoder)  # latents as the exported encoder will give them

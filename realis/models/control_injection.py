@@ -30,7 +30,8 @@ class ControlledWanTransformer3DModel(WanTransformer3DModel):
             temb (B, D), its projection for the block modulation (B, 6, D), and the text (B, text tokens, D).
         """
         # Outside autocast, which would run the float32 time embedder in bfloat16: in training as at inference.
-        with torch.autocast(timestep.device.type, enabled=False):
+        device = "cpu" if timestep.is_meta else timestep.device.type  # autocast knows no meta device
+        with torch.autocast(device, enabled=False):
             temb, timestep_proj, text, _ = self.condition_embedder(timestep, prompt_embeds, None)
         return temb, timestep_proj.unflatten(1, (6, -1)), text
 

@@ -23,3 +23,8 @@ def planes_to_image(planes: torch.Tensor) -> np.ndarray:
 def image_to_planes(image: np.ndarray) -> torch.Tensor:
     """(H, W, 3) uint8 or float32 -> (3, H, W) float32."""
     return torch.from_numpy(to_float(np.stack(cv2.split(image))))
+
+
+def signed(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 of any shape -> float32 in [-1, 1], as models want it."""
+    return pixels.float() / 127.5 - 1

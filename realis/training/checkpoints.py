@@ -5,7 +5,6 @@ sample. A checkpoint folder appears complete or not at all: it is written under 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from realis.errors import InputError
+from realis.files import sync
 from realis.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import checkpoints, read_position
@@ -62,15 +62,6 @@ def replace_folder(temporary: Path, final: Path) -> None:
     remove_folder(final)
     temporary.rename(final)
     sync(final.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_folder(folder: Path) -> None:

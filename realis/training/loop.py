@@ -11,6 +11,7 @@ from torch import nn
 
 from realis.errors import InputError
 from realis.log import logger
+from realis.ops.pixels import signed
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
 from realis.training.pairs import Batch
 from realis.training.run import Run
@@ -153,7 +154,7 @@ def own_turns(run: Run, start: int) -> Iterator[tuple[range, int]]:
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on ``device``, pixels in [-1, 1]; ``number`` stays on CPU, where random draws are made."""
     moved = {name: x if name == "number" else x.to(device, non_blocking=True) for name, x in batch.items()}
-    return {name: x.float() / 127.5 - 1 if x.dtype == torch.uint8 else x for name, x in moved.items()}
+    return {name: signed(x) if x.dtype == torch.uint8 else x for name, x in moved.items()}
 
 
 def optimizer_step(

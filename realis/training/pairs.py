@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +19,10 @@ from safetensors.torch import load_file, save_file
 import realis
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import Margin, degraded_pair
+from realis.files import whole_file
 from realis.log import progress
 from realis.models.wan import encode_video, encoder_digest
+from realis.ops.pixels import signed
 from realis.ops.resize import resize
 from realis.training.randomness import sample_rng
 from realis.training.settings import DataConfig
@@ -88,9 +89,8 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
         tensors[f"{name}_latents"] = torch.cat(list(_encode(vae, tensors[name], f"{name} latent")))
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        save_file(tensors, temporary)
-        temporary.replace(file)
+        with whole_file(file) as temporary:
+            save_file(tensors, temporary)
     return PairPool(tensors, seed)
 
 
@@ -99,7 +99,7 @@ def _encode(vae: AutoencoderKLWan, clips: torch.Tensor, unit: str, batch: int = 
     device = vae.device
     for chunk in progress(clips.split(batch), total=-(-len(clips) // batch), unit=f"batch of {unit}"):
         with torch.autocast(device.type, torch.bfloat16):
-            yield encode_video(vae, chunk.to(device).float() / 127.5 - 1).cpu()
+            yield encode_video(vae, signed(chunk.to(device))).cpu()
 
 
 def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | None:

@@ -4,7 +4,6 @@ Files appear complete or not at all, and what is there is kept. Several processe
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 from realis.errors import InputError
+from realis.files import whole_file
 from realis.log import logger, progress
 from realis.models.wan import Wan, encoder_digest
+from realis.ops.pixels import signed
 from realis.training.caption_files import caption_key, embedding_file, held_keys
 from realis.training.clips import ClipSet
 from realis.training.latents import LatentCodec
@@ -49,7 +49,9 @@ def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> 
     with progress(total=len(texts), unit="caption") as bar:
         for file, group in share:
             held = load_file(file) if file.is_file() else {}
-            _write(file, held | {caption_key(text): next(embeds)[0].cpu() for text in group})
+            new = {caption_key(text): next(embeds)[0].cpu().contiguous() for text in group}
+            with whole_file(file) as temporary:
+                save_file(held | new, temporary)
             bar.update(len(group))
 
 
@@ -78,8 +80,9 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
             logger.warning("clip passed over: %s", fault)
             _passed_over_file(folder, key).touch()
         else:
-            pixels = hr[None].to(codec.vae.device).float() / 127.5 - 1
-            _write(_latents_file(folder, key), {"hr_latents": codec.latents_of(pixels)[0].half().cpu()})
+            latents = codec.latents_of(signed(hr[None].to(codec.vae.device)))[0].half().cpu().contiguous()
+            with whole_file(_latents_file(folder, key)) as temporary:
+                save_file({"hr_latents": latents}, temporary)
     logger.info("wrote the latents of %d crops to %s; %d passed over", len(share) - passed_over, folder, passed_over)
 
 
@@ -115,9 +118,8 @@ def _claim_folder(run: Run, folder: Path, encoder: str) -> None:
     if held not in ("", encoder) or (not held and any(folder.glob("*.safetensors"))):
         raise InputError(f"--clips.latents {folder}: holds latents of another VAE, or others; choose another folder")
     if run.accelerator.is_main_process and not held:
-        temporary = folder / ".vae.json.tmp"
-        temporary.write_text(json.dumps({"encoder": encoder}))
-        temporary.replace(folder / "vae.json")
+        with whole_file(folder / "vae.json") as temporary:
+            temporary.write_text(json.dumps({"encoder": encoder}))
     run.accelerator.wait_for_everyone()
 
 
@@ -155,14 +157,3 @@ class _FixedCrops(Dataset):
 
 def _share(run: Run, items: list[Any]) -> list[Any]:
     return items[run.accelerator.process_index :: run.accelerator.num_processes]
-
-
-def _write(file: Path, tensors: dict[str, torch.Tensor]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        save_file({name: x.contiguous() for name, x in tensors.items()}, temporary)
-        temporary.replace(file)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: writing failed ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ Every segment is a file of its own with a closed group of pictures, written unde
 renamed. The result appears under its final name complete or not at all.
 """
 
-import os
 import shutil
 from collections.abc import Iterable
 from fractions import Fraction
@@ -15,6 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from realis.errors import InputError
+from realis.files import sync
 
 CONTAINERS = (".mp4", ".mkv", ".mov")
 REORDER = 2  # frames by which x264 decodes ahead at most (B-frames as references, one level)
@@ -134,9 +134,3 @@ def join_segments(output: Path, starts: list[tuple[Path, int]], rate: Fraction) 
                     packet.pts, packet.dts, packet.duration = start + shown, start + i - REORDER, 1
                     packet.stream = target
                     joined.mux(packet)
-
-
-def sync(file: Path) -> None:
-    """Wait until ``file`` is on disk."""
-    with open(file, "rb") as handle:
-        os.fsync(handle.fileno())

@@ -1,17 +1,13 @@
-"""Training on footage: manifests, random access, and samples that depend on seed and number alone."""
+"""Training on footage: samples that depend on seed, number and the samples of a step alone."""
 
-import csv
-import json
-import random
 from dataclasses import replace
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from footage import damage, film, manifest
 from realis.config import dump, parse
 from realis.errors import InputError
 from realis.log import logger
@@ -20,142 +16,9 @@ from realis.ops.resize import resize
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.clips import ClipSet, UnfitError
 from realis.training.clips_config import ClipsConfig
-from realis.training.manifest import ClipEntry, read_manifest
-from realis.video.excerpt import probe, read_excerpt
-from realis.video.photographs import photograph
 from realis.video.read import VideoReader
 
-PICTURE = (photograph("astronaut.png").permute(1, 2, 0).numpy() * 255).astype(np.uint8)
 CONFIG = ClipsConfig(frames=5, buckets=("64x64", "96x64"), degradation="bi", workers=0)
-
-
-def film(path, frames=20, size=(128, 160), codec="libx264", fmt="yuv420p", options=None, times=None, place=0):
-    """A pan over a photograph; ``times`` in milliseconds."""
-    unit = Fraction(1, 1000) if times else Fraction(1, 25)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"g": "8", "bf": "3"} | (options or {}))
-        (stream.height, stream.width), stream.pix_fmt = size, fmt
-        stream.codec_context.time_base = unit
-        for i in range(frames):
-            top, left = 2 * i + place, 3 * i + place
-            image = np.ascontiguousarray(PICTURE[top : top + size[0], left : left + size[1]])
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=fmt)
-            frame.pts, frame.time_base = times[i] if times else i, unit
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def copy_from(path, packet, early=0):
-    """``path`` without its first packets, beginning ``early`` units before time 0 (which gives an edit list)."""
-    cut = path.with_name(f"cut_{path.name}")
-    with av.open(str(path)) as source, av.open(str(cut), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        packets = [p for p in source.demux(source.streams.video[0]) if p.size]
-        packets = packets[packet or [i for i, p in enumerate(packets) if p.is_keyframe][1] :]
-        offset = packets[0].pts + early
-        for p in packets:
-            p.stream, p.pts, p.dts = stream, p.pts - offset, p.dts - offset
-            target.mux(p)
-    return cut
-
-
-def damage(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 8 : -len(data) // 3] = bytes(len(data) - len(data) // 8 - len(data) // 3)
-    path.write_bytes(data)
-    return path
-
-
-KINDS = {
-    "b_frames.mp4": {},
-    "b_frames.mkv": {},
-    "b_frames.ts": {},
-    "open_gop.mp4": {"options": {"x264-params": "open-gop=1:scenecut=0"}},
-    "edit_list.mp4": {},
-    "gradual_refresh.mkv": {"options": {"bf": "0", "x264-params": "intra-refresh=1"}},
-    "cut_open_gop.ts": {  # begins with frames that refer to some that are gone
-        "codec": "libx265",
-        "fmt": "yuv420p10le",
-        "options": {"x265-params": "keyint=8:bframes=3:open-gop=1:log-level=none"},
-    },
-    "high10.mkv": {"fmt": "yuv420p10le"},
-    "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12"}},
-    "changing_rate.mkv": {"times": np.cumsum(np.tile([20, 33, 40, 80, 17], 4)).tolist()},
-    "odd_size.mkv": {"codec": "ffv1", "size": (127, 157)},
-    "every_frame_a_key.mp4": {"options": {"g": "1"}},
-}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_excerpts_are_the_frames_that_are_presented(tmp_path, name):
-    path = film(tmp_path / name, **KINDS[name])
-    if name == "edit_list.mp4":
-        path = copy_from(path, 8, early=3 * 512)
-    elif name.startswith("cut"):
-        path = copy_from(path, None)
-    with VideoReader(path) as video:
-        frames = np.stack(list(video))
-    facts = probe(path)
-    assert (facts.frames, facts.height, facts.width) == frames.shape[:3]
-    assert (len(frames) < 20) == (name.startswith("cut") or name == "edit_list.mp4")
-    draw = random.Random(0)
-    for _ in range(12):
-        start, top, left = (draw.randrange(n) for n in frames.shape[:3])
-        count, height, width = (draw.randint(1, n - i) for n, i in zip(frames.shape, (start, top, left), strict=False))
-        got = read_excerpt(path, start, count, (top, left, height, width))
-        wanted = frames[start : start + count, top : top + height, left : left + width]
-        np.testing.assert_array_equal(got, wanted)
-
-
-@pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_what_lies_before_is_not_decoded(tmp_path, container):
-    path = film(tmp_path / f"video.{container}")
-    with VideoReader(path) as video:
-        frames = np.stack(list(video))
-    with av.open(str(path)) as source:
-        packet = next(p for p in source.demux(video=0))
-        place = packet.pos + packet.size // 2, packet.pos + packet.size - 50
-    data = bytearray(path.read_bytes())
-    data[slice(*place)] = bytes(place[1] - place[0])
-    path.write_bytes(data)
-    with pytest.raises(InputError, match="damaged"):
-        read_excerpt(path, 0, 1, (0, 0, 128, 160))
-    np.testing.assert_array_equal(read_excerpt(path, 10, 10, (0, 0, 128, 160)), frames[10:])
-
-
-def test_files_that_cannot_be_read_are_named(tmp_path):
-    broken = damage(film(tmp_path / "broken.mkv", codec="mpeg4"))
-    with pytest.raises(InputError, match=r"broken\.mkv"):
-        read_excerpt(broken, 0, probe(broken).frames, (0, 0, 8, 8))
-    short = film(tmp_path / "short.mp4")
-    with pytest.raises(InputError, match=r"5 frames from 16 on.*20 frames of 128x160"):
-        read_excerpt(short, 16, 5, (0, 0, 8, 8))
-    with pytest.raises(InputError, match=r"8, 100, 128, 64.*of 128x160"):
-        read_excerpt(short, 0, 5, (8, 100, 128, 64))
-    (tmp_path / "cut_off.mp4").write_bytes(short.read_bytes()[:3000])
-    with pytest.raises(InputError, match=r"cut_off\.mp4"):
-        probe(tmp_path / "cut_off.mp4")
-    with pytest.raises(InputError, match=r"\.avi: its frames have no presentation times"):
-        probe(film(tmp_path / "reordered.avi"))
-    (tmp_path / "foreign.mp4").write_bytes(short.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(InputError, match=r"foreign\.mp4: its video codec is not known"):
-        probe(tmp_path / "foreign.mp4")
-
-
-def test_damage_of_a_header_is_no_worse_than_an_input_error(tmp_path):
-    """Whatever byte of the codec's settings is wrong: the frames come, or the file is refused."""
-    whole = film(tmp_path / "whole.mp4", frames=8).read_bytes()
-    settings, refused = whole.index(b"avcC") + 4, 0
-    for place in range(settings, settings + 40):
-        for value in (0, 0xFF):
-            file = tmp_path / f"{place}-{value}.mp4"
-            file.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
-            try:
-                read_excerpt(file, 0, probe(file).frames, (0, 0, 8, 8))
-            except InputError:
-                refused += 1
-    assert refused
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +27,6 @@ def footage(tmp_path_factory):
     for i in range(6):
         film(folder / f"{i}.mp4", place=7 * i)
     return folder
-
-
-def manifest(folder, rows, name="clips.jsonl"):
-    (folder / name).write_text("\n".join(json.dumps(row) for row in rows))
-    return str(folder / name)
 
 
 @pytest.fixture
@@ -393,78 +251,6 @@ def test_keys_of_fixed_crops_depend_on_what_the_crop_depends_on(config, tmp_path
     assert not torch.equal(others[2].hr_of(0, 0), clips.hr_of(0, 0))
     with pytest.raises(UnfitError):
         ClipSet(replace(config, frames=25), 0, 1).hr_of(0, 0)
-
-
-ROWS = [{"file_name": "a.mp4", "caption": "a, or b", "start": 3, "frames": 9}, {"file_name": "b.mp4", "start": 0}]
-
-
-@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "folder"])
-def test_forms_of_a_manifest(tmp_path, form):
-    for name in "ab":
-        (tmp_path / f"{name}.mp4").touch()
-    file = tmp_path / ("metadata.csv" if form == "folder" else f"clips.{form}")
-    if form == "jsonl":
-        manifest(tmp_path, ROWS)
-    elif form == "parquet":
-        pyarrow = pytest.importorskip("pyarrow")
-        parquet = pytest.importorskip("pyarrow.parquet")
-        parquet.write_table(pyarrow.Table.from_pylist([*ROWS[:1], ROWS[1] | {"frames": None, "caption": None}]), file)
-    else:
-        with file.open("w", newline="") as text:
-            writer = csv.DictWriter(text, list(ROWS[0]), restval="")
-            writer.writeheader()
-            writer.writerows(ROWS)
-    wanted = [ClipEntry(tmp_path / "a.mp4", "a, or b", 3, 9), ClipEntry(tmp_path / "b.mp4")]
-    assert read_manifest(str(tmp_path if form == "folder" else file)) == wanted
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("clips.txt", "a.mp4", r"got the ending '\.txt', wanted \.jsonl, \.csv, \.parquet"),
-        ("clips.jsonl", "", "got no rows, wanted a file_name a row"),
-        ("clips.csv", "file_name\n", "got no rows"),
-        ("clips.csv", "video,caption\na.mp4,x\n", r"row 1: file_name: got none \(its columns: video, caption\)"),
-        ("clips.csv", "file_name,caption\na.mp4,x\n,y\n", "row 2: file_name: got none"),
-        ("clips.jsonl", '{"file_name": "a.mp4"}\n\n{"file_name": 7}', "row 2: file_name: got 7, wanted a path"),
-        ("clips.jsonl", '{"file_name": "a.mp4"}\n{"file_name"', "line 2: not JSON"),
-        ("clips.jsonl", '["a.mp4"]', "line 1: got list, wanted an object"),
-        ("clips.jsonl", '{"file_name": "a.mp4", "start": -1}', "row 1: start: got -1, wanted a whole number, 0 or"),
-        ("clips.csv", "file_name,frames\na.mp4,9.5\n", "row 1: frames: got '9.5', wanted a whole number, 1 or more"),
-        ("clips.jsonl", '{"file_name": "a.mp4", "frames": true}', "frames: got True"),
-        ("clips.jsonl", '{"file_name": "a.mp4", "caption": ["x"]}', "row 1: caption: got .'x'., wanted text"),
-        ("clips.csv", "file_name\na.mp4\nb.mp4\nc.mp4\n", r"2 of 3 files that it names are missing, first \S+b\.mp4"),
-        ("clips.csv", b"file_name\n\xff\n", "cannot be read"),
-    ],
-)
-def test_a_wrong_manifest_is_one_clear_line(tmp_path, name, text, message):
-    (tmp_path / "a.mp4").touch()
-    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match=message) as error:
-        read_manifest(str(tmp_path / name))
-    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_a_manifest_that_is_not_there(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="got nothing there"):
-        read_manifest(str(tmp_path / "none.csv"))
-    with pytest.raises(InputError, match=r"a folder without metadata, wanted one of metadata\.jsonl"):
-        read_manifest(str(tmp_path))
-    for form in ("csv", "jsonl"):
-        (tmp_path / f"metadata.{form}").touch()
-    with pytest.raises(InputError, match=r"got metadata\.jsonl and metadata\.csv, wanted one of"):
-        read_manifest(str(tmp_path))
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    (tmp_path / "clips.parquet").touch()
-    with pytest.raises(InputError, match="pip install pyarrow, or write it as JSONL or CSV"):
-        read_manifest(str(tmp_path / "clips.parquet"))
-
-
-def test_a_parquet_file_that_is_none(tmp_path):
-    pytest.importorskip("pyarrow")
-    (tmp_path / "clips.parquet").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"clips\.parquet: not a Parquet file"):
-        read_manifest(str(tmp_path / "clips.parquet"))
 
 
 @pytest.mark.parametrize(

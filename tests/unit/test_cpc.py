@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
-from conftest import randomise_projections
+from conftest import TINY_TRANSFORMER, randomise_projections
 from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.interval import block_interval, default_control_layers
@@ -167,3 +167,15 @@ def test_parameters_of_the_real_models():
     assert count(small) + count(CpcControlNet.from_transformer(small, 4)) == pytest.approx(1.614e9, abs=0.5e6)
     assert count(large) == 14_288_491_584
     assert CpcControlNet.from_transformer(large, 4).config.num_main_layers == 40
+
+
+def test_flops_can_be_counted_without_memory():
+    """On the meta device, as for the figures in docs/paper_notes.md."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = ControlledWanTransformer3DModel(**TINY_TRANSFORMER)
+        z, timestep, prompt = torch.randn(1, 16, 2, 4, 6), torch.zeros(1), torch.zeros(1, 3, 16)
+        with FlopCounterMode(display=False) as counter:
+            velocity = model(z, timestep, prompt)
+    assert velocity.shape == z.shape and counter.get_total_flops() > 0

@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all, and how a command answers errors."""
+
+import errno
+
+import pytest
+
+from realis.errors import InputError, run_command
+from realis.files import whole_file
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("before")
+    with pytest.raises(KeyError), whole_file(file) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    with pytest.raises(InputError, match="file: writing failed"), whole_file(file) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert file.read_text() == "before" and list(tmp_path.iterdir()) == [file]
+    with whole_file(file) as temporary:
+        temporary.write_text("after")
+    assert file.read_text() == "after" and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("got 3,\n wanted 4"), 2, "realis: got 3, wanted 4\n"),
+        (FloatingPointError("the loss is nan"), 1, "realis: the loss is nan\n"),
+        (OSError(errno.ENOSPC, "No space left", "f"), 1, "realis: [Errno 28] No space left: 'f'\n"),
+        (KeyboardInterrupt(), 130, "realis: interrupted\n"),
+    ],
+)
+def test_a_command_answers_in_one_line(capsys, error, code, line):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        run_command(fail)
+    assert stop.value.code == code and capsys.readouterr().err == line
+
+
+def test_faults_of_the_program_are_not_hidden():
+    def fail():
+        open("/nothing/there")  # noqa: SIM115
+
+    with pytest.raises(FileNotFoundError):
+        run_command(fail)
+
+
+def test_output_may_be_cut_off():
+    """As by ``| head``: no traceback."""
+    import subprocess
+    import sys
+
+    code = "from realis.errors import run_command; run_command(lambda: [print('x' * 99) for _ in range(99999)])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
