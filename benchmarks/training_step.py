@@ -16,14 +16,13 @@ own hooks, at two small sizes. What the allocator loses, communication buffers a
 import argparse
 import functools
 import statistics
-import time
 from collections.abc import Callable
 
 import realis  # noqa: F401
 
 import torch  # isort: skip
 from diffusers import AutoencoderKLWan
-from torch.utils.flop_counter import FlopCounterMode
+from timing import flops, matmul_rate, median_seconds, model_flags, seconds
 
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
@@ -41,7 +40,7 @@ MODELS = {  # heads, ffn_dim, blocks
 }
 
 
-def build(name: str, layers: int, device: str, loss: HrLossConfig | None = None) -> CpcStep:
+def build(name: str, layers: int, device: torch.device) -> CpcStep:
     """The training step over a transformer of ``layers`` blocks; frozen weights in bfloat16, the CPC in float32."""
     heads, ffn_dim, _ = MODELS[name]
     with torch.device(device):
@@ -53,10 +52,10 @@ def build(name: str, layers: int, device: str, loss: HrLossConfig | None = None)
     for model in (transformer, controlnet):
         model.enable_gradient_checkpointing()
     empty = torch.zeros(1, 512, 4096, dtype=torch.bfloat16, device=device)
-    return CpcStep(transformer, controlnet, HrLoss(loss or HrLossConfig()), empty, FlowConfig(), 0, "bf16")
+    return CpcStep(transformer, controlnet, HrLoss(HrLossConfig()), empty, FlowConfig(), 0, "bf16")
 
 
-def batch_of(frames: int, height: int, width: int, device: str) -> dict[str, torch.Tensor]:
+def batch_of(frames: int, height: int, width: int, device: torch.device) -> dict[str, torch.Tensor]:
     """Random latents of one clip."""
     shape = (1, 16, (frames + 3) // 4, height // 8, width // 8)
     latents = {name: torch.randn(shape, device=device) for name in ("hr_latents", "lr_latents")}
@@ -68,7 +67,7 @@ def batch_of(frames: int, height: int, width: int, device: str) -> dict[str, tor
 
 def measure(a: argparse.Namespace) -> None:
     """Time a step and its parts."""
-    device, on_gpu = a.device, a.device.startswith("cuda")
+    device = torch.device(a.device)
     torch.manual_seed(0)
     step = build("1.3B", a.layers, device)
     plain = HrLoss(HrLossConfig(wavelet=0, hog=0))
@@ -85,51 +84,30 @@ def measure(a: argparse.Namespace) -> None:
         optimizer.zero_grad()
 
     take(step.loss)
-    if on_gpu:
+    if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     times = {name: [] for name in losses}
     for _ in range(a.runs):
         for name, loss in losses.items():
-            times[name].append(seconds(lambda loss=loss: take(loss), on_gpu))
+            times[name].append(seconds(lambda loss=loss: take(loss), device))
     median = {name: statistics.median(values) for name, values in times.items()}
-    with FlopCounterMode(display=False) as counter:
-        take(losses["HR-Loss"])
-    total = counter.get_total_flops()
-    floor = total / matmul_rate(device, on_gpu)
+    total = flops(lambda: take(losses["HR-Loss"]))
+    floor = total / matmul_rate(device, a.runs)
     whole, share = median["HR-Loss"], 1 - median["rectified flow alone"] / median["HR-Loss"]
     print(f"one clip of {a.frames}x{a.height}x{a.width}, {a.layers} blocks, CPC of {len(step.controlnet.blocks)}")
     print(f"step: {whole:.3f} s, {total / 1e12:.1f} TFLOP, {floor / whole:.0%} of the FLOP floor")
     print(f"wavelet and HOG terms: {share:.1%} of it")
-    if on_gpu:
+    if device.type == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / GB:.1f} GB")
     vae = AutoencoderKLWan().to(device).eval()
     video = torch.rand(1, 3, a.frames, a.height, a.width, device=device) * 2 - 1
 
     @torch.no_grad()
     def encode() -> None:
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             encode_video(vae, video)
 
-    encode()
-    once = statistics.median(seconds(encode, on_gpu) for _ in range(a.runs))
-    print(f"encoding one clip: {once:.3f} s; a step encodes two for each sample")
-
-
-def seconds(work: Callable[[], None], on_gpu: bool) -> float:
-    """Seconds of ``work``."""
-    began = time.perf_counter()
-    work()
-    if on_gpu:
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def matmul_rate(device: str, on_gpu: bool) -> float:
-    """FLOP/s of a large bfloat16 matrix product."""
-    n = 8192 if on_gpu else 2048
-    a = torch.randn(n, n, device=device, dtype=torch.bfloat16)
-    a @ a
-    return 2 * n**3 / statistics.median(seconds(lambda: a @ a, on_gpu) for _ in range(10))
+    print(f"encoding one clip: {median_seconds(encode, device, a.runs):.3f} s; a step encodes two for each sample")
 
 
 # 2. Predicted
@@ -152,7 +130,7 @@ def saved_bytes(work: Callable[[], torch.Tensor], weights: set[int]) -> int:
 
 def block_bytes_a_token(name: str) -> float:
     """Bytes that one main block keeps for each token while its backward pass runs."""
-    step = build(name, 1, "cpu")
+    step = build(name, 1, torch.device("cpu"))
     transformer, counts = step.transformer, []
     weights = {p.untyped_storage().data_ptr() for p in transformer.parameters()}
     dim = transformer.config.num_attention_heads * 128
@@ -202,13 +180,7 @@ def predict() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--layers", type=int, default=30)
-    parser.add_argument("--frames", type=int, default=49)
-    parser.add_argument("--height", type=int, default=480)
-    parser.add_argument("--width", type=int, default=832)
-    parser.add_argument("--runs", type=int, default=5)
+    parser = model_flags(__doc__)
     parser.add_argument("--predict", action="store_true")
     a = parser.parse_args()
     torch.set_flush_denormal(True)

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from realis.errors import InputError
+from realis.files import whole_file
 from realis.log import logger
 from realis.ops.pixels import signed
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
@@ -203,7 +204,8 @@ def stop_unless_finite(run: Run, state: TrainingState, step: int, what: str, val
     save(run, state, folder, step)
     if bad:
         kept = folder / f"batch-of-process-{accelerator.process_index}.safetensors"
-        save_file({name: x.cpu().contiguous() for name, x in batch.items()}, kept)
+        with whole_file(kept) as temporary:
+            save_file({name: x.cpu().contiguous() for name, x in batch.items()}, temporary)
     accelerator.wait_for_everyone()
     raise FloatingPointError(
         f"{fault}, samples {batch['number'].tolist()}; the batch and a checkpoint from before this step are in {folder}: "
