@@ -40,7 +40,7 @@ PRESETS: dict[str, DegradationConfig] = {
         replace(_still(FULL.second), resize=replace(FULL.second.resize, scale_step=0, of_target=True), jpeg=NO_JPEG),
         EndConfig(jpeg=JpegConfig(quality_step=0), video=NO_VIDEO, sinc=replace(FULL.end.sinc, cutoff_step=0)),
     ),
-    # One order: a Gaussian blur, then noise and JPEG at the size of the result. Near what realis-tiny was trained on.
+    # One order: a Gaussian blur, then noise and JPEG at the size of the result. What realis-tiny learns most from.
     "light": DegradationConfig(
         OrderConfig(
             BlurConfig(kernels=(1, 0, 0, 0, 0, 0, 0), size=(15, 15), sigma=(0.3, 2.5)),

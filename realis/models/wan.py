@@ -197,8 +197,9 @@ def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
 
 
 def encoder_digest(vae: AutoencoderKLWan) -> str:
-    """A hash of what latents depend on: the VAE's configuration and the weights of its encoder."""
-    digest = hashlib.sha256(json.dumps(dict(vae.config), default=str).encode())
+    """A hash of what latents depend on: the VAE's configuration (not where it was loaded from) and its encoder's weights."""
+    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name, weight in (vae.encoder.state_dict() | vae.quant_conv.state_dict()).items():
         digest.update(name.encode() + weight.float().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -61,8 +61,9 @@ def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tenso
     rng = sample_rng(seed, number, "pair")
     scale = float(rng.choice(config.scales))
     margin = whole_margin(scale)
+    degradation = load_degradation(str(rng.choice(config.degradations)))
     wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels)
-    parameters = load_degradation(config.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), scale)
+    parameters = degradation.sample(rng, len(wide), tuple(wide.shape[2:]), scale)
     hr, lr = degraded_pair(wide, parameters, margin)
     return eight_bit(hr), eight_bit(resize(lr, (config.size, config.size)))
 
@@ -106,7 +107,8 @@ def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | 
     """Named by what the pool depends on: configuration, seed, the encoder's weights, and this package's sources."""
     if not config.cache:
         return None
-    data = asdict(config) | {"cache": "", "degradation": asdict(load_degradation(config.degradation))}
+    ranges = [asdict(load_degradation(name)) for name in config.degradations]
+    data = asdict(config) | {"cache": "", "degradations": ranges}
     key = hashlib.sha256(json.dumps([data, MARGIN, seed, encoder_digest(vae)], default=str).encode())
     for source in sorted(file for pattern in RENDERING_SOURCES for file in PACKAGE.glob(pattern)):
         key.update(source.read_bytes())

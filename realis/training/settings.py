@@ -7,6 +7,7 @@ from realis.degradation.presets import load_degradation
 from realis.errors import require
 
 Precision = Literal["no", "bf16"]
+LatentSource = Literal["sampled", "lr", "none"]  # of the latents that an LR-conditioned decoder learns to decode
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class DataConfig:
     size: int = 96  # pixels of the high-resolution clip, a multiple of 16
     scales: tuple[float, ...] = (4, 4, 4, 2, 1)  # a pair draws one
     cache: str = "out/pairs"  # folder where finished pools are kept; empty: nowhere
-    degradation: str = "realbasicvsr"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
+    degradations: tuple[str, ...] = ("realbasicvsr",)  # presets or YAML files of ranges; a pair draws one
 
     def __post_init__(self) -> None:
         require(self.count >= 1, "--data.count", self.count, "at least 1")
@@ -28,7 +29,9 @@ class DataConfig:
             1 <= s <= self.size / 4 and self.size % s == 0 and 8 * s % 1 == 0 for s in self.scales
         )
         require(fits, "--data.scales", self.scales, f"factors of {self.size} in eighths, from 1 to {self.size // 4}")
-        load_degradation(self.degradation)
+        require(bool(self.degradations), "--data.degradations", self.degradations, "at least one")
+        for name in self.degradations:
+            load_degradation(name)
 
 
 @dataclass(frozen=True)

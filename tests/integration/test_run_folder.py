@@ -39,7 +39,7 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     refuses([recipe], capsys, "speed")
     refuses(["--run.seed", "-1"], capsys, "--run.seed")
     refuses(["--data.scales", "200"], capsys, "--data.scales")
-    refuses(["--data.degradation", "heavy"], capsys, "realbasicvsr")
+    refuses(["--data.degradations", "heavy"], capsys, "realbasicvsr")
     refuses(["--loss.filters", "bior2.2"], capsys, "orthogonal")
     refuses(["--data.size", "32"], capsys, "--loss.hog 0")
     refuses(["--controlnet.window", "10", "100", "100"], capsys, "--controlnet.window")

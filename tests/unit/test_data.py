@@ -9,6 +9,9 @@ import torch
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Resize
 from realis.degradation.second_order import Margin, degraded_pair
+from realis.errors import InputError
+from realis.models.hub import PRESETS
+from realis.models.wan import Wan, encoder_digest
 from realis.training.pairs import MARGIN, render_pair, whole_margin
 from realis.training.settings import DataConfig
 from realis.video.photographs import CameraMove, film, photograph, sample_clip, training_clip
@@ -74,3 +77,27 @@ def test_margins_are_whole_pixels_on_both_sides(scale, pixels):
     assert whole_margin(scale).pixels == pixels
     hr, lr = render_pair(DataConfig(frames=1, size=112 if scale == 3.5 else 240, scales=(scale,)), 0, 0)
     assert hr.shape == lr.shape
+
+
+def test_a_pair_draws_one_of_the_degradations():
+    def pairs(*names):
+        config = DataConfig(frames=1, size=32, scales=(1,), degradations=names)
+        return [torch.stack(render_pair(config, 0, n)) for n in range(12)]
+
+    mixed, bi, bd = pairs("bi", "bd"), pairs("bi", "bi"), pairs("bd", "bd")
+    which = [(torch.equal(m, a), torch.equal(m, b)) for m, a, b in zip(mixed, bi, bd, strict=True)]
+    assert {(True, False), (False, True)} <= set(which)
+    assert all(a or b for a, b in which)
+    with pytest.raises(InputError, match="degradations"):
+        DataConfig(degradations=())
+    with pytest.raises(InputError, match="heavy"):
+        DataConfig(degradations=("light", "heavy"))
+
+
+def test_the_encoder_is_known_by_what_it_computes_not_by_its_folder(tmp_path):
+    vae = Wan(PRESETS / "tiny", torch.float32, torch.float32, "cpu").vae
+    vae.save_pretrained(tmp_path / "vae")
+    copy = Wan(tmp_path, torch.float32, torch.float32, "cpu").vae
+    assert encoder_digest(copy) == encoder_digest(vae)
+    copy.encoder.conv_in.weight.data[0, 0, 2, 1, 1] += 0.01
+    assert encoder_digest(copy) != encoder_digest(vae)
