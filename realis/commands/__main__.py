@@ -18,6 +18,7 @@ from realis.commands.train_parts import (
     train_prior,
     train_vae,
 )
+from realis.commands.train_tiny import TrainTinyConfig, train_tiny
 from realis.commands.upscale import UpscaleConfig, upscale
 from realis.config import parse
 from realis.errors import run_command
@@ -57,6 +58,11 @@ def run_train_cpc(argv: Sequence[str] | None = None) -> None:
             "no arguments given: the debug recipe, a few steps on the embedded realis-tiny, into %s", folder
         )
     _run("train_cpc.py", TrainCpcConfig, train_cpc, arguments)
+
+
+def run_train_tiny(argv: Sequence[str] | None = None) -> None:
+    """``train/train_tiny.py``."""
+    _run("train_tiny.py", TrainTinyConfig, train_tiny, argv)
 
 
 def run_precompute(argv: Sequence[str] | None = None) -> None:

@@ -126,7 +126,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     from realis.models.cpc_controlnet import CpcControlNet
     from realis.models.wan import Wan
     from realis.training.cpc_step import CpcStep
-    from realis.training.export import export_part
+    from realis.training.export import export_parts
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.processes import split_sequence
@@ -162,7 +162,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
         return {"lr": batch["lr"], "output": codec.decode(latents), "hr": batch["hr"]}
 
     trained = fit(run, step, source, codec.encode, pictures)
-    export_part(run, step, controlnet, trained, export, description)
+    export_parts(run, step, {export: controlnet}, trained, description)
 
 
 def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source", str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from realis.errors import require
 from realis.models.hub import check_parts
 from realis.training.run_folder import check_run
-from realis.training.settings import DataConfig, FlowConfig, LoopConfig, OptimizerConfig
+from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def train_vae(config: TrainVaeConfig) -> None:
     from diffusers import AutoencoderKLWan
 
     from realis.ops.pixels import signed
-    from realis.training.export import RENDERED, export_part, halve
+    from realis.training.export import RENDERED, export_parts, halve
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool, render_pair
     from realis.training.pca_init import initialise_encoder
@@ -53,7 +53,7 @@ def train_vae(config: TrainVaeConfig) -> None:
     pool = pair_pool(config.data, config.run.seed, vae)
     step = VaeDecoderStep(vae, config.run.precision)
     trained = fit(run, step, pool, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
-    export_part(run, step, vae, trained, config.export, RENDERED)
+    export_parts(run, step, {config.export: vae}, trained, RENDERED)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def train_prior(config: TrainPriorConfig) -> None:
 
     from realis.models.control_injection import ControlledWanTransformer3DModel
     from realis.models.wan import Wan
-    from realis.training.export import RENDERED, export_part
+    from realis.training.export import RENDERED, export_parts
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool
@@ -109,50 +109,70 @@ def train_prior(config: TrainPriorConfig) -> None:
         return {"half noised": codec.decode(noised), "one step": codec.decode(estimate), "hr": batch["hr"]}
 
     trained = fit(run, step, pool, pictures=pictures)
-    export_part(run, step, transformer, trained, config.export, RENDERED)
+    export_parts(run, step, {config.export: transformer}, trained, RENDERED)
 
 
 @dataclass(frozen=True)
 class TrainDecoderConfig:
-    """Train the LR-conditioned decoder on latents that the model itself samples."""
+    """Train the LR-conditioned decoder on latents that the model itself samples; its CPC too, if asked."""
 
     model: str = "out/tiny"  # folder with the VAE and the transformer
     cpc: str = "out/tiny/controlnet"  # folder of the trained CPC
     export: str = "out/tiny/lr_decoder"  # folder that receives the decoder
-    channels: int = 48
-    blocks: int = 6
+    export_cpc: str = ""  # folder that receives the CPC, trained on by the decoder's loss; empty: it stays as it is
+    channels: int = 64
+    blocks: int = 8
     radius: int = 1  # LR frames seen before and after
-    oracle_steps: int = 0  # first optimizer steps, which see the HR clip's own latent
+    latents: LatentSource = "sampled"  # those of the lr clip, or none: to measure what the sampled ones bring
+    oracle_steps: int = 0  # first optimizer steps, which see the HR clip's own latents
+    latent_weight: float = 0.1  # of the sampled latents' squared error, where the CPC is trained
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self) -> None:
+        fits = self.latents == "sampled" or not self.export_cpc
+        require(fits, "--latents", self.latents, "sampled, where --export-cpc is given: else the CPC learns nothing")
+        require(self.latent_weight >= 0, "--latent-weight", self.latent_weight, "0 or more")
+
 
 def train_decoder(config: TrainDecoderConfig) -> None:
-    """Train an LR-conditioned decoder and export it."""
+    """Train an LR-conditioned decoder, maybe with the CPC before it, and export what was trained."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
-    check_run(config.run, config.export)
+    for folder in filter(None, (config.export_cpc, config.export)):
+        check_run(config.run, folder)
 
     import torch
 
+    from realis.losses.config import HrLossConfig
+    from realis.losses.hr_loss import HrLoss
     from realis.models.lr_decoder import LrDecoder
     from realis.models.wan import Wan, load_controlnet
-    from realis.training.export import RENDERED, export_part
+    from realis.training.cpc_step import CpcStep
+    from realis.training.decoder_step import LrDecoderStep
+    from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool
     from realis.training.run import start_run
-    from realis.training.sampled_latents import with_sampled_latents
-    from realis.training.steps import LrDecoderStep
 
-    run = start_run(config)
+    # 1. The model that samples, and the decoder
+    run, precision = start_run(config), config.run.precision
     wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
-    controlnet = load_controlnet(Path(config.cpc), torch.float32).requires_grad_(False).to(run.accelerator.device)
+    controlnet = load_controlnet(Path(config.cpc), torch.float32).to(run.accelerator.device)
+    controlnet.requires_grad_(bool(config.export_cpc))
+    empty_prompt = wan.encode_prompts([""])[0]
+    cpc = CpcStep(
+        wan.transformer, controlnet, HrLoss(HrLossConfig()), empty_prompt, FlowConfig(), config.run.seed, precision
+    )
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)
+
+    # 2. Train, export
+    oracle_samples = config.oracle_steps * run.samples_per_step
+    step = LrDecoderStep(decoder, cpc, config.latents, oracle_samples, config.latent_weight, precision)
     pool = pair_pool(config.data, config.run.seed, wan.vae)
-    pool = with_sampled_latents(pool, wan, controlnet, config.run.seed)
-    step = LrDecoderStep(decoder, config.oracle_steps * run.samples_per_step, config.run.precision)
     trained = fit(
         run, step, pool,
         pictures=lambda module, b: {"lr": b["lr"], "decoded": module(b, "sample"), "hr": b["hr"]},
     )  # fmt: skip
-    export_part(run, step, decoder, trained, config.export, RENDERED)
+    parts = {config.export: decoder} | ({config.export_cpc: controlnet} if config.export_cpc else {})
+    export_parts(run, step, parts, trained, RENDERED)

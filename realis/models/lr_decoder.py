@@ -46,7 +46,7 @@ class LrDecoder(ModelMixin, ConfigMixin):
     FOLD = 4  # pixels of the output per cell of the body, each way; the latent grid is twice as coarse
 
     @register_to_config
-    def __init__(self, latent_channels: int = 16, channels: int = 48, num_blocks: int = 6, radius: int = 1) -> None:
+    def __init__(self, latent_channels: int = 16, channels: int = 64, num_blocks: int = 8, radius: int = 1) -> None:
         super().__init__()
         pixels = 3 * self.FOLD**2
         self.lr_in = nn.Conv2d(pixels * (2 * radius + 1), channels, 3, padding=1)
@@ -81,8 +81,8 @@ class LrDecoder(ModelMixin, ConfigMixin):
         place = F.one_hot(phase, PHASES).to(latent)[None, :, :, None, None].expand(len(lr), -1, -1, h, w)
         latent = torch.cat([latent, place], dim=2)
 
-        # 3. Body and residual
-        hidden_states = self.lr_in(window.flatten(0, 1))
+        # 3. Body and residual; channels last, in which convolutions on CPU are up to 1.6 times as fast
+        hidden_states = self.lr_in(window.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         hidden_states = hidden_states + F.pixel_shuffle(self.latent_in(latent.flatten(0, 1)), 2)
         for block in self.blocks:
             hidden_states = block(hidden_states)

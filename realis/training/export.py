@@ -1,4 +1,4 @@
-"""Write a trained part so that ``from_pretrained`` opens it, with a model card."""
+"""Write trained parts so that ``from_pretrained`` opens it, with a model card."""
 
 import shutil
 from pathlib import Path
@@ -48,22 +48,23 @@ def halve(part: torch.nn.Module) -> None:
             p.data = p.data.to(torch.bfloat16)
 
 
-def export_part(run: Run, step: TrainingStep, part: ModelMixin, trained: Tensors, folder: str, data: str) -> None:
-    """End of a run: the main process writes ``part`` in bfloat16 safetensors and a model card to ``folder``.
+def export_parts(run: Run, step: TrainingStep, parts: dict[str, ModelMixin], trained: Tensors, data: str) -> None:
+    """End of a run: the main process writes each part in bfloat16 safetensors and a model card to its folder.
 
     What is there is replaced once the new part is complete.
 
     Args:
-        step: what was trained; ``part`` is a module in it.
+        step: what was trained.
+        parts: modules in it, by the folder that receives them.
         trained: what :func:`~realis.training.loop.fit` returned.
         data: what it was trained on, for the card.
 
     Raises:
         InputError: it cannot be written, or something else has come to be there.
     """
-    prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
-    weights = {name.removeprefix(prefix): x for name, x in trained.items()}
-    if run.accelerator.is_main_process:
+    for folder, part in parts.items() if run.accelerator.is_main_process else ():
+        prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
+        weights = {name.removeprefix(prefix): x for name, x in trained.items() if name.startswith(prefix)}
         _write(whole_part(part, weights), Path(folder), run.recipe, data)
     run.accelerator.wait_for_everyone()
     run.accelerator.end_training()

@@ -1,7 +1,7 @@
-"""Training steps of the parts around CPC: Wan VAE decoder, video prior, LR-conditioned decoder.
+"""Training steps: what they have in common, and those of the Wan VAE decoder and of the video prior.
 
 A step is a module that turns a batch into scalar losses; :mod:`realis.training.loop` does the rest. The step of CPC
-itself is in :mod:`realis.training.cpc_step`.
+is in :mod:`realis.training.cpc_step`, that of the LR-conditioned decoder in :mod:`realis.training.decoder_step`.
 """
 
 from typing import Literal
@@ -13,7 +13,6 @@ from torch import nn
 
 from realis.flow_matching import add_noise
 from realis.models.control_injection import ControlledWanTransformer3DModel
-from realis.models.lr_decoder import LrDecoder
 from realis.models.wan import latent_statistics
 from realis.training.flow import draw_flow
 from realis.training.pairs import Batch
@@ -104,34 +103,6 @@ class PriorStep(TrainingStep):
         sigma = torch.full((len(x0),), 0.5, device=x0.device)
         z = add_noise(x0, torch.randn_like(x0), sigma)
         return torch.stack([z, z - 0.5 * self.velocity(z, 1000 * sigma)])
-
-
-class LrDecoderStep(TrainingStep):
-    """Reconstruct the HR clip from the LR clip and a latent.
-
-    Args:
-        decoder: what is trained.
-        oracle_samples: the first samples, which see the HR clip's own latent instead of the sampled one: it teaches
-            the decoder early that a latent is worth reading.
-    """
-
-    def __init__(self, decoder: LrDecoder, oracle_samples: int, precision: Precision) -> None:
-        super().__init__(precision)
-        self.decoder, self.oracle_samples = decoder, oracle_samples
-
-    def losses(self, batch: Batch) -> Batch:
-        oracle = (batch["number"] < self.oracle_samples).to(batch["hr"].device).view(-1, 1, 1, 1, 1)
-        latents = torch.where(oracle, batch["hr_latents"], batch["sampled_latents"])
-        decoded = self.decoder(latents, batch["lr"])
-        loss = charbonnier(decoded, batch["hr"])
-        gain = psnr((decoded.detach() - batch["hr"]).square().mean()) - psnr(
-            (batch["lr"] - batch["hr"]).square().mean()
-        )
-        return {"loss": loss, "gain over bicubic, dB": gain}
-
-    def sample(self, batch: Batch) -> torch.Tensor:
-        """The sampled latents decoded, (B, 3, F, H, W)."""
-        return self.decoder(batch["sampled_latents"], batch["lr"])
 
 
 def psnr(mse: torch.Tensor) -> torch.Tensor:

@@ -11,14 +11,15 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from realis.commands.__main__ import run_train_cpc, run_train_decoder, run_train_prior, run_train_vae
+from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
 from realis.training.settings import CpcLoopConfig, OptimizerConfig
-from training_runs import assert_equal, exported, train, train_cpc
+from realis.upscaling.cpc import CpcPipeline, Sampling
+from training_runs import assert_equal, exported, train_cpc
 
 
 def assert_same_training(one, two):
@@ -97,21 +98,34 @@ def test_what_a_run_writes(tmp_path):
     assert_equal(exported(run), exported(again))
 
 
-def test_the_four_parts_build_a_model_that_upscales(tmp_path):
-    model = tmp_path / "model"
-    train(run_train_vae, tmp_path / "vae", "--export", str(model / "vae"), steps=2)
-    train(run_train_prior, tmp_path / "prior", "--model", str(model), "--export", str(model / "transformer"), steps=2)
-    train_cpc(tmp_path / "cpc", "--model", str(model), "--export", str(model / "controlnet"), steps=2)
-    train(
-        run_train_decoder, tmp_path / "decoder", "--model", str(model), "--cpc", str(model / "controlnet"),
-        "--export", str(model / "lr_decoder"), steps=2,
-    )  # fmt: skip
-    from realis.upscaling.cpc import CpcPipeline, Sampling
+def small_recipes(folder, **decoder):
+    """Recipes of the four parts, two steps each."""
+    data = {"count": 6, "frames": 5, "size": 32, "cache": str(folder / "pairs"), "degradations": ["light", "bi"]}
+    run = {"steps": 2, "batch": 2, "precision": "no", "tracker": "none"}
+    cpc = {"controlnet": {"layers": 3, "time_conditioned": False, "text_conditioned": False, "steps": 1}}
+    cpc |= {"loss": {"cell": 2}}
+    special = {"vae": {}, "prior": {}, "cpc": cpc, "decoder": {"optimizer": {"lr": 0.001}} | decoder}
+    for name, own in special.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"data": data, "run": run} | own))
+    return folder
 
+
+def test_the_four_parts_build_a_model_that_upscales(tmp_path):
+    model, words = tmp_path / "model", ["--recipes", str(small_recipes(tmp_path)), "--threads", "1"]
+    run_train_tiny(["--output", str(model), *words])
     pipeline = CpcPipeline.from_pretrained(model, torch_dtype=torch.float32)
     lr, prompt = torch.zeros(1, 3, 5, 32, 32), torch.zeros(1, 1, 32)
     restored = pipeline(lr, torch.randn(1, 16, 2, 4, 4), prompt, prompt, Sampling())
     assert restored.shape == lr.shape and restored.isfinite().all()
+
+    # The decoder's run trained the CPC on; and stopped in the middle it ends with the same bytes
+    flow_cpc, cpc = (load_file(f / "diffusion_pytorch_model.safetensors")
+                     for f in (tmp_path / "model_runs" / "controlnet", model / "controlnet"))  # fmt: skip
+    assert any(not torch.equal(flow_cpc[name], cpc[name]) for name in cpc)
+    shutil.rmtree(model / "controlnet")
+    shutil.rmtree(tmp_path / "model_runs" / "decoder")
+    run_train_tiny(["--output", str(model), *words])
+    assert_equal(cpc, load_file(model / "controlnet" / "diffusion_pytorch_model.safetensors"))
 
 
 def test_the_encoder_starts_at_principal_components():

@@ -15,6 +15,7 @@ from realis.commands.degrade import DegradeConfig
 from realis.commands.precompute import PrecomputeConfig
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
+from realis.commands.train_tiny import TrainTinyConfig
 from realis.commands.upscale import UpscaleConfig
 from realis.config import dump, parse, recipe_flags
 from realis.degradation.config import DegradationConfig
@@ -39,6 +40,7 @@ CONFIGS = {
     "train_vae": TrainVaeConfig,
     "train_prior": TrainPriorConfig,
     "train_decoder": TrainDecoderConfig,
+    "train_tiny": TrainTinyConfig,
 }
 PARSERS = CONFIGS | {"precompute": PrecomputeConfig}  # by script
 

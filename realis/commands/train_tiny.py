@@ -1,0 +1,71 @@
+"""``train_tiny``: all parts of a small model such as realis-tiny, in order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realis.commands.train_cpc import TrainCpcConfig, train_cpc
+from realis.commands.train_parts import (
+    TrainDecoderConfig,
+    TrainPriorConfig,
+    TrainVaeConfig,
+    train_decoder,
+    train_prior,
+    train_vae,
+)
+from realis.config import parse
+from realis.errors import InputError, require
+from realis.log import logger
+from realis.training.launch import processes_asked
+
+Part = tuple[str, type, Callable[[Any], None], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class TrainTinyConfig:
+    """Train realis-tiny: VAE, prior, CPC, decoder. Started again, it goes on where it was stopped."""
+
+    output: str = "out/tiny"  # folder that receives the model; the runs go to <output>_runs
+    recipes: str = "train/recipes/tiny"  # folder with vae.yaml, prior.yaml, cpc.yaml and decoder.yaml
+    seed: int = 0
+    threads: int = 0  # CPU threads; 0: torch's own choice
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, "--seed", self.seed, "0 or more")
+        require(self.threads >= 0, "--threads", self.threads, "0 or more")
+
+
+def train_tiny(config: TrainTinyConfig) -> None:
+    """Train the parts one after the other; what is finished is only exported again."""
+    if processes_asked() > 1:
+        raise InputError("train_tiny runs as one process; launch the recipes one by one to use several")
+    planned = [
+        (name, command, parse(kind, [f"{config.recipes}/{name}.yaml", *_flags(config, name, where)], f"train_{name}"))
+        for name, kind, command, where in parts(config.output)
+    ]
+    for number, (name, command, part) in enumerate(planned, start=1):
+        logger.info("part %d of %d: %s", number, len(planned), name)
+        command(part)
+    logger.info("realis-tiny is in %s; try it with infer/upscale.py --model %s", config.output, config.output)
+
+
+def parts(model: str) -> list[Part]:
+    """Name, configuration, command and folders of each part. The CPC that rectified flow gives is a stage only: the
+    decoder's run trains it on."""
+    flow_cpc = f"{model}_runs/controlnet"
+    return [
+        ("vae", TrainVaeConfig, train_vae, {"export": f"{model}/vae"}),
+        ("prior", TrainPriorConfig, train_prior, {"model": model, "export": f"{model}/transformer"}),
+        ("cpc", TrainCpcConfig, train_cpc, {"model": model, "export": flow_cpc}),
+        (
+            "decoder", TrainDecoderConfig, train_decoder,
+            {"model": model, "cpc": flow_cpc, "export": f"{model}/lr_decoder", "export_cpc": f"{model}/controlnet"},
+        ),
+    ]  # fmt: skip
+
+
+def _flags(config: TrainTinyConfig, name: str, where: dict[str, str]) -> list[str]:
+    run = {"run.output": str(Path(f"{config.output}_runs") / name), "run.resume": "latest"}
+    run |= {"run.seed": str(config.seed), "run.threads": str(config.threads)}
+    return [word for key, value in (where | run).items() for word in (f"--{key}", value)]

@@ -1,0 +1,70 @@
+"""The training step of the LR-conditioned decoder, alone or together with the CPC whose samples it decodes."""
+
+import torch
+
+from realis.models.lr_decoder import LrDecoder
+from realis.training.cpc_step import CpcStep
+from realis.training.pairs import Batch
+from realis.training.settings import LatentSource, Precision
+from realis.training.steps import TrainingStep, psnr
+
+
+def log_charbonnier(prediction: torch.Tensor, target: torch.Tensor, eps: float = 1e-3) -> torch.Tensor:
+    """Logarithm of each sample's Charbonnier distance, averaged: an error counts by the decibel, so that a clean sample
+    weighs as much as a noisy one."""
+    distance = ((prediction.float() - target.float()).square() + eps**2).sqrt()
+    return distance.flatten(1).mean(dim=1).log().mean()
+
+
+class LrDecoderStep(TrainingStep):
+    """Reconstruct the HR clip from the LR clip and the latents that the model samples under its control.
+
+    Args:
+        decoder: what is trained.
+        cpc: the model, which samples as at inference. If its CPC requires gradients it is trained too, by the
+            decoder's loss through the sample.
+        source: the latents that are decoded: ``sampled``; or, to measure what those bring, those of the LR clip
+            (``lr``), or zeros (``none``).
+        oracle_samples: the first samples, which see the HR clip's own latents instead: it teaches the decoder early
+            that latents are worth reading.
+        latent_weight: of the squared error of the sampled latents, where the CPC is trained: it keeps them latents.
+    """
+
+    def __init__(
+        self,
+        decoder: LrDecoder,
+        cpc: CpcStep,
+        source: LatentSource,
+        oracle_samples: int,
+        latent_weight: float,
+        precision: Precision,
+    ) -> None:
+        super().__init__(precision)
+        self.decoder, self.cpc, self.source = decoder, cpc, source
+        self.oracle_samples, self.latent_weight = oracle_samples, latent_weight
+        self.joint = any(p.requires_grad for p in cpc.parameters())
+
+    def losses(self, batch: Batch) -> Batch:
+        latents = self.latents(batch)
+        oracle = (batch["number"] < self.oracle_samples).to(latents.device).view(-1, 1, 1, 1, 1)
+        decoded = self.decoder(torch.where(oracle, batch["hr_latents"], latents), batch["lr"])
+        loss = log_charbonnier(decoded, batch["hr"])
+        latent = (latents.float() - batch["hr_latents"]).square().mean()
+        gain = psnr((decoded.detach() - batch["hr"]).square().mean((1, 2, 3, 4))) - psnr(
+            (batch["lr"] - batch["hr"]).square().mean((1, 2, 3, 4))
+        )
+        return {
+            "loss": loss + self.latent_weight * latent if self.joint else loss,
+            "latents": latent.detach(),
+            "gain over bicubic, dB": gain.mean(),
+        }
+
+    def latents(self, batch: Batch) -> torch.Tensor:
+        """What the decoder decodes, (B, C, f, h, w)."""
+        if self.source == "sampled":
+            return self.cpc.sample(batch)
+        return batch["lr_latents"] if self.source == "lr" else torch.zeros_like(batch["lr_latents"])
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """The latents decoded, (B, 3, F, H, W)."""
+        return self.decoder(self.latents(batch), batch["lr"])

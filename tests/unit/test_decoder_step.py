@@ -1,0 +1,75 @@
+"""The step of the LR-conditioned decoder: what it decodes, what learns, how errors count."""
+
+import pytest
+import torch
+
+from realis.losses.config import HrLossConfig
+from realis.losses.hr_loss import HrLoss
+from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import PRESETS
+from realis.models.lr_decoder import LrDecoder
+from realis.models.wan import Wan
+from realis.training.cpc_step import CpcStep
+from realis.training.decoder_step import LrDecoderStep, log_charbonnier
+from realis.training.settings import FlowConfig
+
+
+@pytest.fixture
+def step_of():
+    wan = Wan(PRESETS / "tiny", torch.float32, torch.float32, "cpu")
+    controlnet = CpcControlNet.from_pretrained(wan.folder / "controlnet", torch_dtype=torch.float32)
+
+    def build(source="sampled", oracle_samples=0, joint=False):
+        torch.manual_seed(0)
+        controlnet.requires_grad_(joint)
+        prompt = wan.encode_prompts([""])[0]
+        cpc = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), prompt, FlowConfig(), 0, "no")
+        decoder = LrDecoder(channels=8, num_blocks=1)
+        torch.nn.init.normal_(decoder.conv_out.weight, std=0.1)
+        return LrDecoderStep(decoder, cpc, source, oracle_samples, 0.1, "no")
+
+    return build
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    latents = {name: torch.randn(2, 16, 2, 4, 4) for name in ("hr_latents", "lr_latents")}
+    pixels = {name: torch.rand(2, 3, 5, 32, 32) for name in ("hr", "lr")}
+    return latents | pixels | {"number": torch.tensor([0, 1])}
+
+
+def test_the_source_of_latents(step_of, batch):
+    assert torch.equal(step_of("lr").latents(batch), batch["lr_latents"])
+    assert not step_of("none").latents(batch).any()
+    sampled = step_of("sampled").latents(batch)
+    other = step_of("sampled").latents(batch | {"number": torch.tensor([2, 3])})
+    assert sampled.shape == batch["hr_latents"].shape
+    assert not torch.equal(sampled, other)  # noise is drawn by sample number
+
+
+def test_the_first_samples_see_the_oracle(step_of, batch):
+    changed = batch | {"hr_latents": batch["hr_latents"] + 1}
+    for oracle_samples, differs in ((0, False), (2, True)):
+        step = step_of("lr", oracle_samples)
+        assert (step(batch)["loss"] != step(changed)["loss"]).item() == differs
+
+
+def test_the_loss_reaches_the_cpc_through_the_sample_only_where_it_is_trained(step_of, batch):
+    step = step_of(joint=True)
+    step(batch)["loss"].backward()
+    assert all(p.grad is None for p in step.cpc.transformer.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in step.cpc.controlnet.proj_out.parameters())
+    step = step_of(joint=False)
+    step.cpc.controlnet.zero_grad()
+    step(batch)["loss"].backward()
+    assert all(p.grad is None for p in step.cpc.controlnet.parameters())
+    assert step.decoder.latent_in.weight.grad.any()
+
+
+def test_errors_count_by_the_decibel():
+    truth = torch.zeros(2, 3, 1, 8, 8)
+    noise = torch.randn(1, 3, 1, 8, 8)
+    scales = ((1, 0.1), (0.5, 0.1), (1, 0.05))
+    loss = [log_charbonnier(torch.cat([a * noise, b * noise]), truth).item() for a, b in scales]
+    assert loss[0] - loss[1] == pytest.approx(loss[0] - loss[2], rel=1e-2)
