@@ -1,144 +1,192 @@
-"""What realis-tiny gains over bicubic, and which part of it the gain comes from.
+"""What a small model gains over bicubic and over a classical filter, which part of it the gain comes from, and whether
+the result flickers.
 
-    python benchmarks/tiny_quality.py --clips DIR [--model DIR] [--frames 17]
+    python benchmarks/tiny_quality.py [--clips DIR] [--model DIR] [--frames 25] [--seeds 3] [--rows NAME ...]
 
-Ground truth is every video of 360 lines or more in DIR (centre 640x360, first frames). It is degraded to a quarter of
-its size by four pinned degradations and restored; PSNR and SSIM in float32, RGB, mean over frames, no border cut.
-Rows: bicubic; realis-tiny; the same decoder fed the latent of the LR video itself (no transformer); the same decoder
-fed zeros (no latent at all); the Wan decoder in its place.
+Ground truth is every video of 360 lines or more in DIR (first frames, shrunk to at most 1280x720); without ``--clips``
+two photographs that nothing was trained on, filmed by a moving camera. It is degraded to a quarter of its size in
+eight pinned ways and restored in segments and tiles, as ``realis upscale`` does. PSNR, SSIM, GMSD (lower is better) and
+HaarPSI in float32, RGB, means over frames. Rows that sample are run with several seeds of the noise; the figure after
++- is half the distance between the best and the worst. Sheets of one crop with all rows go to ``out/tiny_quality``.
+
+Needs the ``metrics`` extra.
 """
 
 import argparse
-import itertools
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import realis  # noqa: F401
 
 import numpy as np  # isort: skip
+import quality
 import torch
-from skimage.metrics import structural_similarity
+from skimage.filters import unsharp_mask
+from skimage.restoration import denoise_tv_chambolle
 
-from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Resize
-from realis.degradation.second_order import degrade
 from realis.models.wan import encode_video
-from realis.ops.noise import NoiseField
-from realis.ops.resize import resize
+from realis.ops.resize import resize, resize_window
 from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
-from realis.upscaler import Segments
+from realis.upscaler import Carry, Noise, Segments, Tiling, Upscaler
+from realis.upscaling.bicubic import BicubicUpscaler
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
-from realis.video.read import VideoReader
+from realis.upscaling.stream import upscale_stream
+from realis.video.sheet import detailed_places, grid_sheet, save_sheet
 
-DEGRADATIONS = {  # blur sigma in pixels of the result at x4, noise and JPEG quality; "clean" is bicubic alone
-    "clean": None,
-    "mild": (0.8, 4, 85),
-    "mid": (1.2, 6, 75),
-    "strong": (2.3, 14, 48),
-}
-Row = Callable[[torch.Tensor], torch.Tensor]
+TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
+OUTPUT = Path("out/tiny_quality")
+SHEET_CASE, CROP = "mid", 128
+Table = dict[tuple[str, str], list[dict[str, float]]]  # (row, case) -> figures of each clip
 
 
-def ground_truth(path: Path, frames: int) -> torch.Tensor | None:
-    """Centre 640x360 of the first ``4 n + 1`` frames, (F, 3, H, W) in [0, 1]; None for smaller videos."""
-    with VideoReader(path) as video:
-        if video.height < 360 or video.width < 640:
-            return None
-        top, left = (video.height - 360) // 2, (video.width - 640) // 2
-        images = [image[top : top + 360, left : left + 640] for image in itertools.islice(video, frames)]
-    images = images[: (len(images) - 1) // 4 * 4 + 1]
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+class ClassicalUpscaler(BicubicUpscaler):
+    """Total variation denoising, bicubic resizing, unsharp mask; all scikit-image's, with fixed parameters."""
+
+    def upscale(self, frames: torch.Tensor, size: tuple[int, int], **others: object) -> tuple[torch.Tensor, Carry]:
+        """(F, 3, H, W) -> (F, 3, *size), clamped to [0, 1]."""
+        denoised = [denoise_tv_chambolle(frame, weight=TV_WEIGHT, channel_axis=0) for frame in frames.numpy()]
+        resized = resize(torch.from_numpy(np.stack(denoised)).float(), size)
+        sharp = [unsharp_mask(frame, UNSHARP_RADIUS, UNSHARP_AMOUNT, channel_axis=0) for frame in resized.numpy()]
+        return torch.from_numpy(np.stack(sharp)).clamp(0, 1), {}
 
 
-def degraded(hr: torch.Tensor, setting: tuple[float, int, int] | None) -> torch.Tensor:
-    """A quarter of the size, rounded to 8 bits."""
-    frames, size = len(hr), tuple(hr.shape[2:])
-    small = (size[0] // 4, size[1] // 4)
-    operations = [Resize("matlab_bicubic", (small,) * frames)]
-    if setting:
-        blur, noise, quality = setting
-        kernel = Blur("iso", 15, ((blur, blur),) * frames, (0.0,) * frames)
-        operations = [
-            kernel,
-            *operations,
-            Noise("gaussian", (noise / 255,) * frames, False, 7),
-            Jpeg((quality,) * frames),
-        ]
-    return degrade(hr, DegradationParameters(frames, size, small, False, tuple(operations)))
+class WithoutTransformer:
+    """The LR-conditioned decoder alone, on ``share`` times the latents of the LR video."""
 
-
-def rows(model: str, size: tuple[int, int]) -> dict[str, Row]:
-    """The methods, each LR (F, 3, h, w) -> (F, 3, *size)."""
-    pipeline = CpcPipeline.from_pretrained(model)
-    dim = pipeline.transformer.config.text_dim
-    prompt = torch.zeros(1, 1, dim, dtype=torch.bfloat16)
-    tiles = plan_tiles(size, pipeline.controlnet.config.window[1:], 32, 16)
-
-    def upscaled(pipeline: CpcPipeline) -> Row:
-        method = CpcUpscaler(pipeline, prompt, prompt, Sampling(), Segments(17, 5, period=4))
-        return lambda lr: method.upscale(
-            lr, size, tiles=tiles, noise=NoiseField(0), carry={}, advance=lambda share: None
-        )[0]
+    def __init__(self, pipeline: CpcPipeline, share: float, segments: Segments) -> None:
+        self.pipeline, self.share, self.segments = pipeline, share, segments
 
     @torch.no_grad()
-    def decoded(lr: torch.Tensor, share: float) -> torch.Tensor:
-        """The LR-conditioned decoder on ``share`` times the latent of the LR video."""
-        canvas, whole = Canvas(len(lr), size, tiles), resize(lr, size).clamp(0, 1) * 2 - 1
-        whole = torch.nn.functional.pad(whole, (0, tiles.size[1] - size[1], 0, tiles.size[0] - size[0]), "replicate")
+    def upscale(
+        self,
+        frames: torch.Tensor,
+        size: tuple[int, int],
+        *,
+        tiles: Tiling,
+        noise: Noise,
+        carry: Carry,
+        advance: Callable[[float], None],
+    ) -> tuple[torch.Tensor, Carry]:
+        """Restore a segment of ``4 n + 1`` frames tile by tile."""
+        canvas = Canvas(len(frames), size, tiles)
         for tile in tiles:
-            window = whole[..., tile.top : tile.bottom, tile.left : tile.right].transpose(0, 1)[None]
-            latents = share * encode_video(pipeline.vae, window)
-            canvas.add(tile, (pipeline.lr_decoder(latents, window)[0].transpose(0, 1) + 1) / 2)
-        return canvas.result().clamp(0, 1)
+            window = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
+            lr = window.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
+            latents = self.share * encode_video(self.pipeline.vae, lr)
+            canvas.add(tile, (self.pipeline.lr_decoder(latents, lr)[0].transpose(0, 1) + 1) / 2)
+        return canvas.result().clamp_(0, 1), {}
+
+
+def rows(pipeline: CpcPipeline) -> dict[str, tuple[Upscaler, bool]]:
+    """The methods, and whether what they give depends on the seed."""
+    prompt = torch.zeros(1, 1, pipeline.transformer.config.text_dim, dtype=pipeline.dtype)
+    segments = Segments(pipeline.controlnet.config.window[0], 5, period=4)
+
+    def sampled(pipeline: CpcPipeline, **settings: float) -> Upscaler:
+        return CpcUpscaler(pipeline, prompt, prompt, Sampling(**settings), segments)  # pyright: ignore
 
     wan_decoded = CpcPipeline(pipeline.vae, pipeline.transformer, pipeline.controlnet)
     return {
-        "bicubic": lambda lr: resize(lr, size).clamp(0, 1),
-        "realis-tiny": upscaled(pipeline),
-        "  its decoder, LR latent, no transformer": lambda lr: decoded(lr, 1.0),
-        "  its decoder, latent zeroed": lambda lr: decoded(lr, 0.0),
-        "  Wan decoder in its place": upscaled(wan_decoded),
+        "bicubic": (BicubicUpscaler(), False),
+        "TV denoise, bicubic, unsharp": (ClassicalUpscaler(), False),
+        "LR decoder, latent zeroed": (WithoutTransformer(pipeline, 0.0, segments), False),
+        "LR decoder, latent of the LR, no DiT": (WithoutTransformer(pipeline, 1.0, segments), False),
+        "LR decoder, DiT with control off": (sampled(pipeline, cpc_scale=0.0), False),
+        "1 step": (sampled(pipeline), True),
+        "4 steps": (sampled(pipeline, steps=4), False),
+        "1 step, Wan decoder": (sampled(wan_decoded), False),
     }
 
 
-def psnr_ssim(restored: torch.Tensor, hr: torch.Tensor) -> tuple[float, float]:
-    """Mean over frames of PSNR in dB and SSIM."""
-    restored, hr = restored[: len(hr)], hr[: len(restored)]
-    psnr = -10 * torch.log10((restored - hr).square().mean(dim=(1, 2, 3)))
-    pairs = zip(restored.numpy(), hr.numpy(), strict=True)
-    ssim = [structural_similarity(a, b, channel_axis=0, data_range=1.0) for a, b in pairs]
-    return psnr.mean().item(), float(np.mean(ssim))
+def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[int, int], seed: int) -> torch.Tensor:
+    """``lr`` upscaled to the size of ``hr``, on 8-bit levels."""
+    size = (hr.shape[2], hr.shape[3])
+    tiles = plan_tiles(size, tile, 32, 16)
+    segments = upscale_stream(upscaler, lr, size, tiles, seed, advance=lambda share: None)
+    return (torch.cat([segment.frames for segment in segments]) * 255).round() / 255
+
+
+def print_table(title: str, table: Table, spread: dict[tuple[str, str], float], groups: dict[str, list[str]]) -> None:
+    """One line a row; for each group of cases the mean figures, PSNR as the gain over bicubic."""
+    print(f"\n{title}: PSNR over bicubic in dB, SSIM, GMSD, HaarPSI")
+    print(" " * 38 + "".join(f"{group:>34s}" for group in groups))
+    for row in dict.fromkeys(row for row, _ in table):
+        line = f"{row:38s}"
+        for cases in groups.values():
+            figures = {name: mean(table, row, cases, name) for name in quality.METRICS}
+            gain = figures["PSNR"] - mean(table, "bicubic", cases, "PSNR")
+            wide = max(spread.get((row, case), 0.0) for case in cases)
+            line += f"  {gain:+6.2f}" + (f" +-{wide:.2f}" if (row, cases[0]) in spread else " " * 7)
+            line += f" {figures['SSIM']:.4f} {figures['GMSD']:.4f} {figures['HaarPSI']:.3f}"
+        print(line, flush=True)
+
+
+def mean(table: Table, row: str, cases: Iterable[str], name: str) -> float:
+    """Mean of a figure over cases and clips."""
+    return float(np.mean([figures[name] for case in cases for figures in table[row, case]]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--clips", type=Path)
     parser.add_argument("--model", default="realis-tiny")
-    parser.add_argument("--frames", type=int, default=17)
+    parser.add_argument("--frames", type=int, default=25)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", nargs="+", help="of the table; bicubic is always shown")
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
 
-    methods = rows(arguments.model, (360, 640))
-    scores: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for path in sorted(p for p in arguments.clips.iterdir() if p.suffix in (".mp4", ".mkv", ".mov")):
-        hr = ground_truth(path, arguments.frames)
-        if hr is None:
-            continue
-        print(f"\n{path.name}, {len(hr)} frames: PSNR dB / SSIM")
-        for name, restore in methods.items():
-            line = f"{name:42s}"
-            for degradation, setting in DEGRADATIONS.items():
-                score = psnr_ssim(restore(degraded(hr, setting)), hr)
-                scores.setdefault((name, degradation), []).append(score)
-                line += f"  {degradation} {score[0]:6.2f} / {score[1]:.4f}"
-            print(line, flush=True)
-    print("\nmean over clips, PSNR in dB over bicubic / SSIM over bicubic")
-    for name in methods:
-        line = f"{name:42s}"
-        for degradation in DEGRADATIONS:
-            gain = np.mean(scores[name, degradation], axis=0) - np.mean(scores["bicubic", degradation], axis=0)
-            line += f"  {degradation} {gain[0]:+.2f} / {gain[1]:+.4f}"
-        print(line)
+    pipeline = CpcPipeline.from_pretrained(arguments.model)
+    chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *(arguments.rows or [n]))}
+    tile = tuple(pipeline.controlnet.config.window[1:])
+    whole, spread, flicker = defaultdict(list), defaultdict(float), {}
+    names = list(quality.CASES)
+    groups = {name: [name] for name in names[:4]}
+    groups |= {"mild, mid, strong": names[1:4], "realbasicvsr": names[4:]}
+
+    for clip, hr in quality.clips(arguments):
+        own: Table = defaultdict(list)
+        pictures = [("truth", hr)]
+        warps: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+        for case, degrade in quality.CASES.items():
+            lr = degrade(hr)
+            bicubic_psnr = torch.zeros(())
+            for row, (upscaler, samples) in chosen.items():
+                results = [restore(upscaler, lr, hr, tile, seed) for seed in range(arguments.seeds if samples else 1)]
+                every = [quality.scores(result, hr) for result in results]
+                figures = {name: float(np.mean([one[name] for one in every])) for name in quality.METRICS}
+                own[row, case].append(figures)
+                whole[row, case].append(figures)
+                if samples:
+                    spread[row, case] = max(spread[row, case], np.ptp([one["PSNR"] for one in every]) / 2)
+                psnr = quality.frame_psnr(results[0], hr)
+                bicubic_psnr = psnr if row == "bicubic" else bicubic_psnr
+                warps[row].append((quality.warping_error(results[0], hr), *quality.pulse(psnr - bicubic_psnr)))
+                if case == SHEET_CASE:
+                    pictures.append((row, results[0]))
+        for row, figures in warps.items():
+            flicker[clip, row] = np.mean(figures, axis=0)
+        print_table(f"{clip}, {len(hr)} frames of {hr.shape[3]}x{hr.shape[2]}", own, {}, groups)
+        save_crops(clip, pictures)
+    print_table("mean over clips", whole, dict(spread), groups)
+
+    print("\nwarping error over that of bicubic; pulse at 4 frames and the median of other periods, dB")
+    for (clip, row), (warp, at_four, elsewhere) in flicker.items():
+        ratio = warp / flicker[clip, "bicubic"][0]
+        print(f"{clip:40.40s} {row:38s} {ratio:6.3f}   {at_four:.3f} {elsewhere:.3f}")
+
+
+def save_crops(clip: str, pictures: list[tuple[str, torch.Tensor]]) -> None:
+    """One crop of the middle frame, where there is most detail, by every row."""
+    images = [
+        (name, (video[len(video) // 2].permute(1, 2, 0) * 255).round().byte().numpy()) for name, video in pictures
+    ]
+    ((top, left),) = detailed_places(images[0][1], min(CROP, *images[0][1].shape[:2]), 1)
+    crops = [(name, image[top : top + CROP, left : left + CROP]) for name, image in images]
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    save_sheet(grid_sheet(crops, 3, 2 * CROP), OUTPUT / f"{clip.replace(' ', '_').replace(',', '')}.png")
 
 
 if __name__ == "__main__":
