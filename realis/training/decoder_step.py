@@ -9,9 +9,9 @@ from realis.training.settings import LatentSource, Precision
 from realis.training.steps import TrainingStep, psnr
 
 
-def log_charbonnier(prediction: torch.Tensor, target: torch.Tensor, eps: float = 1e-3) -> torch.Tensor:
+def log_charbonnier(prediction: torch.Tensor, target: torch.Tensor, eps: float = 1 / 255) -> torch.Tensor:
     """Logarithm of each sample's Charbonnier distance, averaged: an error counts by the decibel, so that a clean sample
-    weighs as much as a noisy one."""
+    weighs as much as a noisy one. ``eps``, half an 8-bit level in [-1, 1], is where an error stops to matter."""
     distance = ((prediction.float() - target.float()).square() + eps**2).sqrt()
     return distance.flatten(1).mean(dim=1).log().mean()
 
@@ -50,13 +50,13 @@ class LrDecoderStep(TrainingStep):
         decoded = self.decoder(torch.where(oracle, batch["hr_latents"], latents), batch["lr"])
         loss = log_charbonnier(decoded, batch["hr"])
         latent = (latents.float() - batch["hr_latents"]).square().mean()
-        gain = psnr((decoded.detach() - batch["hr"]).square().mean((1, 2, 3, 4))) - psnr(
-            (batch["lr"] - batch["hr"]).square().mean((1, 2, 3, 4))
+        gain = psnr((decoded.detach() - batch["hr"]).square().mean()) - psnr(
+            (batch["lr"] - batch["hr"]).square().mean()
         )
         return {
             "loss": loss + self.latent_weight * latent if self.joint else loss,
             "latents": latent.detach(),
-            "gain over bicubic, dB": gain.mean(),
+            "gain over bicubic, dB": gain,
         }
 
     def latents(self, batch: Batch) -> torch.Tensor:

@@ -1,6 +1,5 @@
 """Training: the same run whatever is interrupted, split or accumulated; what it writes opens again."""
 
-import importlib.util
 import shutil
 import sys
 import time
@@ -11,6 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from benchmark_files import load_benchmark
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.models.cpc_controlnet import CpcControlNet
@@ -50,18 +50,10 @@ def test_resume_is_exact_to_the_bit(tmp_path):
     assert_equal(*last)
 
 
-def kill_training():
-    file = Path(__file__).parents[2] / "benchmarks" / "kill_training.py"
-    spec = importlib.util.spec_from_file_location("kill_training", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training."""
-    kill, steps = kill_training(), 6
+    kill, steps = load_benchmark("kill_training"), 6
     manifest, whole = kill.make_footage(tmp_path), tmp_path / "whole"
     began = time.perf_counter()
     operations = kill.count_operations(manifest, whole, steps)

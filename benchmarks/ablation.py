@@ -1,0 +1,137 @@
+"""The rows of the paper's Tables 3 and 5 at the scale of realis-tiny: equal budgets, two seeds, beside the paper's figures.
+
+    python benchmarks/ablation.py [--output out/ablation_tiny] [--steps 250] [--seeds 2] [--threads 1] [--only 0/2]
+
+Each run trains a CPC over realis-tiny's transformer with the terms of a recipe in ``train/recipes/ablation``, on clips
+rendered from photographs, and restores the held-out photographs (degraded "mid" and by RealBasicVSR's draw 0) in a few
+sampling steps with the Wan decoder, as the paper does. What is finished is kept in the output folder and not run again;
+``--only 0/2`` and ``--only 1/2`` share the runs between two processes. The table is printed once all are there.
+
+Needs the ``metrics`` extra.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import realis  # noqa: F401
+
+import numpy as np  # isort: skip
+import quality
+import torch
+
+from realis import log
+from realis.commands.train_cpc import TrainCpcConfig, train_cpc
+from realis.config import parse
+from realis.files import whole_file
+from realis.losses.config import HrLossConfig
+from realis.losses.hr_loss import HrLoss
+from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import TINY, model_folder
+from realis.models.wan import Wan
+from realis.ops.resize import resize
+from realis.training.cpc_step import CpcStep
+from realis.training.latents import LatentCodec
+from realis.training.settings import FlowConfig
+
+RECIPES = Path(__file__).parent.parent / "train" / "recipes" / "ablation"
+TABLES = {  # what it is, the recipe, the paper's PSNR, SSIM, LPIPS and DISTS on SPMCS
+    "Table 3": [
+        ("baseline ControlNet", "baseline", (26.54, 0.7843, 0.1807, 0.0875)),
+        ("CPC", "cpc", (26.08, 0.8099, 0.1520, 0.0839)),
+        ("CPC + wavelet", "cpc_wavelet", (27.24, 0.8114, 0.1549, 0.0817)),
+        ("CPC + HOG", "cpc_hog", (27.33, 0.8141, 0.1521, 0.0787)),
+        ("CPC + wavelet + HOG", "cpc_wavelet_hog", (27.36, 0.8169, 0.1388, 0.0780)),
+    ],
+    "Table 5": [
+        ("detail bands x 1 (CPC)", "cpc", (26.08, 0.8099, 0.1520, 0.0839)),
+        ("detail bands x 1.5", "wavelet_1.5", (26.67, 0.8000, 0.1611, 0.0875)),
+        ("detail bands x 2 (CPC + wavelet)", "cpc_wavelet", (27.24, 0.8114, 0.1549, 0.0817)),
+        ("detail bands x 3", "wavelet_3", (26.19, 0.7476, 0.1834, 0.0999)),
+    ],
+}
+NAMES = list(dict.fromkeys(recipe for rows in TABLES.values() for _, recipe, _ in rows))
+CASES = ("mid", "realbasicvsr 0")
+MEASURED = ("latents", *quality.METRICS)
+FRAMES = 9
+
+
+def train(name: str, seed: int, arguments: argparse.Namespace) -> Path:
+    """Train one row; returns the CPC's folder."""
+    folder = arguments.output / f"{name}_{seed}"
+    flags = {
+        "--model": TINY, "--clips.manifest": "", "--clips.embeddings": "", "--data.degradations": "[light]",
+        "--data.cache": str(arguments.output / "pairs"), "--data.count": "1500",
+        "--controlnet.steps": "4", "--optimizer.lr": "1e-3", "--optimizer.ema": "0.98", "--run.output": str(folder),
+        "--run.steps": str(arguments.steps), "--run.batch": "16", "--run.accumulation": "1", "--run.seed": str(seed),
+        "--run.sequence_parallel": "1", "--run.threads": str(arguments.threads), "--run.resume": "latest",
+        "--run.gradient_checkpointing": "false", "--run.sample_every": "0", "--run.tracker": "none",
+    }  # fmt: skip
+    train_cpc(parse(TrainCpcConfig, [str(RECIPES / f"{name}.yaml"), *(x for pair in flags.items() for x in pair)], ""))
+    return folder / "export"
+
+
+@torch.no_grad()
+def measure(cpc: Path) -> dict[str, float]:
+    """Squared error of the sampled latents, and the figures of what the Wan decoder makes of them."""
+    wan = Wan(model_folder(TINY, text_encoder=False), torch.float32, torch.float32, "cpu")
+    controlnet = CpcControlNet.from_pretrained(cpc)
+    empty_prompt = wan.encode_prompts([""])[0]
+    step = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), empty_prompt, FlowConfig(), 0, "bf16")
+    codec, figures = LatentCodec(wan.vae, "bf16"), []
+    for number, (_, hr) in enumerate(quality.held_out(FRAMES)):
+        for case in CASES:
+            lr = resize(quality.CASES[case](hr), (hr.shape[2], hr.shape[3])).clamp(0, 1)
+            batch = codec.encode({"hr": clip_of(hr), "lr": clip_of(lr), "number": torch.tensor([number])})
+            latents = step(batch, "sample")
+            frames = (codec.decode(latents)[0].transpose(0, 1).float() + 1) / 2
+            error = (latents - batch["hr_latents"]).square().mean()
+            figures.append({"latents": float(error)} | quality.scores(frames.clamp(0, 1), hr))
+    return {name: float(np.mean([one[name] for one in figures])) for name in MEASURED}
+
+
+def clip_of(frames: torch.Tensor) -> torch.Tensor:
+    """Frames (F, 3, H, W) in [0, 1] as a batch of one clip in [-1, 1]."""
+    return 2 * frames.transpose(0, 1)[None] - 1
+
+
+def print_tables(results: dict[str, list[dict[str, float]]]) -> None:
+    """Measured means over the seeds, half their range, and the paper's figures."""
+    for title, rows in TABLES.items():
+        print(f"\n{title:34s}" + "".join(f"{name:>18s}" for name in MEASURED) + "   paper: PSNR   SSIM  LPIPS  DISTS")
+        for label, name, paper in rows:
+            line = f"{label:34s}"
+            for metric in MEASURED:
+                values = [one[metric] for one in results[name]]
+                digits = 2 if metric == "PSNR" else 4
+                line += f"{np.mean(values):10.{digits}f} +-{np.ptp(values) / 2:.{digits}f}".rjust(18)
+            print(line + f"        {paper[0]:.2f} " + " ".join(f"{value:.4f}" for value in paper[1:]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("out/ablation_tiny"))
+    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="0/1", help="i/n: every n-th run from the i-th on")
+    arguments = parser.parse_args()
+    log.setup()
+    model_folder(TINY, text_encoder=False)
+    part, parts = map(int, arguments.only.split("/"))
+    runs = [(name, seed) for seed in range(arguments.seeds) for name in NAMES]
+    files = {run: arguments.output / f"{run[0]}_{run[1]}.json" for run in runs}
+    for name, seed in runs[part::parts]:
+        if not files[name, seed].is_file():
+            figures = measure(train(name, seed, arguments))
+            with whole_file(files[name, seed]) as temporary:
+                Path(temporary).write_text(json.dumps(figures))
+    missing = [f"{name} {seed}" for (name, seed), file in files.items() if not file.is_file()]
+    if missing:
+        print("not finished yet:", ", ".join(missing))
+        return
+    print_tables({name: [json.loads(files[name, s].read_text()) for s in range(arguments.seeds)] for name in NAMES})
+
+
+if __name__ == "__main__":
+    main()
