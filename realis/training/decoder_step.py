@@ -6,14 +6,7 @@ from realis.models.lr_decoder import LrDecoder
 from realis.training.cpc_step import CpcStep
 from realis.training.pairs import Batch
 from realis.training.settings import LatentSource, Precision
-from realis.training.steps import TrainingStep, psnr
-
-
-def log_charbonnier(prediction: torch.Tensor, target: torch.Tensor, eps: float = 1 / 255) -> torch.Tensor:
-    """Logarithm of each sample's Charbonnier distance, averaged: an error counts by the decibel, so that a clean sample
-    weighs as much as a noisy one. ``eps``, half an 8-bit level in [-1, 1], is where an error stops to matter."""
-    distance = ((prediction.float() - target.float()).square() + eps**2).sqrt()
-    return distance.flatten(1).mean(dim=1).log().mean()
+from realis.training.steps import TrainingStep, charbonnier, psnr
 
 
 class LrDecoderStep(TrainingStep):
@@ -48,7 +41,7 @@ class LrDecoderStep(TrainingStep):
         latents = self.latents(batch)
         oracle = (batch["number"] < self.oracle_samples).to(latents.device).view(-1, 1, 1, 1, 1)
         decoded = self.decoder(torch.where(oracle, batch["hr_latents"], latents), batch["lr"])
-        loss = log_charbonnier(decoded, batch["hr"])
+        loss = charbonnier(decoded, batch["hr"])
         latent = (latents.float() - batch["hr_latents"]).square().mean()
         gain = psnr((decoded.detach() - batch["hr"]).square().mean()) - psnr(
             (batch["lr"] - batch["hr"]).square().mean()
