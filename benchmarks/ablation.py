@@ -79,7 +79,8 @@ def measure(cpc: Path) -> dict[str, float]:
     empty_prompt = wan.encode_prompts([""])[0]
     step = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), empty_prompt, FlowConfig(), 0, "bf16")
     codec, figures = LatentCodec(wan.vae, "bf16"), []
-    for number, (_, hr) in enumerate(quality.held_out(FRAMES)):
+    for number, (_, filmed) in enumerate(quality.held_out(FRAMES)):
+        hr = filmed()
         for case in CASES:
             lr = resize(quality.CASES[case](hr), (hr.shape[2], hr.shape[3])).clamp(0, 1)
             batch = codec.encode({"hr": clip_of(hr), "lr": clip_of(lr), "number": torch.tensor([number])})

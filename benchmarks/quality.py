@@ -1,8 +1,7 @@
 """What the benchmarks of quality share: clips that nothing was trained on, pinned degradations, figures of merit."""
 
-import argparse
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,37 +23,44 @@ from realis.video.read import VideoReader
 FACTOR = 4
 LARGEST = (720, 1280)  # larger videos are shrunk to fit
 LEAST_LINES = 360  # smaller videos make no ground truth
+Source = tuple[str, Callable[[], torch.Tensor]]  # what a clip is called, and how to get it
 METRICS = ("PSNR", "SSIM", "GMSD", "HaarPSI")
 
 
-def held_out(frames: int) -> Iterator[tuple[str, torch.Tensor]]:
+def held_out(frames: int) -> list[Source]:
     """The photographs that no part was trained on, filmed at rest, slowly and fast: (frames, 3, 192, 256)."""
-    for name in SAMPLE_PHOTOGRAPHS:
-        image = photograph(name)
-        y, x = image.shape[1] / 2, image.shape[2] / 2
-        for speed in (0.0, 1.3, 5.7):  # pixels a frame
-            reach = speed * (frames - 1) / 2
-            move = CameraMove((y - 0.6 * reach, x - 0.8 * reach), (y + 0.6 * reach, x + 0.8 * reach))
-            yield f"{Path(name).stem}, {speed} pixels a frame", film(image, move, frames, (192, 256))
+    return [
+        (f"{Path(name).stem}, {speed} pixels a frame", partial(_filmed, name, speed, frames))
+        for name in SAMPLE_PHOTOGRAPHS
+        for speed in (0.0, 1.3, 5.7)
+    ]
 
 
-def videos(folder: Path, frames: int) -> Iterator[tuple[str, torch.Tensor]]:
+def _filmed(name: str, speed: float, frames: int) -> torch.Tensor:
+    image = photograph(name)
+    y, x, reach = image.shape[1] / 2, image.shape[2] / 2, speed * (frames - 1) / 2
+    move = CameraMove((y - 0.6 * reach, x - 0.8 * reach), (y + 0.6 * reach, x + 0.8 * reach))
+    return film(image, move, frames, (192, 256))
+
+
+def videos(folder: Path, frames: int) -> list[Source]:
     """The first ``4 n + 1`` frames of every video of 360 lines or more, shrunk to at most 1280x720 and cut to a
     multiple of 4, (F, 3, H, W) in [0, 1]."""
+    found = []
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".mkv", ".mov")):
         with VideoReader(path) as video:
-            if min(video.height, video.width) < LEAST_LINES:
-                continue
-            scale = min(1.0, *(most / got for most, got in zip(LARGEST, (video.height, video.width), strict=True)))
-            size = (round(video.height * scale), round(video.width * scale))
-            images = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in video)
-            clip = torch.cat([resize(image, size).clamp(0, 1) for image in itertools.islice(images, frames)])
-        yield path.stem, clip[: (len(clip) - 1) // 4 * 4 + 1, :, : size[0] // 4 * 4, : size[1] // 4 * 4]
+            if min(video.height, video.width) >= LEAST_LINES:
+                found.append((path.stem, partial(_read, path, frames)))
+    return found
 
 
-def clips(arguments: argparse.Namespace) -> Iterator[tuple[str, torch.Tensor]]:
-    """The videos in ``--clips``, else the held-out photographs."""
-    return videos(arguments.clips, arguments.frames) if arguments.clips else held_out(arguments.frames)
+def _read(path: Path, frames: int) -> torch.Tensor:
+    with VideoReader(path) as video:
+        scale = min(1.0, *(most / got for most, got in zip(LARGEST, (video.height, video.width), strict=True)))
+        size = (round(video.height * scale), round(video.width * scale))
+        images = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in video)
+        clip = torch.cat([resize(image, size).clamp(0, 1) for image in itertools.islice(images, frames)])
+    return clip[: (len(clip) - 1) // 4 * 4 + 1, :, : size[0] // 4 * 4, : size[1] // 4 * 4]
 
 
 def plain(hr: torch.Tensor, blur: float, noise: int, quality: int) -> torch.Tensor:
@@ -100,26 +106,35 @@ def frame_psnr(restored: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
     return -10 * torch.log10((restored - hr).square().mean(dim=(1, 2, 3)))
 
 
-def warping_error(video: torch.Tensor, hr: torch.Tensor) -> float:
-    """Mean squared difference between each frame and the next one brought back to it, times 1000 (E_warp).
+Motion = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
-    Along the flow of ``hr`` (Farneback), where that flow and the flow back agree as Lai et al. (2018) ask.
-    """
+
+def motion(hr: torch.Tensor) -> Motion:
+    """For each frame but the last: where its pixels are in the next one (x, y; Farneback), and which of them are seen
+    there, where the flow and the flow back agree as Lai et al. (2018) ask."""
     grey = [(frame.mean(0) * 255).byte().numpy() for frame in hr]
-    images = [frame.permute(1, 2, 0).numpy() for frame in video]
     y, x = np.mgrid[: hr.shape[2], : hr.shape[3]].astype(np.float32)
-    errors = []
-    for i in range(len(hr) - 1):
+    found = []
+    for pair in itertools.pairwise(grey):
         there, back = (
-            cv2.calcOpticalFlowFarneback(grey[a], grey[b], None, 0.5, 4, 15, 3, 5, 1.2, 0)  # pyright: ignore
-            for a, b in ((i, i + 1), (i + 1, i))
+            cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 4, 15, 3, 5, 1.2, 0)  # pyright: ignore
+            for a, b in (pair, pair[::-1])
         )
         at = (x + there[..., 0], y + there[..., 1])
         back = cv2.remap(back, *at, cv2.INTER_LINEAR)
         apart, length = ((there + back) ** 2).sum(-1), (there**2).sum(-1) + (back**2).sum(-1)
         inside = (at[0] >= 0) & (at[0] <= x.max()) & (at[1] >= 0) & (at[1] <= y.max())
-        seen = inside & (apart < 0.01 * length + 0.5)
-        errors.append(np.square(cv2.remap(images[i + 1], *at, cv2.INTER_CUBIC) - images[i])[seen].mean())
+        found.append((*at, inside & (apart < 0.01 * length + 0.5)))
+    return found
+
+
+def warping_error(video: torch.Tensor, motion: Motion) -> float:
+    """Mean squared difference between each frame and the next one brought back to it, times 1000 (E_warp)."""
+    images = [frame.permute(1, 2, 0).numpy() for frame in video]
+    errors = [
+        np.square(cv2.remap(after, x, y, cv2.INTER_CUBIC) - before)[seen].mean()
+        for (before, after), (x, y, seen) in zip(itertools.pairwise(images), motion, strict=True)
+    ]
     return 1000 * float(np.mean(errors))
 
 

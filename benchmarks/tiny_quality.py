@@ -2,6 +2,7 @@
 the result flickers.
 
     python benchmarks/tiny_quality.py [--clips DIR] [--model DIR] [--frames 25] [--seeds 3] [--rows NAME ...]
+        [--jobs 2]
 
 Ground truth is every video of 360 lines or more in DIR (first frames, shrunk to at most 1280x720); without ``--clips``
 two photographs that nothing was trained on, filmed by a moving camera. It is degraded to a quarter of its size in
@@ -14,7 +15,11 @@ Needs the ``metrics`` extra.
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import realis  # noqa: F401
@@ -38,7 +43,7 @@ from realis.video.sheet import detailed_places, grid_sheet, save_sheet
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_quality")
 SHEET_CASE, CROP = "mid", 128
-Table = dict[tuple[str, str], list[dict[str, float]]]  # (row, case) -> figures of each clip
+Figures = dict[tuple[str, str], dict[str, float]]  # (row, case) -> metric -> value
 
 
 class ClassicalUpscaler(BicubicUpscaler):
@@ -108,24 +113,60 @@ def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[
     return (torch.cat([segment.frames for segment in segments]) * 255).round() / 255
 
 
-def print_table(title: str, table: Table, spread: dict[tuple[str, str], float], groups: dict[str, list[str]]) -> None:
+def print_table(
+    title: str, clips: list[Figures], spread: dict[tuple[str, str], float], groups: dict[str, list[str]]
+) -> None:
     """One line a row; for each group of cases the mean figures, PSNR as the gain over bicubic."""
+
+    def mean(row: str, cases: list[str], metric: str) -> float:
+        return float(np.mean([figures[row, case][metric] for case in cases for figures in clips]))
+
     print(f"\n{title}: PSNR over bicubic in dB, SSIM, GMSD, HaarPSI")
     print(" " * 38 + "".join(f"{group:>34s}" for group in groups))
-    for row in dict.fromkeys(row for row, _ in table):
+    for row in dict.fromkeys(row for row, _ in clips[0]):
         line = f"{row:38s}"
         for cases in groups.values():
-            figures = {name: mean(table, row, cases, name) for name in quality.METRICS}
-            gain = figures["PSNR"] - mean(table, "bicubic", cases, "PSNR")
+            gain = mean(row, cases, "PSNR") - mean("bicubic", cases, "PSNR")
             wide = max(spread.get((row, case), 0.0) for case in cases)
             line += f"  {gain:+6.2f}" + (f" +-{wide:.2f}" if (row, cases[0]) in spread else " " * 7)
-            line += f" {figures['SSIM']:.4f} {figures['GMSD']:.4f} {figures['HaarPSI']:.3f}"
+            line += f" {mean(row, cases, 'SSIM'):.4f} {mean(row, cases, 'GMSD'):.4f} {mean(row, cases, 'HaarPSI'):.3f}"
         print(line, flush=True)
 
 
-def mean(table: Table, row: str, cases: Iterable[str], name: str) -> float:
-    """Mean of a figure over cases and clips."""
-    return float(np.mean([figures[name] for case in cases for figures in table[row, case]]))
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one clip."""
+
+    title: str
+    figures: Figures
+    spread: dict[tuple[str, str], float]  # (row, case) -> half the range of PSNR over the seeds
+    flicker: dict[str, tuple[float, ...]]  # row -> warping error, pulse at 4 frames, and of other periods
+
+
+def measure(source: quality.Source, model: str, wanted: list[str] | None, seeds: int) -> Measured:
+    """Degrade one clip in every way, restore it by every row, and save the sheet."""
+    torch.set_flush_denormal(True)
+    (name, load), pipeline = source, CpcPipeline.from_pretrained(model)
+    chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *(wanted or [n]))}
+    tile, hr = tuple(pipeline.controlnet.config.window[1:]), load()
+    motion, pictures = quality.motion(hr), [("truth", hr)]
+    figures, spread, flicker = {}, {}, defaultdict(list)
+    for case, degrade in quality.CASES.items():
+        lr, bicubic_psnr = degrade(hr), torch.zeros(())
+        for row, (upscaler, samples) in chosen.items():
+            results = [restore(upscaler, lr, hr, tile, seed) for seed in range(seeds if samples else 1)]
+            every = [quality.scores(result, hr) for result in results]
+            figures[row, case] = {metric: float(np.mean([one[metric] for one in every])) for metric in quality.METRICS}
+            if samples:
+                spread[row, case] = float(np.ptp([one["PSNR"] for one in every]) / 2)
+            psnr = quality.frame_psnr(results[0], hr)
+            bicubic_psnr = psnr if row == "bicubic" else bicubic_psnr
+            flicker[row].append((quality.warping_error(results[0], motion), *quality.pulse(psnr - bicubic_psnr)))
+            if case == SHEET_CASE:
+                pictures.append((row, results[0]))
+    save_crops(name, pictures)
+    title = f"{name}, {len(hr)} frames of {hr.shape[3]}x{hr.shape[2]}"
+    return Measured(title, figures, spread, {row: tuple(np.mean(x, axis=0)) for row, x in flicker.items()})
 
 
 def main() -> None:
@@ -135,47 +176,27 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=25)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="+", help="of the table; bicubic is always shown")
-    arguments = parser.parse_args()
-    torch.set_flush_denormal(True)
-
-    pipeline = CpcPipeline.from_pretrained(arguments.model)
-    chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *(arguments.rows or [n]))}
-    tile = tuple(pipeline.controlnet.config.window[1:])
-    whole, spread, flicker = defaultdict(list), defaultdict(float), {}
+    parser.add_argument("--jobs", type=int, default=2, help="clips at the same time, one thread each")
+    a = parser.parse_args()
+    sources = quality.videos(a.clips, a.frames) if a.clips else quality.held_out(a.frames)
     names = list(quality.CASES)
     groups = {name: [name] for name in names[:4]}
     groups |= {"mild, mid, strong": names[1:4], "realbasicvsr": names[4:]}
 
-    for clip, hr in quality.clips(arguments):
-        own: Table = defaultdict(list)
-        pictures = [("truth", hr)]
-        warps: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-        for case, degrade in quality.CASES.items():
-            lr = degrade(hr)
-            bicubic_psnr = torch.zeros(())
-            for row, (upscaler, samples) in chosen.items():
-                results = [restore(upscaler, lr, hr, tile, seed) for seed in range(arguments.seeds if samples else 1)]
-                every = [quality.scores(result, hr) for result in results]
-                figures = {name: float(np.mean([one[name] for one in every])) for name in quality.METRICS}
-                own[row, case].append(figures)
-                whole[row, case].append(figures)
-                if samples:
-                    spread[row, case] = max(spread[row, case], np.ptp([one["PSNR"] for one in every]) / 2)
-                psnr = quality.frame_psnr(results[0], hr)
-                bicubic_psnr = psnr if row == "bicubic" else bicubic_psnr
-                warps[row].append((quality.warping_error(results[0], hr), *quality.pulse(psnr - bicubic_psnr)))
-                if case == SHEET_CASE:
-                    pictures.append((row, results[0]))
-        for row, figures in warps.items():
-            flicker[clip, row] = np.mean(figures, axis=0)
-        print_table(f"{clip}, {len(hr)} frames of {hr.shape[3]}x{hr.shape[2]}", own, {}, groups)
-        save_crops(clip, pictures)
-    print_table("mean over clips", whole, dict(spread), groups)
+    work = partial(measure, model=a.model, wanted=a.rows, seeds=a.seeds)
+    with ProcessPoolExecutor(a.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        measured = []
+        for one in pool.map(work, sources):
+            measured.append(one)
+            print_table(one.title, [one.figures], {}, groups)
+    spread = {key: max(one.spread[key] for one in measured) for key in measured[0].spread}
+    print_table("mean over clips", [one.figures for one in measured], spread, groups)
 
     print("\nwarping error over that of bicubic; pulse at 4 frames and the median of other periods, dB")
-    for (clip, row), (warp, at_four, elsewhere) in flicker.items():
-        ratio = warp / flicker[clip, "bicubic"][0]
-        print(f"{clip:40.40s} {row:38s} {ratio:6.3f}   {at_four:.3f} {elsewhere:.3f}")
+    for one in measured:
+        for row, (warp, at_four, elsewhere) in one.flicker.items():
+            ratio = warp / one.flicker["bicubic"][0]
+            print(f"{one.title:56.56s} {row:38s} {ratio:6.3f}   {at_four:.3f} {elsewhere:.3f}")
 
 
 def save_crops(clip: str, pictures: list[tuple[str, torch.Tensor]]) -> None:

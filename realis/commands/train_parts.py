@@ -124,7 +124,7 @@ class TrainDecoderConfig:
     blocks: int = 8
     radius: int = 1  # LR frames seen before and after
     latents: LatentSource = "sampled"  # those of the lr clip, or none: to measure what the sampled ones bring
-    oracle_steps: int = 0  # first optimizer steps, which see the HR clip's own latents
+    decoded_frames: int = 0  # frames of a clip that a step decodes, drawn at random; 0: all
     latent_weight: float = 0.1  # of the sampled latents' squared error, where the CPC is trained
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -133,6 +133,7 @@ class TrainDecoderConfig:
     def __post_init__(self) -> None:
         fits = self.latents == "sampled" or not self.export_cpc
         require(fits, "--latents", self.latents, "sampled, where --export-cpc is given: else the CPC learns nothing")
+        require(self.decoded_frames >= 0, "--decoded-frames", self.decoded_frames, "0 or more")
         require(self.latent_weight >= 0, "--latent-weight", self.latent_weight, "0 or more")
 
 
@@ -167,8 +168,7 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)
 
     # 2. Train, export
-    oracle_samples = config.oracle_steps * run.samples_per_step
-    step = LrDecoderStep(decoder, cpc, config.latents, oracle_samples, config.latent_weight, precision)
+    step = LrDecoderStep(decoder, cpc, config.latents, config.decoded_frames, config.latent_weight, precision)
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     trained = fit(
         run, step, pool,

@@ -5,6 +5,8 @@ is what makes the result better than bicubic; beside the real model it removes t
 the time of few-step video super-resolution.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -56,24 +58,25 @@ class LrDecoder(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)
 
-    def forward(self, latents: torch.Tensor, lr: torch.Tensor) -> torch.Tensor:
+    def forward(self, latents: torch.Tensor, lr: torch.Tensor, frames: Sequence[int] | None = None) -> torch.Tensor:
         """Decode.
 
         Args:
             latents: (B, C, f, h, w), normalised as the transformer's output is.
             lr: (B, 3, F, H, W) in [-1, 1], the LR video resized to the output size; H, W multiples of 8, F = 4 f - 3.
+            frames: which frames to decode, by number; by default all F.
 
         Returns:
-            (B, 3, F, H, W), in about [-1, 1] (not clamped), dtype of ``lr``.
+            (B, 3, frames, H, W), in about [-1, 1] (not clamped), dtype of ``lr``.
         """
         _, _, f, h, w = latents.shape
         check_shape("lr", lr, "B 3 F H W", B=len(latents), F=4 * f - 3, H=8 * h, W=8 * w)
-        frames = range(lr.shape[2])
+        last, frames = lr.shape[2] - 1, range(lr.shape[2]) if frames is None else frames
 
         # 1. The LR window of every output frame, folded to the body's resolution; frames join the batch
         folded = F.pixel_unshuffle(lr.transpose(1, 2).to(self.dtype), self.FOLD)  # (B, F, 48, H/4, W/4)
         offsets = range(-self.config.radius, self.config.radius + 1)
-        window = torch.cat([folded[:, [min(max(i + d, 0), len(frames) - 1) for i in frames]] for d in offsets], dim=2)
+        window = torch.cat([folded[:, [min(max(i + d, 0), last) for i in frames]] for d in offsets], dim=2)
 
         # 2. The latent frame that covers it, and the phase inside
         latent = latents.to(self.dtype).transpose(1, 2)[:, [(i + 3) // 4 for i in frames]]
@@ -87,4 +90,4 @@ class LrDecoder(ModelMixin, ConfigMixin):
         for block in self.blocks:
             hidden_states = block(hidden_states)
         residual = F.pixel_shuffle(self.conv_out(hidden_states), self.FOLD).unflatten(0, (len(lr), len(frames)))
-        return lr + residual.transpose(1, 2).to(lr.dtype)
+        return lr[:, :, list(frames)] + residual.transpose(1, 2).to(lr.dtype)

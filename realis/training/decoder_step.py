@@ -5,6 +5,7 @@ import torch
 from realis.models.lr_decoder import LrDecoder
 from realis.training.cpc_step import CpcStep
 from realis.training.pairs import Batch
+from realis.training.randomness import sample_rng
 from realis.training.settings import LatentSource, Precision
 from realis.training.steps import TrainingStep, charbonnier, psnr
 
@@ -18,8 +19,8 @@ class LrDecoderStep(TrainingStep):
             decoder's loss through the sample.
         source: the latents that are decoded: ``sampled``; or, to measure what those bring, those of the LR clip
             (``lr``), or zeros (``none``).
-        oracle_samples: the first samples, which see the HR clip's own latents instead: it teaches the decoder early
-            that latents are worth reading.
+        frames: how many frames of each clip are decoded, drawn anew for every batch; 0: all. Frames of a clip are
+            much alike, so that more steps over fewer of them teach more.
         latent_weight: of the squared error of the sampled latents, where the CPC is trained: it keeps them latents.
     """
 
@@ -28,29 +29,34 @@ class LrDecoderStep(TrainingStep):
         decoder: LrDecoder,
         cpc: CpcStep,
         source: LatentSource,
-        oracle_samples: int,
+        frames: int,
         latent_weight: float,
         precision: Precision,
     ) -> None:
         super().__init__(precision)
         self.decoder, self.cpc, self.source = decoder, cpc, source
-        self.oracle_samples, self.latent_weight = oracle_samples, latent_weight
+        self.frames, self.latent_weight = frames, latent_weight
         self.joint = any(p.requires_grad for p in cpc.parameters())
 
     def losses(self, batch: Batch) -> Batch:
         latents = self.latents(batch)
-        oracle = (batch["number"] < self.oracle_samples).to(latents.device).view(-1, 1, 1, 1, 1)
-        decoded = self.decoder(torch.where(oracle, batch["hr_latents"], latents), batch["lr"])
-        loss = charbonnier(decoded, batch["hr"])
+        frames = self.drawn_frames(batch)
+        decoded = self.decoder(latents, batch["lr"], frames)
+        hr, lr = batch["hr"][:, :, frames], batch["lr"][:, :, frames]
+        loss = charbonnier(decoded, hr)
         latent = (latents.float() - batch["hr_latents"]).square().mean()
-        gain = psnr((decoded.detach() - batch["hr"]).square().mean()) - psnr(
-            (batch["lr"] - batch["hr"]).square().mean()
-        )
+        gain = psnr((decoded.detach() - hr).square().mean()) - psnr((lr - hr).square().mean())
         return {
             "loss": loss + self.latent_weight * latent if self.joint else loss,
             "latents": latent.detach(),
             "gain over bicubic, dB": gain,
         }
+
+    def drawn_frames(self, batch: Batch) -> list[int]:
+        """Numbers of the frames that are decoded of this batch, rising."""
+        count = batch["hr"].shape[2]
+        rng = sample_rng(self.cpc.seed, int(batch["number"][0]), "frames")
+        return sorted(rng.choice(count, size=min(self.frames or count, count), replace=False).tolist())
 
     def latents(self, batch: Batch) -> torch.Tensor:
         """What the decoder decodes, (B, C, f, h, w)."""
