@@ -8,6 +8,8 @@ from realis.models.hub import check_parts
 from realis.training.run_folder import check_run
 from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
+WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
+
 
 @dataclass(frozen=True)
 class TrainVaeConfig:
@@ -121,7 +123,7 @@ class TrainDecoderConfig:
     export: str = "out/tiny/lr_decoder"  # folder that receives the decoder
     export_cpc: str = ""  # folder that receives the CPC, trained on by the decoder's loss; empty: it stays as it is
     channels: int = 64
-    blocks: int = 8
+    blocks: int = 7
     radius: int = 1  # LR frames seen before and after
     latents: LatentSource = "sampled"  # those of the lr clip, or none: to measure what the sampled ones bring
     decoded_frames: int = 0  # frames of a clip that a step decodes, drawn at random; 0: all
@@ -149,12 +151,14 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     from realis.losses.hr_loss import HrLoss
     from realis.models.lr_decoder import LrDecoder
     from realis.models.wan import Wan, load_controlnet
+    from realis.ops.pixels import signed
     from realis.training.cpc_step import CpcStep
     from realis.training.decoder_step import LrDecoderStep
     from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool
     from realis.training.run import start_run
+    from realis.training.whitening_init import initialise_lr_input
 
     # 1. The model that samples, and the decoder
     run, precision = start_run(config), config.run.precision
@@ -167,9 +171,12 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     )
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)
 
-    # 2. Train, export
-    step = LrDecoderStep(decoder, cpc, config.latents, config.decoded_frames, config.latent_weight, precision)
+    # 2. Data, from which the decoder's first layer starts
     pool = pair_pool(config.data, config.run.seed, wan.vae)
+    initialise_lr_input(decoder, signed(pool.tensors["lr"][:WHITENED]))
+    step = LrDecoderStep(decoder, cpc, config.latents, config.decoded_frames, config.latent_weight, precision)
+
+    # 3. Train, export
     trained = fit(
         run, step, pool,
         pictures=lambda module, b: {"lr": b["lr"], "decoded": module(b, "sample"), "hr": b["hr"]},

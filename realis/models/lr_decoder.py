@@ -48,7 +48,7 @@ class LrDecoder(ModelMixin, ConfigMixin):
     FOLD = 4  # pixels of the output per cell of the body, each way; the latent grid is twice as coarse
 
     @register_to_config
-    def __init__(self, latent_channels: int = 16, channels: int = 64, num_blocks: int = 8, radius: int = 1) -> None:
+    def __init__(self, latent_channels: int = 16, channels: int = 64, num_blocks: int = 7, radius: int = 1) -> None:
         super().__init__()
         pixels = 3 * self.FOLD**2
         self.lr_in = nn.Conv2d(pixels * (2 * radius + 1), channels, 3, padding=1)
@@ -57,6 +57,12 @@ class LrDecoder(ModelMixin, ConfigMixin):
         self.conv_out = nn.Conv2d(channels, pixels, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)
+
+    def lr_windows(self, lr: torch.Tensor, frames: Sequence[int]) -> torch.Tensor:
+        """The LR frames around each of ``frames``, folded to the body's resolution: (B, frames, C, H / 4, W / 4)."""
+        folded = F.pixel_unshuffle(lr.transpose(1, 2).to(self.dtype), self.FOLD)  # (B, F, 48, H/4, W/4)
+        offsets, last = range(-self.config.radius, self.config.radius + 1), lr.shape[2] - 1
+        return torch.cat([folded[:, [min(max(i + d, 0), last) for i in frames]] for d in offsets], dim=2)
 
     def forward(self, latents: torch.Tensor, lr: torch.Tensor, frames: Sequence[int] | None = None) -> torch.Tensor:
         """Decode.
@@ -71,12 +77,10 @@ class LrDecoder(ModelMixin, ConfigMixin):
         """
         _, _, f, h, w = latents.shape
         check_shape("lr", lr, "B 3 F H W", B=len(latents), F=4 * f - 3, H=8 * h, W=8 * w)
-        last, frames = lr.shape[2] - 1, range(lr.shape[2]) if frames is None else frames
 
-        # 1. The LR window of every output frame, folded to the body's resolution; frames join the batch
-        folded = F.pixel_unshuffle(lr.transpose(1, 2).to(self.dtype), self.FOLD)  # (B, F, 48, H/4, W/4)
-        offsets = range(-self.config.radius, self.config.radius + 1)
-        window = torch.cat([folded[:, [min(max(i + d, 0), last) for i in frames]] for d in offsets], dim=2)
+        # 1. The LR window of every output frame; frames join the batch
+        frames = range(lr.shape[2]) if frames is None else frames
+        window = self.lr_windows(lr, frames)
 
         # 2. The latent frame that covers it, and the phase inside
         latent = latents.to(self.dtype).transpose(1, 2)[:, [(i + 3) // 4 for i in frames]]
