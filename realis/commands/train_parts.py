@@ -126,6 +126,7 @@ class TrainDecoderConfig:
     blocks: int = 7
     radius: int = 1  # LR frames seen before and after
     latents: LatentSource = "sampled"  # those of the lr clip, or none: to measure what the sampled ones bring
+    oracle_steps: int = 0  # first optimizer steps, which see the HR clip's own latents
     decoded_frames: int = 0  # frames of a clip that a step decodes, drawn at random; 0: all
     latent_weight: float = 0.1  # of the sampled latents' squared error, where the CPC is trained
     data: DataConfig = field(default_factory=DataConfig)
@@ -174,7 +175,10 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     # 2. Data, from which the decoder's first layer starts
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     initialise_lr_input(decoder, signed(pool.tensors["lr"][:WHITENED]))
-    step = LrDecoderStep(decoder, cpc, config.latents, config.decoded_frames, config.latent_weight, precision)
+    oracle_samples = config.oracle_steps * run.samples_per_step
+    step = LrDecoderStep(
+        decoder, cpc, config.latents, oracle_samples, config.decoded_frames, config.latent_weight, precision
+    )
 
     # 3. Train, export
     trained = fit(

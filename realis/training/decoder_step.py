@@ -19,8 +19,10 @@ class LrDecoderStep(TrainingStep):
             decoder's loss through the sample.
         source: the latents that are decoded: ``sampled``; or, to measure what those bring, those of the LR clip
             (``lr``), or zeros (``none``).
-        frames: how many frames of each clip are decoded, drawn anew for every batch; 0: all. Frames of a clip are
-            much alike, so that more steps over fewer of them teach more.
+        oracle_samples: the first samples, which see the HR clip's own latents instead: the decoder then learns to make
+            detail, which latents of a degraded clip alone hardly teach it.
+        frames: how many frames of each clip are decoded, drawn anew for every batch; 0: all. A step over fewer costs
+            less, and frames of a clip are much alike.
         latent_weight: of the squared error of the sampled latents, where the CPC is trained: it keeps them latents.
     """
 
@@ -29,19 +31,21 @@ class LrDecoderStep(TrainingStep):
         decoder: LrDecoder,
         cpc: CpcStep,
         source: LatentSource,
+        oracle_samples: int,
         frames: int,
         latent_weight: float,
         precision: Precision,
     ) -> None:
         super().__init__(precision)
         self.decoder, self.cpc, self.source = decoder, cpc, source
-        self.frames, self.latent_weight = frames, latent_weight
+        self.oracle_samples, self.frames, self.latent_weight = oracle_samples, frames, latent_weight
         self.joint = any(p.requires_grad for p in cpc.parameters())
 
     def losses(self, batch: Batch) -> Batch:
         latents = self.latents(batch)
         frames = self.drawn_frames(batch)
-        decoded = self.decoder(latents, batch["lr"], frames)
+        oracle = (batch["number"] < self.oracle_samples).to(latents.device).view(-1, 1, 1, 1, 1)
+        decoded = self.decoder(torch.where(oracle, batch["hr_latents"], latents), batch["lr"], frames)
         hr, lr = batch["hr"][:, :, frames], batch["lr"][:, :, frames]
         loss = charbonnier(decoded, hr)
         latent = (latents.float() - batch["hr_latents"]).square().mean()

@@ -19,14 +19,14 @@ def step_of():
     wan = Wan(PRESETS / "tiny", torch.float32, torch.float32, "cpu")
     controlnet = CpcControlNet.from_pretrained(wan.folder / "controlnet", torch_dtype=torch.float32)
 
-    def build(source="sampled", frames=0, joint=False):
+    def build(source="sampled", oracle_samples=0, frames=0, joint=False):
         torch.manual_seed(0)
         controlnet.requires_grad_(joint)
         prompt = wan.encode_prompts([""])[0]
         cpc = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), prompt, FlowConfig(), 0, "no")
         decoder = LrDecoder(channels=8, num_blocks=1)
         torch.nn.init.normal_(decoder.conv_out.weight, std=0.1)
-        return LrDecoderStep(decoder, cpc, source, frames, 0.1, "no")
+        return LrDecoderStep(decoder, cpc, source, oracle_samples, frames, 0.1, "no")
 
     return build
 
@@ -56,6 +56,13 @@ def test_the_frames_that_are_decoded_depend_on_the_sample_number_alone(step_of, 
     assert step_of("lr").drawn_frames(batch) == step_of("lr", frames=9).drawn_frames(batch) == list(range(5))
     some = step.decoder(batch["lr_latents"], batch["lr"], [1, 4])
     assert torch.allclose(some, step.decoder(batch["lr_latents"], batch["lr"])[:, :, [1, 4]], atol=1e-5)
+
+
+def test_the_first_samples_see_the_oracle(step_of, batch):
+    changed = batch | {"hr_latents": batch["hr_latents"] + 1}
+    for oracle_samples, differs in ((0, False), (2, True)):
+        step = step_of("lr", oracle_samples)
+        assert (step(batch)["loss"] != step(changed)["loss"]).item() == differs
 
 
 def test_the_loss_reaches_the_cpc_through_the_sample_only_where_it_is_trained(step_of, batch):
