@@ -114,6 +114,7 @@ def test_the_four_parts_build_a_model_that_upscales(tmp_path):
     flow_cpc, cpc = (load_file(f / "diffusion_pytorch_model.safetensors")
                      for f in (tmp_path / "model_runs" / "controlnet", model / "controlnet"))  # fmt: skip
     assert any(not torch.equal(flow_cpc[name], cpc[name]) for name in cpc)
+    assert all("name_or_path" not in config.read_text() for config in model.glob("*/config.json"))
     shutil.rmtree(model / "controlnet")
     shutil.rmtree(tmp_path / "model_runs" / "decoder")
     run_train_tiny(["--output", str(model), *words])
