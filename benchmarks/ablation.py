@@ -60,14 +60,15 @@ def train(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     """Train one row; returns the CPC's folder."""
     folder = arguments.output / f"{name}_{seed}"
     flags = {
-        "--model": TINY, "--clips.manifest": "", "--clips.embeddings": "", "--data.degradations": "[light]",
+        "--model": TINY, "--clips.manifest": "", "--clips.embeddings": "", "--data.degradations": "light",
         "--data.cache": str(arguments.output / "pairs"), "--data.count": "1500",
         "--controlnet.steps": "4", "--optimizer.lr": "1e-3", "--optimizer.ema": "0.98", "--run.output": str(folder),
         "--run.steps": str(arguments.steps), "--run.batch": "16", "--run.accumulation": "1", "--run.seed": str(seed),
         "--run.sequence_parallel": "1", "--run.threads": str(arguments.threads), "--run.resume": "latest",
-        "--run.gradient_checkpointing": "false", "--run.sample_every": "0", "--run.tracker": "none",
+        "--run.sample_every": "0", "--run.tracker": "none",
     }  # fmt: skip
-    train_cpc(parse(TrainCpcConfig, [str(RECIPES / f"{name}.yaml"), *(x for pair in flags.items() for x in pair)], ""))
+    words = [*(word for pair in flags.items() for word in pair), "--run.no-gradient-checkpointing"]
+    train_cpc(parse(TrainCpcConfig, [str(RECIPES / f"{name}.yaml"), *words], "ablation"))
     return folder / "export"
 
 
