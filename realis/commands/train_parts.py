@@ -136,6 +136,11 @@ class TrainDecoderConfig:
     def __post_init__(self) -> None:
         fits = self.latents == "sampled" or not self.export_cpc
         require(fits, "--latents", self.latents, "sampled, where --export-cpc is given: else the CPC learns nothing")
+        taken = {Path(self.export).resolve(), Path(self.cpc).resolve()}
+        free = not self.export_cpc or Path(self.export_cpc).resolve() not in taken
+        require(free, "--export-cpc", self.export_cpc, "a folder of its own, neither --cpc, which a resumed run reads "
+                "again, nor --export")  # fmt: skip
+        require(self.oracle_steps >= 0, "--oracle-steps", self.oracle_steps, "0 or more")
         require(self.decoded_frames >= 0, "--decoded-frames", self.decoded_frames, "0 or more")
         require(self.latent_weight >= 0, "--latent-weight", self.latent_weight, "0 or more")
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from realis.commands.train_parts import TrainDecoderConfig
+from realis.errors import InputError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc_controlnet import CpcControlNet
@@ -75,3 +77,12 @@ def test_the_loss_reaches_the_cpc_through_the_sample_only_where_it_is_trained(st
     step(batch)["loss"].backward()
     assert all(p.grad is None for p in step.cpc.controlnet.parameters())
     assert step.decoder.latent_in.weight.grad.any()
+
+
+def test_exports_do_not_overwrite_each_other_or_what_is_read():
+    for taken in ("out/tiny/controlnet", "out/tiny/lr_decoder", "out/other/../tiny/lr_decoder"):
+        with pytest.raises(InputError, match="--export-cpc"):
+            TrainDecoderConfig(export_cpc=taken)
+    assert TrainDecoderConfig(export_cpc="out/joint").export_cpc == "out/joint"
+    with pytest.raises(InputError, match="--latents"):
+        TrainDecoderConfig(export_cpc="out/joint", latents="lr")
