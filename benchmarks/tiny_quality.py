@@ -15,7 +15,7 @@ Needs the ``metrics`` extra.
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +43,11 @@ from realis.video.sheet import detailed_places, grid_sheet, save_sheet
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_quality")
 SHEET_CASE, CROP = "mid", 128
+ROWS = (
+    "bicubic", "TV denoise, bicubic, unsharp", "LR decoder, latent zeroed", "LR decoder, latent of the LR, no DiT",
+    "LR decoder, DiT with control off", "1 step", "4 steps", "1 step, Wan decoder",
+)  # fmt: skip
+LEAST_FRAMES = 5  # a pulse of 4 frames after the first
 Figures = dict[tuple[str, str], dict[str, float]]  # (row, case) -> metric -> value
 
 
@@ -93,16 +98,17 @@ def rows(pipeline: CpcPipeline) -> dict[str, tuple[Upscaler, bool]]:
         return CpcUpscaler(pipeline, prompt, prompt, Sampling(**settings), segments)  # pyright: ignore
 
     wan_decoded = CpcPipeline(pipeline.vae, pipeline.transformer, pipeline.controlnet)
-    return {
-        "bicubic": (BicubicUpscaler(), False),
-        "TV denoise, bicubic, unsharp": (ClassicalUpscaler(), False),
-        "LR decoder, latent zeroed": (WithoutTransformer(pipeline, 0.0, segments), False),
-        "LR decoder, latent of the LR, no DiT": (WithoutTransformer(pipeline, 1.0, segments), False),
-        "LR decoder, DiT with control off": (sampled(pipeline, cpc_scale=0.0), False),
-        "1 step": (sampled(pipeline), True),
-        "4 steps": (sampled(pipeline, steps=4), False),
-        "1 step, Wan decoder": (sampled(wan_decoded), False),
-    }
+    methods = [
+        (BicubicUpscaler(), False),
+        (ClassicalUpscaler(), False),
+        (WithoutTransformer(pipeline, 0.0, segments), False),
+        (WithoutTransformer(pipeline, 1.0, segments), False),
+        (sampled(pipeline, cpc_scale=0.0), False),
+        (sampled(pipeline), True),
+        (sampled(pipeline, steps=4), False),
+        (sampled(wan_decoded), False),
+    ]
+    return dict(zip(ROWS, methods, strict=True))
 
 
 def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[int, int], seed: int) -> torch.Tensor:
@@ -143,11 +149,11 @@ class Measured:
     flicker: dict[str, tuple[float, ...]]  # row -> warping error, pulse at 4 frames, and of other periods
 
 
-def measure(source: quality.Source, model: str, wanted: list[str] | None, seeds: int) -> Measured:
+def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: int) -> Measured:
     """Degrade one clip in every way, restore it by every row, and save the sheet."""
     torch.set_flush_denormal(True)
     (name, load), pipeline = source, CpcPipeline.from_pretrained(model)
-    chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *(wanted or [n]))}
+    chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *wanted)}
     tile, hr = tuple(pipeline.controlnet.config.window[1:]), load()
     motion, pictures = quality.motion(hr), [("truth", hr)]
     figures, spread, flicker = {}, {}, defaultdict(list)
@@ -175,10 +181,16 @@ def main() -> None:
     parser.add_argument("--model", default="realis-tiny")
     parser.add_argument("--frames", type=int, default=25)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rows", nargs="+", help="of the table; bicubic is always shown")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="of the table; bicubic is always shown")
     parser.add_argument("--jobs", type=int, default=2, help="clips at the same time, one thread each")
     a = parser.parse_args()
+    if a.frames < LEAST_FRAMES or a.seeds < 1 or a.jobs < 1:
+        parser.error(f"wanted --frames from {LEAST_FRAMES}, --seeds and --jobs from 1")
+    if a.clips and not a.clips.is_dir():
+        parser.error(f"--clips {a.clips}: not a folder")
     sources = quality.videos(a.clips, a.frames) if a.clips else quality.held_out(a.frames)
+    if not sources:
+        parser.error(f"--clips {a.clips}: no video of {quality.LEAST_LINES} lines or more in it")
     names = list(quality.CASES)
     groups = {name: [name] for name in names[:4]}
     groups |= {"mild, mid, strong": names[1:4], "realbasicvsr": names[4:]}
