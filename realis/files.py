@@ -1,6 +1,7 @@
 """Files that appear complete or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,3 +35,21 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def replace_folder(temporary: Path, final: Path) -> None:
+    """Sync ``temporary`` and what is in it, and rename it to ``final``, which it replaces."""
+    for path in (*temporary.iterdir(), temporary):
+        sync(path)
+    remove_folder(final)
+    temporary.rename(final)
+    sync(final.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that must not be seen half removed."""
+    hidden = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(hidden, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)

@@ -4,38 +4,45 @@ import re
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from realis.errors import InputError
+from realis.commands.plan import Plan, describe, make_plan
+from realis.errors import InputError, require
 from realis.log import logger, progress
-from realis.models.hub import TINY, check_parts, model_folder
-from realis.tiling.plan import plan_tiles
-from realis.upscaler import FRAME_BY_FRAME, Segments, Tiling
-from realis.video.read import VideoReader
+from realis.models.hub import TINY
+from realis.queues import Behind, prefetch
+from realis.video.encoding import SDR, Encoding
+from realis.video.fingerprint import fingerprint
 from realis.video.sheet import before_after_sheet, save_sheet
+from realis.video.source import IMAGES, Look, Source, TimedFrame, is_opaque, open_source
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from PIL import Image
 
     from realis.upscaler import Upscaler
 
 SAMPLE = Path("out/sample.mp4")
-SAMPLE_SIZE = (960, 540)
+SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
+READ_AHEAD = 4  # frames
 
 
 @dataclass(frozen=True)
 class UpscaleConfig:
     """Upscale a video. Without --input, a sample clip is rendered and upscaled."""
 
-    input: str = ""  # video file; empty: the sample clip, rendered to out/sample.mp4
-    output: str = ""  # .mp4, .mkv or .mov; empty: out/NAME_TARGET.mp4
+    input: str = ""  # video, image, or folder of images; empty: the sample clip, rendered to out/sample.mp4
+    output: str = ""  # .mp4, .mkv, .mov, .png, or a folder for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     method: Literal["cpc", "bicubic"] = "cpc"
     model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
@@ -58,6 +65,12 @@ class UpscaleConfig:
     tile_overlap: int = 32  # pixels that tiles share at least
     segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for
     segment_overlap: int = 5  # frames that segments share, 4 n + 1
+    codec: Literal["auto", "h264", "h265", "av1", "ffv1", "prores", "png"] = "auto"  # auto: h264; h265 above 8 bits
+    depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
+    crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
+    drop_alpha: bool = False  # leave transparency out
+    color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
+    restart: bool = False  # begin anew, whatever is finished
     dry_run: bool = False  # print the plan and stop
 
     def __post_init__(self) -> None:
@@ -66,7 +79,8 @@ class UpscaleConfig:
         for name in ("steps", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
-        target_size(self.target, 2, 2)
+        require(-1 <= self.crf <= 63, "--crf", self.crf, "-1 to 63")
+        target_size(self.target, 2, 2, even=False)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
         if self.shift <= 0:
@@ -79,43 +93,58 @@ class UpscaleConfig:
                 raise InputError(f"--{name.replace('_', '-')} {file}: nothing there; wanted a safetensors file")
 
 
+# Fields that do not change what a result is
+NOT_IN_KEY = ("input", "output", "device", "restart", "dry_run", "prompt_embeds", "empty_prompt_embeds")
+
+
 def upscale(config: UpscaleConfig) -> Path | None:
     """Upscale as ``config`` says; returns the file written (``None`` after ``dry_run``)."""
     began = time.monotonic()
 
     # 1. Everything that can be wrong with what was given, before torch is imported
     path = Path(config.input) if config.input else SAMPLE
-    output = Path(config.output or f"out/{path.stem}_{config.target}.mp4")
+    output = Path(config.output) if config.output else Path("out") / default_name(path, config.target)
     if output.resolve() == path.resolve():
         raise InputError(f"--output {output}: is the input itself; choose another name")
-    size = target_size(config.target, *(input_size(path) if config.input else SAMPLE_SIZE))
     if not config.dry_run:
         check_output(output)
-    plan = make_plan(config, size)
     if not config.input:
+        make_plan(config, SAMPLE_LOOK, output)
         render_sample(path)
 
     # 2. The plan, the method, the work
-    with VideoReader(path) as source:
+    with open_source(path) as source:
+        plan = make_plan(config, source.look, output)
         logger.info(describe(config, source, plan))
-        if lost := source.not_kept():
-            logger.warning("not carried over to the result yet: %s", ", ".join(lost))
         if config.dry_run:
             return None
-        upscaler = load(config, plan)
-        with SegmentWriter(output, size, source.rate) as sink:
-            sheet = run(config, source, plan, upscaler, sink)
+        key = result_key(config, source, plan)
+        with SegmentWriter(
+            output, plan.size, source.rate, plan.encoding, source, plan.pixel_aspect, key, config.restart
+        ) as sink:
+            run(config, source, plan, sink)
+
+    # 3. The picture
     picture = output.with_name(f"{output.stem}_before_after.png")
-    save_sheet(sheet, picture)
+    save_before_after(path, output, plan.segments.frames // 2, picture)
     took = time.monotonic() - began
     logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, picture, took, peak_memory())
     return output
 
 
-def input_size(path: Path) -> tuple[int, int]:
-    """Width and height of a video."""
-    with VideoReader(path) as source:
-        return source.width, source.height
+def default_name(path: Path, target: str) -> str:
+    """Name of the result: a video of a video, an image of an image, a folder of a folder."""
+    ending = "" if path.is_dir() else ".png" if path.suffix.lower() in IMAGES else ".mp4"
+    return f"{path.stem}_{target}{ending}"
+
+
+def result_key(config: UpscaleConfig, source: Source, plan: Plan) -> dict[str, Any]:
+    """All that a result depends on, as plain values."""
+    files = {"model": plan.folder if plan.cpc or config.method == "cpc" else None, "cpc": plan.cpc,
+             "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
+    settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
+    content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
+    return {"realis": version("realis"), "the input": fingerprint(source.path), **settings, **content}
 
 
 def peak_memory() -> float:
@@ -129,34 +158,9 @@ def render_sample(file: Path) -> None:
     from realis.video.photographs import sample_clip
 
     check_output(file)
-    with SegmentWriter(file, SAMPLE_SIZE[::-1], Fraction(25), crf=20) as sink:
+    with SegmentWriter(file, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20)) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", file)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be done, known without torch: where the model is, the result's size, the segments, the tiles."""
-
-    folder: Path
-    cpc: Path | None
-    size: tuple[int, int]
-    segments: Segments
-    tiles: Tiling
-
-
-def make_plan(config: UpscaleConfig, size: tuple[int, int]) -> Plan:
-    """Find the model's files; check that they fit each other, and that tiles and segments fit them."""
-    if config.method == "bicubic":
-        return Plan(Path(), None, size, FRAME_BY_FRAME, plan_tiles(size, None, 0, 1))
-    embedded = config.prompt_embeds or config.empty_prompt_embeds
-    needs_text = bool(config.prompt or config.negative_prompt) or not embedded
-    folder = model_folder(config.model, text_encoder=needs_text)
-    cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
-    frames, height, width = check_parts(folder, cpc, config.decoder)["window"]
-    segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
-    tile = (config.tile_height or height, config.tile_width or width)
-    return Plan(folder, cpc, size, segments, plan_tiles(size, tile, config.tile_overlap, 16))
 
 
 def load(config: UpscaleConfig, plan: Plan) -> "Upscaler":
@@ -193,45 +197,96 @@ def usable_device(name: str) -> str:
     return name
 
 
-def describe(config: UpscaleConfig, source: VideoReader, plan: Plan) -> str:
-    """The plan in one line: sizes, segments, tiles, memory."""
-    s, size, count = plan.segments, plan.size, source.frame_count
-    segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap))) if count else "?"
-    tile = next(iter(plan.tiles))
-    held = min(s.frames, count or s.frames) + s.overlap
-    gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + source.width * source.height) / 2**30
-    return (
-        f"plan: {source.width}x{source.height} -> {size[1]}x{size[0]}, frames: {count or '?'} at "
-        f"{float(source.rate):.3f}/s; {config.method}, segments: {segments} of {s.frames} frames, tiles: "
-        f"{len(plan.tiles)} of {tile.right - tile.left}x{tile.bottom - tile.top}; "
-        f"frames held in memory: about {gibibytes:.1f} GiB"
-    )
+def run(config: UpscaleConfig, source: Source, plan: Plan, sink: SegmentWriter) -> None:
+    """Read, upscale and write, segment by segment, from where the journal ends."""
+    done = sink.journal.segments
+    first = done[-1].stop if done else 0
+    if done:
+        logger.info("going on from frame %d of an earlier run", first)
+    if sink.journal.complete:
+        return
 
-
-def run(
-    config: UpscaleConfig, source: VideoReader, plan: Plan, upscaler: "Upscaler", sink: SegmentWriter
-) -> "Image.Image":  # fmt: skip
-    """Read, upscale and write, segment by segment; returns the sheet of the middle frame of the first one."""
-    import torch
-
-    from realis.ops.resize import resize
+    from realis.upscaling.color_fix import ColorFix
     from realis.upscaling.stream import upscale_stream
 
-    frames = (torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in source)
-    with progress(total=source.frame_count, unit="frame") as bar:
+    upscaler, carry = load(config, plan), sink.journal.carry()
+    fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
+    waiting: deque[TimedFrame] = deque()
+    opaque = not plan.encoding.alpha and not config.drop_alpha
+    frames = prefetch(read_frames(source, first, waiting, opaque), READ_AHEAD)
+    with Behind() as behind, said_if_stopped(), progress(total=source.frame_count, unit="frame", initial=first) as bar:
 
         def advance(done: float) -> None:
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
-        for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance):
-            if segment.start == 0:
-                middle = len(segment.frames) // 2
-                bicubic = resize(segment.source[middle], plan.size).clamp(0, 1)
-                pair = (to_uint8(bicubic), to_uint8(segment.frames[middle]))
-                sheet = before_after_sheet(*pair, ("bicubic", f"realis, {config.method}"))
-            sink.write(segment.start, map(to_uint8, segment.frames))
-            del segment  # two segments at once would double the memory
-    return sheet
+        for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry):
+            meta = [waiting.popleft() for _ in segment.frames]
+            pairs = zip(segment.frames, segment.source, meta, strict=True)
+            images = [stored(fix(frame, small), about.alpha, plan.encoding) for frame, small, about in pairs]
+            kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
+            times, durations = [about.time for about in meta], [about.duration for about in meta]
+            behind.do(sink.write, segment.start, images, times, durations, kept, segment.last)
+            del segment, pairs, images  # two segments at once would double the memory
+
+
+@contextmanager
+def said_if_stopped() -> Iterator[None]:
+    """On Ctrl-C, say what stays and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning("stopped; the same command goes on after the last segment that is finished")
+        raise
+
+
+def read_frames(
+    source: Source, first: int, waiting: deque[TimedFrame], opaque: bool
+) -> "Iterator[torch.Tensor]":  # fmt: skip
+    """The frames of ``source`` from number ``first`` on, (3, H, W) float32 in [0, 1]; what else is known of them goes to
+    ``waiting``.
+
+    Raises:
+        InputError: one is transparent where all should be ``opaque``.
+    """
+    import torch
+
+    for frame in source.frames(first):
+        if opaque and not is_opaque(frame.alpha):
+            raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
+                             "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
+        rgb = torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
+        waiting.append(frame._replace(rgb=frame.rgb[:0]))
+        yield rgb.clamp_(0, 1)
+
+
+def stored(frame: "torch.Tensor", alpha: "np.ndarray | None", encoding: Encoding) -> "np.ndarray":
+    """A frame (3, H, W) float in [0, 1] as the encoding takes it, with ``alpha`` (h, w) resized to it."""
+    import torch
+
+    from realis.ops.resize import resize
+
+    kind = torch.uint8 if encoding.depth == 8 else torch.uint16
+    levels = frame * encoding.white
+    if encoding.alpha and alpha is not None:
+        most = torch.iinfo(kind).max
+        share = torch.from_numpy(alpha)[None].float() / torch.iinfo(torch.from_numpy(alpha).dtype).max
+        levels = torch.cat([levels, resize(share, (frame.shape[1], frame.shape[2])).clamp_(0, 1) * most])
+    return levels.round().to(kind).permute(1, 2, 0).contiguous().numpy()
+
+
+def save_before_after(source: Path, output: Path, number: int, picture: Path) -> None:
+    """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
+    import torch
+
+    from realis.ops.resize import resize
+
+    images = []
+    for path in (source, output):
+        with open_source(path) as frames:
+            *_, frame = islice(frames.frames(), number + 1)
+        images.append(torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white)
+    bicubic = resize(images[0], (images[1].shape[1], images[1].shape[2])).clamp(0, 1)
+    save_sheet(before_after_sheet(to_uint8(bicubic), to_uint8(images[1].clamp(0, 1)), ("bicubic", "realis")), picture)
 
 
 def to_uint8(frame: "torch.Tensor") -> "np.ndarray":

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from realis.errors import InputError
-from realis.files import sync
+from realis.files import remove_folder, replace_folder
 from realis.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import checkpoints, read_position
@@ -53,24 +53,6 @@ def on_main(accelerator: Accelerator, tensors: Iterator[tuple[str, torch.Tensor]
     """Tensors in the main process' memory; the others take part in gathering them, and keep nothing."""
     main = accelerator.is_main_process
     return {name: x.cpu().contiguous() for name, x in tensors if main}
-
-
-def replace_folder(temporary: Path, final: Path) -> None:
-    """Sync ``temporary`` and what is in it, and rename it to ``final``, which it replaces."""
-    for path in (*temporary.iterdir(), temporary):
-        sync(path)
-    remove_folder(final)
-    temporary.rename(final)
-    sync(final.parent)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder that must not be seen half removed."""
-    hidden = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(hidden, ignore_errors=True)
-    if folder.is_dir():
-        folder.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def rotate(output: Path, keep: int) -> None:

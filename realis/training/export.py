@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 
 from realis.config import as_plain
 from realis.errors import InputError
+from realis.files import replace_folder
 from realis.log import logger
-from realis.training.checkpoints import replace_folder
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
 from realis.training.state import Tensors

@@ -9,6 +9,8 @@ from realis.ops.noise import NoiseField
 from realis.tiling.blend import blend_frames
 from realis.upscaler import Carry, Segments, Tiling, Upscaler
 
+TAIL_WHITE = 65535  # frames that wait for the next segment are held, and kept on disk, in 16 bits
+
 
 @dataclass(frozen=True)
 class UpscaledSegment:
@@ -19,18 +21,22 @@ class UpscaledSegment:
         frames: (F, 3, H, W) float32 in [0, 1].
         source: (F, 3, h, w) float32 in [0, 1], the input frames they come from.
         carry: all that the segments after it depend on.
+        last: whether it is the end of the video.
     """
 
     start: int
     frames: torch.Tensor
     source: torch.Tensor
     carry: Carry
+    last: bool
 
 
-def cut_segments(frames: Iterable[torch.Tensor], segments: Segments) -> Iterator[tuple[int, torch.Tensor, bool]]:
-    """Cut a stream of frames (3, H, W) into ``(start, (F, 3, H, W), is_last)``; the last one may be shorter."""
+def cut_segments(
+    frames: Iterable[torch.Tensor], segments: Segments, start: int
+) -> Iterator[tuple[int, torch.Tensor, bool]]:
+    """Cut a stream of frames (3, H, W), the first of which has the number ``start``, into ``(start, (F, 3, H, W),
+    is_last)``; the last one may be shorter."""
     held: list[torch.Tensor] = []
-    start = 0
     for frame in frames:
         if len(held) == segments.frames:
             yield start, torch.stack(held), False
@@ -55,25 +61,29 @@ def upscale_stream(
     tiles: Tiling,
     seed: int,
     advance: Callable[[float], None],
+    start: int = 0,
+    carry: Carry | None = None,
 ) -> Iterator[UpscaledSegment]:
     """Upscale a stream of frames.
 
     Args:
-        frames: (3, H, W) float32 in [0, 1] each; read as they are needed.
+        frames: (3, H, W) float32 in [0, 1] each, from frame ``start`` on; read as they are needed.
         size: height and width of the result.
         tiles: the tiles of every frame.
         seed: of the noise field.
         advance: told how many frames' worth of work was just done; the sum is the number of frames.
+        start: where to begin: 0, or right after the segment whose ``carry`` is given.
+        carry: of that segment.
 
     Yields:
-        Segments in order; together they hold every frame exactly once.
+        Segments in order; together they hold every frame exactly once. Begun in the middle, the same as undisturbed.
     """
     s = upscaler.segments
-    carry: Carry = {}
-    tail: torch.Tensor | None = None
-    for start, source, is_last in cut_segments(frames, s):
+    carry = dict(carry or {})
+    tail = carry.pop("tail", None)
+    for begin, source, is_last in cut_segments(frames, s, start):
         shared = 0 if tail is None else len(tail)
-        noise = NoiseField(seed, first=start // s.period)
+        noise = NoiseField(seed, first=begin // s.period)
         new_frames = len(source) - shared
         upscaled, carry = upscaler.upscale(
             pad_frames(source, s.period), size, tiles=tiles, noise=noise, carry=carry,
@@ -81,8 +91,8 @@ def upscale_stream(
         )  # fmt: skip
         upscaled = upscaled[: len(source)]
         if tail is not None:
-            upscaled[:shared] = blend_frames(tail, upscaled[:shared])
+            upscaled[:shared] = blend_frames(tail.float() / TAIL_WHITE, upscaled[:shared])
         finished = len(source) if is_last else len(source) - s.overlap
-        tail = upscaled[finished:].clone()
-        yield UpscaledSegment(start, upscaled[:finished], source[:finished], carry | {"tail": tail})
+        tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
+        yield UpscaledSegment(begin, upscaled[:finished], source[:finished], carry | {"tail": tail}, is_last)
         del upscaled, source  # two segments at once would double the memory

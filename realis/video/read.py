@@ -6,15 +6,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from realis.errors import InputError
 from realis.log import logger
-
-# By the numbers that files use (ITU-T H.273); a file that names none of them is read as players guess.
-MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
-            7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}  # fmt: skip
-CHROMA = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+from realis.video.color_tags import to_rgb
 
 
 class VideoReader:
@@ -50,11 +45,10 @@ class VideoReader:
             raise
 
     def _check(self) -> None:
-        covers = av.stream.Disposition.attached_pic
-        pictures = [s for s in self.container.streams.video if not s.disposition & covers]
-        if not pictures:
+        stream = film_stream(self.container)
+        if not stream:
             raise InputError(f"{self.path}: no video stream in it (audio only?); wanted a video file")
-        self.stream = pictures[0]
+        self.stream = stream
         if not self.stream.codec_context:
             raise InputError(f"{self.path}: its video codec is not known here; convert it to H.264 or HEVC")
         self.stream.thread_type = "AUTO"
@@ -71,20 +65,6 @@ class VideoReader:
             return round(Fraction(self.container.duration, av.time_base) * self.rate)
         return None
 
-    def not_kept(self) -> list[str]:
-        """What this file has that the result will not have, in words."""
-        streams, context = self.container.streams, self.stream.codec_context
-        lost = [
-            f"{len(kind)} {name} stream(s)"
-            for kind, name in ((streams.audio, "audio"), (streams.subtitles, "subtitle"))
-            if kind
-        ]
-        if self.stream.sample_aspect_ratio not in (None, 0, 1):
-            lost.append(f"its pixel aspect {self.stream.sample_aspect_ratio}")
-        if context.color_trc in (16, 18):  # ITU-T H.273: PQ, HLG
-            lost.append("its HDR transfer function (colours will look flat)")
-        return lost
-
     def __enter__(self) -> "VideoReader":
         return self
 
@@ -96,17 +76,23 @@ class VideoReader:
         self.container.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.rgb(frame) for frame in self.frames())
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """The decoded frames as presented.
+
+        Raises:
+            InputError: damaged, changing its size, or without any frame.
+        """
         count = 0
         try:
             for frame in self.container.decode(self.stream):
-                if frame.rotation and not count:
-                    logger.warning("%s: its rotation of %s degrees is not applied", self.path, frame.rotation)
                 if (frame.width, frame.height) != (self.width, self.height):
                     raise InputError(
                         f"{self.path}: from frame {count} on it is {frame.width}x{frame.height} instead of "
                         f"{self.width}x{self.height}; cut it there and upscale the parts"
                     )
-                yield self.rgb(frame)
+                yield frame
                 count += 1
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
@@ -117,15 +103,13 @@ class VideoReader:
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """A decoded frame of this video as (H, W, 3) uint8, by the matrix and range that it is tagged with."""
-        guess = Colorspace.ITU709 if self.height >= 720 else Colorspace.ITU601  # as players do
-        full = frame.color_range == ColorRange.JPEG
-        return frame.to_ndarray(
-            format="rgb24",
-            src_colorspace=MATRICES.get(int(frame.colorspace), guess),
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=CHROMA,
-        )
+        return to_rgb(frame, "rgb24", self.height).to_ndarray()
+
+
+def film_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first video stream that is not a cover picture."""
+    covers = av.stream.Disposition.attached_pic
+    return next((stream for stream in container.streams.video if not stream.disposition & covers), None)
 
 
 def usual_rate(rate: Fraction) -> Fraction:

@@ -1,36 +1,46 @@
-"""Write a video as durable segments that are joined, without encoding again, when the last one is there.
+"""Write a result as durable segments that are joined, without encoding again, when the last one is there.
 
-Every segment is a file of its own with a closed group of pictures, written under a temporary name, synced and
-renamed. The result appears under its final name complete or not at all.
+Every segment is a file of its own with a closed group of pictures, or a folder of images. The result appears under its
+final name complete or not at all.
 """
 
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from safetensors import SafetensorError
 
 from realis.errors import InputError
-from realis.files import sync
+from realis.files import replace_folder, sync
+from realis.video.encoding import CODECS, Encoding
+from realis.video.journal import Journal, Segment
+from realis.video.mux import Timeline, join_segments
+from realis.video.source import Source, VideoSource
 
-CONTAINERS = (".mp4", ".mkv", ".mov")
-REORDER = 2  # frames by which x264 decodes ahead at most (B-frames as references, one level)
-BT709 = 1  # ITU-T H.273: primaries, transfer and matrix
+ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
 
 
 def check_output(output: Path) -> None:
     """Find out before any work whether ``output`` can be written.
 
     Raises:
-        InputError: a container that is not known, or a folder that cannot be made or written to.
+        InputError: an ending that is not known, or a folder that cannot be made or written to.
     """
-    if output.suffix.lower() not in CONTAINERS:
-        raise InputError(f"--output {output}: got the ending {output.suffix!r}, wanted {', '.join(CONTAINERS)}")
-    if output.is_dir():
+    ending = output.suffix.lower()
+    if ending and ending not in ENDINGS:
+        raise InputError(
+            f"--output {output}: got the ending {output.suffix!r}, wanted {', '.join(ENDINGS)}, or none for a folder of images"
+        )
+    if ending and output.is_dir():
         raise InputError(f"--output {output}: is a folder; wanted a file name")
+    if not ending and output.is_dir() and any(output.iterdir()):
+        raise InputError(f"--output {output}: is a folder with something in it; wanted a new one")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         probe = output.parent / f".{output.name}.probe"
@@ -41,96 +51,134 @@ def check_output(output: Path) -> None:
 
 
 class SegmentWriter:
-    """Encode segments as H.264 and join them. A context manager: leaving it without an error finishes the video.
+    """Encode segments and join them. A context manager: leaving it without an error finishes the result.
 
     Args:
-        output: final file, ``.mp4``, ``.mkv`` or ``.mov``.
-        size: height and width, even.
+        output: final file, or folder of images.
+        size: height and width; even where colours are stored at half the size.
         rate: frames a second.
-        crf: quality of the encoder; 0 is lossless, 18 looks so.
-        preset: speed of the encoder.
+        encoding: codec, bits, quality.
+        source: where times, sound and all else are copied from.
+        pixel_aspect: width of a pixel over its height.
+        key: all that the result depends on: what is finished then stays after an error, and a writer with the same key
+            goes on from there. ``None``: nothing stays.
+        anew: begin anew all the same.
+
+    Raises:
+        InputError: it cannot be written, or another process is writing it.
     """
 
     def __init__(
-        self, output: Path, size: tuple[int, int], rate: Fraction, crf: int = 16, preset: str = "medium"
+        self,
+        output: Path,
+        size: tuple[int, int],
+        rate: Fraction,
+        encoding: Encoding = Encoding(),  # noqa: B008 - frozen
+        source: Source | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+        key: Mapping[str, Any] | None = None,
+        anew: bool = False,
     ) -> None:
-        self.output, self.size, self.rate = Path(output), size, rate
-        self.options = {"crf": str(crf), "preset": preset, "x264-params": "open-gop=0:cpu-independent=1"}
-        self.parts = self.output.parent / f".{self.output.name}.parts"
-        self.starts: list[tuple[Path, int]] = []
+        self.output, self.size, self.rate, self.encoding = Path(output), size, rate, encoding
+        self.source, self.pixel_aspect = source, pixel_aspect
+        self.are_images = "" in CODECS[encoding.codec].endings
+        self.journal = Journal(self.output, key, ".images" if self.are_images else ".video", anew)
 
     def __enter__(self) -> "SegmentWriter":
-        shutil.rmtree(self.parts, ignore_errors=True)
-        self.parts.mkdir(parents=True)
+        with self._one_line():
+            self.journal.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        finished = False
         try:
             if kind is None:
-                self._join()
+                with self._one_line():
+                    self._finish()
+                finished = True
         finally:
-            shutil.rmtree(self.parts, ignore_errors=True)
+            self.journal.close(finished)
 
-    def write(self, start: int, frames: Iterable[np.ndarray]) -> None:
-        """Encode the frames from number ``start`` on, (H, W, 3) uint8 RGB each, and make them durable."""
-        part = self.parts / f"{len(self.starts):06d}.mp4"
-        temporary = part.with_suffix(".tmp")
-        try:
-            self._encode(temporary, frames)
-            sync(temporary)
-            temporary.rename(part)
-        except (OSError, av.FFmpegError) as error:
-            raise InputError(f"--output {self.output}: writing failed ({error.strerror or error})") from error
-        self.starts.append((part, start))
+    def write(
+        self,
+        start: int,
+        images: Iterable[np.ndarray],
+        times: list[int] | None = None,
+        durations: list[int] | None = None,
+        carry: dict[str, Any] | None = None,
+        last: bool = False,
+    ) -> None:
+        """Encode the frames from number ``start`` on and make them durable.
 
-    def _encode(self, file: Path, frames: Iterable[np.ndarray]) -> None:
-        with av.open(str(file), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=self.rate, options=self.options)
-            stream.height, stream.width = self.size
-            stream.pix_fmt = "yuv420p"
-            context = stream.codec_context
-            context.time_base = 1 / self.rate
-            context.colorspace = context.color_primaries = context.color_trc = BT709
-            context.color_range = ColorRange.MPEG
-            for i, image in enumerate(frames):
-                frame = yuv(image)
-                frame.pts, frame.time_base = i, 1 / self.rate
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+        Args:
+            start: number of the first.
+            images: (H, W, 3 or 4) each, as ``encoding`` takes them.
+            times: when each is shown and how long, in ticks of the source; without one, in frames.
+            durations: see there.
+            carry: tensors that the segments after it depend on.
+            last: whether they are the last ones.
+        """
+        images = list(images)
+        numbers = list(range(start, start + len(images)))
+        segment = Segment(start, times or numbers, durations or [1] * len(images), last)
+        with self._one_line():
+            self.journal.add(segment, carry or {}, lambda file: self._encode(file, images))
 
-    def _join(self) -> None:
+    def _encode(self, file: Path, images: list[np.ndarray]) -> None:
+        if self.are_images:
+            file.mkdir()
+            for number, content in enumerate(self.encoding.images(self.size, images)):
+                (file / f"{number:06d}.png").write_bytes(content)
+        else:
+            self.encoding.write_video(file, self.size, self.rate, images)
+
+    def _finish(self) -> None:
         temporary = self.output.with_name(f".{self.output.name}.tmp{self.output.suffix}")
+        parts = [self.journal.part(n) for n in range(len(self.journal.segments))]
         try:
-            join_segments(temporary, self.starts, self.rate)
-            sync(temporary)
-            temporary.rename(self.output)
-        except (OSError, av.FFmpegError) as error:
-            raise InputError(f"--output {self.output}: writing failed ({error.strerror or error})") from error
+            if self.are_images:
+                self._collect(temporary, parts)
+            else:
+                self._join(temporary, parts)
+                sync(temporary)
+                temporary.rename(self.output)
+                sync(self.output.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
 
+    def _join(self, temporary: Path, parts: list[Path]) -> None:
+        times, last = self.journal.times()
+        timeline = Timeline(times, last, self.source.time_base if self.source else 1 / self.rate).regular(self.rate)
+        file = self.source.path if isinstance(self.source, VideoSource) else None
+        join_segments(temporary, parts, self.rate, timeline, self.pixel_aspect, file)
 
-def yuv(image: np.ndarray) -> av.VideoFrame:
-    """BT.709 limited-range 4:2:0 frame of an (H, W, 3) uint8 RGB image."""
-    return av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
-        format="yuv420p", src_color_range=ColorRange.JPEG, dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.MPEG, interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
-    )  # fmt: skip
+    def _collect(self, temporary: Path, parts: list[Path]) -> None:
+        """Give the images of all parts their names: the source's own, or numbers."""
+        images = [image for part in parts for image in sorted(part.iterdir())]
+        if self.output.suffix:
+            images[0].rename(self.output)
+            return
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        for number, image in enumerate(images):
+            os.link(image, temporary / f"{self.name(number)}.png")
+        replace_folder(temporary, self.output)
 
+    def name(self, number: int) -> str:
+        """Of image ``number`` of a folder, without its ending."""
+        files = getattr(self.source, "files", None)
+        return files[number].stem if files else f"{number:06d}"
 
-def join_segments(output: Path, starts: list[tuple[Path, int]], rate: Fraction) -> None:
-    """Copy the packets of all segments into ``output``, each shifted to its first frame's time."""
-    options = {} if output.suffix == ".mkv" else {"movflags": "+faststart"}
-    with av.open(str(output), "w", options=options) as joined:
-        target = None
-        for part, start in starts:
-            with av.open(str(part)) as container:
-                source = container.streams.video[0]
-                target = target or joined.add_stream_from_template(source)
-                packets = (packet for packet in container.demux(source) if packet.size)
-                for i, packet in enumerate(packets):
-                    shown = round(packet.pts * source.time_base * rate)
-                    packet.time_base = 1 / rate
-                    packet.pts, packet.dts, packet.duration = start + shown, start + i - REORDER, 1
-                    packet.stream = target
-                    joined.mux(packet)
+    @contextmanager
+    def _one_line(self):
+        """Errors of the disk and of the encoder as one line."""
+        try:
+            yield
+        except (OSError, av.FFmpegError, SafetensorError) as error:
+            what = getattr(error, "strerror", None) or error
+            kept = (
+                "; what is finished stays, and the same command goes on from there"
+                if self.journal.segments and self.journal.key
+                else ""
+            )
+            raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error

@@ -100,7 +100,7 @@ def test_identity_method_returns_its_input(count, height, width, factor, segment
 @given(st.integers(1, 60), segmentations())
 def test_every_frame_once_and_noise_in_step(count, segments):
     frames = [torch.full((1, 1, 1), float(i)) for i in range(count)]
-    parts = list(cut_segments(frames, segments))
+    parts = list(cut_segments(frames, segments, 0))
     assert [is_last for *_, is_last in parts] == [False] * (len(parts) - 1) + [True]
     assert all(start % segments.period == 0 for start, *_ in parts)
     assert all(torch.equal(part.flatten(), torch.arange(start, start + len(part)).float()) for start, part, _ in parts)

@@ -23,7 +23,7 @@ from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "config", "log", "torchvision_hook"},
+    {"errors", "shapes", "config", "log", "queues", "torchvision_hook"},
     {"ops", "upscaler", "files"},
     {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
     {"models"},

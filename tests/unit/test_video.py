@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from realis.errors import InputError
+from realis.video.encoding import Encoding
 from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.video.read import VideoReader
 from realis.video.sheet import before_after_sheet, detailed_places
@@ -24,7 +25,7 @@ def bars(i, height=64):
 
 def write(path, lengths, rate=Fraction(25)):
     start = 0
-    with SegmentWriter(path, (64, 96), rate, crf=1) as sink:
+    with SegmentWriter(path, (64, 96), rate, Encoding(crf=1)) as sink:
         for length in lengths:
             sink.write(start, (bars(start + i) for i in range(length)))
             start += length
@@ -115,13 +116,13 @@ def test_an_existing_file_stays_until_the_new_one_is_complete(tmp_path):
     ],
 )
 def test_targets(target, source, wanted):
-    assert target_size(target, *source) == wanted
+    assert target_size(target, *source, even=True) == wanted
 
 
 @pytest.mark.parametrize("target", ["5k", "", "x2", "0x", "-2x", "12", "641x360", "100x100", "0.5x", "128x", "720p"])
 def test_targets_that_cannot_be_met(target):
     with pytest.raises(InputError, match="--target"):
-        target_size(target, 1920, 1080)
+        target_size(target, 1920, 1080, even=True)
 
 
 def test_outputs_that_cannot_be_written(tmp_path):

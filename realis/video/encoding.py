@@ -1,0 +1,183 @@
+"""What a result is stored as: codec, bits, quality, pixel format; and frames to packets."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange
+
+from realis.errors import InputError
+from realis.video.color_tags import BT709, RGB, ColorTags, to_ycbcr
+from realis.video.source import Look
+
+CodecName = Literal["h264", "h265", "av1", "ffv1", "prores", "png"]
+SDR = ColorTags(BT709, BT709, BT709)
+WRITTEN_RGB = ("bgr", "gbr", "rgb")  # pixel formats that begin like this hold RGB
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way to store frames.
+
+    Args:
+        encoder: libavcodec's name.
+        forms: (bits, with alpha) -> pixel format.
+        endings: of files that can hold it; an empty one is a folder of images.
+        crf: the usual quality; ``None``: there is nothing to choose.
+        options: the encoder's own. Closed groups of pictures, so that segments can be joined.
+        tag: the code by which players of .mp4 and .mov know it, where the usual one does not do.
+    """
+
+    encoder: str
+    forms: dict[tuple[int, bool], str]
+    endings: tuple[str, ...]
+    crf: int | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    tag: str = ""
+
+
+CODECS: dict[str, Codec] = {
+    "h264": Codec(
+        "libx264", {(8, False): "yuv420p"}, (".mp4", ".mkv", ".mov"), 16,
+        {"preset": "medium", "x264-params": "open-gop=0:cpu-independent=1"},
+    ),
+    "h265": Codec(
+        "libx265", {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv", ".mov"), 18,
+        {"preset": "medium", "x265-params": "open-gop=0:bframes=4:log-level=error"}, tag="hvc1",
+    ),
+    "av1": Codec(
+        "libsvtav1", {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv"), 24, {"preset": "7"}
+    ),
+    "ffv1": Codec(
+        "ffv1",
+        {(8, False): "bgr0", (8, True): "bgra", (10, False): "gbrp10le", (12, False): "gbrp12le",
+         (16, False): "gbrp16le", (16, True): "gbrap16le"},
+        (".mkv",), options={"level": "3", "g": "1"},
+    ),
+    "prores": Codec("prores_ks", {(10, False): "yuv422p10le", (10, True): "yuva444p10le"}, (".mov",)),
+    "png": Codec(
+        "png", {(8, False): "rgb24", (8, True): "rgba", (16, False): "rgb48be", (16, True): "rgba64be"}, (".png", "")
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A codec and how it is used.
+
+    Args:
+        codec: one of :data:`CODECS`.
+        depth: bits of a component, one that the codec has.
+        alpha: whether frames have a fourth channel.
+        color: what the colours mean.
+        crf: quality; lower is better; -1: the codec's usual one.
+    """
+
+    codec: CodecName = "h264"
+    depth: int = 8
+    alpha: bool = False
+    color: ColorTags = SDR
+    crf: int = -1
+
+    @property
+    def form(self) -> str:
+        """The pixel format."""
+        return CODECS[self.codec].forms[self.depth, self.alpha]
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether it is stored as RGB: a change to YCbCr loses some."""
+        return self.form.startswith(WRITTEN_RGB)
+
+    @property
+    def white(self) -> int:
+        """The level of 1.0 in the arrays that :meth:`frame` takes: libswscale's for 8 bits, for RGB, for YCbCr."""
+        return 255 if self.depth == 8 else 65535 if self.is_rgb else 255 << 8
+
+    def frame(self, image: np.ndarray) -> av.VideoFrame:
+        """An RGB(A) image (H, W, 3 or 4), uint8 or uint16 up to :attr:`white`, in the encoder's pixel format."""
+        wide = {(1, 3): "rgb24", (1, 4): "rgba", (2, 3): "rgb48le", (2, 4): "rgba64le"}
+        frame = av.VideoFrame.from_ndarray(image, format=wide[image.itemsize, image.shape[2]])
+        frame = frame.reformat(format=self.form) if self.is_rgb else to_ycbcr(frame, self.form, self.color.matrix)
+        frame.color_primaries, frame.color_trc = self.color.primaries, self.color.transfer
+        frame.colorspace = RGB if self.is_rgb else self.color.matrix
+        frame.color_range = ColorRange.JPEG if self.is_rgb else ColorRange.MPEG
+        return frame
+
+    def set_up(self, context: av.VideoCodecContext, size: tuple[int, int], rate: Fraction) -> None:
+        """Prepare an encoder for frames of ``size`` (height, width)."""
+        codec = CODECS[self.codec]
+        context.height, context.width = size
+        context.pix_fmt, context.time_base, context.framerate = self.form, 1 / rate, rate
+        context.options = codec.options | (
+            {} if codec.crf is None else {"crf": str(codec.crf if self.crf < 0 else self.crf)}
+        )
+        if codec.encoder == "prores_ks":
+            context.options = {"profile": "4444" if self.alpha else "hq", "vendor": "apl0"}
+        context.color_primaries, context.color_trc = self.color.primaries, self.color.transfer
+        context.colorspace = RGB if self.is_rgb else self.color.matrix
+        context.color_range = ColorRange.JPEG if self.is_rgb else ColorRange.MPEG
+
+    def write_video(self, file: Path, size: tuple[int, int], rate: Fraction, images: Iterable[np.ndarray]) -> None:
+        """Encode ``images`` into a file of their own, frame i at time i / ``rate``."""
+        codec = CODECS[self.codec]
+        with av.open(str(file), "w", format="matroska" if self.codec == "ffv1" else "mov") as container:
+            stream = container.add_stream(codec.encoder, rate=rate)
+            self.set_up(stream.codec_context, size, rate)
+            if codec.tag:
+                stream.codec_context.codec_tag = codec.tag
+            for i, image in enumerate(images):
+                frame = self.frame(image)
+                frame.pts, frame.time_base = i, 1 / rate
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+    def images(self, size: tuple[int, int], images: Iterable[np.ndarray]) -> Iterator[bytes]:
+        """Each of ``images`` as the bytes of a file."""
+        for image in images:
+            context = av.CodecContext.create(CODECS[self.codec].encoder, "w")
+            self.set_up(context, size, Fraction(25))
+            yield b"".join(bytes(packet) for packet in (*context.encode(self.frame(image)), *context.encode(None)))
+
+
+def choose_encoding(output: Path, codec: str, depth: int, crf: int, look: Look, drop_alpha: bool) -> Encoding:
+    """The encoding of ``output`` for a source that looks like ``look``.
+
+    Args:
+        output: its ending says what can be in it.
+        codec: a name of :data:`CODECS`; or ``auto``: PNG for images, H.264, and H.265 for more than 8 bits.
+        depth: bits; 0: those of the source, or the nearest that the codec has.
+        crf: quality, or -1.
+        look: of the source.
+        drop_alpha: leave transparency out.
+
+    Raises:
+        InputError: what does not go together: ending and codec, codec and depth; transparency or HDR that would be lost.
+    """
+    ending = output.suffix.lower()
+    if codec == "auto":
+        deep = (depth or look.depth) > 8
+        codec = "png" if ending in CODECS["png"].endings else "h265" if deep else "h264"
+    chosen = CODECS[codec]
+    if ending not in chosen.endings:
+        fitting = ", ".join(end or "a folder" for end in chosen.endings)
+        raise InputError(f"--output {output}: got the ending {ending!r} for {codec}, wanted {fitting}")
+    if crf >= 0 and chosen.crf is None:
+        raise InputError(f"--crf: got {crf}, but {codec} has no such setting; leave it away")
+    keeps = any(alpha for _, alpha in chosen.forms)
+    alpha = look.alpha and keeps and not drop_alpha
+    if look.alpha and not look.opaque and not keeps and not drop_alpha:
+        raise InputError(f"--output {output}: the input is transparent in places, and {codec} has no transparency; choose "
+                         "--codec prores (.mov) or ffv1 (.mkv), PNG images, or --drop-alpha")  # fmt: skip
+    depths = sorted({bits for bits, with_alpha in chosen.forms if with_alpha == alpha})
+    if depth and depth not in depths:
+        raise InputError(f"--depth: got {depth}, wanted {' or '.join(map(str, depths))} with {codec}")
+    depth = depth or next((bits for bits in depths if bits >= look.depth), depths[-1])
+    if look.color.hdr and depth == 8:
+        raise InputError(f"--codec {codec}: the input is HDR ({look.color.hdr}), which 8 bits cannot show without bands; "
+                         "choose --codec h265, av1, prores or ffv1 with 10 bits")  # fmt: skip
+    return Encoding(codec, depth, alpha, look.color, crf)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,175 @@
+"""What of a result is already there: segments on disk, and what a run goes on from. Survives kill -9 at any moment.
+
+In a hidden folder beside the result, for segment n: ``n.json`` (its frames and their times), ``n.safetensors`` (what the
+next segment depends on) and last the segment itself, whose appearance makes it count.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from realis.errors import InputError
+from realis.files import remove_folder, sync, whole_file
+
+Tensors = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished segment: its first frame, for all its frames the time and length in ticks, whether it is the last."""
+
+    start: int
+    times: list[int]
+    durations: list[int]
+    last: bool
+
+    @property
+    def stop(self) -> int:
+        """The first frame after it."""
+        return self.start + len(self.times)
+
+
+class Journal:
+    """The segments of one result.
+
+    Args:
+        output: the result; the journal is the hidden folder ``.NAME.parts`` beside it.
+        key: all that the result depends on, as plain values; ``None``: nothing is kept for another run.
+        suffix: of a segment's file or folder.
+        anew: forget what is finished.
+
+    Attributes:
+        segments: what is finished, in order.
+    """
+
+    def __init__(self, output: Path, key: Mapping[str, Any] | None, suffix: str, anew: bool) -> None:
+        self.output, self.key, self.suffix, self.anew = output, key, suffix, anew
+        self.folder = output.parent / f".{output.name}.parts"
+        self.segments: list[Segment] = []
+
+    def open(self) -> None:
+        """Take the folder for this process alone, and find what is finished.
+
+        Raises:
+            InputError: another process is at it; or a run that differs in something left it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise InputError(
+                f"--output {self.output}: another process is writing it; wait, or choose another name"
+            ) from error
+        try:
+            self._read()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _read(self) -> None:
+        file = self.folder / "key.json"
+        before = None if self.anew or self.key is None else read_json(file)
+        if before is None or not self.part(0).exists():
+            self._clear()
+            with whole_file(file) as temporary:
+                temporary.write_text(json.dumps(self.key))
+                sync(temporary)
+            return
+        now = json.loads(json.dumps(self.key))
+        if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
+            what = "; ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in changed)
+            raise InputError(f"--output {self.output}: an unfinished run is there that differs ({what}); give what it was "
+                             "given to finish it, or --restart to begin anew")  # fmt: skip
+        while self.part(len(self.segments)).exists():
+            facts = read_json(self.path(".json"))
+            if facts is None:
+                break
+            self.segments.append(Segment(**facts))
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                remove_folder(path)
+            elif path.name != "lock":
+                path.unlink()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all segments are there."""
+        return bool(self.segments) and self.segments[-1].last
+
+    def path(self, suffix: str, back: int = 0) -> Path:
+        """A file of the segment to come; ``back`` = 1: of the last finished one."""
+        return self.folder / f"{len(self.segments) - back:06d}{suffix}"
+
+    def part(self, number: int) -> Path:
+        """The encoded segment ``number``."""
+        return self.folder / f"{number:06d}{self.suffix}"
+
+    def carry(self) -> Tensors:
+        """What the segment to come depends on.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        from safetensors.torch import load_file
+
+        file = self.path(".safetensors", back=1)
+        try:
+            return load_file(file) if self.segments else {}
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file}: cannot be read ({error}); begin anew with --restart") from error
+
+    def add(self, segment: Segment, carry: Tensors, encode: Callable[[Path], None]) -> None:
+        """Encode a segment and make it durable, with what comes after it depends on.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        before = self.path(".safetensors", back=1)
+        if self.key is not None:
+            self._write_facts(segment, carry)
+        temporary = self.path(".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        encode(temporary)
+        for path in (*(temporary.iterdir() if temporary.is_dir() else ()), temporary):
+            sync(path)
+        temporary.rename(self.path(self.suffix))
+        sync(self.folder)
+        self.segments.append(segment)
+        before.unlink(missing_ok=True)
+
+    def _write_facts(self, segment: Segment, carry: Tensors) -> None:
+        from safetensors.torch import save_file
+
+        facts, tensors = self.path(".json"), self.path(".safetensors")
+        facts.write_text(json.dumps(asdict(segment)))
+        save_file({name: x.contiguous() for name, x in carry.items()}, tensors)
+        sync(facts)
+        sync(tensors)
+
+    def times(self) -> tuple[list[int], int]:
+        """The times of all frames, and the length of the last one, in ticks."""
+        return [t for segment in self.segments for t in segment.times], self.segments[-1].durations[-1]
+
+    def close(self, finished: bool) -> None:
+        """Let go of the folder; remove it unless another run can go on from it."""
+        if finished or self.key is None or not self.segments:
+            remove_folder(self.folder)
+        self._lock.close()
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """The content of a JSON file; ``None`` if it is not there or cut off."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None

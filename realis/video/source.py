@@ -1,0 +1,211 @@
+"""What is to be upscaled: a video, an image or a folder of images, read as it is meant to be seen.
+
+Frames come upright, with the time and length that the container gives them, in all bits that are stored.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange
+
+from realis.errors import InputError
+from realis.log import logger
+from realis.video.color_tags import ColorTags, tags_of, to_rgb
+from realis.video.read import VideoReader
+
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+FOLDER_RATE = Fraction(25)
+
+
+class TimedFrame(NamedTuple):
+    """One frame.
+
+    Args:
+        rgb: (H, W, 3) uint8 or uint16.
+        white: the level of 1.0 in ``rgb``: 255; or of 16 bits, as libswscale makes them, 65280 and near.
+        alpha: (H, W) uint8 or uint16 up to 255 or 65535, where the source has it.
+        time: of presentation, in ticks of the source's ``time_base``.
+        duration: in ticks.
+    """
+
+    rgb: np.ndarray
+    white: int
+    alpha: np.ndarray | None
+    time: int
+    duration: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the frames of a source are like, known from the first one.
+
+    Args:
+        size: height and width in stored pixels, upright.
+        aspect: width of a pixel over its height, upright.
+        depth: bits of a component.
+        alpha: whether the pixel format has transparency.
+        opaque: whether the first frame shows none.
+        color: tags of the colours.
+    """
+
+    size: tuple[int, int]
+    aspect: Fraction
+    depth: int
+    alpha: bool
+    opaque: bool
+    color: ColorTags
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Height and width in square pixels."""
+        return self.size[0], max(1, round(self.size[1] * self.aspect))
+
+
+class VideoSource:
+    """The frames of a video or of one image. A context manager.
+
+    Attributes:
+        path: the file.
+        rate: frames a second.
+        time_base: seconds of a tick.
+        frame_count: as announced, or ``None``.
+        look: what the frames are like.
+
+    Raises:
+        InputError: no such file, not a video, damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.reader = VideoReader(path)
+        try:
+            self.rate, self.frame_count = self.reader.rate, self.reader.frame_count
+            self.time_base = self.reader.stream.time_base or 1 / self.rate
+            frames = self.reader.frames()
+            first = next(frames)
+            self._frames = chain([first], frames)
+            self.look = look_of(first, self.reader)
+        except BaseException:
+            self.reader.close()
+            raise
+
+    def __enter__(self) -> "VideoSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.close()
+
+    def frames(self, first: int = 0) -> Iterator[TimedFrame]:
+        """The frames from number ``first`` on; once."""
+        usual = max(1, round(1 / (self.rate * self.time_base)))
+        last, due = None, 0
+        for number, frame in enumerate(self._frames):
+            time = due if frame.pts is None else frame.pts
+            if last is not None and time <= last:
+                logger.warning("%s: frame %d does not come after the one before it; moved", self.path, number)
+                time = last + 1
+            duration = frame.duration or usual
+            last, due = time, time + duration
+            if number >= first:
+                yield TimedFrame(*pixels(frame, self.reader), time, duration)
+
+
+def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
+    """What the frames of a video are like, from its first one."""
+    if frame.interlaced_frame:
+        logger.warning("%s: is interlaced, and is not deinterlaced: combs will be upscaled with it", reader.path)
+    aspect = Fraction(reader.stream.sample_aspect_ratio or 1)
+    rgb, _, alpha = pixels(frame, reader)
+    depth = min(16, max(part.bits for part in frame.format.components))
+    color = tags_of(frame, reader.height)
+    return Look(
+        rgb.shape[:2],
+        1 / aspect if quarter_turns(frame) % 2 else aspect,
+        depth,
+        alpha is not None,
+        is_opaque(alpha),
+        color,
+    )
+
+
+def pixels(frame: av.VideoFrame, reader: VideoReader) -> tuple[np.ndarray, int, np.ndarray | None]:
+    """RGB levels of a decoded frame, upright; the level of white; alpha, if the pixel format has it."""
+    form, parts = frame.format, frame.format.components
+    alpha = form.has_palette or any(part.is_alpha for part in parts)
+    bits = max(part.bits for part in parts)
+    wide = {(8, False): "rgb24", (8, True): "rgba", (16, False): "rgb48le", (16, True): "rgba64le"}
+    image = to_rgb(frame, wide[8 if bits <= 8 else 16, alpha], reader.height).to_ndarray()
+    image = np.ascontiguousarray(np.rot90(image, quarter_turns(frame)))
+    return image[..., :3], white_level(frame, bits), image[..., 3] if alpha else None
+
+
+def white_level(frame: av.VideoFrame, bits: int) -> int:
+    """What libswscale makes of white: it widens RGB to all 16 bits, and shifts YCbCr up by 8 bits from 255."""
+    if bits <= 8:
+        return 255
+    if frame.format.is_rgb or (bits >= 16 and frame.color_range == ColorRange.JPEG):
+        return 65535
+    return (2**bits - 1) << (16 - bits) if frame.color_range == ColorRange.JPEG else 255 << 8
+
+
+def is_opaque(alpha: np.ndarray | None) -> bool:
+    """Whether there is nothing to see through."""
+    return alpha is None or bool(alpha.min() == np.iinfo(alpha.dtype).max)
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """Quarter turns to the left by which the container wants a frame shown (0 to 3); other angles and mirrors are not
+    known here."""
+    return round(frame.rotation / 90) % 4
+
+
+class FolderSource:
+    """A folder of images in natural order, as a video of :data:`FOLDER_RATE`. Like :class:`VideoSource`.
+
+    Raises:
+        InputError: no images in it, or of different sizes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.files = sorted((f for f in self.path.iterdir() if f.suffix.lower() in IMAGES), key=natural)
+        if not self.files:
+            raise InputError(f"{self.path}: no images in it; wanted {', '.join(IMAGES)}")
+        self.rate, self.time_base, self.frame_count = FOLDER_RATE, 1 / FOLDER_RATE, len(self.files)
+        with VideoSource(self.files[0]) as first:
+            self.look = first.look
+
+    def __enter__(self) -> "FolderSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def frames(self, first: int = 0) -> Iterator[TimedFrame]:
+        """The frames from number ``first`` on."""
+        for number, file in enumerate(self.files[first:], first):
+            with VideoSource(file) as image:
+                if image.look.size != self.look.size:
+                    got, wanted = (f"{w}x{h}" for h, w in (image.look.size, self.look.size))
+                    raise InputError(f"{file}: is {got}, and the images before it {wanted}; wanted one size")
+                yield next(image.frames())._replace(time=number, duration=1)
+
+
+Source = VideoSource | FolderSource
+
+
+def open_source(path: str | Path) -> Source:
+    """Open a video, an image, or a folder of images."""
+    return FolderSource(path) if Path(path).is_dir() else VideoSource(path)
+
+
+def natural(file: Path) -> list[tuple[int, str]]:
+    """Sort key by which ``2.png`` comes before ``10.png``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]

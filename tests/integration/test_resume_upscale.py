@@ -1,0 +1,116 @@
+"""A run of the upscale command that was stopped goes on: the same bytes as of one that was not."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realis.commands.__main__ import run_upscale
+from realis.video.encoding import Encoding
+from realis.video.journal import Journal
+from realis.video.write import SegmentWriter
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--target", "2x", "--segment-frames", "5", "--segment-overlap", "1", "--tile-height", "64", "--tile-width", "64",
+         "--tile-overlap", "16", "--color-fix", "adain"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """Twenty-one frames of 44x30, moving."""
+    texture = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    with SegmentWriter(path, (30, 44), Fraction(25), Encoding(crf=5)) as sink:
+        sink.write(0, (np.ascontiguousarray(texture[i : i + 30, i : i + 44]) for i in range(21)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clip, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed") / "out.mp4"
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert not list(output.parent.glob(".*"))
+    return output.read_bytes()
+
+
+def parts(output):
+    return output.parent / f".{output.name}.parts"
+
+
+def stop(clip, output, segments, signal_number):
+    """Start the command in a process of its own; stop it once so many segments are there."""
+    arguments = [sys.executable, "infer/upscale.py", "--input", clip, "--output", output, *SMALL]
+    process = subprocess.Popen([*map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (parts(output) / f"{segments - 1:06d}.video").exists():
+        time.sleep(0.002)
+    process.send_signal(signal_number)
+    said = process.communicate()[1]
+    assert not output.exists()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("segments", [1, 3, 5])
+def test_killed_runs_go_on_to_the_same_bytes(clip, undisturbed, tmp_path, capsys, segments):
+    output = tmp_path / "out.mp4"
+    stop(clip, output, segments, signal.SIGKILL)
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert "of an earlier run" in capsys.readouterr().err
+    assert output.read_bytes() == undisturbed
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_ctrl_c_says_how_to_go_on(clip, undisturbed, tmp_path):
+    output = tmp_path / "out.mp4"
+    code, said = stop(clip, output, 2, signal.SIGINT)
+    assert code == 130 and "the same command goes on" in said and "Traceback" not in said
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert output.read_bytes() == undisturbed
+
+
+def test_other_settings_are_refused_with_the_reason(clip, undisturbed, tmp_path, capsys):
+    output = tmp_path / "out.mp4"
+    stop(clip, output, 2, signal.SIGKILL)
+    other = ["--input", str(clip), "--output", str(output), *SMALL, "--seed", "7"]
+    with pytest.raises(SystemExit):
+        run_upscale(other)
+    assert "differs (seed was 0, now 7)" in capsys.readouterr().err.splitlines()[-1]
+    run_upscale([*other, "--restart"])
+    assert output.exists() and output.read_bytes() != undisturbed
+
+
+def test_damaged_notes_of_a_segment_cost_that_segment_alone(clip, undisturbed, tmp_path):
+    output = tmp_path / "out.mp4"
+    stop(clip, output, 3, signal.SIGKILL)
+    (parts(output) / "000000.json").write_text('{"start": 0')
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert output.read_bytes() == undisturbed
+
+
+def test_only_one_process_writes(clip, tmp_path, capsys):
+    output = tmp_path / "out.mp4"
+    journal = Journal(output, {}, ".video", anew=False)
+    journal.open()
+    with pytest.raises(SystemExit):
+        run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert "another process is writing it" in capsys.readouterr().err
+    journal.close(finished=False)
+
+
+def test_a_segment_counts_once_it_is_durable(tmp_path):
+    """Whatever of a segment was written before it got its name does not count."""
+    journal = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", anew=False)
+    journal.open()
+    (journal.folder / "000000.json").write_text(json.dumps({"start": 0, "times": [0], "durations": [1], "last": False}))
+    (journal.folder / "000000.tmp").write_text("half")
+    journal.close(finished=False)
+    again = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", anew=False)
+    again.open()
+    assert again.segments == []
+    again.close(finished=True)
+    assert not list(tmp_path.iterdir())
