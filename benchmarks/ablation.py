@@ -5,13 +5,15 @@
 Each run trains a CPC over realis-tiny's transformer with the terms of a recipe in ``train/recipes/ablation``, on clips
 rendered from photographs, and restores the held-out photographs (degraded "mid" and by RealBasicVSR's draw 0) in a few
 sampling steps with the Wan decoder, as the paper does. What is finished is kept in the output folder and not run again;
-``--only 0/2`` and ``--only 1/2`` share the runs between two processes. The table is printed once all are there.
+``--only 0/2`` and ``--only 1/2`` share the runs between two processes. The tables are printed once all are there; no row
+can be better than the Wan decoder's own copy of the truth, which is the last line.
 
 Needs the ``metrics`` extra.
 """
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import realis  # noqa: F401
@@ -23,6 +25,7 @@ import torch
 from realis import log
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
 from realis.config import parse
+from realis.errors import run_command
 from realis.files import whole_file
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
@@ -58,7 +61,7 @@ FRAMES = 9
 
 def train(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     """Train one row; returns the CPC's folder."""
-    folder = arguments.output / f"{name}_{seed}"
+    folder = arguments.output / f"{name}_{seed}_{arguments.steps}"
     flags = {
         "--model": TINY, "--clips.manifest": "", "--clips.embeddings": "", "--data.degradations": "light",
         "--data.cache": str(arguments.output / "pairs"), "--data.count": "1500",
@@ -92,6 +95,23 @@ def measure(cpc: Path) -> dict[str, float]:
     return {name: float(np.mean([one[name] for one in figures])) for name in MEASURED}
 
 
+@torch.no_grad()
+def references() -> dict[str, dict[str, float]]:
+    """The figures of bicubic resizing, and of the truth through the VAE."""
+    wan = Wan(model_folder(TINY, text_encoder=False), torch.float32, torch.float32, "cpu")
+    codec, figures = LatentCodec(wan.vae, "bf16"), {"bicubic": [], "the truth, encoded and decoded": []}
+    for _, filmed in quality.held_out(FRAMES):
+        hr = filmed()
+        for case in CASES:
+            figures["bicubic"].append(quality.scores(resize(quality.CASES[case](hr), hr.shape[2:]).clamp(0, 1), hr))
+        copy = (codec.decode(codec.latents_of(clip_of(hr)))[0].transpose(0, 1).float() + 1) / 2
+        figures["the truth, encoded and decoded"].append(quality.scores(copy.clamp(0, 1), hr))
+    return {
+        name: {metric: float(np.mean([one[metric] for one in every])) for metric in quality.METRICS}
+        for name, every in figures.items()
+    }
+
+
 def clip_of(frames: torch.Tensor) -> torch.Tensor:
     """Frames (F, 3, H, W) in [0, 1] as a batch of one clip in [-1, 1]."""
     return 2 * frames.transpose(0, 1)[None] - 1
@@ -108,6 +128,10 @@ def print_tables(results: dict[str, list[dict[str, float]]]) -> None:
                 digits = 2 if metric == "PSNR" else 4
                 line += f"{np.mean(values):10.{digits}f} +-{np.ptp(values) / 2:.{digits}f}".rjust(18)
             print(line + f"        {paper[0]:.2f} " + " ".join(f"{value:.4f}" for value in paper[1:]))
+    print()
+    for name, one in references().items():
+        figures = "".join(f"{one[metric]:10.{2 if metric == 'PSNR' else 4}f}".ljust(18) for metric in quality.METRICS)
+        print(f"{name:52s}{figures}")
 
 
 def main() -> None:
@@ -120,9 +144,12 @@ def main() -> None:
     arguments = parser.parse_args()
     log.setup()
     model_folder(TINY, text_encoder=False)
-    part, parts = map(int, arguments.only.split("/"))
+    match = re.fullmatch(r"(\d+)/(\d+)", arguments.only)
+    if not match or not int(match[1]) < int(match[2]):
+        parser.error(f"--only: got {arguments.only!r}, wanted i/n with i below n, such as 0/2")
+    part, parts = int(match[1]), int(match[2])
     runs = [(name, seed) for seed in range(arguments.seeds) for name in NAMES]
-    files = {run: arguments.output / f"{run[0]}_{run[1]}.json" for run in runs}
+    files = {run: arguments.output / f"{run[0]}_{run[1]}_{arguments.steps}.json" for run in runs}
     for name, seed in runs[part::parts]:
         if not files[name, seed].is_file():
             figures = measure(train(name, seed, arguments))
@@ -136,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

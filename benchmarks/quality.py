@@ -23,6 +23,7 @@ from realis.video.read import VideoReader
 FACTOR = 4
 LARGEST = (720, 1280)  # larger videos are shrunk to fit
 LEAST_LINES = 360  # smaller videos make no ground truth
+LEAST_FRAMES = 5  # of a clip: a pulse of 4 frames after the first
 Source = tuple[str, Callable[[], torch.Tensor]]  # what a clip is called, and how to get it
 METRICS = ("PSNR", "SSIM", "GMSD", "HaarPSI")
 
@@ -44,12 +45,13 @@ def _filmed(name: str, speed: float, frames: int) -> torch.Tensor:
 
 
 def videos(folder: Path, frames: int) -> list[Source]:
-    """The first ``4 n + 1`` frames of every video of 360 lines or more, shrunk to at most 1280x720 and cut to a
-    multiple of 4, (F, 3, H, W) in [0, 1]."""
+    """The first ``4 n + 1`` frames of every video of 360 lines and 5 frames or more, shrunk to at most 1280x720 and cut
+    to a multiple of 4, (F, 3, H, W) in [0, 1]."""
     found = []
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".mkv", ".mov")):
         with VideoReader(path) as video:
-            if min(video.height, video.width) >= LEAST_LINES:
+            enough = len(list(itertools.islice(video.frames(), LEAST_FRAMES))) == LEAST_FRAMES
+            if enough and min(video.height, video.width) >= LEAST_LINES:
                 found.append((path.stem, partial(_read, path, frames)))
     return found
 
@@ -91,11 +93,13 @@ CASES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def scores(restored: torch.Tensor, hr: torch.Tensor) -> dict[str, float]:
-    """Means over frames of PSNR (dB), SSIM, GMSD (lower is better) and HaarPSI, RGB, float32, no border cut."""
-    pairs = zip(restored.numpy(), hr.numpy(), strict=True)
+    """Means over frames of PSNR (dB), SSIM (Gaussian window, sigma 1.5, as Wang et al. 2004), GMSD (lower is better) and
+    HaarPSI, RGB, float32, no border cut."""
+    ssim = partial(structural_similarity, channel_axis=0, data_range=1.0, gaussian_weights=True, sigma=1.5,
+                   use_sample_covariance=False)  # fmt: skip
     return {
         "PSNR": float(frame_psnr(restored, hr).mean()),
-        "SSIM": float(np.mean([structural_similarity(a, b, channel_axis=0, data_range=1.0) for a, b in pairs])),
+        "SSIM": float(np.mean([ssim(a, b) for a, b in zip(restored.numpy(), hr.numpy(), strict=True)])),
         "GMSD": float(piq.gmsd(restored, hr)),
         "HaarPSI": float(piq.haarpsi(restored, hr)),
     }
@@ -121,7 +125,7 @@ def motion(hr: torch.Tensor) -> Motion:
             for a, b in (pair, pair[::-1])
         )
         at = (x + there[..., 0], y + there[..., 1])
-        back = cv2.remap(back, *at, cv2.INTER_LINEAR)
+        back = cv2.remap(back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         apart, length = ((there + back) ** 2).sum(-1), (there**2).sum(-1) + (back**2).sum(-1)
         inside = (at[0] >= 0) & (at[0] <= x.max()) & (at[1] >= 0) & (at[1] <= y.max())
         found.append((*at, inside & (apart < 0.01 * length + 0.5)))
@@ -129,11 +133,13 @@ def motion(hr: torch.Tensor) -> Motion:
 
 
 def warping_error(video: torch.Tensor, motion: Motion) -> float:
-    """Mean squared difference between each frame and the next one brought back to it, times 1000 (E_warp)."""
+    """Mean squared difference between each frame and the next one brought back to it, times 1000 (E_warp). Frames that
+    have nothing in common with the next one, as at a cut, are left out."""
     images = [frame.permute(1, 2, 0).numpy() for frame in video]
     errors = [
-        np.square(cv2.remap(after, x, y, cv2.INTER_CUBIC) - before)[seen].mean()
+        np.square(cv2.remap(after, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) - before)[seen].mean()
         for (before, after), (x, y, seen) in zip(itertools.pairwise(images), motion, strict=True)
+        if seen.any()
     ]
     return 1000 * float(np.mean(errors))
 

@@ -8,13 +8,13 @@ Ground truth is every video of 360 lines or more in DIR (first frames, shrunk to
 two photographs that nothing was trained on, filmed by a moving camera. It is degraded to a quarter of its size in
 eight pinned ways and restored in segments and tiles, as ``realis upscale`` does. PSNR, SSIM, GMSD (lower is better) and
 HaarPSI in float32, RGB, means over frames. Rows that sample are run with several seeds of the noise; the figure after
-+- is half the distance between the best and the worst. Sheets of one crop with all rows go to ``out/tiny_quality``.
++- is half the distance between the means of the best and the worst. Sheets of one crop with all rows go to
+``out/tiny_quality``.
 
 Needs the ``metrics`` extra.
 """
 
 import argparse
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +30,8 @@ import torch
 from skimage.filters import unsharp_mask
 from skimage.restoration import denoise_tv_chambolle
 
+from realis.errors import run_command
+from realis.models.hub import check_parts, model_folder
 from realis.models.wan import encode_video
 from realis.ops.resize import resize, resize_window
 from realis.tiling.blend import Canvas
@@ -47,8 +49,7 @@ ROWS = (
     "bicubic", "TV denoise, bicubic, unsharp", "LR decoder, latent zeroed", "LR decoder, latent of the LR, no DiT",
     "LR decoder, DiT with control off", "1 step", "4 steps", "1 step, Wan decoder",
 )  # fmt: skip
-LEAST_FRAMES = 5  # a pulse of 4 frames after the first
-Figures = dict[tuple[str, str], dict[str, float]]  # (row, case) -> metric -> value
+Figures = dict[tuple[str, str], list[dict[str, float]]]  # (row, case) -> for each seed, metric -> value
 
 
 class ClassicalUpscaler(BicubicUpscaler):
@@ -103,10 +104,10 @@ def rows(pipeline: CpcPipeline) -> dict[str, tuple[Upscaler, bool]]:
         (ClassicalUpscaler(), False),
         (WithoutTransformer(pipeline, 0.0, segments), False),
         (WithoutTransformer(pipeline, 1.0, segments), False),
-        (sampled(pipeline, cpc_scale=0.0), False),
+        (sampled(pipeline, cpc_scale=0.0), True),
         (sampled(pipeline), True),
-        (sampled(pipeline, steps=4), False),
-        (sampled(wan_decoded), False),
+        (sampled(pipeline, steps=4), True),
+        (sampled(wan_decoded), True),
     ]
     return dict(zip(ROWS, methods, strict=True))
 
@@ -119,23 +120,24 @@ def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[
     return (torch.cat([segment.frames for segment in segments]) * 255).round() / 255
 
 
-def print_table(
-    title: str, clips: list[Figures], spread: dict[tuple[str, str], float], groups: dict[str, list[str]]
-) -> None:
-    """One line a row; for each group of cases the mean figures, PSNR as the gain over bicubic."""
+def print_table(title: str, clips: list[Figures], groups: dict[str, list[str]]) -> None:
+    """One line a row; for each group of cases the mean figures, PSNR as the gain over bicubic and, where a row depends on
+    the seed, half the range of that over the seeds."""
 
-    def mean(row: str, cases: list[str], metric: str) -> float:
-        return float(np.mean([figures[row, case][metric] for case in cases for figures in clips]))
+    def means(row: str, cases: list[str], metric: str) -> np.ndarray:
+        """For each seed the mean over clips and cases."""
+        every = [[one[metric] for one in figures[row, case]] for case in cases for figures in clips]
+        return np.mean(every, axis=0)
 
     print(f"\n{title}: PSNR over bicubic in dB, SSIM, GMSD, HaarPSI")
     print(" " * 38 + "".join(f"{group:>34s}" for group in groups))
     for row in dict.fromkeys(row for row, _ in clips[0]):
         line = f"{row:38s}"
         for cases in groups.values():
-            gain = mean(row, cases, "PSNR") - mean("bicubic", cases, "PSNR")
-            wide = max(spread.get((row, case), 0.0) for case in cases)
-            line += f"  {gain:+6.2f}" + (f" +-{wide:.2f}" if (row, cases[0]) in spread else " " * 7)
-            line += f" {mean(row, cases, 'SSIM'):.4f} {mean(row, cases, 'GMSD'):.4f} {mean(row, cases, 'HaarPSI'):.3f}"
+            gains = means(row, cases, "PSNR") - means("bicubic", cases, "PSNR")
+            line += f"  {gains.mean():+6.2f}" + (f" +-{np.ptp(gains) / 2:.2f}" if len(gains) > 1 else " " * 7)
+            ssim, gmsd, haarpsi = (means(row, cases, metric).mean() for metric in quality.METRICS[1:])
+            line += f" {ssim:.4f} {gmsd:.4f} {haarpsi:.3f}"
         print(line, flush=True)
 
 
@@ -145,8 +147,9 @@ class Measured:
 
     title: str
     figures: Figures
-    spread: dict[tuple[str, str], float]  # (row, case) -> half the range of PSNR over the seeds
-    flicker: dict[str, tuple[float, ...]]  # row -> warping error, pulse at 4 frames, and of other periods
+    flicker: dict[
+        tuple[str, str], tuple[float, ...]
+    ]  # (row, case) -> warping error, pulse at 4 frames, of other periods
 
 
 def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: int) -> Measured:
@@ -156,23 +159,36 @@ def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: in
     chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *wanted)}
     tile, hr = tuple(pipeline.controlnet.config.window[1:]), load()
     motion, pictures = quality.motion(hr), [("truth", hr)]
-    figures, spread, flicker = {}, {}, defaultdict(list)
+    figures, flicker = {}, {}
     for case, degrade in quality.CASES.items():
         lr, bicubic_psnr = degrade(hr), torch.zeros(())
         for row, (upscaler, samples) in chosen.items():
             results = [restore(upscaler, lr, hr, tile, seed) for seed in range(seeds if samples else 1)]
-            every = [quality.scores(result, hr) for result in results]
-            figures[row, case] = {metric: float(np.mean([one[metric] for one in every])) for metric in quality.METRICS}
-            if samples:
-                spread[row, case] = float(np.ptp([one["PSNR"] for one in every]) / 2)
+            figures[row, case] = [quality.scores(result, hr) for result in results]
             psnr = quality.frame_psnr(results[0], hr)
             bicubic_psnr = psnr if row == "bicubic" else bicubic_psnr
-            flicker[row].append((quality.warping_error(results[0], motion), *quality.pulse(psnr - bicubic_psnr)))
+            flicker[row, case] = (quality.warping_error(results[0], motion), *quality.pulse(psnr - bicubic_psnr))
             if case == SHEET_CASE:
                 pictures.append((row, results[0]))
     save_crops(name, pictures)
     title = f"{name}, {len(hr)} frames of {hr.shape[3]}x{hr.shape[2]}"
-    return Measured(title, figures, spread, {row: tuple(np.mean(x, axis=0)) for row, x in flicker.items()})
+    flicker |= {("truth", case): (quality.warping_error(hr, motion), 0.0, 0.0) for case in quality.CASES}
+    return Measured(title, figures, flicker)
+
+
+def print_flicker(measured: list[Measured], groups: dict[str, list[str]]) -> None:
+    """For each clip and row the means over each group of cases."""
+    print("\nwarping error over that of bicubic; pulse at 4 frames / median of other periods, dB")
+    print(" " * 79 + "".join(f"{group:>22s}" for group in groups))
+    for one in measured:
+        for row in dict.fromkeys(row for row, _ in one.flicker):
+            line = f"{one.title:40.40s} {row:38s}"
+            for cases in groups.values():
+                (warp, at_four, elsewhere), (bicubic, _, _) = (
+                    np.mean([one.flicker[name, case] for case in cases], axis=0) for name in (row, "bicubic")
+                )
+                line += f"  {warp / bicubic:8.3f} {at_four:.3f}/{elsewhere:.3f}"
+            print(line)
 
 
 def main() -> None:
@@ -184,13 +200,16 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="of the table; bicubic is always shown")
     parser.add_argument("--jobs", type=int, default=2, help="clips at the same time, one thread each")
     a = parser.parse_args()
-    if a.frames < LEAST_FRAMES or a.seeds < 1 or a.jobs < 1:
-        parser.error(f"wanted --frames from {LEAST_FRAMES}, --seeds and --jobs from 1")
+    if a.frames < quality.LEAST_FRAMES or a.seeds < 1 or a.jobs < 1:
+        parser.error(f"wanted --frames from {quality.LEAST_FRAMES}, --seeds and --jobs from 1")
     if a.clips and not a.clips.is_dir():
         parser.error(f"--clips {a.clips}: not a folder")
     sources = quality.videos(a.clips, a.frames) if a.clips else quality.held_out(a.frames)
     if not sources:
-        parser.error(f"--clips {a.clips}: no video of {quality.LEAST_LINES} lines or more in it")
+        parser.error(
+            f"--clips {a.clips}: no video of {quality.LEAST_LINES} lines and {quality.LEAST_FRAMES} frames in it"
+        )
+    check_parts(model_folder(a.model, text_encoder=False), None, "lr")
     names = list(quality.CASES)
     groups = {name: [name] for name in names[:4]}
     groups |= {"mild, mid, strong": names[1:4], "realbasicvsr": names[4:]}
@@ -200,15 +219,9 @@ def main() -> None:
         measured = []
         for one in pool.map(work, sources):
             measured.append(one)
-            print_table(one.title, [one.figures], {}, groups)
-    spread = {key: max(one.spread[key] for one in measured) for key in measured[0].spread}
-    print_table("mean over clips", [one.figures for one in measured], spread, groups)
-
-    print("\nwarping error over that of bicubic; pulse at 4 frames and the median of other periods, dB")
-    for one in measured:
-        for row, (warp, at_four, elsewhere) in one.flicker.items():
-            ratio = warp / one.flicker["bicubic"][0]
-            print(f"{one.title:56.56s} {row:38s} {ratio:6.3f}   {at_four:.3f} {elsewhere:.3f}")
+            print_table(one.title, [one.figures], groups)
+    print_table("mean over clips", [one.figures for one in measured], groups)
+    print_flicker(measured, groups)
 
 
 def save_crops(clip: str, pictures: list[tuple[str, torch.Tensor]]) -> None:
@@ -223,4 +236,4 @@ def save_crops(clip: str, pictures: list[tuple[str, torch.Tensor]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from realis.errors import InputError
 from realis.upscaler import Segments, Upscaler
 
 if TYPE_CHECKING:
@@ -60,15 +61,14 @@ def load_cpc(options: MethodOptions) -> Upscaler:
     dtype = getattr(torch, o.dtype)
     wan = Wan(o.folder, dtype, dtype, o.device)
     own_decoder = (o.folder / "lr_decoder").is_dir()
-    pipeline = CpcPipeline(
-        wan.vae,
-        wan.transformer,
-        load_controlnet(o.cpc or o.folder, dtype).eval().to(o.device),
-        load_lr_decoder(o.folder, dtype).eval().to(o.device) if own_decoder and o.decoder != "wan" else None,
-    )
-    controlnet = pipeline.controlnet.config
-    prompt, empty, negative = prompt_embeddings(o, wan, controlnet.text_conditioned)
-    sampling = Sampling(o.steps or controlnet.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
+    decoder = load_lr_decoder(o.folder, dtype).eval().to(o.device) if own_decoder and o.decoder != "wan" else None
+    if decoder and decoder.config.latents != "sampled":
+        raise InputError(f"{o.folder}: its lr_decoder was trained on latents of another kind ({decoder.config.latents}), to "
+                         "be measured only; use --decoder wan, or train one on sampled latents")  # fmt: skip
+    controlnet = load_controlnet(o.cpc or o.folder, dtype).eval().to(o.device)
+    pipeline = CpcPipeline(wan.vae, wan.transformer, controlnet, decoder)
+    prompt, empty, negative = prompt_embeddings(o, wan, controlnet.config.text_conditioned)
+    sampling = Sampling(o.steps or controlnet.config.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
     return CpcUpscaler(pipeline, prompt, empty, sampling, o.segments, negative)
 
 

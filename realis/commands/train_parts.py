@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realis.errors import require
-from realis.models.hub import check_parts
-from realis.training.run_folder import check_run
+from realis.models.hub import check_parts, part_folder
+from realis.training.run_folder import check_export, check_run
 from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
@@ -136,20 +136,37 @@ class TrainDecoderConfig:
     def __post_init__(self) -> None:
         fits = self.latents == "sampled" or not self.export_cpc
         require(fits, "--latents", self.latents, "sampled, where --export-cpc is given: else the CPC learns nothing")
-        taken = {Path(self.export).resolve(), Path(self.cpc).resolve()}
-        free = not self.export_cpc or Path(self.export_cpc).resolve() not in taken
-        require(free, "--export-cpc", self.export_cpc, "a folder of its own, neither --cpc, which a resumed run reads "
-                "again, nor --export")  # fmt: skip
+        read = [part_folder(Path(self.cpc), "controlnet"), Path(self.model) / "vae", Path(self.model) / "transformer"]
+        written = [("--export", Path(self.export))] + [("--export-cpc", Path(self.export_cpc))] * bool(self.export_cpc)
+        for flag, folder in written:
+            others = [*read, *(other for name, other in written if name != flag)]
+            require(not any(overlap(folder, other) for other in others), flag, folder,
+                    "a folder of its own: not --cpc nor a part of --model, which a resumed run reads again, nor the other "
+                    "export")  # fmt: skip
+        require(self.channels >= 1, "--channels", self.channels, "1 or more")
+        require(self.blocks >= 0, "--blocks", self.blocks, "0 or more")
+        require(self.radius >= 0, "--radius", self.radius, "0 or more")
+        components = 48 * 9 * (2 * self.radius + 1)
+        require(
+            self.channels <= components, "--channels", self.channels, f"up to {components} with --radius {self.radius}"
+        )
         require(self.oracle_steps >= 0, "--oracle-steps", self.oracle_steps, "0 or more")
         require(self.decoded_frames >= 0, "--decoded-frames", self.decoded_frames, "0 or more")
         require(self.latent_weight >= 0, "--latent-weight", self.latent_weight, "0 or more")
 
 
+def overlap(a: Path, b: Path) -> bool:
+    """Whether two folders are the same, or one lies in the other."""
+    a, b = a.resolve(), b.resolve()
+    return a.is_relative_to(b) or b.is_relative_to(a)
+
+
 def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder, maybe with the CPC before it, and export what was trained."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
-    for folder in filter(None, (config.export_cpc, config.export)):
-        check_run(config.run, folder)
+    check_run(config.run, config.export)
+    if config.export_cpc:
+        check_export(Path(config.export_cpc), "--export-cpc")
 
     import torch
 
@@ -175,15 +192,16 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     cpc = CpcStep(
         wan.transformer, controlnet, HrLoss(HrLossConfig()), empty_prompt, FlowConfig(), config.run.seed, precision
     )
-    decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius)
+    decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius, config.latents)
 
     # 2. Data, from which the decoder's first layer starts
     pool = pair_pool(config.data, config.run.seed, wan.vae)
     initialise_lr_input(decoder, signed(pool.tensors["lr"][:WHITENED]))
     oracle_samples = config.oracle_steps * run.samples_per_step
     step = LrDecoderStep(
-        decoder, cpc, config.latents, oracle_samples, config.decoded_frames, config.latent_weight, precision
-    )
+        decoder, cpc, config.latents, oracle_samples, config.decoded_frames, run.samples_per_step, config.latent_weight,
+        precision,
+    )  # fmt: skip
 
     # 3. Train, export
     trained = fit(

@@ -18,6 +18,7 @@ from realis.config import parse
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.training.launch import processes_asked
+from realis.training.run_folder import changed_settings
 
 Part = tuple[str, type, Callable[[Any], None], dict[str, str]]
 
@@ -37,13 +38,22 @@ class TrainTinyConfig:
 
 
 def train_tiny(config: TrainTinyConfig) -> None:
-    """Train the parts one after the other; what is finished is only exported again."""
+    """Train the parts one after the other; what is finished is only exported again.
+
+    Raises:
+        InputError: several processes; or the output holds parts that were trained otherwise, so that going on would mix
+            two models.
+    """
     if processes_asked() > 1:
         raise InputError("train_tiny runs as one process; launch the recipes one by one to use several")
     planned = [
         (name, command, parse(kind, [f"{config.recipes}/{name}.yaml", *_flags(config, name, where)], f"train_{name}"))
-        for name, kind, command, where in parts(config.output)
+        for name, kind, command, where in parts(str(Path(config.output).resolve()))
     ]
+    for name, _, part in planned:
+        if changed := [setting for setting in changed_settings(part) if not setting.startswith("run.threads")]:
+            raise InputError(f"--output {config.output}: its {name} was trained with other settings ({', '.join(changed)}); "
+                             "choose another output, or remove that one and its runs")  # fmt: skip
     for number, (name, command, part) in enumerate(planned, start=1):
         logger.info("part %d of %d: %s", number, len(planned), name)
         command(part)
@@ -66,6 +76,6 @@ def parts(model: str) -> list[Part]:
 
 
 def _flags(config: TrainTinyConfig, name: str, where: dict[str, str]) -> list[str]:
-    run = {"run.output": str(Path(f"{config.output}_runs") / name), "run.resume": "latest"}
+    run = {"run.output": f"{Path(config.output).resolve()}_runs/{name}", "run.resume": "latest"}
     run |= {"run.seed": str(config.seed), "run.threads": str(config.threads)}
     return [word for key, value in (where | run).items() for word in (f"--{key}", value)]

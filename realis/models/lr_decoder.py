@@ -43,12 +43,15 @@ class LrDecoder(ModelMixin, ConfigMixin):
         channels: width of the body.
         num_blocks: residual blocks of the body.
         radius: LR frames seen before and after the one decoded; the border frame is repeated.
+        latents: which it was trained on: those that the model samples; or, to be measured only, the LR clip's own
+            (``lr``) or zeros (``none``).
     """
 
     FOLD = 4  # pixels of the output per cell of the body, each way; the latent grid is twice as coarse
 
     @register_to_config
-    def __init__(self, latent_channels: int = 16, channels: int = 64, num_blocks: int = 7, radius: int = 1) -> None:
+    def __init__(self, latent_channels: int = 16, channels: int = 64, num_blocks: int = 7, radius: int = 1,
+                 latents: str = "sampled") -> None:  # fmt: skip
         super().__init__()
         pixels = 3 * self.FOLD**2
         self.lr_in = nn.Conv2d(pixels * (2 * radius + 1), channels, 3, padding=1)

@@ -15,14 +15,16 @@ class LrDecoderStep(TrainingStep):
 
     Args:
         decoder: what is trained.
-        cpc: the model, which samples as at inference. If its CPC requires gradients it is trained too, by the
-            decoder's loss through the sample.
+        cpc: the model, which samples in as many steps as at inference. If its CPC requires gradients it is trained too,
+            by the decoder's loss through the sample and by the sampled latents' error; as long as the decoder sees the
+            oracle, by the latter alone.
         source: the latents that are decoded: ``sampled``; or, to measure what those bring, those of the LR clip
             (``lr``), or zeros (``none``).
         oracle_samples: the first samples, which see the HR clip's own latents instead: the decoder then learns to make
             detail, which latents of a degraded clip alone hardly teach it.
         frames: how many frames of each clip are decoded, drawn anew for every batch; 0: all. A step over fewer costs
             less, and frames of a clip are much alike.
+        samples_per_step: samples of an optimizer step, which all decode the same frames.
         latent_weight: of the squared error of the sampled latents, where the CPC is trained: it keeps them latents.
     """
 
@@ -33,19 +35,21 @@ class LrDecoderStep(TrainingStep):
         source: LatentSource,
         oracle_samples: int,
         frames: int,
+        samples_per_step: int,
         latent_weight: float,
         precision: Precision,
     ) -> None:
         super().__init__(precision)
         self.decoder, self.cpc, self.source = decoder, cpc, source
-        self.oracle_samples, self.frames, self.latent_weight = oracle_samples, frames, latent_weight
+        self.oracle_samples, self.frames = oracle_samples, frames
+        self.samples_per_step, self.latent_weight = samples_per_step, latent_weight
         self.joint = any(p.requires_grad for p in cpc.parameters())
 
     def losses(self, batch: Batch) -> Batch:
-        latents = self.latents(batch)
-        frames = self.drawn_frames(batch)
-        oracle = (batch["number"] < self.oracle_samples).to(latents.device).view(-1, 1, 1, 1, 1)
-        decoded = self.decoder(torch.where(oracle, batch["hr_latents"], latents), batch["lr"], frames)
+        frames, oracle = self.drawn_frames(batch), batch["number"] < self.oracle_samples
+        latents = batch["hr_latents"] if oracle.all() and not self.joint else self.latents(batch)
+        seen = torch.where(oracle.to(latents.device).view(-1, 1, 1, 1, 1), batch["hr_latents"], latents)
+        decoded = self.decoder(seen, batch["lr"], frames)
         hr, lr = batch["hr"][:, :, frames], batch["lr"][:, :, frames]
         loss = charbonnier(decoded, hr)
         latent = (latents.float() - batch["hr_latents"]).square().mean()
@@ -57,9 +61,9 @@ class LrDecoderStep(TrainingStep):
         }
 
     def drawn_frames(self, batch: Batch) -> list[int]:
-        """Numbers of the frames that are decoded of this batch, rising."""
-        count = batch["hr"].shape[2]
-        rng = sample_rng(self.cpc.seed, int(batch["number"][0]), "frames")
+        """Numbers of the frames that are decoded of this batch, rising: the same for all samples of an optimizer step."""
+        count, first = batch["hr"].shape[2], int(batch["number"][0])
+        rng = sample_rng(self.cpc.seed, first - first % self.samples_per_step, "frames")
         return sorted(rng.choice(count, size=min(self.frames or count, count), replace=False).tolist())
 
     def latents(self, batch: Batch) -> torch.Tensor:

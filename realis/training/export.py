@@ -1,4 +1,4 @@
-"""Write trained parts so that ``from_pretrained`` opens it, with a model card."""
+"""Write trained parts so that ``from_pretrained`` opens them, each with a model card."""
 
 import shutil
 from pathlib import Path

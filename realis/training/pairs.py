@@ -36,7 +36,7 @@ MARGIN = Margin(frames=4, pixels=48)  # rendered around a clip, degraded with it
 
 @dataclass(frozen=True)
 class PairPool:
-    """Tensors of N pairs, and optionally more that belong to each pair (such as sampled latents).
+    """Tensors of N pairs.
 
     ``hr`` and ``lr`` are (N, 3, F, H, W) uint8, the LR resized to the size of the HR; ``hr_latents`` and
     ``lr_latents`` (N, C, f, h, w) float32, normalised. ``seed`` decides which pair a sample picks.

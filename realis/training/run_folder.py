@@ -45,16 +45,16 @@ def check_run(config: LoopConfig, export: str) -> None:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
 
 
-def check_export(folder: Path) -> None:
+def check_export(folder: Path, flag: str = "--export") -> None:
     """Make sure that what is in ``folder``, and will be replaced, is a model or nothing.
 
     Raises:
         InputError: it is something else.
     """
     if not folder.name or folder.is_file():
-        raise InputError(f"--export {folder}: wanted the name of a folder for the trained part")
+        raise InputError(f"{flag} {folder}: wanted the name of a folder for the trained part")
     if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):
-        raise InputError(f"--export {folder}: is a folder with other things in it; choose a new or an exported one")
+        raise InputError(f"{flag} {folder}: is a folder with other things in it; choose a new or an exported one")
 
 
 def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
@@ -87,15 +87,19 @@ def write_config(config: Any) -> None:
     """
     if not is_main_process():
         return
-    whole, file = whole_recipe(config), Path(config.run.output) / "config.yaml"
+    if changed := changed_settings(config):
+        logger.warning("resumed with other settings: %s", ", ".join(changed))
+    dump(whole_recipe(config), Path(config.run.output) / "config.yaml")
+
+
+def changed_settings(config: Any) -> list[str]:
+    """What differs from the run that ``config`` goes on from, as ``name old -> new``; nothing if it begins anew."""
     found = find_checkpoint(config.run)
-    before = found.parent / "config.yaml" if found else file
-    if found and before.is_file():
-        old, new = (dict(_leaves(values)) for values in (yaml.safe_load(before.read_text()), as_plain(whole)))
-        changed = [f"{name} {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
-        if changed:
-            logger.warning("resumed with other settings: %s", ", ".join(changed))
-    dump(whole, file)
+    before = found.parent / "config.yaml" if found else None
+    if not before or not before.is_file():
+        return []
+    old, new = (dict(_leaves(x)) for x in (yaml.safe_load(before.read_text()), as_plain(whole_recipe(config))))
+    return [f"{name} {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
 
 
 def whole_recipe(config: Any) -> Any:

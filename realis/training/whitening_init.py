@@ -8,6 +8,7 @@ to the leading principal components of the windows that it sees, each scaled to 
 import torch
 import torch.nn.functional as F
 
+from realis.errors import require
 from realis.models.lr_decoder import LrDecoder
 
 
@@ -17,12 +18,19 @@ def initialise_lr_input(decoder: LrDecoder, lr: torch.Tensor) -> None:
 
     Args:
         lr: clips (N, 3, F, H, W) in [-1, 1], as the decoder takes them; every third frame is used.
+
+    Raises:
+        InputError: too few windows in them for as many features.
     """
     layer = decoder.lr_in
     assert layer.bias is not None
     frames = range(0, lr.shape[2], 3)
     windows = torch.cat([decoder.lr_windows(clip[None], frames)[0] for clip in lr])  # (N frames, C, H / 4, W / 4)
     x = F.unfold(windows, layer.kernel_size).transpose(1, 2).flatten(0, 1)
+    least = 2 * layer.out_channels
+    require(
+        len(x) >= least, "--data.count, --data.size", f"{len(x)} windows to whiten features with", f"{least} or more"
+    )
     mean = x.mean(dim=0)
     values, vectors = torch.linalg.eigh(torch.cov(x.T).double())
     values, vectors = values.flip(0)[: layer.out_channels], vectors.flip(1)[:, : layer.out_channels]

@@ -1,6 +1,7 @@
 """Training: the same run whatever is interrupted, split or accumulated; what it writes opens again."""
 
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ from realis.training.run import Run
 from realis.training.settings import CpcLoopConfig, OptimizerConfig
 from realis.upscaling.cpc import CpcPipeline, Sampling
 from training_runs import assert_equal, exported, train_cpc
+
+ROOT = Path(__file__).parents[2]
 
 
 def assert_same_training(one, two):
@@ -90,13 +93,18 @@ def test_what_a_run_writes(tmp_path):
     assert_equal(exported(run), exported(again))
 
 
-def small_recipes(folder):
-    """Recipes of the four parts, two steps each."""
+def small_recipes(folder, **settings):
+    """Recipes of the four parts, two steps each unless ``settings`` of the runs say otherwise."""
     data = {"count": 6, "frames": 5, "size": 32, "cache": str(folder / "pairs"), "degradations": ["light", "bi"]}
-    run = {"steps": 2, "batch": 2, "precision": "no", "tracker": "none"}
+    run = {"steps": 2, "batch": 2, "precision": "no", "tracker": "none"} | settings
     cpc = {"controlnet": {"layers": 3, "time_conditioned": False, "text_conditioned": False, "steps": 1}}
     cpc |= {"loss": {"cell": 2}}
-    special = {"vae": {}, "prior": {}, "cpc": cpc, "decoder": {"optimizer": {"lr": 0.001}}}
+    special = {
+        "vae": {},
+        "prior": {},
+        "cpc": cpc,
+        "decoder": {"optimizer": {"lr": 0.001}, "oracle_steps": 1, "decoded_frames": 2},
+    }
     for name, own in special.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({"data": data, "run": run} | own))
     return folder
@@ -119,6 +127,31 @@ def test_the_four_parts_build_a_model_that_upscales(tmp_path):
     shutil.rmtree(tmp_path / "model_runs" / "decoder")
     run_train_tiny(["--output", str(model), *words])
     assert_equal(cpc, load_file(model / "controlnet" / "diffusion_pytorch_model.safetensors"))
+
+
+def test_a_model_is_not_gone_on_with_by_other_settings(tmp_path, capsys):
+    words = ["--output", f"{tmp_path}/model/", "--recipes", str(small_recipes(tmp_path)), "--threads", "1"]
+    run_train_tiny(words)
+    before = {file: file.read_bytes() for file in (tmp_path / "model").rglob("*.safetensors")}
+    with pytest.raises(SystemExit):
+        run_train_tiny([*words, "--seed", "1"])
+    assert "its vae was trained with other settings (run.seed 0 -> 1)" in capsys.readouterr().err.splitlines()[-1]
+    assert before == {file: file.read_bytes() for file in (tmp_path / "model").rglob("*.safetensors")}
+
+
+def test_a_model_whose_training_was_killed_in_each_part_ends_with_the_same_bytes(tmp_path):
+    words = ["--recipes", str(small_recipes(tmp_path, steps=6, save_every=2)), "--threads", "1"]
+    run_train_tiny(["--output", str(tmp_path / "whole"), *words])
+    for part in ("vae", "prior", "cpc", "decoder"):
+        command = [sys.executable, ROOT / "train" / "train_tiny.py", "--output", tmp_path / "killed", *words]
+        process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, cwd=ROOT)
+        while process.poll() is None and not list((tmp_path / "killed_runs" / part).glob("checkpoint-*")):
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    run_train_tiny(["--output", str(tmp_path / "killed"), *words])
+    for file in (tmp_path / "whole").rglob("*.safetensors"):
+        assert file.read_bytes() == (tmp_path / "killed" / file.relative_to(tmp_path / "whole")).read_bytes(), file
 
 
 def test_the_encoder_starts_at_principal_components():

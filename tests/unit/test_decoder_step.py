@@ -21,14 +21,14 @@ def step_of():
     wan = Wan(PRESETS / "tiny", torch.float32, torch.float32, "cpu")
     controlnet = CpcControlNet.from_pretrained(wan.folder / "controlnet", torch_dtype=torch.float32)
 
-    def build(source="sampled", oracle_samples=0, frames=0, joint=False):
+    def build(source="sampled", oracle_samples=0, frames=0, joint=False, samples_per_step=2):
         torch.manual_seed(0)
         controlnet.requires_grad_(joint)
         prompt = wan.encode_prompts([""])[0]
         cpc = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), prompt, FlowConfig(), 0, "no")
         decoder = LrDecoder(channels=8, num_blocks=1)
         torch.nn.init.normal_(decoder.conv_out.weight, std=0.1)
-        return LrDecoderStep(decoder, cpc, source, oracle_samples, frames, 0.1, "no")
+        return LrDecoderStep(decoder, cpc, source, oracle_samples, frames, samples_per_step, 0.0, "no")
 
     return build
 
@@ -50,10 +50,11 @@ def test_the_source_of_latents(step_of, batch):
     assert not torch.equal(sampled, other)  # noise is drawn by sample number
 
 
-def test_the_frames_that_are_decoded_depend_on_the_sample_number_alone(step_of, batch):
-    step = step_of("lr", frames=2)
-    drawn = [step.drawn_frames(batch | {"number": torch.tensor([n, n + 1])}) for n in range(20)]
-    assert drawn == [step_of("lr", frames=2).drawn_frames(batch | {"number": torch.tensor([n])}) for n in range(20)]
+def test_all_samples_of_an_optimizer_step_decode_the_same_frames_for_any_split(step_of, batch):
+    step = step_of("lr", frames=2, samples_per_step=4)
+    drawn = [step.drawn_frames(batch | {"number": torch.arange(4 * n, 4 * n + 4)}) for n in range(20)]
+    for split in range(4):
+        assert drawn == [step.drawn_frames(batch | {"number": torch.tensor([4 * n + split])}) for n in range(20)]
     assert all(len(set(frames)) == 2 for frames in drawn) and {f for frames in drawn for f in frames} == set(range(5))
     assert step_of("lr").drawn_frames(batch) == step_of("lr", frames=9).drawn_frames(batch) == list(range(5))
     some = step.decoder(batch["lr_latents"], batch["lr"], [1, 4])
@@ -80,9 +81,13 @@ def test_the_loss_reaches_the_cpc_through_the_sample_only_where_it_is_trained(st
 
 
 def test_exports_do_not_overwrite_each_other_or_what_is_read():
-    for taken in ("out/tiny/controlnet", "out/tiny/lr_decoder", "out/other/../tiny/lr_decoder"):
-        with pytest.raises(InputError, match="--export-cpc"):
+    for taken in ("out/tiny/controlnet", "out/tiny/lr_decoder", "out/other/../tiny/lr_decoder", "out/tiny/vae",
+                  "out/tiny/lr_decoder/below", "out/tiny"):  # fmt: skip
+        with pytest.raises(InputError, match="--export"):
             TrainDecoderConfig(export_cpc=taken)
+    for taken in ("out/tiny/controlnet", "out/tiny/transformer"):
+        with pytest.raises(InputError, match="--export"):
+            TrainDecoderConfig(export=taken)
     assert TrainDecoderConfig(export_cpc="out/joint").export_cpc == "out/joint"
     with pytest.raises(InputError, match="--latents"):
         TrainDecoderConfig(export_cpc="out/joint", latents="lr")

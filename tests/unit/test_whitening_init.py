@@ -1,7 +1,9 @@
 """The LR-conditioned decoder starts with white features of the LR window."""
 
+import pytest
 import torch
 
+from realis.errors import InputError
 from realis.models.lr_decoder import LrDecoder
 from realis.ops.filters import gaussian_blur
 from realis.training.whitening_init import initialise_lr_input
@@ -18,3 +20,8 @@ def test_features_start_white():
     features = features.transpose(0, 1).flatten(1)
     torch.testing.assert_close(features.mean(dim=1), torch.zeros(16), atol=1e-3, rtol=0)
     torch.testing.assert_close(torch.cov(features), torch.eye(16), atol=0.02, rtol=0)
+
+
+def test_too_little_data_is_refused():
+    with pytest.raises(InputError, match="windows to whiten features with"):
+        initialise_lr_input(LrDecoder(channels=16, num_blocks=1), torch.rand(1, 3, 1, 16, 16))
