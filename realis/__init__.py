@@ -24,4 +24,5 @@ def upscale_video(path: str | Path, **options: Any) -> Path | None:
     """
     from realis.commands.upscale import UpscaleConfig, upscale
 
-    return upscale(UpscaleConfig(input=str(path), **options))
+    written = upscale(UpscaleConfig(input=(str(path),), **options))
+    return written[0] if written else None

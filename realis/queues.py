@@ -1,7 +1,7 @@
 """Work done ahead of and behind the main thread, at most so much of it at a time."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """The same items in the same order, made by another thread, at most ``depth`` ahead. Errors come in their place."""
+def prefetch(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
+    """The same items in the same order, made by another thread, at most ``depth`` ahead. Errors come in their place.
+
+    Close it before what the items are made from: the thread may be at work on it.
+    """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
         ahead = deque(pool.submit(next, iterator, end) for _ in range(depth))

@@ -1,48 +1,34 @@
-"""``upscale``: a video in, the same video larger out."""
+"""``upscale``: videos in, the same videos larger out."""
 
 import re
-import resource
-import sys
 import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from realis.commands.plan import Plan, describe, make_plan
+from realis.commands.comparison import to_uint8
+from realis.commands.inputs import default_name, find_inputs, read_prompts
+from realis.commands.plan import make_plan
+from realis.commands.upscale_file import upscale_file
 from realis.errors import InputError, require
-from realis.log import logger, progress
+from realis.log import logger
 from realis.models.hub import TINY
-from realis.queues import Behind, prefetch
 from realis.video.encoding import SDR, Encoding
-from realis.video.fingerprint import fingerprint
-from realis.video.sheet import before_after_sheet, save_sheet
-from realis.video.source import IMAGES, Look, Source, TimedFrame, is_opaque, open_source
+from realis.video.source import Look
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-
-    from realis.upscaler import Upscaler
-
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
-READ_AHEAD = 4  # frames
 
 
 @dataclass(frozen=True)
 class UpscaleConfig:
-    """Upscale a video. Without --input, a sample clip is rendered and upscaled."""
+    """Upscale videos. Without --input, a sample clip is rendered and upscaled."""
 
-    input: str = ""  # video, image, or folder of images; empty: the sample clip, rendered to out/sample.mp4
-    output: str = ""  # .mp4, .mkv, .mov, .png, or a folder for images; empty: out/NAME_TARGET.mp4
+    input: tuple[str, ...] = ()  # videos, images, folders of either, patterns; empty: a sample clip is rendered
+    output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     method: Literal["cpc", "bicubic"] = "cpc"
     model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
@@ -50,6 +36,7 @@ class UpscaleConfig:
     cpc_scale: float = 1.0  # strength of the control
     decoder: Literal["auto", "wan", "lr"] = "auto"  # auto: the LR-conditioned decoder if the model has one
     prompt: str = ""  # what the video shows
+    prompt_file: str = ""  # JSON lines {"file": NAME, "prompt": TEXT}, for several inputs
     negative_prompt: str = ""  # read with --guidance other than 1
     prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
     empty_prompt_embeds: str = ""  # the same of the empty prompt, where no text encoder is to be loaded
@@ -70,8 +57,10 @@ class UpscaleConfig:
     crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
     drop_alpha: bool = False  # leave transparency out
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
+    compare: str = ""  # also write this video: bicubic on the left half, the result on the right
+    preview: bool = False  # only one segment, from the middle
     restart: bool = False  # begin anew, whatever is finished
-    dry_run: bool = False  # print the plan and stop
+    dry_run: bool = False  # print the plan, time one tile, and stop
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
@@ -87,208 +76,71 @@ class UpscaleConfig:
             raise InputError(f"--shift: got {self.shift}, wanted above 0")
         if self.prompt and self.prompt_embeds:
             raise InputError("--prompt and --prompt-embeds: got both, wanted one")
-        for name in ("prompt_embeds", "empty_prompt_embeds"):
+        for name in ("prompt_embeds", "empty_prompt_embeds", "prompt_file"):
             file = getattr(self, name)
             if file and not Path(file).is_file():
-                raise InputError(f"--{name.replace('_', '-')} {file}: nothing there; wanted a safetensors file")
+                raise InputError(f"--{name.replace('_', '-')} {file}: nothing there; wanted a file")
 
 
-# Fields that do not change what a result is
-NOT_IN_KEY = ("input", "output", "device", "restart", "dry_run", "prompt_embeds", "empty_prompt_embeds")
+def upscale(config: UpscaleConfig) -> list[Path]:
+    """Upscale as ``config`` says; returns the files written.
 
+    Of several inputs a bad one does not stop the rest.
 
-def upscale(config: UpscaleConfig) -> Path | None:
-    """Upscale as ``config`` says; returns the file written (``None`` after ``dry_run``)."""
-    began = time.monotonic()
-
-    # 1. Everything that can be wrong with what was given, before torch is imported
-    path = Path(config.input) if config.input else SAMPLE
-    output = Path(config.output) if config.output else Path("out") / default_name(path, config.target)
-    if output.resolve() == path.resolve():
-        raise InputError(f"--output {output}: is the input itself; choose another name")
-    if not config.dry_run:
-        check_output(output)
+    Raises:
+        InputError: something given cannot be used, or some of several inputs failed.
+    """
     if not config.input:
-        make_plan(config, SAMPLE_LOOK, output)
-        render_sample(path)
-
-    # 2. The plan, the method, the work
-    with open_source(path) as source:
-        plan = make_plan(config, source.look, output)
-        logger.info(describe(config, source, plan))
-        if config.dry_run:
-            return None
-        key = result_key(config, source, plan)
-        with SegmentWriter(
-            output, plan.size, source.rate, plan.encoding, source, plan.pixel_aspect, key, config.restart
-        ) as sink:
-            run(config, source, plan, sink)
-
-    # 3. The picture
-    picture = output.with_name(f"{output.stem}_before_after.png")
-    save_before_after(path, output, plan.segments.frames // 2, picture)
-    took = time.monotonic() - began
-    logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, picture, took, peak_memory())
-    return output
-
-
-def default_name(path: Path, target: str) -> str:
-    """Name of the result: a video of a video, an image of an image, a folder of a folder."""
-    ending = "" if path.is_dir() else ".png" if path.suffix.lower() in IMAGES else ".mp4"
-    return f"{path.stem}_{target}{ending}"
+        return [path for path in [upscale_sample(config)] if path]
+    paths = find_inputs(config.input)
+    prompts = read_prompts(config.prompt_file)
+    outputs = output_names(config, paths)
+    if len(paths) == 1:
+        written = upscale_file(replace(config, prompt=prompts.get(paths[0].name, config.prompt)), paths[0], outputs[0])
+        return [written] if written else []
+    written, failed, began = [], {}, time.monotonic()
+    for number, (path, output) in enumerate(zip(paths, outputs, strict=True), start=1):
+        logger.info("%d of %d: %s", number, len(paths), path)
+        try:
+            own = replace(config, prompt=prompts.get(path.name, config.prompt))
+            written += [file for file in [upscale_file(own, path, output)] if file]
+        except InputError as error:
+            failed[path] = error
+            logger.warning("%s: left out: %s", path, error)
+    logger.info("%d of %d done in %.0f s", len(paths) - len(failed), len(paths), time.monotonic() - began)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(paths)} inputs failed: {', '.join(map(str, failed))}; the messages above "
+                         "say why, and the same command passes over what is done")  # fmt: skip
+    return written
 
 
-def result_key(config: UpscaleConfig, source: Source, plan: Plan) -> dict[str, Any]:
-    """All that a result depends on, as plain values."""
-    files = {"model": plan.folder if plan.cpc or config.method == "cpc" else None, "cpc": plan.cpc,
-             "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
-    settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
-    content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
-    return {"realis": version("realis"), "the input": fingerprint(source.path), **settings, **content}
+def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
+    """Where the result of each input goes.
+
+    Raises:
+        InputError: several would go to one name, or over their input.
+    """
+    if len(paths) == 1 and config.output:
+        return [Path(config.output)]
+    folder = Path(config.output or "out")
+    require(not folder.suffix or folder.is_dir(), "--output", folder, "a folder for the results of several inputs")
+    names = [folder / default_name(path, config.target) for path in paths]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"--input: several would be written to {', '.join(map(str, twice))}; rename them, or upscale them "
+                         "one by one with --output")  # fmt: skip
+    return names
 
 
-def peak_memory() -> float:
-    """Largest resident size of this process so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+def upscale_sample(config: UpscaleConfig) -> Path | None:
+    """Render the sample clip, 960x540, 17 frames at 25 a second, say so, and upscale it."""
+    output = Path(config.output or f"out/{default_name(SAMPLE, config.target)}")
+    make_plan(config, SAMPLE_LOOK, output)
+    for file in (SAMPLE, output):
+        check_output(file)
 
-
-def render_sample(file: Path) -> None:
-    """Render the sample clip, 960x540, 17 frames at 25 a second, and say so."""
     from realis.video.photographs import sample_clip
 
-    check_output(file)
-    with SegmentWriter(file, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20)) as sink:
+    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20)) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
-    logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", file)
-
-
-def load(config: UpscaleConfig, plan: Plan) -> "Upscaler":
-    """Load the method."""
-    from realis.methods import MethodOptions, load_method
-
-    def file(name: str) -> Path | None:
-        return Path(name) if name else None
-
-    options = MethodOptions(
-        folder=plan.folder, cpc=plan.cpc, decoder=config.decoder, prompt=config.prompt,
-        negative_prompt=config.negative_prompt, prompt_embeds=file(config.prompt_embeds),
-        empty_prompt_embeds=file(config.empty_prompt_embeds), steps=config.steps, shift=config.shift,
-        guidance=config.guidance, cpc_scale=config.cpc_scale, sampler=config.sampler, segments=plan.segments,
-        device=usable_device(config.device), dtype=config.dtype,
-    )  # fmt: skip
-    return load_method(config.method, options)
-
-
-def usable_device(name: str) -> str:
-    """``name``, or for ``auto`` cuda if there is one, else cpu.
-
-    Raises:
-        InputError: no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
-    return name
-
-
-def run(config: UpscaleConfig, source: Source, plan: Plan, sink: SegmentWriter) -> None:
-    """Read, upscale and write, segment by segment, from where the journal ends."""
-    done = sink.journal.segments
-    first = done[-1].stop if done else 0
-    if done:
-        logger.info("going on from frame %d of an earlier run", first)
-    if sink.journal.complete:
-        return
-
-    from realis.upscaling.color_fix import ColorFix
-    from realis.upscaling.stream import upscale_stream
-
-    upscaler, carry = load(config, plan), sink.journal.carry()
-    fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
-    waiting: deque[TimedFrame] = deque()
-    opaque = not plan.encoding.alpha and not config.drop_alpha
-    frames = prefetch(read_frames(source, first, waiting, opaque), READ_AHEAD)
-    with Behind() as behind, said_if_stopped(), progress(total=source.frame_count, unit="frame", initial=first) as bar:
-
-        def advance(done: float) -> None:
-            bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
-
-        for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry):
-            meta = [waiting.popleft() for _ in segment.frames]
-            pairs = zip(segment.frames, segment.source, meta, strict=True)
-            images = [stored(fix(frame, small), about.alpha, plan.encoding) for frame, small, about in pairs]
-            kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
-            times, durations = [about.time for about in meta], [about.duration for about in meta]
-            behind.do(sink.write, segment.start, images, times, durations, kept, segment.last)
-            del segment, pairs, images  # two segments at once would double the memory
-
-
-@contextmanager
-def said_if_stopped() -> Iterator[None]:
-    """On Ctrl-C, say what stays and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        logger.warning("stopped; the same command goes on after the last segment that is finished")
-        raise
-
-
-def read_frames(
-    source: Source, first: int, waiting: deque[TimedFrame], opaque: bool
-) -> "Iterator[torch.Tensor]":  # fmt: skip
-    """The frames of ``source`` from number ``first`` on, (3, H, W) float32 in [0, 1]; what else is known of them goes to
-    ``waiting``.
-
-    Raises:
-        InputError: one is transparent where all should be ``opaque``.
-    """
-    import torch
-
-    for frame in source.frames(first):
-        if opaque and not is_opaque(frame.alpha):
-            raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
-                             "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
-        rgb = torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
-        waiting.append(frame._replace(rgb=frame.rgb[:0]))
-        yield rgb.clamp_(0, 1)
-
-
-def stored(frame: "torch.Tensor", alpha: "np.ndarray | None", encoding: Encoding) -> "np.ndarray":
-    """A frame (3, H, W) float in [0, 1] as the encoding takes it, with ``alpha`` (h, w) resized to it."""
-    import torch
-
-    from realis.ops.resize import resize
-
-    kind = torch.uint8 if encoding.depth == 8 else torch.uint16
-    levels = frame * encoding.white
-    if encoding.alpha and alpha is not None:
-        most = torch.iinfo(kind).max
-        share = torch.from_numpy(alpha)[None].float() / torch.iinfo(torch.from_numpy(alpha).dtype).max
-        levels = torch.cat([levels, resize(share, (frame.shape[1], frame.shape[2])).clamp_(0, 1) * most])
-    return levels.round().to(kind).permute(1, 2, 0).contiguous().numpy()
-
-
-def save_before_after(source: Path, output: Path, number: int, picture: Path) -> None:
-    """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
-    import torch
-
-    from realis.ops.resize import resize
-
-    images = []
-    for path in (source, output):
-        with open_source(path) as frames:
-            *_, frame = islice(frames.frames(), number + 1)
-        images.append(torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white)
-    bicubic = resize(images[0], (images[1].shape[1], images[1].shape[2])).clamp(0, 1)
-    save_sheet(before_after_sheet(to_uint8(bicubic), to_uint8(images[1].clamp(0, 1)), ("bicubic", "realis")), picture)
-
-
-def to_uint8(frame: "torch.Tensor") -> "np.ndarray":
-    """(3, H, W) float in [0, 1] -> (H, W, 3) uint8, rounded."""
-    return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
+    return upscale_file(config, SAMPLE, output)

@@ -1,0 +1,299 @@
+"""One video (or image, or folder of images): plan, read, upscale, write, from where an earlier run stopped."""
+
+import json
+import resource
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from realis.commands.comparison import as_tensor, save_before_after, save_comparison
+from realis.commands.plan import Plan, describe, make_plan
+from realis.errors import InputError
+from realis.files import whole_file
+from realis.log import logger, progress
+from realis.queues import Behind, prefetch
+from realis.tiling.plan import plan_tiles
+from realis.upscaler import Tiling
+from realis.video.encoding import Encoding
+from realis.video.fingerprint import fingerprint
+from realis.video.journal import read_json
+from realis.video.source import Source, TimedFrame, is_opaque, open_source
+from realis.video.write import SegmentWriter, check_output
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from realis.commands.upscale import UpscaleConfig
+    from realis.upscaler import Upscaler
+
+READ_AHEAD = 4  # frames
+LEAST_TILE = 64  # pixels
+# Fields that do not change what a result is
+NOT_IN_KEY = ("input", "output", "device", "prompt_file", "compare", "preview", "restart", "dry_run", "prompt_embeds",
+              "empty_prompt_embeds")  # fmt: skip
+
+
+def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | None:
+    """Upscale ``path`` to ``output``; returns the file written (``None`` after ``dry_run``).
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    began = time.monotonic()
+
+    # 1. Everything that can be wrong with what was given, before torch is imported
+    if config.preview:
+        output = output.with_name(f"{output.stem}_preview{output.suffix}")
+    if output.resolve() == path.resolve():
+        raise InputError(f"--output {output}: is the input itself; choose another name")
+    with open_source(path) as source:
+        plan = make_plan(config, source.look, output)
+        logger.info(describe(config, source, plan))
+        key = result_key(config, path, plan)
+    if config.dry_run:
+        logger.info(measure_plan(config, source, plan, output))
+        return None
+    if not config.restart and output.exists() and (read_json(notes_of(output)) or {}).get("made from") == key:
+        logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
+        return output
+    for file in filter(None, (str(output), config.compare)):
+        check_output(Path(file))
+
+    # 2. The work
+    if config.preview:
+        write_preview(config, path, plan, output)
+    else:
+        write_whole(config, path, plan, output, key)
+        with whole_file(notes_of(output)) as temporary:
+            temporary.write_text(json.dumps({"made from": key}, indent=1))
+
+    # 3. The pictures
+    picture = output.with_name(f"{output.stem}_before_after.png")
+    if not config.preview:
+        save_before_after(path, output, plan.segments.frames // 2, picture)
+    if config.compare:
+        save_comparison(path, output, Path(config.compare))
+    took = time.monotonic() - began
+    logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, picture, took, peak_memory())
+    return output
+
+
+def notes_of(output: Path) -> Path:
+    """The file that says what a result was made from."""
+    return output.with_name(f"{output.name}.json")
+
+
+def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
+    """All that a result depends on, as plain values."""
+    files = {"model": plan.folder if config.method == "cpc" else None, "cpc": plan.cpc,
+             "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
+    settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
+    content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
+    key = {"realis": version("realis"), "the input": fingerprint(path), **settings, **content}
+    return json.loads(json.dumps(key))
+
+
+def write_whole(config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any]) -> None:
+    """Upscale all of ``path``. Where the device's memory does not do, with smaller tiles, and say so."""
+    while True:
+        try:
+            with (
+                open_source(path) as source,
+                SegmentWriter(
+                    output, plan.size, source.rate, plan.encoding, source, plan.pixel_aspect, key, config.restart
+                ) as sink,
+            ):
+                return run(config, source, plan, sink)
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be imported
+                raise
+        plan, config = plan_with_half_the_tile(config, plan), replace(config, restart=False)
+        tile = next(iter(plan.tiles))
+        logger.warning("out of memory; going on with tiles of %dx%d", tile.right - tile.left, tile.bottom - tile.top)
+
+
+def plan_with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
+    """The same plan with tiles of half the height and width, multiples of 16.
+
+    Raises:
+        InputError: they are small already.
+    """
+    tile = next(iter(plan.tiles))
+    height, width = ((side // 2 + 15) // 16 * 16 for side in (tile.bottom - tile.top, tile.right - tile.left))
+    if min(height, width) < max(LEAST_TILE, 2 * config.tile_overlap):
+        raise InputError(f"--device: out of memory even with tiles of {2 * width}x{2 * height}; give fewer "
+                         "--segment-frames, a smaller --target, or --device cpu")  # fmt: skip
+    return replace(plan, tiles=plan_tiles(plan.size, (height, width), config.tile_overlap, 16))
+
+
+def peak_memory() -> float:
+    """Largest resident size of this process so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def load(config: "UpscaleConfig", plan: Plan) -> "Upscaler":
+    """Load the method."""
+    from realis.methods import MethodOptions, load_method
+
+    def file(name: str) -> Path | None:
+        return Path(name) if name else None
+
+    options = MethodOptions(
+        folder=plan.folder, cpc=plan.cpc, decoder=config.decoder, prompt=config.prompt,
+        negative_prompt=config.negative_prompt, prompt_embeds=file(config.prompt_embeds),
+        empty_prompt_embeds=file(config.empty_prompt_embeds), steps=config.steps, shift=config.shift,
+        guidance=config.guidance, cpc_scale=config.cpc_scale, sampler=config.sampler, segments=plan.segments,
+        device=usable_device(config.device), dtype=config.dtype,
+    )  # fmt: skip
+    return load_method(config.method, options)
+
+
+def usable_device(name: str) -> str:
+    """``name``, or for ``auto`` cuda if there is one, else cpu.
+
+    Raises:
+        InputError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    return name
+
+
+def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter) -> None:
+    """Read, upscale and write, segment by segment, from where the journal ends."""
+    done = sink.journal.segments
+    first = done[-1].stop if done else 0
+    if done:
+        logger.info("going on from frame %d of an earlier run", first)
+    if sink.journal.complete:
+        return
+
+    from realis.upscaling.color_fix import ColorFix
+    from realis.upscaling.stream import upscale_stream
+
+    upscaler, carry = load(config, plan), sink.journal.carry()
+    fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
+    waiting: deque[TimedFrame] = deque()
+    opaque = not plan.encoding.alpha and not config.drop_alpha
+    with (
+        said_if_stopped(),
+        closing(prefetch(read_frames(source, first, waiting, opaque), READ_AHEAD)) as frames,  # before the source is
+        Behind() as behind,
+        progress(total=source.frame_count, unit="frame", initial=first) as bar,
+    ):
+
+        def advance(done: float) -> None:
+            bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
+
+        for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry):
+            meta = [waiting.popleft() for _ in segment.frames]
+            pairs = zip(segment.frames, segment.source, meta, strict=True)
+            images = [stored(fix(frame, small), about.alpha, plan.encoding) for frame, small, about in pairs]
+            kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
+            times, durations = [about.time for about in meta], [about.duration for about in meta]
+            behind.do(sink.write, segment.start, images, times, durations, kept, segment.last)
+            del segment, pairs, images  # two segments at once would double the memory
+
+
+@contextmanager
+def said_if_stopped() -> Iterator[None]:
+    """On Ctrl-C, say what stays and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning("stopped; the same command goes on after the last segment that is finished")
+        raise
+
+
+def read_frames(
+    source: Source, first: int, waiting: deque[TimedFrame], opaque: bool
+) -> "Iterator[torch.Tensor]":  # fmt: skip
+    """The frames of ``source`` from number ``first`` on, (3, H, W) float32 in [0, 1]; what else is known of them goes to
+    ``waiting``.
+
+    Raises:
+        InputError: one is transparent where all should be ``opaque``.
+    """
+    for frame in source.frames(first):
+        if opaque and not is_opaque(frame.alpha):
+            raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
+                             "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
+        waiting.append(frame._replace(rgb=frame.rgb[:0]))
+        yield as_tensor(frame).clamp_(0, 1)
+
+
+def stored(frame: "torch.Tensor", alpha: "np.ndarray | None", encoding: Encoding) -> "np.ndarray":
+    """A frame (3, H, W) float in [0, 1] as the encoding takes it, with ``alpha`` (h, w) resized to it."""
+    import torch
+
+    from realis.ops.resize import resize
+
+    kind = torch.uint8 if encoding.depth == 8 else torch.uint16
+    levels = frame * encoding.white
+    if encoding.alpha and alpha is not None:
+        most = torch.iinfo(kind).max
+        share = torch.from_numpy(alpha)[None].float() / torch.iinfo(torch.from_numpy(alpha).dtype).max
+        levels = torch.cat([levels, resize(share, (frame.shape[1], frame.shape[2])).clamp_(0, 1) * most])
+    return levels.round().to(kind).permute(1, 2, 0).contiguous().numpy()
+
+
+def write_preview(config: "UpscaleConfig", path: Path, plan: Plan, output: Path) -> None:
+    """Upscale one segment from the middle of ``path``, without sound."""
+    from realis.upscaling.color_fix import ColorFix
+    from realis.upscaling.stream import upscale_stream
+
+    with open_source(path) as source:
+        first = max(0, ((source.frame_count or 0) - plan.segments.frames) // 2)
+        waiting: deque[TimedFrame] = deque()
+        opaque = not plan.encoding.alpha and not config.drop_alpha
+        frames = list(islice(read_frames(source, first, waiting, opaque), plan.segments.frames))
+        rate = source.rate
+    upscaler, fix = load(config, plan), ColorFix(config.color_fix, {})
+    with progress(total=len(frames), unit="frame") as bar:
+        (segment,) = upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, bar.update)
+    pairs = zip(segment.frames, segment.source, waiting, strict=True)
+    images = [stored(fix(frame, small), about.alpha, plan.encoding) for frame, small, about in pairs]
+    with SegmentWriter(output, plan.size, rate, plan.encoding, pixel_aspect=plan.pixel_aspect) as sink:
+        sink.write(0, images)
+
+
+def measure_plan(config: "UpscaleConfig", source: Source, plan: Plan, output: Path) -> str:
+    """What the work will take, in words: one tile is upscaled and timed."""
+    import torch
+
+    from realis.ops.noise import NoiseField
+
+    tile, frames = next(iter(plan.tiles)), plan.segments.frames
+    height, width = tile.bottom - tile.top, tile.right - tile.left
+    scale = plan.size[0] / source.look.size[0]
+    lr = torch.rand(frames, 3, max(1, round(height / scale)), max(1, round(width / scale)))
+    upscaler, one = load(config, plan), Tiling([(0, height)], [(0, width)])
+    began = time.monotonic()
+    upscaler.upscale(lr, (height, width), tiles=one, noise=NoiseField(0, 0), carry={}, advance=lambda share: None)
+    seconds = (time.monotonic() - began) * len(plan.tiles)
+    waiting = plan.segments.overlap * plan.size[0] * plan.size[1] * 3 * 2 / 2**30
+    folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())
+    free = shutil.disk_usage(folder).free / 2**30
+    count = source.frame_count
+    segments = 1 if not count else max(1, -(-(count - plan.segments.overlap) // (frames - plan.segments.overlap)))
+    whole = f"about {seconds * segments / 60:.1f} minutes in all" if count else "of an unknown number"
+    return (
+        f"one segment of {frames} frames takes about {seconds:.0f} s on {usable_device(config.device)}, {whole}; frames "
+        f"that wait for the next segment take {waiting:.2f} GiB of disk beside the result, {free:.0f} GiB are free"
+    )

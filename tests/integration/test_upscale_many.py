@@ -1,0 +1,145 @@
+"""Several inputs, previews, comparisons, and what happens where memory does not do."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from realis.commands import upscale_file
+from realis.commands.__main__ import run_upscale
+from realis.commands.inputs import find_inputs
+from realis.upscaling.bicubic import BicubicUpscaler
+from realis.video.encoding import Encoding
+from realis.video.source import open_source
+from realis.video.write import SegmentWriter
+
+
+def clip(path, count=9, seed=0):
+    texture = np.kron(np.random.default_rng(seed).integers(0, 256, (15, 20, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    with SegmentWriter(path, (30, 44), Fraction(25), Encoding(crf=5)) as sink:
+        sink.write(0, (np.ascontiguousarray(texture[i : i + 30, i : i + 44]) for i in range(count)))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for i, name in enumerate(("b 2", "b 10", "a")):
+        clip(tmp_path / "in" / f"{name}.mp4", seed=i)
+    return tmp_path / "in"
+
+
+def images(path):
+    with open_source(path) as source:
+        return [frame.rgb for frame in source.frames()]
+
+
+def run(*arguments):
+    run_upscale([*map(str, arguments), "--target", "2x", "--method", "bicubic"])
+
+
+def test_inputs_are_found_in_natural_order(folder):
+    names = ["a.mp4", "b 2.mp4", "b 10.mp4"]
+    assert [path.name for path in find_inputs((str(folder),))] == names
+    assert [path.name for path in find_inputs((f"{folder}/b*.mp4", f"{folder}/a.mp4"))] == [*names[1:], names[0]]
+    assert len(find_inputs((str(folder), f"{folder}/a.mp4"))) == 3
+
+
+def test_a_bad_input_does_not_stop_the_rest_and_done_ones_are_passed_over(folder, tmp_path, capsys):
+    (folder / "b 3.mp4").write_text("not a video")
+    output = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        run("--input", folder, "--output", output)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "3 of 4 done" in said and "1 of 4 inputs failed" in said.splitlines()[-1]
+    made = {path: path.stat().st_mtime_ns for path in output.glob("*.mp4")}
+    assert sorted(path.name for path in made) == ["a_2x.mp4", "b 10_2x.mp4", "b 2_2x.mp4"]
+    (folder / "b 3.mp4").unlink()
+    clip(folder / "a.mp4", seed=9)  # another one by the same name
+    run("--input", folder, "--output", output)
+    again = [path.name for path, time in made.items() if path.stat().st_mtime_ns != time]
+    assert again == ["a_2x.mp4"]
+    assert capsys.readouterr().err.count("is there already") == 2
+
+
+def test_results_by_the_same_name_are_refused(folder, tmp_path, capsys):
+    (folder / "a.mov").write_bytes((folder / "a.mp4").read_bytes())
+    with pytest.raises(SystemExit):
+        run("--input", folder, "--output", tmp_path / "out")
+    assert "several would be written to" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
+    file, seen = tmp_path / "prompts.jsonl", {}
+    file.write_text(json.dumps({"file": "a.mp4", "prompt": "a cat"}) + "\n\n")
+    monkeypatch.setattr(
+        "realis.commands.upscale.upscale_file", lambda config, path, _: seen.update({path.name: config.prompt})
+    )
+    run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file, "--prompt", "a street")
+    assert seen == {"a.mp4": "a cat", "b 2.mp4": "a street", "b 10.mp4": "a street"}
+    file.write_text('{"file": "a.mp4"}')
+    with pytest.raises(SystemExit):
+        run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file)
+    assert "line 1: wanted" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_preview_is_the_middle(tmp_path):
+    source = clip(tmp_path / "in.mp4", 29)
+    run("--input", source, "--output", tmp_path / "out.mp4", "--preview")
+    preview, wanted = images(tmp_path / "out_preview.mp4"), images(source)[10:18]  # bicubic takes eight at a time
+    assert len(preview) == 8
+    for big, small in zip(preview, wanted, strict=True):
+        assert np.abs(big[::2, ::2].astype(int) - small).mean() < 40
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_comparison_shows_bicubic_left_and_the_result_right(tmp_path):
+    source, output, both = clip(tmp_path / "in.mp4", 20), tmp_path / "out.mp4", tmp_path / "both.mp4"
+    run_upscale(["--input", str(source), "--output", str(output), "--target", "2x", "--compare", str(both),
+                 "--tile-height", "64", "--tile-width", "64"])  # fmt: skip
+    run("--input", source, "--output", tmp_path / "bicubic.mp4")
+    compared, right, left = (images(path) for path in (both, output, tmp_path / "bicubic.mp4"))
+    assert len(compared) == 20
+    for i in (0, 17, 19):
+        for half, own, other in ((slice(50, None), right, left), (slice(38), left, right)):
+            error, wrong = (np.abs(compared[i][:, half].astype(int) - x[i][:, half]).mean() for x in (own, other))
+            assert error < 0.8 * wrong
+        assert compared[i][:, 43:45].mean() > 225
+
+
+class SmallMemory(BicubicUpscaler):
+    """Bicubic on a device that has no room for tiles above 64 pixels, from its second segment on."""
+
+    calls = 0
+
+    def upscale(self, frames, size, *, tiles, **others):
+        SmallMemory.calls += 1
+        if SmallMemory.calls > 1 and tiles.rows[0][1] > 64:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().upscale(frames, size, tiles=tiles, **others)
+
+
+def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, capsys):
+    source = clip(tmp_path / "in.mp4", 29)
+    monkeypatch.setattr(upscale_file, "load", lambda config, plan: SmallMemory())
+    run_upscale(["--input", str(source), "--output", str(tmp_path / "out.mp4"), "--target", "4x", "--tile-height", "128",
+                 "--tile-width", "128"])  # fmt: skip
+    said = capsys.readouterr().err
+    assert "out of memory; going on with tiles of 64x64" in said and "going on from frame 8" in said
+    run("--input", source, "--output", tmp_path / "whole.mp4", "--target", "4x")
+    assert len(images(tmp_path / "out.mp4")) == 29
+    SmallMemory.calls = 1
+    with pytest.raises(SystemExit):
+        run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--tile-height", "80",
+                     "--tile-width", "80"])  # fmt: skip
+    assert "out of memory even with tiles of" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_dry_run_times_a_tile(tmp_path, capsys):
+    source = clip(tmp_path / "in.mp4", 29)
+    run_upscale(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x", "--dry-run"])
+    said = capsys.readouterr().err
+    assert "minutes in all" in said and "GiB are free" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
