@@ -56,18 +56,22 @@ def test_resume_is_exact_to_the_bit(tmp_path):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training."""
-    kill, steps = load_benchmark("kill_training"), 6
-    manifest, whole = kill.make_footage(tmp_path), tmp_path / "whole"
+    trial, kills, steps = load_benchmark("kill_training"), load_benchmark("kills"), 6
+    manifest, whole = trial.make_footage(tmp_path), tmp_path / "whole"
+
+    def run(output):
+        return lambda: run_train_cpc(trial.flags(manifest, output, steps))
+
     began = time.perf_counter()
-    operations = kill.count_operations(manifest, whole, steps)
+    operations = kills.count_operations(run(whole), trial.WATCHED)
     seconds = time.perf_counter() - began
     for i, share in enumerate((0.1, 0.75)):
-        kill.killed_at_operation(manifest, tmp_path / f"run{i}", steps, int(share * operations))
-        kill.finish(manifest, tmp_path / f"run{i}", steps)
-        assert kill.differences(whole, tmp_path / f"run{i}", steps) == []
-    kill.killed_after(manifest, tmp_path / "run", steps, seconds / 2)
-    kill.finish(manifest, tmp_path / "run", steps)
-    assert kill.differences(whole, tmp_path / "run", steps) == []
+        kills.killed_at_operation(run(tmp_path / f"run{i}"), trial.WATCHED, int(share * operations))
+        kills.finish(run(tmp_path / f"run{i}"))
+        assert trial.differences(whole, tmp_path / f"run{i}", steps) == []
+    kills.killed_after(run(tmp_path / "run"), seconds / 2)
+    kills.finish(run(tmp_path / "run"))
+    assert trial.differences(whole, tmp_path / "run", steps) == []
 
 
 def test_accumulation_equals_one_large_batch(tmp_path):
