@@ -1,0 +1,125 @@
+"""Damaged files: is the answer always one line, soon, with nothing half-made under a final name?
+
+    python benchmarks/malformed.py [--count 200] [--seed 0]
+
+Small files of every container that is read are cut short or have bits flipped, and are given to ``realis upscale --method
+bicubic``, each in a process of its own. Counts what happened; exit code 1 if a run hung, crashed, showed a traceback, or
+failed and left something.
+"""
+
+import argparse
+import io
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import realis  # noqa: F401
+
+import av  # isort: skip
+import kills
+import numpy as np
+from PIL import Image
+
+from realis.commands.__main__ import run_upscale
+
+CONTAINERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265", ".webm": "libvpx-vp9", ".avi": "mpeg4",
+              ".ts": "mpeg2video", ".mpg": "mpeg2video", ".flv": "libx264"}  # fmt: skip
+IMAGES = (".png", ".jpg", ".gif", ".webp", ".tif", ".bmp")
+LIMIT = 30  # seconds
+FLIPS = 20  # bits at most
+
+
+def make_files(folder: Path) -> list[Path]:
+    """One small file of each kind."""
+    rng = np.random.default_rng(0)
+    images = [np.kron(rng.integers(0, 256, (8, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(12)]
+    for ending, codec in CONTAINERS.items():
+        with av.open(str(folder / f"in{ending}"), "w") as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 25)
+            if codec == "libx265":
+                stream.codec_context.options = {"x265-params": "log-level=none"}
+            for image in images:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+    for ending in IMAGES:
+        Image.fromarray(images[0]).save(folder / f"in{ending}")
+    return sorted(folder.iterdir())
+
+
+def damaged(files: list[Path], count: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
+    """(ending, what was done, content), ``count`` times."""
+    rng = random.Random(seed)
+    for i in range(count):
+        file = files[i % len(files)]
+        content = bytearray(file.read_bytes())
+        if rng.random() < 0.5:
+            stay = rng.randrange(len(content))
+            yield file.suffix, f"cut to {stay / len(content):.0%}", bytes(content[:stay])
+            continue
+        flips = rng.randint(1, FLIPS)
+        for _ in range(flips):
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        yield file.suffix, f"{flips} bits flipped", bytes(content)
+
+
+def attempt(file: Path, output: Path, said: Path) -> None:
+    """Upscale; what was said goes to a file."""
+    stderr = io.StringIO()
+    try:
+        with redirect_stderr(stderr):
+            run_upscale(["--input", str(file), "--output", str(output), "--target", "2x", "--method", "bicubic"])
+    finally:
+        said.write_text(stderr.getvalue())
+
+
+def judge(folder: Path, ending: str, content: bytes) -> str:
+    """What became of one file: ``done``, ``refused``, or what is wrong."""
+    file, said = folder / f"in{ending}", folder / "said.txt"
+    output = folder / f"out{'.png' if ending in IMAGES and ending != '.gif' else '.mp4'}"
+    file.write_bytes(content)
+    said.unlink(missing_ok=True)
+    child = kills.in_child(partial(attempt, file, output, said))
+    child.join(LIMIT)
+    if child.is_alive():
+        child.kill()
+        child.join()
+        return "HUNG"
+    if not said.exists():
+        return f"CRASHED with {child.exitcode}"
+    if child.exitcode not in (0, 2) or "Traceback" in said.read_text():
+        return f"TRACEBACK, exit code {child.exitcode}"
+    there = [path.name for path in folder.iterdir() if path.name.startswith("out")]
+    if child.exitcode == 2 and there:
+        return f"LEFT {', '.join(there)}"
+    return "refused" if child.exitcode else "done"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        whole = Path(name) / "whole"
+        whole.mkdir()
+        for i, (ending, what, content) in enumerate(damaged(make_files(whole), args.count, args.seed)):
+            folder = Path(name) / f"{i}"
+            folder.mkdir()
+            verdict = judge(folder, ending, content)
+            if verdict not in ("done", "refused"):
+                print(f"{i} {ending}, {what}: {verdict}", flush=True)
+            counts[verdict.split()[0]] += 1
+    print(", ".join(f"{kind}: {count}" for kind, count in counts.items()))
+    raise SystemExit(bool(set(counts) - {"done", "refused"}))
+
+
+if __name__ == "__main__":
+    main()

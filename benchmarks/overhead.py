@@ -1,0 +1,80 @@
+"""What reading, converting, encoding, the journal and joining add to the work itself.
+
+    python benchmarks/overhead.py [--runs 5] [--target 4x] [--threads 0]
+
+The sample clip at 480x270 (33 frames) is upscaled by the whole command, and side by side the same segments and tiles are
+computed from frames in memory and thrown away. Both load the model. Prints each run's ratio and the median. The sheet of
+before and after is part of the command.
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import realis  # noqa: F401
+
+import torch  # isort: skip
+
+from realis.commands.comparison import to_uint8
+from realis.commands.plan import make_plan
+from realis.commands.upscale import UpscaleConfig, upscale
+from realis.commands.upscale_file import load, read_frames
+from realis.ops.resize import resize
+from realis.upscaling.stream import upscale_stream
+from realis.video.encoding import Encoding
+from realis.video.photographs import sample_clip
+from realis.video.source import open_source
+from realis.video.write import SegmentWriter
+
+FRAMES, SIZE = 33, (270, 480)
+
+
+def bare(config: UpscaleConfig, frames: list[torch.Tensor]) -> None:
+    """The work alone."""
+    with open_source(config.input[0]) as source:
+        plan = make_plan(config, source.look, Path(config.output))
+    for _ in upscale_stream(load(config, plan), frames, plan.size, plan.tiles, config.seed, advance=lambda share: None):
+        pass
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--target", default="4x")
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as name:
+        clip = Path(name) / "in.mp4"
+        with SegmentWriter(clip, SIZE, Fraction(25), Encoding(crf=10)) as sink:
+            there_and_back = itertools.cycle([*sample_clip()])
+            sink.write(0, (to_uint8(resize(f, SIZE).clamp(0, 1)) for f in itertools.islice(there_and_back, FRAMES)))
+        config = UpscaleConfig(input=(str(clip),), output=str(Path(name) / "out.mp4"), target=args.target, restart=True)
+        with open_source(clip) as source:
+            frames = list(read_frames(source, 0, [], opaque=True))  # pyright: ignore[reportArgumentType]
+        bare(replace(config, target="1x"), frames)  # what a first run loads and plans is not counted
+        ratios = []
+        for run in range(args.runs):
+            work, command = seconds(lambda: bare(config, frames)), seconds(lambda: upscale(config))
+            ratios.append(command / work)
+            print(
+                f"run {run + 1}: command {command:.1f} s, work alone {work:.1f} s, ratio {ratios[-1]:.3f}", flush=True
+            )
+    print(f"median ratio {statistics.median(ratios):.3f}")
+
+
+if __name__ == "__main__":
+    main()
