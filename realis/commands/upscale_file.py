@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 from realis.commands.comparison import as_tensor, save_before_after, save_comparison
 from realis.commands.plan import Plan, describe, make_plan
 from realis.errors import InputError
-from realis.files import whole_file
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Tiling
 from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint
-from realis.video.journal import read_json
+from realis.video.journal import made_from
 from realis.video.source import Source, TimedFrame, is_opaque, open_source
 from realis.video.write import SegmentWriter, check_output
 
@@ -58,38 +57,33 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     with open_source(path) as source:
         plan = make_plan(config, source.look, output)
         logger.info(describe(config, source, plan))
-        key = result_key(config, path, plan)
     if config.dry_run:
         logger.info(measure_plan(config, source, plan, output))
         return None
-    if not config.restart and output.exists() and (read_json(notes_of(output)) or {}).get("made from") == key:
-        logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
-        return output
-    for file in filter(None, (str(output), config.compare)):
-        check_output(Path(file))
+    key = result_key(config, path, plan)
+    done = not config.restart and not config.preview and output.exists() and made_from(output) == key
+    for file in ([] if done else [output]) + ([Path(config.compare)] if config.compare else []):
+        check_output(file)
 
     # 2. The work
-    if config.preview:
+    if done:
+        logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
+    elif config.preview:
         write_preview(config, path, plan, output)
     else:
         write_whole(config, path, plan, output, key)
-        with whole_file(notes_of(output)) as temporary:
-            temporary.write_text(json.dumps({"made from": key}, indent=1))
 
     # 3. The pictures
-    picture = output.with_name(f"{output.stem}_before_after.png")
-    if not config.preview:
+    pictures = [] if done or config.preview else [output.with_name(f"{output.stem}_before_after.png")]
+    for picture in pictures:
         save_before_after(path, output, plan.segments.frames // 2, picture)
     if config.compare:
-        save_comparison(path, output, Path(config.compare))
-    took = time.monotonic() - began
-    logger.info("wrote %s and %s in %.0f s, peak memory %.1f GiB", output, picture, took, peak_memory())
+        pictures.append(Path(config.compare))
+        save_comparison(path, output, pictures[-1])
+    written, took = " and ".join(map(str, [output] * (not done) + pictures)), time.monotonic() - began
+    if written:
+        logger.info("wrote %s in %.0f s, peak memory %.1f GiB", written, took, peak_memory())
     return output
-
-
-def notes_of(output: Path) -> Path:
-    """The file that says what a result was made from."""
-    return output.with_name(f"{output.name}.json")
 
 
 def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:

@@ -167,6 +167,16 @@ class Journal:
         self._lock.close()
 
 
+def notes_file(output: Path) -> Path:
+    """The file beside a result that says what it was made from."""
+    return output.with_name(f"{output.name}.json")
+
+
+def made_from(output: Path) -> dict[str, Any] | None:
+    """The key of a finished result, if it is known."""
+    return (read_json(notes_file(output)) or {}).get("made from")
+
+
 def read_json(file: Path) -> dict[str, Any] | None:
     """The content of a JSON file; ``None`` if it is not there or cut off."""
     try:

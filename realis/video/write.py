@@ -4,6 +4,7 @@ Every segment is a file of its own with a closed group of pictures, or a folder 
 final name complete or not at all.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -17,9 +18,9 @@ import numpy as np
 from safetensors import SafetensorError
 
 from realis.errors import InputError
-from realis.files import replace_folder, sync
+from realis.files import replace_folder, sync, whole_file
 from realis.video.encoding import CODECS, Encoding
-from realis.video.journal import Journal, Segment
+from realis.video.journal import Journal, Segment, notes_file
 from realis.video.mux import Timeline, join_segments
 from realis.video.source import Source, VideoSource
 
@@ -145,6 +146,9 @@ class SegmentWriter:
                 sync(self.output.parent)
         finally:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
+        if self.journal.key is not None:
+            with whole_file(notes_file(self.output)) as notes:
+                notes.write_text(json.dumps({"made from": self.journal.key}, indent=1))
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()
@@ -156,7 +160,9 @@ class SegmentWriter:
         """Give the images of all parts their names: the source's own, or numbers."""
         images = [image for part in parts for image in sorted(part.iterdir())]
         if self.output.suffix:
-            images[0].rename(self.output)
+            temporary.unlink(missing_ok=True)
+            os.link(images[0], temporary)
+            temporary.rename(self.output)
             return
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
