@@ -32,6 +32,10 @@ class MethodOptions:
     segments: Segments
     device: str
     dtype: str
+    offload: bool  # weights wait on the CPU
+    fp8: bool  # weights kept in 8 bits
+    attention: str  # backend of diffusers; empty: torch's choice
+    compiled: bool
 
 
 def load_method(name: str, options: MethodOptions) -> Upscaler:
@@ -56,18 +60,23 @@ def load_cpc(options: MethodOptions) -> Upscaler:
 
     from realis.models.wan import Wan, load_controlnet, load_lr_decoder
     from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
+    from realis.upscaling.economy import economise
 
     o = options
     dtype = getattr(torch, o.dtype)
-    wan = Wan(o.folder, dtype, dtype, o.device)
+    place = "cpu" if o.offload else o.device
+    wan = Wan(o.folder, dtype, dtype, place)
     own_decoder = (o.folder / "lr_decoder").is_dir()
-    decoder = load_lr_decoder(o.folder, dtype).eval().to(o.device) if own_decoder and o.decoder != "wan" else None
+    decoder = load_lr_decoder(o.folder, dtype).eval().to(place) if own_decoder and o.decoder != "wan" else None
     if decoder and decoder.config.latents != "sampled":
         raise InputError(f"{o.folder}: its lr_decoder was trained on latents of another kind ({decoder.config.latents}), to "
                          "be measured only; use --decoder wan, or train one on sampled latents")  # fmt: skip
-    controlnet = load_controlnet(o.cpc or o.folder, dtype).eval().to(o.device)
+    controlnet = load_controlnet(o.cpc or o.folder, dtype).eval().to(place)
     pipeline = CpcPipeline(wan.vae, wan.transformer, controlnet, decoder)
-    prompt, empty, negative = prompt_embeddings(o, wan, controlnet.config.text_conditioned)
+    embeddings = prompt_embeddings(o, wan, controlnet.config.text_conditioned)
+    prompt, empty, negative = (None if e is None else e.to(o.device) for e in embeddings)
+    assert prompt is not None and empty is not None
+    economise(pipeline, o.device, offload=o.offload, fp8=o.fp8, attention=o.attention, compiled=o.compiled)
     sampling = Sampling(o.steps or controlnet.config.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
     return CpcUpscaler(pipeline, prompt, empty, sampling, o.segments, negative)
 

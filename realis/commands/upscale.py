@@ -47,6 +47,10 @@ class UpscaleConfig:
     seed: int = 0
     device: str = "auto"  # auto: cuda if there is one, else cpu
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    offload: bool = False  # weights wait in main memory, layer by layer: for GPUs that the model does not fit
+    fp8: bool = False  # weights are kept in 8 bits: half the memory, nearly the same result
+    attention: str = ""  # diffusers' backend of attention, such as flash or sage; empty: torch's choice
+    compile: bool = False  # torch.compile: faster after minutes of compiling
     tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
     tile_width: int = 0
     tile_overlap: int = 32  # pixels that tiles share at least

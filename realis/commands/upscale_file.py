@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 4  # frames
 LEAST_TILE = 64  # pixels
 # Fields that do not change what a result is
-NOT_IN_KEY = ("input", "output", "device", "prompt_file", "compare", "preview", "restart", "dry_run", "prompt_embeds",
+NOT_IN_KEY = ("input", "output", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "prompt_embeds",
               "empty_prompt_embeds")  # fmt: skip
 
 
@@ -147,7 +147,8 @@ def load(config: "UpscaleConfig", plan: Plan) -> "Upscaler":
         negative_prompt=config.negative_prompt, prompt_embeds=file(config.prompt_embeds),
         empty_prompt_embeds=file(config.empty_prompt_embeds), steps=config.steps, shift=config.shift,
         guidance=config.guidance, cpc_scale=config.cpc_scale, sampler=config.sampler, segments=plan.segments,
-        device=usable_device(config.device), dtype=config.dtype,
+        device=usable_device(config.device), dtype=config.dtype, offload=config.offload, fp8=config.fp8,
+        attention=config.attention, compiled=config.compile,
     )  # fmt: skip
     return load_method(config.method, options)
 

@@ -279,3 +279,16 @@ def test_the_realis_program(arguments, code):
     assert done.returncode == code
     assert ("upscale | degrade | precompute | train" in done.stdout) == (code == 0)
     assert bool(done.stderr.strip()) == (code == 2)
+
+
+@pytest.mark.parametrize("flags", [["--offload"], ["--fp8"], ["--attention", "native"], ["--offload", "--fp8"]])
+def test_less_memory_gives_nearly_the_same(clip, tmp_path, flags):
+    for name, own in (("whole", []), ("less", flags)):
+        output = tmp_path / f"{name}.mkv"
+        run_upscale(["--input", str(clip), "--output", str(output), "--target", "2x", "--codec", "ffv1", *FAST, *own])
+    whole, less = (np.stack(frames_of(tmp_path / f"{name}.mkv")[0]).astype(int) for name in ("whole", "less"))
+    assert np.abs(whole - less).max() <= (3 if "--fp8" in flags else 0)
+
+
+def test_unknown_attention_is_refused(clip, tmp_path, capsys):
+    fails(["--input", clip, "--output", tmp_path / "o.mp4", "--target", "2x", "--attention", "magic"], capsys, "--attention")
