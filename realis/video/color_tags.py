@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from realis.errors import require
+
 UNSPECIFIED = 2
 RGB, BT709, BT601 = 0, 1, 6
 MATRICES = {BT709: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, BT601: Colorspace.ITU601,
-            7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}  # fmt: skip
+            7: Colorspace.SMPTE240M, 9: Colorspace.BT2020}  # fmt: skip
+LEFT_OPEN = (RGB, UNSPECIFIED, 3)  # 3 is reserved
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 CHROMA = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 HD_LINES = 720  # from here on players take an untagged video for BT.709
@@ -34,11 +37,19 @@ def guessed_matrix(height: int) -> int:
 
 
 def tags_of(frame: av.VideoFrame, lines: int) -> ColorTags:
-    """The tags of a decoded frame of a video of so many ``lines``; what they leave open is taken as players guess."""
+    """The tags of a decoded frame of a video of so many ``lines``; what they leave open is taken as players guess.
+
+    Raises:
+        InputError: its colours are stored in a way that libswscale does not know, such as ICtCp or YCgCo.
+    """
     primaries, transfer = (
         BT709 if int(tag) in (0, UNSPECIFIED) else int(tag) for tag in (frame.color_primaries, frame.color_trc)
     )
     matrix = int(frame.colorspace)
+    known = matrix in MATRICES or matrix in LEFT_OPEN
+    require(
+        known, "colours", f"matrix {matrix} of ITU-T H.273", "RGB or one of BT.601, 709, 2020 (9), 240M; convert it"
+    )
     return ColorTags(primaries, transfer, matrix if matrix in MATRICES else guessed_matrix(lines))
 
 

@@ -198,6 +198,14 @@ def ycbcr(color, matrix, full, bits):
     return [(219 * y + 16) * 2 ** (bits - 8), *((224 * c + 128) * 2 ** (bits - 8) for c in chroma)]
 
 
+@pytest.mark.parametrize("matrix", [8, 10, 14])
+def test_colours_that_would_come_out_wrong_are_refused(tmp_path, matrix, capsys):
+    source = make(tmp_path / "in.mp4", [picture(0)], "libx264", "yuv420p", tags=(9, 16, matrix, 1))
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "out.mp4")
+    assert f"matrix {matrix} of ITU-T H.273" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_hdr_keeps_its_tags_and_wants_ten_bits(tmp_path, capsys):
     source = make(tmp_path / "in.mkv", [picture(0, white=65280)], form="yuv420p10le", tags=(9, 16, 9, 1))
     output = upscale(source, tmp_path / "out.mp4")

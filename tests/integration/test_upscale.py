@@ -291,4 +291,8 @@ def test_less_memory_gives_nearly_the_same(clip, tmp_path, flags):
 
 
 def test_unknown_attention_is_refused(clip, tmp_path, capsys):
-    fails(["--input", clip, "--output", tmp_path / "o.mp4", "--target", "2x", "--attention", "magic"], capsys, "--attention")
+    fails(
+        ["--input", clip, "--output", tmp_path / "o.mp4", "--target", "2x", "--attention", "magic"],
+        capsys,
+        "--attention",
+    )
