@@ -125,7 +125,8 @@ class Encoding:
     def write_video(self, file: Path, size: tuple[int, int], rate: Fraction, images: Iterable[np.ndarray]) -> None:
         """Encode ``images`` into a file of their own, frame i at time i / ``rate``."""
         codec = CODECS[self.codec]
-        with av.open(str(file), "w", format="matroska" if self.codec == "ffv1" else "mov") as container:
+        form = {"ffv1": "matroska", "prores": "mov"}.get(self.codec, "mp4")
+        with av.open(str(file), "w", format=form, options={"fflags": "+bitexact"}) as container:
             stream = container.add_stream(codec.encoder, rate=rate)
             self.set_up(stream.codec_context, size, rate)
             if codec.tag:

@@ -48,7 +48,8 @@ def join_segments(
     Frame i of a part is at i / ``rate`` in it; of all parts together it is shown at ``timeline.times[i]``. Nothing is
     encoded again.
     """
-    options = {} if output.suffix == ".mkv" else {"movflags": "+faststart"}
+    options = {"fflags": "+bitexact"}  # no random identifiers: the same segments make the same bytes
+    options |= {} if output.suffix == ".mkv" else {"movflags": "+faststart"}
     with av.open(str(output), "w", options=options) as joined, av.open(str(parts[0])) as first:
         template = first.streams.video[0]
         video = joined.add_stream_from_template(template, opaque=True)
