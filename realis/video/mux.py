@@ -75,7 +75,7 @@ def _video_packets(
     for part in parts:
         with av.open(str(part)) as container:
             encoded, count = container.streams.video[0], 0
-            reorder = REORDER if encoded.codec_context.has_b_frames else 0
+            reorder = REORDER if encoded.codec_context.name in ("h264", "hevc") else 0
             for packet in (packet for packet in container.demux(encoded) if packet.size):
                 shown = start + round(packet.pts * encoded.time_base * rate)
                 early = number - reorder
