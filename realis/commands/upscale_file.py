@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from realis.commands.comparison import as_tensor, save_before_after, save_comparison
 from realis.commands.plan import Plan, describe, make_plan
 from realis.errors import InputError
+from realis.files import remove_folder
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Tiling
 from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint
-from realis.video.journal import made_from
+from realis.video.journal import made_from, parts_folder
 from realis.video.source import Source, TimedFrame, is_opaque, open_source
 from realis.video.write import SegmentWriter, check_output
 
@@ -67,6 +68,7 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
 
     # 2. The work
     if done:
+        remove_folder(parts_folder(output))  # of a run that was killed while it tidied up
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
     elif config.preview:
         write_preview(config, path, plan, output)

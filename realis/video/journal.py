@@ -50,7 +50,7 @@ class Journal:
 
     def __init__(self, output: Path, key: Mapping[str, Any] | None, suffix: str, anew: bool) -> None:
         self.output, self.key, self.suffix, self.anew = output, key, suffix, anew
-        self.folder = output.parent / f".{output.name}.parts"
+        self.folder = parts_folder(output)
         self.segments: list[Segment] = []
 
     def open(self) -> None:
@@ -165,6 +165,11 @@ class Journal:
         if finished or self.key is None or not self.segments:
             remove_folder(self.folder)
         self._lock.close()
+
+
+def parts_folder(output: Path) -> Path:
+    """Where what is finished of a result waits."""
+    return output.parent / f".{output.name}.parts"
 
 
 def notes_file(output: Path) -> Path:

@@ -66,6 +66,15 @@ def test_killed_runs_go_on_to_the_same_bytes(clip, undisturbed, tmp_path, capsys
     assert not list(tmp_path.glob(".*"))
 
 
+def test_what_a_run_leaves_that_is_killed_while_it_tidies_up_goes(clip, tmp_path):
+    output = tmp_path / "out.mp4"
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    for name in (".out.mp4.parts", "..out.mp4.parts.old"):
+        (tmp_path / name).mkdir()
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_ctrl_c_says_how_to_go_on(clip, undisturbed, tmp_path):
     output = tmp_path / "out.mp4"
     code, said = stop(clip, output, 2, signal.SIGINT)
