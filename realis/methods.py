@@ -1,6 +1,7 @@
 """The methods by name, loaded on demand."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +39,7 @@ class MethodOptions:
     compiled: bool
 
 
+@lru_cache(maxsize=1)  # several inputs in a row mostly want the same
 def load_method(name: str, options: MethodOptions) -> Upscaler:
     """Build the method ``name``: ``cpc`` or ``bicubic``.
 

@@ -1,5 +1,6 @@
 """Pictures beside a result: a sheet of one frame, a video of both halves."""
 
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -20,7 +21,7 @@ AT_A_TIME = 16  # frames of the video
 
 def save_before_after(source: Path, output: Path, number: int, picture: Path) -> None:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
-    *_, (before, after) = islice(pairs(source, output), number + 1)
+    ((before, after),) = deque(islice(pairs(source, output), number + 1), maxlen=1)
     save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
 
 

@@ -52,7 +52,7 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
 def default_name(path: Path, target: str) -> str:
     """Name of a result: a video of a video, an image of an image, a folder of a folder."""
     ending = "" if path.is_dir() else ".png" if path.suffix.lower() in IMAGES else ".mp4"
-    return f"{path.stem}_{target}{ending}"
+    return f"{path.stem}_{target.replace('.', '_')}{ending}"
 
 
 def read_prompts(file: str) -> dict[str, str]:
@@ -62,7 +62,11 @@ def read_prompts(file: str) -> dict[str, str]:
         InputError: a line is something else.
     """
     prompts = {}
-    for number, line in enumerate(Path(file).read_text().splitlines() if file else [], start=1):
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--prompt-file {file}: cannot be read ({error})") from error
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 entry = json.loads(line)

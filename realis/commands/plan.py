@@ -40,6 +40,12 @@ class Plan:
     segments: Segments
     tiles: Tiling
 
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile."""
+        tile = next(iter(self.tiles))
+        return tile.bottom - tile.top, tile.right - tile.left
+
 
 def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
     """Find the model's files; check that they fit each other, and that sizes, tiles and encoding fit them.
@@ -69,13 +75,12 @@ def describe(config: "UpscaleConfig", source: Source, plan: Plan) -> str:
     """The plan in one line: sizes, encoding, segments, tiles, memory."""
     s, size, count = plan.segments, plan.size, source.frame_count
     segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap))) if count else "?"
-    tile = next(iter(plan.tiles))
     held = min(s.frames, count or s.frames) + s.overlap
     height, width = source.look.size
     gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + width * height) / 2**30
     return (
         f"plan: {width}x{height} -> {size[1]}x{size[0]}, frames: {count or '?'} at {float(source.rate):.3f}/s; "
         f"{config.method}, {plan.encoding.codec} of {plan.encoding.depth} bits, segments: {segments} of {s.frames} "
-        f"frames, tiles: {len(plan.tiles)} of {tile.right - tile.left}x{tile.bottom - tile.top}; "
+        f"frames, tiles: {len(plan.tiles)} of {plan.tile[1]}x{plan.tile[0]}; "
         f"frames held in memory: about {gibibytes:.1f} GiB"
     )

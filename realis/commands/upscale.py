@@ -14,10 +14,10 @@ from realis.commands.upscale_file import upscale_file
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.models.hub import TINY
-from realis.video.encoding import SDR, Encoding
+from realis.video.encoding import CODECS, SDR, Encoding
 from realis.video.source import Look
 from realis.video.target import target_size
-from realis.video.write import SegmentWriter, check_output
+from realis.video.write import ENDINGS, SegmentWriter, check_output
 
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
@@ -99,6 +99,7 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     paths = find_inputs(config.input)
     prompts = read_prompts(config.prompt_file)
     outputs = output_names(config, paths)
+    check_names(config, paths, outputs)
     if len(paths) == 1:
         written = upscale_file(replace(config, prompt=prompts.get(paths[0].name, config.prompt)), paths[0], outputs[0])
         return [written] if written else []
@@ -122,17 +123,37 @@ def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     """Where the result of each input goes.
 
     Raises:
-        InputError: several would go to one name, or over their input.
+        InputError: one file is named for several.
     """
-    if len(paths) == 1 and config.output:
-        return [Path(config.output)]
     folder = Path(config.output or "out")
-    require(not folder.suffix or folder.is_dir(), "--output", folder, "a folder for the results of several inputs")
-    names = [folder / default_name(path, config.target) for path in paths]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise InputError(f"--input: several would be written to {', '.join(map(str, twice))}; rename them, or upscale them "
-                         "one by one with --output")  # fmt: skip
-    return names
+    names_a_file = folder.suffix.lower() in ENDINGS and not folder.is_dir()
+    names_images = len(paths) == 1 and (paths[0].is_dir() or config.codec == "png")
+    if config.output and (names_images or (names_a_file and len(paths) == 1)):
+        return [folder]
+    require(not names_a_file, "--output", folder, "a folder for the results of several inputs")
+    if folder.suffix and not folder.is_dir():
+        check_output(folder)  # an ending that is not known
+    return [folder / default_name(path, config.target) for path in paths]
+
+
+def check_names(config: UpscaleConfig, paths: list[Path], outputs: list[Path]) -> None:
+    """Make sure that nothing that is written takes the place of an input, or of something else that is written.
+
+    Raises:
+        InputError: it would.
+    """
+    if config.compare:
+        require(len(paths) == 1, "--compare", f"{config.compare} for {len(paths)} inputs", "one input")
+        ending = Path(config.compare).suffix.lower()
+        require(ending in CODECS["h264"].endings, "--compare", config.compare, ", ".join(CODECS["h264"].endings))
+    written = [*outputs, *([Path(config.compare)] if config.compare else [])]
+    read = {path.resolve() for path in paths}
+    for file in written:
+        if file.resolve() in read:
+            raise InputError(f"--output, --compare: {file} is the input itself, or another one; choose another name")
+    if twice := {str(file) for file in written if written.count(file) > 1}:
+        raise InputError(f"--output, --compare: several would be written to {', '.join(twice)}; rename the inputs, or "
+                         "upscale them one by one")  # fmt: skip
 
 
 def upscale_sample(config: UpscaleConfig) -> Path | None:

@@ -14,22 +14,22 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from realis.commands.comparison import as_tensor, save_before_after, save_comparison
 from realis.commands.plan import Plan, describe, make_plan
-from realis.errors import InputError
-from realis.files import remove_folder
+from realis.errors import InputError, require
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Tiling
 from realis.video.encoding import Encoding
-from realis.video.fingerprint import fingerprint
-from realis.video.journal import made_from, parts_folder
-from realis.video.source import Source, TimedFrame, is_opaque, open_source
+from realis.video.fingerprint import fingerprint, fingerprint_all
+from realis.video.journal import made_from, tidy_up
+from realis.video.source import FolderSource, Source, TimedFrame, is_opaque, open_source
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from realis.commands.upscale import UpscaleConfig
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 READ_AHEAD = 4  # frames
 LEAST_TILE = 64  # pixels
+EMPTY = np.empty(0, np.uint8)
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "prompt_embeds",
               "empty_prompt_embeds")  # fmt: skip
@@ -53,30 +54,35 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     # 1. Everything that can be wrong with what was given, before torch is imported
     if config.preview:
         output = output.with_name(f"{output.stem}_preview{output.suffix}")
-    if output.resolve() == path.resolve():
-        raise InputError(f"--output {output}: is the input itself; choose another name")
     with open_source(path) as source:
+        films = output.suffix.lower() == ".png" and (source.frame_count or 0) > 1
+        require(not films, "--output", output, f"a folder for the {source.frame_count} images of {path}")
         plan = make_plan(config, source.look, output)
         logger.info(describe(config, source, plan))
     if config.dry_run:
-        logger.info(measure_plan(config, source, plan, output))
+        with memory_in_one_line(plan):
+            logger.info(measure_plan(config, source, plan, output))
         return None
     key = result_key(config, path, plan)
     done = not config.restart and not config.preview and output.exists() and made_from(output) == key
-    for file in ([] if done else [output]) + ([Path(config.compare)] if config.compare else []):
-        check_output(file)
+    if not done:
+        check_output(output, is_ours=config.restart)
+    if config.compare:
+        check_output(Path(config.compare))
 
     # 2. The work
     if done:
-        remove_folder(parts_folder(output))  # of a run that was killed while it tidied up
+        tidy_up(output)
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
     elif config.preview:
-        write_preview(config, path, plan, output)
+        with memory_in_one_line(plan):
+            write_preview(config, path, plan, output)
     else:
         write_whole(config, path, plan, output, key)
 
     # 3. The pictures
-    pictures = [] if done or config.preview else [output.with_name(f"{output.stem}_before_after.png")]
+    sheet = output.with_name(f"{output.stem}_before_after.png")
+    pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
     for picture in pictures:
         save_before_after(path, output, plan.segments.frames // 2, picture)
     if config.compare:
@@ -94,7 +100,8 @@ def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any
              "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
     settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
-    key = {"realis": version("realis"), "the input": fingerprint(path), **settings, **content}
+    read = fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
+    key = {"realis": version("realis"), "the input": read, **settings, **content}
     return json.loads(json.dumps(key))
 
 
@@ -108,27 +115,42 @@ def write_whole(config: "UpscaleConfig", path: Path, plan: Plan, output: Path, k
                     output, plan.size, source.rate, plan.encoding, source, plan.pixel_aspect, key, config.restart
                 ) as sink,
             ):
+                tile = sink.journal.settle_tile(plan.tile)
+                plan = plan if tile == plan.tile else with_tile(config, plan, tile)
                 return run(config, source, plan, sink)
         except RuntimeError as error:
-            if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be imported
+            if not is_out_of_memory(error):
                 raise
-        plan, config = plan_with_half_the_tile(config, plan), replace(config, restart=False)
-        tile = next(iter(plan.tiles))
-        logger.warning("out of memory; going on with tiles of %dx%d", tile.right - tile.left, tile.bottom - tile.top)
+        plan, config = with_half_the_tile(config, plan), replace(config, restart=False)
+        logger.warning("out of memory; going on with tiles of %dx%d", *plan.tile[::-1])
 
 
-def plan_with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
-    """The same plan with tiles of half the height and width, multiples of 16.
+def with_tile(config: "UpscaleConfig", plan: Plan, tile: tuple[int, int]) -> Plan:
+    """The same plan with tiles of another height and width, multiples of 16."""
+    return replace(plan, tiles=plan_tiles(plan.size, tile, config.tile_overlap, 16))
+
+
+def with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
+    """The same plan with tiles of half the height and width.
 
     Raises:
         InputError: they are small already.
     """
-    tile = next(iter(plan.tiles))
-    height, width = ((side // 2 + 15) // 16 * 16 for side in (tile.bottom - tile.top, tile.right - tile.left))
+    height, width = ((side // 2 + 15) // 16 * 16 for side in plan.tile)
     if min(height, width) < max(LEAST_TILE, 2 * config.tile_overlap):
-        raise InputError(f"--device: out of memory even with tiles of {2 * width}x{2 * height}; give fewer "
-                         "--segment-frames, a smaller --target, or --device cpu")  # fmt: skip
-    return replace(plan, tiles=plan_tiles(plan.size, (height, width), config.tile_overlap, 16))
+        raise no_memory(plan)
+    return with_tile(config, plan, (height, width))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether it is torch's, which may not be imported."""
+    return type(error).__name__ == "OutOfMemoryError"
+
+
+def no_memory(plan: Plan) -> InputError:
+    """What to do where memory does not do."""
+    return InputError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give smaller ones "
+                      "(--tile-height, --tile-width), fewer --segment-frames, --offload, or --device cpu")  # fmt: skip
 
 
 def peak_memory() -> float:
@@ -209,6 +231,15 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
 
 
 @contextmanager
+def memory_in_one_line(plan: Plan) -> Iterator[None]:
+    """Where memory does not do, say what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise (no_memory(plan) if is_out_of_memory(error) else error) from None
+
+
+@contextmanager
 def said_if_stopped() -> Iterator[None]:
     """On Ctrl-C, say what stays and how to go on."""
     try:
@@ -231,7 +262,7 @@ def read_frames(
         if opaque and not is_opaque(frame.alpha):
             raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
                              "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
-        waiting.append(frame._replace(rgb=frame.rgb[:0]))
+        waiting.append(frame._replace(rgb=EMPTY))
         yield as_tensor(frame).clamp_(0, 1)
 
 
@@ -255,12 +286,14 @@ def write_preview(config: "UpscaleConfig", path: Path, plan: Plan, output: Path)
     from realis.upscaling.color_fix import ColorFix
     from realis.upscaling.stream import upscale_stream
 
+    waiting: deque[TimedFrame] = deque()
+    opaque = not plan.encoding.alpha and not config.drop_alpha
     with open_source(path) as source:
-        first = max(0, ((source.frame_count or 0) - plan.segments.frames) // 2)
-        waiting: deque[TimedFrame] = deque()
-        opaque = not plan.encoding.alpha and not config.drop_alpha
+        first, rate = max(0, ((source.frame_count or 0) - plan.segments.frames) // 2), source.rate
         frames = list(islice(read_frames(source, first, waiting, opaque), plan.segments.frames))
-        rate = source.rate
+    if not frames:  # the number of frames was an estimate
+        with open_source(path) as source:
+            frames = list(islice(read_frames(source, 0, waiting, opaque), plan.segments.frames))
     upscaler, fix = load(config, plan), ColorFix(config.color_fix, {})
     with progress(total=len(frames), unit="frame") as bar:
         (segment,) = upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, bar.update)
@@ -276,8 +309,7 @@ def measure_plan(config: "UpscaleConfig", source: Source, plan: Plan, output: Pa
 
     from realis.ops.noise import NoiseField
 
-    tile, frames = next(iter(plan.tiles)), plan.segments.frames
-    height, width = tile.bottom - tile.top, tile.right - tile.left
+    (height, width), frames = plan.tile, plan.segments.frames
     scale = plan.size[0] / source.look.size[0]
     lr = torch.rand(frames, 3, max(1, round(height / scale)), max(1, round(width / scale)))
     upscaler, one = load(config, plan), Tiling([(0, height)], [(0, width)])

@@ -7,18 +7,23 @@ BLOCK, BLOCKS = 1 << 16, 256
 
 
 def fingerprint(path: Path) -> str:
-    """A text that changes with the content of a file, or with names and contents of the files in a folder.
+    """A text that changes with the content of a file, or with names and contents of the files in a folder. Hidden ones
+    do not count.
 
     Up to 16 MiB all of a file counts, of larger ones 256 blocks spread over it, the first and the last among them.
     """
-    digest = hashlib.sha256()
     if path.is_dir():
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            digest.update(f"{file.relative_to(path)} {fingerprint(file)}\n".encode())
-        return digest.hexdigest()[:32]
+        return fingerprint_all(sorted(file for file in path.rglob("[!.]*") if file.is_file()), path)
+    digest = hashlib.sha256()
     size = path.stat().st_size
     with path.open("rb") as file:
         for block in range(BLOCKS):
             file.seek(block * max(size - BLOCK, 0) // (BLOCKS - 1) if size > BLOCK * BLOCKS else block * BLOCK)
             digest.update(file.read(BLOCK))
     return f"{size}-{digest.hexdigest()[:32]}"
+
+
+def fingerprint_all(files: list[Path], folder: Path) -> str:
+    """A text that changes with names in ``folder`` and contents of ``files``."""
+    every = [f"{file.relative_to(folder)} {fingerprint(file)}\n" for file in files]
+    return hashlib.sha256("".join(every).encode()).hexdigest()[:32]

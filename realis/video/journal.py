@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from realis.errors import InputError
 from realis.files import remove_folder, sync, whole_file
+from realis.log import logger
 
 Tensors = dict[str, Any]
 
@@ -79,9 +80,7 @@ class Journal:
         before = None if self.anew or self.key is None else read_json(file)
         if before is None or not self.part(0).exists():
             self._clear()
-            with whole_file(file) as temporary:
-                temporary.write_text(json.dumps(self.key))
-                sync(temporary)
+            self._write_key()
             return
         now = json.loads(json.dumps(self.key))
         if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
@@ -93,6 +92,16 @@ class Journal:
             if facts is None:
                 break
             self.segments.append(Segment(**facts))
+        if not self.complete and not self.path(".safetensors", back=1).exists():
+            logger.warning("%s: what it was to go on from is damaged; it begins anew", self.output)
+            self.segments.clear()
+            self._clear()
+            self._write_key()
+
+    def _write_key(self) -> None:
+        with whole_file(self.folder / "key.json") as temporary:
+            temporary.write_text(json.dumps(self.key))
+            sync(temporary)
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():
@@ -156,6 +165,16 @@ class Journal:
         sync(facts)
         sync(tensors)
 
+    def settle_tile(self, tile: tuple[int, int]) -> tuple[int, int]:
+        """The smaller of ``tile`` and the one that a run before had to take; it is kept for the next run."""
+        file = self.folder / "tile.json"
+        before = read_json(file) or {}
+        height, width = (
+            min(before.get(name, side), side) for name, side in zip(("height", "width"), tile, strict=True)
+        )
+        file.write_text(json.dumps({"height": height, "width": width}))
+        return height, width
+
     def times(self) -> tuple[list[int], int]:
         """The times of all frames, and the length of the last one, in ticks."""
         return [t for segment in self.segments for t in segment.times], self.segments[-1].durations[-1]
@@ -182,9 +201,22 @@ def made_from(output: Path) -> dict[str, Any] | None:
     return (read_json(notes_file(output)) or {}).get("made from")
 
 
+def tidy_up(output: Path) -> None:
+    """Remove what a run left that was killed after its result was there, unless another process is at it."""
+    if parts_folder(output).exists():
+        try:
+            journal = Journal(output, None, "", anew=True)
+            journal.open()
+            journal.close(finished=True)
+        except InputError:
+            return
+    remove_folder(parts_folder(output))
+
+
 def read_json(file: Path) -> dict[str, Any] | None:
-    """The content of a JSON file; ``None`` if it is not there or cut off."""
+    """The names and values in a JSON file; ``None`` if it is not there, cut off, or something else."""
     try:
-        return json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None

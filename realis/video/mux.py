@@ -1,6 +1,8 @@
 """Join encoded segments, and copy beside them what else the source has: sound, subtitles, chapters, metadata."""
 
 import heapq
+import io
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +13,7 @@ import av
 from realis.log import logger
 from realis.video.read import film_stream
 
+FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which the encoders' B-frames are decoded ahead at most
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
 
@@ -30,14 +33,14 @@ class Timeline:
     time_base: Fraction
 
     def regular(self, rate: Fraction) -> "Timeline":
-        """The same in exact frames of ``rate``, if no time is further from that than the rounding to ticks: containers
-        such as Matroska hold milliseconds."""
-        start = self.times[0] * self.time_base
-        due = (abs(t * self.time_base - start - i / rate) <= self.time_base for i, t in enumerate(self.times))
-        if (start * rate).denominator != 1 or not all(due):
+        """The same in exact frames of ``rate``, if every time is less than a tick from that: containers such as Matroska
+        round to milliseconds."""
+        start, base = self.times[0] * self.time_base, Fraction(1, math.lcm(rate.numerator, self.time_base.denominator))
+        due = (abs(t * self.time_base - start - i / rate) < self.time_base for i, t in enumerate(self.times))
+        if base.denominator > FINEST or not all(due):
             return self
-        first = round(start * rate)
-        return Timeline([first + i for i in range(len(self.times))], 1, 1 / rate)
+        first, step = round(start / base), round(1 / (rate * base))
+        return Timeline([first + i * step for i in range(len(self.times))], step, base)
 
 
 def join_segments(
@@ -93,23 +96,44 @@ def _others(
     """Add the streams of ``source`` other than its video to ``joined``, and give their packets in order."""
     joined.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in NOT_METADATA})
     joined.set_chapters(source.chapters())
-    picture, copies = film_stream(source), {}
-    for stream in source.streams:
-        if stream is picture:
-            continue
-        name = stream.codec_context.name if stream.codec_context else stream.type
-        if stream.type not in ("audio", "subtitle") or name not in joined.supported_codecs:
-            logger.warning("%s cannot hold stream %d of the input (%s, %s): it is left out", output.suffix, stream.index,
-                           stream.type, name)  # fmt: skip
-            continue
-        copy = joined.add_stream_from_template(stream, opaque=True)
-        copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
-        copies[stream.index] = copy
-    if not copies:
-        return iter(())
-    wanted = [stream for stream in source.streams if stream.index in copies]
-    return _copied(source.demux(wanted), copies)
+    wanted = [stream for stream in source.streams if is_held(stream, output)]
+    copies = {stream.index: _copy(stream, joined) for stream in wanted}
+    return _copied(source.demux(wanted), copies) if wanted else iter(())
+
+
+def _copy(stream: av.stream.Stream, joined: av.container.OutputContainer) -> av.stream.Stream:
+    copy = joined.add_stream_from_template(stream, opaque=True)
+    copy.metadata.update(stream.metadata)
+    copy.disposition = stream.disposition
+    if isinstance(copy, av.AudioStream) and copy.codec_context.channels in (1, 2):
+        copy.codec_context.layout = ("mono", "stereo")[copy.codec_context.channels - 1]  # some containers leave it open
+    return copy
+
+
+def is_held(stream: av.stream.Stream, output: Path) -> bool:
+    """Whether a file such as ``output`` can hold a stream of sound or subtitles: a header with it is tried."""
+    if stream.type not in ("audio", "subtitle"):
+        return False
+    try:
+        with av.open(
+            io.BytesIO(), "w", format={".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}[output.suffix]
+        ) as trial:
+            _copy(stream, trial)
+            trial.start_encoding()
+        return True
+    except (av.FFmpegError, ValueError, LookupError):
+        return False
+
+
+def say_what_is_left_out(source: Path, output: Path) -> None:
+    """Log which streams of ``source`` the result cannot have."""
+    with av.open(str(source)) as container:
+        film, chapters = film_stream(container), bool(container.chapters())
+        for stream in container.streams:
+            if stream is not film and not is_held(stream, output) and not (chapters and stream.type == "data"):
+                name = stream.codec_context.name if stream.codec_context else "unknown"
+                logger.warning("%s cannot hold stream %d of the input (%s, %s): it is left out", output.suffix,
+                               stream.index, stream.type, name)  # fmt: skip
 
 
 def _copied(packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream]) -> Iterator[av.Packet]:

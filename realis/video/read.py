@@ -11,6 +11,8 @@ from realis.errors import InputError
 from realis.log import logger
 from realis.video.color_tags import to_rgb
 
+SHORT = 0.9  # share of a file's length that a picture should reach
+
 
 class VideoReader:
     """The first video stream of a file. A context manager; iterating gives (H, W, 3) uint8 RGB frames in order.
@@ -35,7 +37,7 @@ class VideoReader:
         if not self.path.stat().st_size:
             raise InputError(f"{self.path}: the file is empty; wanted a video file")
         try:
-            self.container = av.open(str(self.path))
+            self.container = av.open(str(self.path.absolute()))  # a colon in a bare name would be a protocol
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{self.path}: not a video that can be read ({error})") from error
         try:
@@ -84,7 +86,7 @@ class VideoReader:
         Raises:
             InputError: damaged, changing its size, or without any frame.
         """
-        count = 0
+        count, ends = 0, None
         try:
             for frame in self.container.decode(self.stream):
                 if (frame.width, frame.height) != (self.width, self.height):
@@ -93,13 +95,16 @@ class VideoReader:
                         f"{self.width}x{self.height}; cut it there and upscale the parts"
                     )
                 yield frame
-                count += 1
+                count, ends = count + 1, frame.time
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
             raise InputError(f"{self.path}: no frame in it can be decoded")
-        if self.frame_count and count < self.frame_count - 1:
-            logger.warning("%s: announces %d frames, but only %d are there", self.path, self.frame_count, count)
+        if count < self.stream.frames - 1:
+            logger.warning("%s: announces %d frames, but only %d are there", self.path, self.stream.frames, count)
+        elif self.container.duration and ends and ends < SHORT * self.container.duration / av.time_base:
+            whole = self.container.duration / av.time_base
+            logger.warning("%s: its picture ends after %.1f of %.1f s; it may be cut short", self.path, ends, whole)
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """A decoded frame of this video as (H, W, 3) uint8, by the matrix and range that it is tagged with."""

@@ -5,7 +5,7 @@ Frames come upright, with the time and length that the container gives them, in 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.video.reformatter import ColorRange
+from PIL import Image
 
 from realis.errors import InputError
 from realis.log import logger
@@ -22,6 +23,7 @@ from realis.video.read import VideoReader
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 FOLDER_RATE = Fraction(25)
+ORIENTATION = 274  # of EXIF
 
 
 class TimedFrame(NamedTuple):
@@ -86,6 +88,8 @@ class VideoSource:
         self.path = Path(path)
         self.reader = VideoReader(path)
         try:
+            if self.path.suffix.lower() in IMAGES:
+                check_image(self.path)
             self.rate, self.frame_count = self.reader.rate, self.reader.frame_count
             self.time_base = self.reader.stream.time_base or 1 / self.rate
             frames = self.reader.frames()
@@ -117,6 +121,25 @@ class VideoSource:
                 yield TimedFrame(*pixels(frame, self.reader), time, duration)
 
 
+def check_image(file: Path) -> None:
+    """Say what of an image is not carried over.
+
+    Raises:
+        InputError: it is to be shown mirrored, which is not known here.
+    """
+    try:
+        with Image.open(file) as image:
+            orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
+    except (OSError, ValueError):
+        return  # Pillow does not know it; libav may
+    if orientation in (2, 4, 5, 7):
+        raise InputError(f"{file}: is to be shown mirrored (EXIF orientation {orientation}); save it as it should look")
+    if profile:
+        logger.warning(
+            "%s: its colour profile is not carried over; colours will look different if it is not sRGB", file
+        )
+
+
 def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
     """What the frames of a video are like, from its first one."""
     if frame.interlaced_frame:
@@ -125,6 +148,8 @@ def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
     rgb, _, alpha = pixels(frame, reader)
     depth = min(16, max(part.bits for part in frame.format.components))
     color = tags_of(frame, reader.height)
+    if reader.path.suffix.lower() in IMAGES:  # sRGB, if they do not say: no tag is better than that of video
+        color = replace(color, primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
     return Look(
         rgb.shape[:2],
         1 / aspect if quarter_turns(frame) % 2 else aspect,
@@ -150,14 +175,18 @@ def white_level(frame: av.VideoFrame, bits: int) -> int:
     """What libswscale makes of white: it widens RGB to all 16 bits, and shifts YCbCr up by 8 bits from 255."""
     if bits <= 8:
         return 255
-    if frame.format.is_rgb or (bits >= 16 and frame.color_range == ColorRange.JPEG):
+    grey = frame.format.name.startswith(("gray", "ya"))
+    if frame.format.is_rgb or (bits >= 16 and (grey or frame.color_range == ColorRange.JPEG)):
         return 65535
     return (2**bits - 1) << (16 - bits) if frame.color_range == ColorRange.JPEG else 255 << 8
 
 
 def is_opaque(alpha: np.ndarray | None) -> bool:
     """Whether there is nothing to see through."""
-    return alpha is None or bool(alpha.min() == np.iinfo(alpha.dtype).max)
+    if alpha is None:
+        return True
+    most = np.iinfo(alpha.dtype).max
+    return bool(alpha.min() >= most - (most >> 8))  # libswscale widens 10 bits by zeros
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
@@ -178,6 +207,8 @@ class FolderSource:
         self.files = sorted((f for f in self.path.iterdir() if f.suffix.lower() in IMAGES), key=natural)
         if not self.files:
             raise InputError(f"{self.path}: no images in it; wanted {', '.join(IMAGES)}")
+        if len({file.stem for file in self.files}) < len(self.files):
+            raise InputError(f"{self.path}: has images that differ in their ending only; results would have one name")
         self.rate, self.time_base, self.frame_count = FOLDER_RATE, 1 / FOLDER_RATE, len(self.files)
         with VideoSource(self.files[0]) as first:
             self.look = first.look

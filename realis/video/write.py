@@ -17,18 +17,22 @@ import av
 import numpy as np
 from safetensors import SafetensorError
 
-from realis.errors import InputError
+from realis.errors import InputError, require
 from realis.files import replace_folder, sync, whole_file
 from realis.video.encoding import CODECS, Encoding
-from realis.video.journal import Journal, Segment, notes_file
-from realis.video.mux import Timeline, join_segments
+from realis.video.journal import Journal, Segment, notes_file, parts_folder
+from realis.video.mux import Timeline, join_segments, say_what_is_left_out
 from realis.video.source import Source, VideoSource
 
 ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, is_ours: bool = False) -> None:
     """Find out before any work whether ``output`` can be written.
+
+    Args:
+        output: file, or folder of images.
+        is_ours: whether a folder of images that a run before made may be replaced.
 
     Raises:
         InputError: an ending that is not known, or a folder that cannot be made or written to.
@@ -40,8 +44,9 @@ def check_output(output: Path) -> None:
         )
     if ending and output.is_dir():
         raise InputError(f"--output {output}: is a folder; wanted a file name")
-    if not ending and output.is_dir() and any(output.iterdir()):
-        raise InputError(f"--output {output}: is a folder with something in it; wanted a new one")
+    if not ending and output.is_dir() and any(output.iterdir()) and not (is_ours and notes_file(output).exists()):
+        unfinished = parts_folder(output).exists()  # its last rename was done, the rest not
+        require(unfinished, "--output", output, "a new folder, or an empty one: there is something in it")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         probe = output.parent / f".{output.name}.probe"
@@ -80,7 +85,7 @@ class SegmentWriter:
         key: Mapping[str, Any] | None = None,
         anew: bool = False,
     ) -> None:
-        self.output, self.size, self.rate, self.encoding = Path(output), size, rate, encoding
+        self.output, self.size, self.rate, self.encoding = Path(output).absolute(), size, rate, encoding
         self.source, self.pixel_aspect = source, pixel_aspect
         self.are_images = "" in CODECS[encoding.codec].endings
         self.journal = Journal(self.output, key, ".images" if self.are_images else ".video", anew)
@@ -88,6 +93,8 @@ class SegmentWriter:
     def __enter__(self) -> "SegmentWriter":
         with self._one_line():
             self.journal.open()
+        if isinstance(self.source, VideoSource) and not self.are_images:
+            say_what_is_left_out(self.source.path.absolute(), self.output)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -153,7 +160,7 @@ class SegmentWriter:
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()
         timeline = Timeline(times, last, self.source.time_base if self.source else 1 / self.rate).regular(self.rate)
-        file = self.source.path if isinstance(self.source, VideoSource) else None
+        file = self.source.path.absolute() if isinstance(self.source, VideoSource) else None
         join_segments(temporary, parts, self.rate, timeline, self.pixel_aspect, file)
 
     def _collect(self, temporary: Path, parts: list[Path]) -> None:
@@ -161,13 +168,13 @@ class SegmentWriter:
         images = [image for part in parts for image in sorted(part.iterdir())]
         if self.output.suffix:
             temporary.unlink(missing_ok=True)
-            os.link(images[0], temporary)
+            link_or_copy(images[0], temporary)
             temporary.rename(self.output)
             return
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         for number, image in enumerate(images):
-            os.link(image, temporary / f"{self.name(number)}.png")
+            link_or_copy(image, temporary / f"{self.name(number)}.png")
         replace_folder(temporary, self.output)
 
     def name(self, number: int) -> str:
@@ -188,3 +195,11 @@ class SegmentWriter:
                 else ""
             )
             raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error
+
+
+def link_or_copy(file: Path, name: Path) -> None:
+    """Give a file a second name, or, where the file system has no such thing, a copy."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)

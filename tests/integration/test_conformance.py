@@ -123,6 +123,9 @@ def test_frames_that_an_edit_list_hides_stay_hidden(tmp_path):
     assert 0 < len(shown) < 20
     output = upscale(cut, tmp_path / "out.mp4")
     assert seconds(output) == shown
+    for i, frame in enumerate(contents(output)):
+        errors = [np.abs(frame.rgb.astype(int) - picture(7 + j)).mean() for j in range(len(shown))]
+        assert int(np.argmin(errors)) == i
 
 
 @pytest.mark.parametrize("turn", [90, 180, -90])
@@ -358,3 +361,81 @@ def test_no_offset(tmp_path, size):
     small = frame.rgb.reshape(size[0], 4, size[1], 4, 3).mean((1, 3))
     shift, _, _ = phase_cross_correlation(image.mean(2), small.mean(2), upsample_factor=100)
     assert np.abs(shift).max() <= 0.01
+
+
+def frames_and_sound(codec):
+    """Adds a track of ``codec``."""
+
+    def add(container):
+        stream = container.add_stream(codec, rate=48000, layout="stereo")
+
+        def fill():
+            wave = np.zeros((1, 2 * 48000), np.int16)
+            frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = 48000, 0
+            for part in av.AudioResampler(stream.codec_context.format, "stereo", 48000, 960).resample(frame):
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+
+        return fill
+
+    return add
+
+
+@pytest.mark.parametrize(("codec", "inside", "outside"), [("pcm_s16le", ".avi", ".mp4"), ("pcm_s16le", ".mkv", ".mov"),
+                                                          ("flac", ".mkv", ".mov"), ("libopus", ".mkv", ".mov"),
+                                                          ("flac", ".mkv", ".mp4")])  # fmt: skip
+def test_sound_of_every_kind_is_copied_or_named(tmp_path, codec, inside, outside, capsys):
+    images = [picture(i) for i in range(20)]
+    source = make(
+        tmp_path / f"in{inside}", images, "libx264", "yuv420p", rate=Fraction(25), extra=frames_and_sound(codec)
+    )
+    output = upscale(source, tmp_path / f"out{outside}")
+    said = capsys.readouterr().err
+    with av.open(str(output)) as container:
+        assert bool(container.streams.audio) != (f"{outside} cannot hold stream 1" in said)
+
+
+def test_matroska_that_starts_late_keeps_its_rate(tmp_path):
+    images = [picture(i) for i in range(40)]
+    times = [21 + round(i * 1001 / 24) for i in range(40)]  # milliseconds
+    source = make(tmp_path / "in.mkv", images, "libx264", "yuv420p", times, Fraction(1, 1000))
+    output = upscale(source, tmp_path / "out.mp4")
+    assert seconds(output) == [Fraction(21, 1000) + i / RATE for i in range(40)]
+
+
+def test_a_dropped_frame_stays_dropped(tmp_path):
+    ticks = [0, 1, 2, 4, 5, 6]
+    source = make(
+        tmp_path / "in.mkv", [picture(i) for i in ticks], "libx264", "yuv420p", ticks, Fraction(1, 25), Fraction(25)
+    )
+    assert seconds(upscale(source, tmp_path / "out.mp4")) == [Fraction(t, 25) for t in ticks]
+
+
+def test_images_that_would_look_different_are_refused_or_said(tmp_path, capsys):
+    exif = Image.Exif()
+    exif[274] = 2
+    Image.fromarray(picture(0)).save(tmp_path / "mirrored.jpg", exif=exif)
+    with pytest.raises(SystemExit):
+        upscale(tmp_path / "mirrored.jpg", tmp_path / "out.png")
+    assert "is to be shown mirrored" in capsys.readouterr().err.splitlines()[-1]
+    Image.fromarray(picture(0)).save(tmp_path / "profile.png", icc_profile=b"a profile")
+    upscale(tmp_path / "profile.png", tmp_path / "out.png")
+    assert "its colour profile is not carried over" in capsys.readouterr().err
+    grey = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
+    Image.fromarray(grey).save(tmp_path / "grey.tif")
+    (frame,) = contents(upscale(tmp_path / "grey.tif", tmp_path / "grey.png"))
+    assert np.array_equal(frame.rgb[..., 0], grey)
+
+
+def test_opaque_prores_is_opaque(tmp_path):
+    image = np.concatenate([picture(0, white=65535), np.full((48, 64, 1), 65535, np.uint16)], axis=2)
+    source = make(tmp_path / "in.mov", [image], "prores_ks", "yuva444p10le")
+    assert len(contents(upscale(source, tmp_path / "out.mp4"))) == 1
+
+
+def test_a_video_does_not_become_one_image(tmp_path, capsys):
+    source = make(tmp_path / "in.mp4", [picture(i) for i in range(3)], "libx264", "yuv420p")
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "out.png")
+    assert "a folder for the 3 images" in capsys.readouterr().err.splitlines()[-1]

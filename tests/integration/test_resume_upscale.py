@@ -94,10 +94,16 @@ def test_other_settings_are_refused_with_the_reason(clip, undisturbed, tmp_path,
     assert output.exists() and output.read_bytes() != undisturbed
 
 
-def test_damaged_notes_of_a_segment_cost_that_segment_alone(clip, undisturbed, tmp_path):
+@pytest.mark.parametrize("damaged", ["000000.json", "000001.json", "000002.safetensors"])
+def test_where_the_journal_is_damaged_the_run_begins_anew(clip, undisturbed, tmp_path, damaged):
     output = tmp_path / "out.mp4"
     stop(clip, output, 3, signal.SIGKILL)
-    (parts(output) / "000000.json").write_text('{"start": 0')
+    last = max(int(path.stem) for path in parts(output).glob("*.video"))
+    file = parts(output) / damaged.replace("000002.s", f"{last:06d}.s")
+    if file.suffix == ".json":
+        file.write_text('{"start": 0')
+    else:
+        file.unlink()
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert output.read_bytes() == undisturbed
 

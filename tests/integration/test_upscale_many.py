@@ -12,6 +12,7 @@ from realis.commands.__main__ import run_upscale
 from realis.commands.inputs import find_inputs
 from realis.upscaling.bicubic import BicubicUpscaler
 from realis.video.encoding import Encoding
+from realis.video.journal import Journal
 from realis.video.source import open_source
 from realis.video.write import SegmentWriter
 
@@ -91,7 +92,7 @@ def test_a_preview_is_the_middle(tmp_path):
     preview, wanted = images(tmp_path / "out_preview.mp4"), images(source)[10:18]  # bicubic takes eight at a time
     assert len(preview) == 8
     for big, small in zip(preview, wanted, strict=True):
-        assert np.abs(big[::2, ::2].astype(int) - small).mean() < 40
+        assert np.abs(big[::2, ::2].astype(int) - small).mean() < 12
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -134,7 +135,7 @@ def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, c
     with pytest.raises(SystemExit):
         run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--tile-height", "80",
                      "--tile-width", "80"])  # fmt: skip
-    assert "out of memory even with tiles of" in capsys.readouterr().err.splitlines()[-1]
+    assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_dry_run_times_a_tile(tmp_path, capsys):
@@ -143,3 +144,48 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "minutes in all" in said and "GiB are free" in said
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    clip(folder / "a_2x.mp4", seed=5)
+    before[folder / "a_2x.mp4"] = (folder / "a_2x.mp4").read_bytes()
+    for words in (
+        ["--input", folder / "a.mp4", "--output", tmp_path / "o.mp4", "--compare", folder / "a.mp4"],
+        ["--input", folder / "a.mp4", "--output", tmp_path / "o.mp4", "--compare", tmp_path / "o.mp4"],
+        ["--input", folder / "a.mp4", folder / "a_2x.mp4", "--output", folder],
+        ["--input", folder, "--output", tmp_path / "o", "--compare", tmp_path / "c.mp4"],
+        ["--input", folder / "a.mp4", "--output", tmp_path / "o.mp4", "--compare", tmp_path / "c.png"],
+    ):
+        with pytest.raises(SystemExit):
+            run(*words)
+        assert "--compare" in capsys.readouterr().err.splitlines()[-1]
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    clip(tmp_path / "in" / "a.mp4")
+    run("--input", tmp_path / "in", "--output", tmp_path / "restored")
+    assert (tmp_path / "restored" / "a_2x.mp4").is_file()
+
+
+def test_memory_that_does_not_do_for_a_preview_is_one_line(tmp_path, monkeypatch, capsys):
+    source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
+    monkeypatch.setattr(upscale_file, "load", lambda config, plan: SmallMemory())
+    for flag in ("--preview", "--dry-run"):
+        with pytest.raises(SystemExit):
+            run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", flag])
+        assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_smaller_tiles_stay_smaller_when_the_run_goes_on(tmp_path):
+    journal = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", anew=False)
+    journal.open()
+    assert [journal.settle_tile(tile) for tile in ((128, 256), (64, 128), (128, 256))] == [
+        (128, 256),
+        (64, 128),
+        (64, 128),
+    ]
+    journal.close(finished=True)
