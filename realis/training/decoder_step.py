@@ -20,8 +20,7 @@ class LrDecoderStep(TrainingStep):
             oracle, by the latter alone.
         source: the latents that are decoded: ``sampled``; or, to measure what those bring, those of the LR clip
             (``lr``), or zeros (``none``).
-        oracle_samples: the first samples, which see the HR clip's own latents instead: the decoder then learns to make
-            detail, which latents of a degraded clip alone hardly teach it.
+        oracle_samples: the first samples, which see the HR clip's own latents instead.
         frames: how many frames of each clip are decoded, drawn anew for every batch; 0: all. A step over fewer costs
             less, and frames of a clip are much alike.
         samples_per_step: samples of an optimizer step, which all decode the same frames.
