@@ -75,6 +75,11 @@ def run_upscale(argv: Sequence[str] | None = None) -> None:
     _run("upscale.py", UpscaleConfig, upscale, argv)
 
 
+def run_plan(argv: Sequence[str] | None = None) -> None:
+    """``realis plan``: what ``realis upscale`` with the same words would do, and how long it would take."""
+    run_upscale([*(sys.argv[1:] if argv is None else argv), "--dry-run"])
+
+
 def run_degrade(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/make_lr.py``."""
     _run("make_lr.py", DegradeConfig, degrade, argv)
@@ -85,11 +90,12 @@ def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
     _run("degradation_sheets.py", SheetsConfig, degradation_sheets, argv)
 
 
-COMMANDS = {"upscale": run_upscale, "degrade": run_degrade, "precompute": run_precompute, "train": run_train_cpc}
+COMMANDS = {"upscale": run_upscale, "plan": run_plan, "degrade": run_degrade, "precompute": run_precompute,
+            "train": run_train_cpc}  # fmt: skip
 
 
 def main() -> None:
-    """``realis upscale | degrade | precompute | train``."""
+    """``realis upscale | plan | degrade | precompute | train``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         wanted = " | ".join(COMMANDS)

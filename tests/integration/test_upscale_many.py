@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from realis.commands import upscale_file
-from realis.commands.__main__ import run_upscale
+from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.inputs import find_inputs
 from realis.upscaling.bicubic import BicubicUpscaler
 from realis.video.encoding import Encoding
@@ -140,7 +140,7 @@ def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, c
 
 def test_a_dry_run_times_a_tile(tmp_path, capsys):
     source = clip(tmp_path / "in.mp4", 29)
-    run_upscale(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x", "--dry-run"])
+    run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
     assert "minutes in all" in said and "GiB are free" in said
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
