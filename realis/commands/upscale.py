@@ -159,6 +159,7 @@ def check_names(config: UpscaleConfig, paths: list[Path], outputs: list[Path]) -
 def upscale_sample(config: UpscaleConfig) -> Path | None:
     """Render the sample clip, 960x540, 17 frames at 25 a second, say so, and upscale it."""
     output = Path(config.output or f"out/{default_name(SAMPLE, config.target)}")
+    check_names(config, [SAMPLE], [output])
     make_plan(config, SAMPLE_LOOK, output)
     for file in (SAMPLE, output):
         check_output(file)
