@@ -47,7 +47,8 @@ CODECS: dict[str, Codec] = {
     ),
     "h265": Codec(
         "libx265", {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv", ".mov"), 18,
-        {"preset": "medium", "x265-params": "open-gop=0:bframes=4:log-level=error"}, tag="hvc1",
+        # with B-frames x265 encodes the same frames now this way and now that, and now and then to what cannot be muxed
+        {"preset": "medium", "x265-params": "open-gop=0:bframes=0:log-level=error"}, tag="hvc1",
     ),
     "av1": Codec(
         "libsvtav1", {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv"), 24, {"preset": "7"}

@@ -14,7 +14,7 @@ from realis.log import logger
 from realis.video.read import film_stream
 
 FINEST = 10**8  # ticks a second that a container surely can hold
-REORDER = 2  # frames by which the encoders' B-frames are decoded ahead at most
+REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
 
 
@@ -78,7 +78,7 @@ def _video_packets(
     for part in parts:
         with av.open(str(part)) as container:
             encoded, count = container.streams.video[0], 0
-            reorder = REORDER if encoded.codec_context.name in ("h264", "hevc") else 0
+            reorder = REORDER if encoded.codec_context.name == "h264" else 0
             for packet in (packet for packet in container.demux(encoded) if packet.size):
                 shown = start + round(packet.pts * encoded.time_base * rate)
                 early = number - reorder
