@@ -64,7 +64,7 @@ def main() -> None:
             sink.write(0, (to_uint8(resize(f, SIZE).clamp(0, 1)) for f in itertools.islice(there_and_back, FRAMES)))
         config = UpscaleConfig(input=(str(clip),), output=str(Path(name) / "out.mp4"), target=args.target, restart=True)
         with open_source(clip) as source:
-            frames = list(read_frames(source, 0, [], opaque=True))  # pyright: ignore[reportArgumentType]
+            frames = list(read_frames(source, source.frames(), [], opaque=True))  # pyright: ignore[reportArgumentType]
         bare(replace(config, target="1x"), frames)  # what a first run loads and plans is not counted
         ratios = []
         for run in range(args.runs):

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -212,7 +212,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
         said_if_stopped(),
-        closing(prefetch(read_frames(source, first, waiting, opaque), READ_AHEAD)) as frames,  # before the source is
+        closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
         progress(total=source.frame_count, unit="frame", initial=first) as bar,
     ):
@@ -220,6 +220,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
         def advance(done: float) -> None:
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
+        frames = read_frames(source, decoded, waiting, opaque)  # torch in two threads would slow both
         for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry):
             meta = [waiting.popleft() for _ in segment.frames]
             pairs = zip(segment.frames, segment.source, meta, strict=True)
@@ -250,15 +251,14 @@ def said_if_stopped() -> Iterator[None]:
 
 
 def read_frames(
-    source: Source, first: int, waiting: deque[TimedFrame], opaque: bool
+    source: Source, decoded: Iterable[TimedFrame], waiting: deque[TimedFrame], opaque: bool
 ) -> "Iterator[torch.Tensor]":  # fmt: skip
-    """The frames of ``source`` from number ``first`` on, (3, H, W) float32 in [0, 1]; what else is known of them goes to
-    ``waiting``.
+    """The ``decoded`` frames of ``source``, (3, H, W) float32 in [0, 1]; what else is known of them goes to ``waiting``.
 
     Raises:
         InputError: one is transparent where all should be ``opaque``.
     """
-    for frame in source.frames(first):
+    for frame in decoded:
         if opaque and not is_opaque(frame.alpha):
             raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
                              "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
@@ -290,10 +290,10 @@ def write_preview(config: "UpscaleConfig", path: Path, plan: Plan, output: Path)
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with open_source(path) as source:
         first, rate = max(0, ((source.frame_count or 0) - plan.segments.frames) // 2), source.rate
-        frames = list(islice(read_frames(source, first, waiting, opaque), plan.segments.frames))
+        frames = list(islice(read_frames(source, source.frames(first), waiting, opaque), plan.segments.frames))
     if not frames:  # the number of frames was an estimate
         with open_source(path) as source:
-            frames = list(islice(read_frames(source, 0, waiting, opaque), plan.segments.frames))
+            frames = list(islice(read_frames(source, source.frames(), waiting, opaque), plan.segments.frames))
     upscaler, fix = load(config, plan), ColorFix(config.color_fix, {})
     with progress(total=len(frames), unit="frame") as bar:
         (segment,) = upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, bar.update)
