@@ -1,19 +1,30 @@
 """How a video's numbers become colours: matrix, primaries, transfer and range, by the numbers of ITU-T H.273."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.filter import Graph
+from av.video.reformatter import ColorRange
 
 from realis.errors import require
 
 UNSPECIFIED = 2
-RGB, BT709, BT601 = 0, 1, 6
-MATRICES = {BT709: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, BT601: Colorspace.ITU601,
-            7: Colorspace.SMPTE240M, 9: Colorspace.BT2020}  # fmt: skip
+RGB, BT709, BT601, BT2020 = 0, 1, 6, 9
+MATRICES = {
+    BT709: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    BT601: "smpte170m",
+    7: "smpte240m",
+    BT2020: "bt2020",
+}  # FFmpeg's names
 LEFT_OPEN = (RGB, UNSPECIFIED, 3)  # 3 is reserved
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-CHROMA = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+CHROMA = "flags=bicubic+accurate_rnd+full_chroma_int"
+# Where chroma samples lie in 4:2:0: PyAV does not say what a file says, so it is what its kind does. On every second
+# pixel, between two lines; in BT.2020 on a line; between pixels here.
+CENTRED = ("mjpeg", "webp", "mpeg1video")
 HD_LINES = 720  # from here on players take an untagged video for BT.709
 
 
@@ -53,24 +64,31 @@ def tags_of(frame: av.VideoFrame, lines: int) -> ColorTags:
     return ColorTags(primaries, transfer, matrix if matrix in MATRICES else guessed_matrix(lines))
 
 
-def to_rgb(frame: av.VideoFrame, form: str, lines: int) -> av.VideoFrame:
-    """``frame`` in the full-range RGB pixel format ``form``, by its own matrix and range."""
-    full = frame.color_range == ColorRange.JPEG
-    return frame.reformat(
-        format=form,
-        src_colorspace=MATRICES[tags_of(frame, lines).matrix],
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=CHROMA,
+def to_rgb(frame: av.VideoFrame, form: str, lines: int, codec: str) -> av.VideoFrame:
+    """``frame``, decoded by ``codec``, in the full-range RGB pixel format ``form``, by its own matrix and range."""
+    matrix = tags_of(frame, lines).matrix
+    full = "pc" if frame.color_range == ColorRange.JPEG else "tv"
+    place = "center" if codec in CENTRED else "topleft" if matrix == BT2020 else "left"
+    return convert(
+        frame, form, f"in_color_matrix={MATRICES[matrix]}:in_range={full}:in_chroma_loc={place}:out_range=pc"
     )
 
 
 def to_ycbcr(frame: av.VideoFrame, form: str, matrix: int) -> av.VideoFrame:
     """A full-range RGB ``frame`` in the limited-range YCbCr pixel format ``form``."""
-    return frame.reformat(
-        format=form,
-        src_color_range=ColorRange.JPEG,
-        dst_colorspace=MATRICES[matrix],
-        dst_color_range=ColorRange.MPEG,
-        interpolation=CHROMA,
-    )
+    place = "topleft" if matrix == BT2020 else "left"
+    return convert(frame, form, f"in_range=pc:out_color_matrix={MATRICES[matrix]}:out_range=tv:out_chroma_loc={place}")
+
+
+def convert(frame: av.VideoFrame, form: str, options: str) -> av.VideoFrame:
+    """``frame`` in the pixel format ``form``, by libavfilter's ``scale``: ``VideoFrame.reformat`` takes all chroma
+    samples for centred, which shifts colours by a quarter of a chroma sample.
+
+    The filter is not kept: it has threads, which a forked process would wait for in vain.
+    """
+    graph = Graph()
+    begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
+    graph.link_nodes(begin, graph.add("scale", f"{options}:{CHROMA}"), graph.add("format", form),
+                     graph.add("buffersink")).configure()  # fmt: skip
+    graph.push(frame)
+    return graph.vpull()

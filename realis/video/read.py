@@ -108,7 +108,7 @@ class VideoReader:
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """A decoded frame of this video as (H, W, 3) uint8, by the matrix and range that it is tagged with."""
-        return to_rgb(frame, "rgb24", self.height).to_ndarray()
+        return to_rgb(frame, "rgb24", self.height, self.stream.codec_context.name).to_ndarray()
 
 
 def film_stream(container: av.container.InputContainer) -> av.VideoStream | None:

@@ -166,7 +166,8 @@ def pixels(frame: av.VideoFrame, reader: VideoReader) -> tuple[np.ndarray, int, 
     alpha = form.has_palette or any(part.is_alpha for part in parts)
     bits = max(part.bits for part in parts)
     wide = {(8, False): "rgb24", (8, True): "rgba", (16, False): "rgb48le", (16, True): "rgba64le"}
-    image = to_rgb(frame, wide[8 if bits <= 8 else 16, alpha], reader.height).to_ndarray()
+    codec = reader.stream.codec_context.name
+    image = to_rgb(frame, wide[8 if bits <= 8 else 16, alpha], reader.height, codec).to_ndarray()
     image = np.ascontiguousarray(np.rot90(image, quarter_turns(frame)))
     return image[..., :3], white_level(frame, bits), image[..., 3] if alpha else None
 

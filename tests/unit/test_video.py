@@ -43,7 +43,7 @@ def test_segments_join_to_one_exact_video(tmp_path, container, rate, lengths):
         assert (video.height, video.width) == (64, 96)
     assert len(frames) == sum(lengths)
     for i, frame in enumerate(frames):
-        assert np.abs(frame.astype(int) - bars(i)).mean() < 6, i
+        assert np.abs(frame.astype(int) - bars(i)).mean() < 7, i  # chroma of 4:2:0 blurs the edges; frames beside: 20
     with av.open(str(path)) as container_:
         stream = container_.streams.video[0]
         times = [float(f.pts * f.time_base * rate) for f in container_.decode(stream)]
@@ -51,6 +51,39 @@ def test_segments_join_to_one_exact_video(tmp_path, container, rate, lengths):
         assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
     np.testing.assert_allclose(times, np.arange(len(times)), atol=0.05)
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
+
+
+def chroma_ramp(form):
+    """A grey frame whose Cr rises by 4 a chroma sample."""
+    frame = av.VideoFrame.from_ndarray(np.full((32, 64, 3), 128, np.uint8), format="rgb24").reformat(format=form)
+    levels = np.zeros((frame.planes[2].height, frame.planes[2].line_size), np.uint8)
+    levels[:, :32] = 64 + 4 * np.arange(32)
+    frame.planes[2].update(levels)
+    return frame
+
+
+def test_chroma_is_read_where_it_lies(tmp_path):
+    """On every second pixel in H.264, between two pixels in Motion JPEG: there the 16th sample, 128, gives grey."""
+    for codec, form, first in (("libx264", "yuv420p", 0), ("mjpeg", "yuvj420p", 0.5)):
+        with av.open(str(tmp_path / f"{codec}.mkv"), "w") as container:
+            stream = container.add_stream(codec, rate=25, options={"qp": "0", "qmin": "1", "qmax": "1"})
+            (stream.height, stream.width), stream.pix_fmt = (32, 64), form
+            container.mux(stream.encode(chroma_ramp(form)))
+            container.mux(stream.encode(None))
+        with VideoReader(tmp_path / f"{codec}.mkv") as video:
+            (image,) = video
+        rise = np.polyfit(np.arange(8, 56), image[16, 8:56, 0], 1)
+        assert abs(np.polyval(rise, 2 * 16 + first) - 128) < 1
+
+
+def test_chroma_is_written_on_the_left():
+    """Red rises through grey at pixel 32, which is where Cr must pass through 128."""
+    image = np.full((32, 64, 3), 128, np.uint8)
+    image[:, :, 0] = 64 + 2 * np.arange(64)
+    plane = Encoding().frame(image).planes[2]
+    cr = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[8, 2:30]
+    rise, at_zero = np.polyfit(2 * np.arange(2, 30), cr, 1)
+    assert abs((128 - at_zero) / rise - 32) < 0.2
 
 
 def test_colours_survive(tmp_path):
