@@ -21,8 +21,8 @@ AT_A_TIME = 16  # frames of the video
 
 def save_before_after(source: Path, output: Path, number: int, picture: Path) -> None:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
-    ((before, after),) = deque(islice(pairs(source, output), number + 1), maxlen=1)
-    save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
+    (pair,) = deque(islice(pairs(source, output), number + 1), maxlen=1)
+    save_sheet(before_after_sheet(*alike(*pair), ("bicubic", "realis")), picture)
 
 
 def save_comparison(source: Path, output: Path, file: Path) -> None:
@@ -39,21 +39,26 @@ def save_comparison(source: Path, output: Path, file: Path) -> None:
 def halves(source: Path, output: Path, size: tuple[int, int]) -> "Iterator[np.ndarray]":
     """The frames of the comparison, (H, W, 3) uint8."""
     middle = size[1] // 2
-    for before, after in pairs(source, output):
+    for pair in pairs(source, output):
+        before, after = alike(*pair)
         both = after[: size[0], : size[1]].copy()
         both[:, :middle] = before[: size[0], :middle]
         both[:, middle - 1 : middle + 1] = 255
         yield both
 
 
-def pairs(source: Path, output: Path) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
-    """Each frame resized bicubically to the result's size, and as it is in the result, (H, W, 3) uint8."""
+def pairs(source: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
+    """Each frame, and the same one in the result."""
+    with open_source(source) as before, open_source(output) as after:
+        yield from zip(before.frames(), after.frames(), strict=False)
+
+
+def alike(small: TimedFrame, large: TimedFrame) -> "tuple[np.ndarray, np.ndarray]":
+    """A frame resized bicubically to the result's size, and as it is in the result, (H, W, 3) uint8."""
     from realis.ops.resize import resize
 
-    with open_source(source) as before, open_source(output) as after:
-        for small, large in zip(before.frames(), after.frames(), strict=False):
-            bicubic = resize(as_tensor(small), large.rgb.shape[:2]).clamp(0, 1)
-            yield to_uint8(bicubic), to_uint8(as_tensor(large).clamp(0, 1))
+    bicubic = resize(as_tensor(small), large.rgb.shape[:2]).clamp(0, 1)
+    return to_uint8(bicubic), to_uint8(as_tensor(large).clamp(0, 1))
 
 
 def as_tensor(frame: TimedFrame) -> "torch.Tensor":
