@@ -2,12 +2,9 @@
 
 import hashlib
 import multiprocessing
-import os
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,7 @@ from realis.degradation.presets import load_degradation
 from realis.errors import require
 from realis.files import whole_file
 from realis.video.clips import Clip, write_like
+from realis.workers import in_processes
 
 if TYPE_CHECKING:
     from realis.commands.degrade import DegradeConfig
@@ -29,50 +27,21 @@ def degrade_all(
     config: "DegradeConfig", clips: list[Clip], advance: Callable[[int], Any]
 ) -> Iterator[tuple[Clip, BaseException | str]]:  # fmt: skip
     """Degrade ``clips``, several at a time; yields each when done, with what went wrong or is to be said of it."""
-    context = multiprocessing.get_context("spawn")
-    frames_done, seen = context.Value("q", 0), 0
-    count = min(config.workers or os.cpu_count() or 1, len(clips))
-    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
-    pool = ProcessPoolExecutor(count, context, prepare_process, (frames_done,))
-    try:
-        jobs = {pool.submit(degrade_clip, config, clip): clip for clip in clips}
-        waiting = set(jobs)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
-            advance(frames_done.value - seen)
-            seen = frames_done.value
-            for job in done:
-                yield jobs[job], job.exception() or job.result()
-        pool.shutdown()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, terminated)
+    frames_done, seen = multiprocessing.get_context("spawn").Value("q", 0), 0
+
+    def tick() -> None:
+        nonlocal seen
+        advance(frames_done.value - seen)
+        seen = frames_done.value
+
+    work = partial(degrade_clip, config)
+    yield from in_processes(work, clips, config.workers, share_counter, (frames_done,), tick)
 
 
-def prepare_process(frames_done: Any) -> None:
-    """One thread a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+def share_counter(frames_done: Any) -> None:
+    """In a worker: keep the counter of the parent."""
     global _frames_done
-    import cv2
-    import torch
-
     _frames_done = frames_done
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
-
-
-def exit_with_parent() -> None:
-    """End this process when the one that started it is gone."""
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
 
 
 def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:

@@ -1,0 +1,73 @@
+"""Work shared out to processes of this machine."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+TICK = 0.3  # seconds
+
+
+def in_processes(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int = 0,
+    prepare: Callable[..., None] | None = None,
+    arguments: tuple[Any, ...] = (),
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Item, Result | BaseException]]:
+    """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
+
+    Args:
+        work: called in another process, with one thread for torch and OpenCV there.
+        workers: processes; 0: one a core.
+        prepare: called with ``arguments`` in each process first.
+        tick: called here now and then.
+    """
+    context = multiprocessing.get_context("spawn")
+    count = min(workers or os.cpu_count() or 1, len(items))
+    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+    pool = ProcessPoolExecutor(count, context, prepare_process, (prepare, arguments))
+    try:
+        jobs = {pool.submit(work, item): item for item in items}
+        waiting = set(jobs)
+        while waiting:
+            done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
+            tick()
+            for job in done:
+                yield jobs[job], job.exception() or job.result()
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, terminated)
+
+
+def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    """One thread a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+    import cv2
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    if prepare:
+        prepare(*arguments)
+
+
+def exit_with_parent() -> None:
+    """End this process when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
