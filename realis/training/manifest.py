@@ -1,7 +1,5 @@
 """Lists of clips to train on: JSONL, CSV or Parquet with a ``file_name`` a row, or a folder with one of them in it."""
 
-import csv
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from realis.errors import InputError, require
-
-FORMS = (".jsonl", ".csv", ".parquet")
+from realis.tables import read_rows
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,7 @@ def read_manifest(path: str) -> list[ClipEntry]:
     Raises:
         InputError: no such file, not of these forms, nothing in it, a row that is wrong, a named file that is missing.
     """
-    file = _manifest_file(Path(path))
-    try:
-        rows = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[file.suffix.lower()](file)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from error
-    require(len(rows) > 0, str(file), "no rows", "a file_name a row")
+    rows, file = read_rows(Path(path), "--clips.manifest")
     entries = [_entry(row, f"{file}, row {i}", file.parent) for i, row in enumerate(rows, 1)]
     missing = [entry.path for entry in entries if not entry.path.is_file()]
     if missing:
@@ -47,51 +39,6 @@ def read_manifest(path: str) -> list[ClipEntry]:
             "names are relative to the manifest's folder"
         )
     return entries
-
-
-def _manifest_file(path: Path) -> Path:
-    if path.is_dir():
-        found = [path / f"metadata{form}" for form in FORMS if (path / f"metadata{form}").is_file()]
-        names = " and ".join(file.name for file in found)
-        wanted = "one of " + ", ".join(f"metadata{form}" for form in FORMS)
-        require(len(found) == 1, f"--clips.manifest {path}", names or "a folder without metadata", wanted)
-        return found[0]
-    require(
-        path.is_file(), f"--clips.manifest {path}", "nothing there", f"a {', '.join(FORMS)} file or a folder with one"
-    )
-    require(path.suffix.lower() in FORMS, f"--clips.manifest {path}", f"the ending {path.suffix!r}", ", ".join(FORMS))
-    return path
-
-
-def _jsonl(file: Path) -> list[dict[str, Any]]:
-    rows = []
-    for i, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{file}, line {i}: not JSON ({error})") from error
-        require(isinstance(row, dict), f"{file}, line {i}", type(row).__name__, 'an object such as {"file_name": ...}')
-        rows.append(row)
-    return rows
-
-
-def _csv(file: Path) -> list[dict[str, Any]]:
-    with file.open(newline="", encoding="utf-8-sig") as text:
-        return list(csv.DictReader(text))
-
-
-def _parquet(file: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow  # pyright: ignore[reportMissingImports] - nobody needs it but for this
-        import pyarrow.parquet  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(f"{file}: Parquet needs pyarrow; pip install pyarrow, or write it as JSONL or CSV") from error
-    try:
-        return pyarrow.parquet.read_table(file).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{file}: not a Parquet file ({error})") from error
 
 
 def _entry(row: dict[str, Any], where: str, folder: Path) -> ClipEntry:

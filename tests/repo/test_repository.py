@@ -23,11 +23,11 @@ from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "config", "log", "queues", "torchvision_hook"},
-    {"ops", "upscaler", "files"},
+    {"errors", "shapes", "config", "log", "queues", "workers", "torchvision_hook"},
+    {"ops", "upscaler", "files", "tables"},
     {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
     {"models"},
-    {"training", "upscaling", "comparators"},
+    {"training", "upscaling", "comparators", "dataset"},
     {"methods", "evaluation"},
     {"commands"},
 ]

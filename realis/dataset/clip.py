@@ -1,0 +1,84 @@
+"""What the builder knows of a clip, and what it says of one that it drops."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip; every stage knows more of it than the one before.
+
+    Args:
+        name: unique in the build; a file name without its ending.
+        video: the footage that it comes from, as it was named.
+        licence, origin: of the footage: columns of its list; empty if not known.
+        file: its own file, relative to the folder of the build; empty before ``scenes``.
+        height, width: in pixels, as shown.
+        rate: frames a second.
+        start, frames: where in the footage it begins, and how many it has.
+        digest: of its content.
+        scores: what ``quality`` measured, by name.
+        hash: the perceptual hash of its frames, in hexadecimal.
+        caption: what it shows.
+        keywords: for which it was selected.
+        split: ``train`` or ``test``.
+    """
+
+    name: str
+    video: str
+    licence: str = ""
+    origin: str = ""
+    file: str = ""
+    height: int = 0
+    width: int = 0
+    rate: Fraction = Fraction(0)
+    start: int = 0
+    frames: int = 0
+    digest: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    hash: str = ""
+    caption: str = ""
+    keywords: tuple[str, ...] = ()
+    split: str = ""
+
+    def path(self, build: Path) -> Path:
+        """Where its frames are: its own file in the folder ``build``, or the footage."""
+        return build / self.file if self.file else Path(self.video)
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values, without what is not known yet."""
+        row = asdict(self) | {"rate": str(self.rate) if self.rate else "", "keywords": list(self.keywords)}
+        return {name: value for name, value in row.items() if value or name == "name"}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Clip":
+        """The clip of :meth:`to_row`."""
+        return cls(**row | {"rate": Fraction(row.get("rate", 0)), "keywords": tuple(row.get("keywords", ()))})
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A clip that a stage does not pass on.
+
+    Args:
+        name: of the clip.
+        reason: in few words, the same for all that are dropped for it: it is counted.
+        detail: what was found in this one.
+    """
+
+    name: str
+    reason: str
+    detail: str = ""
+
+
+Outcome = Clip | Dropped
+
+
+def digest_of(clips: list[Clip]) -> str:
+    """A text that changes with anything that is known of ``clips``."""
+    rows = json.dumps([clip.to_row() for clip in clips], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(rows.encode()).hexdigest()[:32]

@@ -1,0 +1,76 @@
+"""What a stage has done: a line of JSON for every input that is finished, by which a stopped stage goes on."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.errors import InputError
+from realis.files import sync, whole_file
+
+
+class Ledger:
+    """The outcomes of one stage.
+
+    A line is appended, and synced, when an input is finished; a line that was torn by a crash does not count. Outcomes
+    are kept under a digest of the input: where the input has changed they are not found.
+
+    Args:
+        file: made if it is not there.
+
+    Raises:
+        InputError: the file is something else.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.outcomes: dict[str, list[Outcome]] = {}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        whole = 0
+        for line in file.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
+            self._read(line.decode(errors="replace"))
+            whole += len(line)
+        os.truncate(file, whole)
+
+    def _read(self, line: str) -> None:
+        try:
+            row = json.loads(line)
+            kept = [Clip.from_row(clip) for clip in row["kept"]]
+            self.outcomes[row["of"]] = [*kept, *(Dropped(**one) for one in row["dropped"])]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
+
+    def add(self, key: str, outcomes: Iterable[Outcome]) -> None:
+        """Note the outcomes of the input whose digest is ``key``."""
+        self.outcomes[key] = list(outcomes)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(self._line(key))
+        sync(self.file)
+
+    def settle(self, keys: list[str]) -> None:
+        """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
+        finished when."""
+        lines = "".join(map(self._line, keys))
+        if self.file.read_text(encoding="utf-8") != lines:
+            with whole_file(self.file) as temporary:
+                temporary.write_text(lines, encoding="utf-8")
+                sync(temporary)
+
+    def _line(self, key: str) -> str:
+        kept = [one.to_row() for one in self.outcomes[key] if isinstance(one, Clip)]
+        dropped = [asdict(one) for one in self.outcomes[key] if isinstance(one, Dropped)]
+        return json.dumps({"of": key, "kept": kept, "dropped": dropped}, ensure_ascii=False) + "\n"
+
+    def kept(self, keys: list[str]) -> list[Clip]:
+        """The clips that were kept of the inputs ``keys``, in their order."""
+        return [one for key in keys for one in self.outcomes[key] if isinstance(one, Clip)]
+
+    def reasons(self, keys: list[str]) -> Counter[str]:
+        """How many were dropped, by reason."""
+        return Counter(one.reason for key in keys for one in self.outcomes[key] if isinstance(one, Dropped))
