@@ -79,6 +79,7 @@ class VideoSource:
         time_base: seconds of a tick.
         frame_count: as announced, or ``None``.
         look: what the frames are like.
+        interlaced: whether the first one is two fields.
 
     Raises:
         InputError: no such file, not a video, damaged.
@@ -96,6 +97,7 @@ class VideoSource:
             first = next(frames)
             self._frames = chain([first], frames)
             self.look = look_of(first, self.reader)
+            self.interlaced = first.interlaced_frame
         except BaseException:
             self.reader.close()
             raise

@@ -1,0 +1,145 @@
+"""A part of a video as a file of its own: by copying its packets, or by encoding its frames again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, islice
+from pathlib import Path
+
+import av
+
+from realis.files import whole_file
+from realis.video.excerpt import probe
+from realis.video.read import VideoReader
+from realis.video.source import quarter_turns
+
+COPIED = {"h264": "mp4", "hevc": "mp4", "av1": "mp4", "prores": "mov", "ffv1": "matroska"}  # container by codec
+ENDINGS = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
+# One thread, and no B-frames in x265, so that the same frames give the same bytes everywhere.
+ENCODERS = {
+    ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"):
+        ("libx264", "mp4", {"preset": "slow", "x264-params": "cpu-independent=1:open-gop=0"}),
+    ("yuv420p10le", "yuv422p10le", "yuv444p10le"):
+        ("libx265", "mp4", {"preset": "medium",
+                            "x265-params": "bframes=0:pools=none:frame-threads=1:open-gop=0:log-level=error"}),
+}  # fmt: skip
+LOSSLESS = ("ffv1", "matroska", {"level": "3"})
+TURNS = {1: "transpose=cclock", 2: "hflip,vflip", 3: "transpose=clock"}  # by quarter turns to the left
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What is known of a packet without decoding it."""
+
+    time: int
+    is_key: bool
+
+
+def packets(path: Path) -> list[Packet]:
+    """The packets of a video in the order of decoding; none if it has to be turned, or some are not to be shown."""
+    with VideoReader(path) as video:
+        found = [p for p in video.container.demux(video.stream) if p.size]
+        if any(p.is_discard or p.pts is None for p in found) or video.stream.codec_context.name not in COPIED:
+            return []
+        return [Packet(p.pts, p.is_keyframe) for p in found]
+
+
+def parts_to_copy(path: Path, start: int, stop: int, least: int) -> Iterator[tuple[int, int]]:
+    """Parts of frames ``start`` to ``stop`` - 1, at least ``least`` long, that begin with a key frame and end where no
+    frame that is decoded later is shown earlier; the one that begins first."""
+    number = {int(time): i for i, time in enumerate(probe(path).times)}
+    known = packets(path)
+    if len(number) != len(known):
+        return
+    shown = [number[packet.time] for packet in known]
+    later = [*accumulate(reversed(shown), min, initial=len(shown))][
+        -2::-1
+    ]  # the first frame shown of packets after each
+    for i, packet in enumerate(known):
+        if packet.is_key and start <= shown[i] <= stop - least and later[i] > shown[i]:
+            so_far = accumulate(shown[i:], max)
+            ends = [last + 1 for last, after in zip(so_far, later[i:], strict=True) if last < after and last < stop]
+            if ends and ends[-1] - shown[i] >= least:
+                yield shown[i], ends[-1]
+                return
+
+
+def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
+    """Copy the packets of frames ``start`` to ``stop`` - 1 into a file called ``stem`` and an ending; ``None`` where the
+    frames have to be turned to be shown."""
+    times = probe(path).times[start:stop]
+    with VideoReader(path) as video:
+        form = COPIED[video.stream.codec_context.name]
+        if quarter_turns(next(video.frames())):
+            return None
+        final = stem.with_name(stem.name + ENDINGS[form])
+        video.container.seek(int(times[0]), stream=video.stream)
+        options = {"fflags": "+bitexact"}
+        with whole_file(final) as temporary, av.open(str(temporary), "w", format=form, options=options) as copy:
+            stream = copy.add_stream_from_template(video.stream, opaque=True)
+            stream.metadata.clear()
+            wanted = (
+                p for p in video.container.demux(video.stream) if p.pts is not None and times[0] <= p.pts <= times[-1]
+            )
+            part = list(islice(wanted, len(times)))
+            ahead = max(int(time) - packet.pts for time, packet in zip(times, part, strict=True))
+            for time, packet in zip(times, part, strict=True):  # Matroska does not keep times of decoding
+                packet.pts, packet.dts = packet.pts - int(times[0]), int(time - times[0]) - ahead
+                packet.stream = stream
+                copy.mux(packet)
+    return final
+
+
+def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path:
+    """Encode frames ``start`` to ``stop`` - 1 again, upright, in their own pixel format, at their own times."""
+    times = {int(time) for time in probe(path).times[start:stop]}
+    first = min(times)
+    with VideoReader(path) as video:
+        video.stream.thread_type = "AUTO"
+        frames = upright(frame for frame in decoded_from(video, first) if frame.pts in times)
+        one = next(frames)
+        codec, form, options = next((e for forms, e in ENCODERS.items() if one.format.name in forms), LOSSLESS)
+        final = stem.with_name(stem.name + ENDINGS[form])
+        base = video.stream.time_base or 1 / video.rate
+        with (
+            whole_file(final) as temporary,
+            av.open(str(temporary), "w", format=form, options={"fflags": "+bitexact"}) as out,
+        ):
+            stream = out.add_stream(codec, rate=video.rate)
+            set_up(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))
+            for frame in (one, *frames):
+                frame.pts, frame.time_base, frame.pict_type = frame.pts - first, base, 0
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    return final
+
+
+def decoded_from(video: VideoReader, time: int) -> Iterator[av.VideoFrame]:
+    """Frames from a key frame at or before ``time`` on, to the end."""
+    video.container.seek(time, stream=video.stream)
+    yield from video.container.decode(video.stream)
+
+
+def upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Frames as the container wants them shown."""
+    graph = None
+    for frame in frames:
+        if not (turns := quarter_turns(frame)):
+            yield frame
+            continue
+        if graph is None:
+            graph = av.filter.Graph()
+            begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
+                                     time_base=frame.time_base or Fraction(1))  # fmt: skip
+            steps = [graph.add(*step.split("=")) for step in TURNS[turns].split(",")]
+            graph.link_nodes(begin, *steps, graph.add("buffersink")).configure()
+        graph.push(frame)
+        yield graph.vpull()
+
+
+def set_up(context: av.VideoCodecContext, frame: av.VideoFrame, base: Fraction, options: dict[str, str]) -> None:
+    """Prepare an encoder for frames like this one."""
+    context.height, context.width, context.pix_fmt = frame.height, frame.width, frame.format.name
+    context.time_base, context.options, context.thread_count = base, options, 1
+    context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    context.colorspace, context.color_range = frame.colorspace, frame.color_range

@@ -1,0 +1,81 @@
+"""The footage that a build begins with: videos in folders, by pattern, or in lists that say whose they are."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from realis.dataset.clip import Clip
+from realis.errors import InputError, require
+from realis.tables import FORMS, read_rows
+from realis.video.clips import VIDEOS
+
+COLUMNS = {
+    "licence": "licence",
+    "license": "licence",
+    "source": "origin",
+    "caption": "caption",
+}  # of a list, and of a clip
+
+
+def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
+    """The videos that ``words`` name, each once, by name.
+
+    A word is a video; a folder, of which all videos in it and below count, unless it holds a ``metadata`` file; a pattern
+    such as ``raw/**/*.mp4``; or a list (JSONL, CSV, Parquet) with a ``file_name`` a row, relative to the list, and
+    optionally ``licence``, ``source`` and ``caption``.
+
+    Args:
+        licence: of what no list says another of.
+
+    Raises:
+        InputError: a word names nothing, a list is wrong, there is no video at all.
+    """
+    require(len(words) > 0, "--source", "nothing", "a folder, a pattern, or a list of videos")
+    found: dict[Path, Clip] = {}
+    for word in words:
+        for path, said in rows_of(word):
+            known = {COLUMNS[name]: str(said[name]) for name in COLUMNS if said.get(name)}
+            clip = Clip(name_of(path), str(path), **{"licence": licence} | known)
+            found.setdefault(path.resolve(), clip)
+    require(len(found) > 0, "--source", " ".join(words), f"videos in it ({', '.join(VIDEOS)})")
+    return sorted(found.values(), key=lambda clip: clip.name)
+
+
+def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The videos that one word names, with what a list says of each."""
+    path = Path(word)
+    holds_list = path.is_dir() and any((path / f"metadata{form}").is_file() for form in FORMS)
+    if holds_list or (path.is_file() and path.suffix.lower() in FORMS):
+        rows, file = read_rows(path, "--source")
+        for number, row in enumerate(rows, 1):
+            name = row.get("file_name")
+            require(isinstance(name, str) and name != "", f"{file}, row {number}: file_name", repr(name), "a path")
+            video = file.parent / str(name)
+            if not video.is_file():
+                raise InputError(f"{file}, row {number}: {video} is not there; names are relative to the list's folder")
+            yield video, row
+    elif path.is_dir():
+        yield from ((video, {}) for video in sorted(path.rglob("*")) if is_video(video))
+    elif path.is_file():
+        yield path, {}
+    else:
+        matches = (
+            sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+            if re.search(r"[*?[]", word)
+            else []
+        )
+        require(len(matches) > 0, f"--source {word}", "nothing there", "a folder, a video, a pattern or a list")
+        yield from ((video, {}) for video in matches if is_video(video))
+
+
+def is_video(path: Path) -> bool:
+    """Whether it is a file that may be one, and not hidden."""
+    return path.is_file() and path.suffix.lower() in VIDEOS and not path.name.startswith(".")
+
+
+def name_of(video: Path) -> str:
+    """A file name for what is made of a video: its own, and a few letters that tell it from others of that name."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", video.stem).strip("_")[:60] or "video"
+    return f"{plain}-{hashlib.sha256(video.as_posix().encode()).hexdigest()[:6]}"

@@ -1,0 +1,92 @@
+"""Footage is cut at its shots; what is copied decodes to the very frames, and the rest is encoded nearly without loss."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from footage import film
+from realis.dataset.clip import Clip, Dropped
+from realis.dataset.cut import copy_part, encode_part, parts_to_copy
+from realis.dataset.scenes import ScenesConfig, holds_exactly, pieces, scenes, spread, watch
+from realis.video.read import VideoReader
+
+CONFIG = ScenesConfig(least=9, most=30, per_video=10)
+
+
+def images(path):
+    with VideoReader(path) as video:
+        return [image.astype(int) for image in video]
+
+
+@pytest.mark.parametrize(("codec", "fmt"), [("libx264", "yuv420p"), ("libx265", "yuv420p10le"), ("ffv1", "yuv422p")])
+def test_a_copy_is_exact(tmp_path, codec, fmt):
+    path = film(
+        tmp_path / "in.mkv", frames=40, codec=codec, fmt=fmt, options={"x265-params": "log-level=error:keyint=8:open-gop=0"}
+    )
+    _, sums = watch(path, CONFIG)
+    ((start, stop),) = parts_to_copy(path, 5, 36, least=9)
+    copy = copy_part(path, tmp_path / "copy", start, stop)
+    assert stop - start >= 9 and start >= 5 and stop <= 36
+    assert holds_exactly(copy, sums[start:stop])
+    assert not holds_exactly(copy, sums[start + 1 : stop + 1])
+
+
+def test_nothing_can_be_copied_between_key_frames(tmp_path):
+    path = film(tmp_path / "in.mp4", frames=40, options={"g": "100"})
+    assert list(parts_to_copy(path, 5, 36, least=9)) == []
+
+
+def test_open_groups_are_not_copied(tmp_path):
+    path = film(tmp_path / "in.mp4", frames=60, options={"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"})
+    _, sums = watch(path, CONFIG)
+    for start, stop in parts_to_copy(path, 5, 60, least=9):
+        assert holds_exactly(copy_part(path, tmp_path / "copy", start, stop), sums[start:stop])
+
+
+@pytest.mark.parametrize("fmt", ["yuv420p", "yuv420p10le", "bgr0"])
+def test_what_is_encoded_again_looks_the_same(tmp_path, fmt):
+    codec = {"yuv420p": "libx264", "yuv420p10le": "libx265", "bgr0": "ffv1"}[fmt]
+    path = film(tmp_path / "in.mkv", frames=20, codec=codec, fmt=fmt)
+    out = encode_part(path, tmp_path / "part", 3, 15, crf=8)
+    before, after = images(path)[3:15], images(out)
+    assert len(before) == len(after)
+    assert max(np.abs(a - b).mean() for a, b in zip(before, after, strict=True)) < 1.5
+    assert encode_part(path, tmp_path / "again", 3, 15, crf=8).read_bytes() == out.read_bytes()
+
+
+def test_footage_is_cut_where_the_picture_changes(tmp_path):
+    path = tmp_path / "in.mp4"
+    make_two_shots(path)
+    outcomes = list(scenes(Clip("two", str(path)), tmp_path, CONFIG))
+    clips = [one for one in outcomes if isinstance(one, Clip)]
+    assert not [one for one in outcomes if isinstance(one, Dropped)]
+    assert {clip.name for clip in clips} == {Path(clip.file).stem for clip in clips}
+    assert len(clips) == 2 and clips[0].start + clips[0].frames <= 20 - 2 and clips[1].start >= 20 + 2
+    for clip in clips:
+        assert len(images(clip.path(tmp_path))) == clip.frames and clip.video == str(path) and clip.digest
+    again = list(scenes(Clip("two", str(path)), tmp_path, CONFIG))
+    assert again == outcomes
+
+
+def make_two_shots(path):
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "6", "crf": "12"})
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        rng = np.random.default_rng(0)
+        shots = [rng.integers(0, 255, (96, 160, 3), dtype=np.uint8) // 4 + shift for shift in (0, 150)]
+        for i in range(40):
+            image = np.ascontiguousarray(shots[i >= 20][:, i % 20 : i % 20 + 128])
+            frame = av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")
+            frame.pts = i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_shots_become_equal_pieces():
+    assert list(pieces([60], 420, ScenesConfig())) == [(0, 58), (62, 181), (181, 300), (300, 420)]
+    assert list(pieces([], 40, ScenesConfig())) == []
+    ranges = [(10 * i, 10 * i + 9) for i in range(10)]
+    assert spread(ranges, 20) == ranges and spread(ranges, 2) == [ranges[2], ranges[7]]
