@@ -53,3 +53,11 @@ def remove_folder(folder: Path) -> None:
     if folder.is_dir():
         folder.rename(hidden)
     shutil.rmtree(hidden, ignore_errors=True)
+
+
+def link_or_copy(file: Path, name: Path) -> None:
+    """Give a file a second name, or, where the file system has no such thing, a copy."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)

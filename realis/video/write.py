@@ -5,7 +5,6 @@ final name complete or not at all.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from realis.errors import InputError, require
-from realis.files import replace_folder, sync, whole_file
+from realis.files import link_or_copy, replace_folder, sync, whole_file
 from realis.video.encoding import CODECS, Encoding
 from realis.video.journal import Journal, Segment, notes_file, parts_folder
 from realis.video.mux import Timeline, join_segments, say_what_is_left_out
@@ -196,10 +195,3 @@ class SegmentWriter:
             )
             raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error
 
-
-def link_or_copy(file: Path, name: Path) -> None:
-    """Give a file a second name, or, where the file system has no such thing, a copy."""
-    try:
-        os.link(file, name)
-    except OSError:
-        shutil.copyfile(file, name)

@@ -1,0 +1,72 @@
+"""Clips that show the same as another one, of the same video or not, by perceptual hashes of their frames."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.errors import InputError, require
+from realis.video.read import VideoReader
+
+BITS = 64  # of the hash of a frame, sixteen hexadecimal digits
+ROWS = 256  # frames that are compared at a time with all before them
+
+
+@dataclass(frozen=True)
+class DuplicatesConfig:
+    """When two clips are the same."""
+
+    frames: int = 3  # of each clip that are hashed
+    distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
+
+    def __post_init__(self) -> None:
+        require(self.frames >= 1, "--duplicates.frames", self.frames, "1 or more")
+        require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
+
+
+def hashes(clip: Clip, build: Path, config: DuplicatesConfig) -> Iterator[Outcome]:
+    """The perceptual hashes (pHash, of ImageHash) of frames spread over a clip."""
+    import imagehash
+
+    wanted = {(2 * i + 1) * clip.frames // (2 * config.frames) for i in range(config.frames)}
+    try:
+        with VideoReader(clip.path(build)) as video:
+            frames = [frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted]
+    except InputError as error:
+        yield Dropped(clip.name, "damaged", str(error))
+        return
+    yield replace(clip, hash="".join(str(imagehash.phash(frame)) for frame in frames))
+
+
+def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:
+    """Of clips with a frame in common the first is kept."""
+    first = first_alike([frame_hashes(clip) for clip in clips], config.distance)
+    for clip, other in zip(clips, first, strict=True):
+        yield clip if clips[other] is clip else Dropped(clip.name, "shows the same as another", clips[other].name)
+
+
+def frame_hashes(clip: Clip) -> np.ndarray:
+    """The hashes of the frames of a clip, (frames,) uint64."""
+    digits = BITS // 4
+    return np.array([int(clip.hash[i : i + digits], 16) for i in range(0, len(clip.hash), digits)], np.uint64)
+
+
+def first_alike(clips: list[np.ndarray], distance: int) -> list[int]:
+    """For each clip the number of the first one that is kept and has a frame as near as ``distance``: its own, if none.
+
+    A clip that is left out takes no others with it.
+    """
+    owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
+    every = np.concatenate([*clips, np.array([], np.uint64)])
+    near: list[set[int]] = [set() for _ in clips]
+    for begin in range(0, len(every), ROWS):
+        bits = np.bitwise_count(every[begin : begin + ROWS, None] ^ every[None, : begin + ROWS])
+        for one, other in zip(*np.nonzero(bits <= distance), strict=True):
+            if owner[other] < owner[begin + one]:
+                near[owner[begin + one]].add(int(owner[other]))
+    first: list[int] = []
+    for number, others in enumerate(near):
+        first.append(min((other for other in others if first[other] == other), default=number))
+    return first

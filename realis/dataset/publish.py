@@ -1,0 +1,133 @@
+"""The finished set: Hugging Face's VideoFolder form, a smaller version of the test clips, checksums."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from realis.dataset.clip import Clip, Outcome
+from realis.errors import require
+from realis.files import link_or_copy, remove_folder, whole_file
+from realis.video.encoding import Encoding
+from realis.video.read import VideoReader
+from realis.video.write import SegmentWriter
+
+SPLITS = ("train", "test")
+SMALLER = 3  # 2160 lines become 720
+AT_A_TIME = 16  # frames
+
+
+@dataclass(frozen=True)
+class PublishConfig:
+    """What is published, and how."""
+
+    title: str = "RealisVideo"  # names the folders: RealisVideo-4K, RealisVideo-720P and their LR
+    metadata: Literal["jsonl", "parquet"] = "jsonl"  # form of the tables
+    lr: str = "realbasicvsr"  # degradation of the LR of the test clips, as make_lr takes it; empty: none
+
+    def __post_init__(self) -> None:
+        require(self.title != "" and "/" not in self.title, "--publish.title", self.title, "a name for folders")
+
+
+def set_name(title: str, lines: int) -> str:
+    """Of a set of so many lines.
+
+    >>> set_name("RealisVideo", 2160), set_name("RealisVideo", 720)
+    ('RealisVideo-4K', 'RealisVideo-720P')
+    """
+    return f"{title}-{'4K' if lines == 2160 else f'{lines}P'}"
+
+
+def shrink(clip: Clip, build: Path, folder: str) -> Iterator[Outcome]:
+    """A test clip at a third of the size in both directions, bicubically and low-passed, without loss (FFV1), as
+    ``folder``/test/NAME.mkv."""
+    file = Path(folder) / "test" / f"{clip.name}.mkv"
+    (build / file).parent.mkdir(parents=True, exist_ok=True)
+    size = (clip.height // SMALLER // 2 * 2, clip.width // SMALLER // 2 * 2)
+    with (
+        VideoReader(clip.path(build)) as video,
+        SegmentWriter(build / file, size, video.rate, Encoding("ffv1")) as sink,
+    ):
+        write_resized(video, size, sink.write)
+    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest="")
+
+
+def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[int, list[Any]], None]) -> None:
+    """Resize the frames of ``video``, a few at a time."""
+    import torch
+
+    from realis.ops.resize import resize
+
+    held, start = [], 0
+    for image in video:
+        small = resize(torch.from_numpy(image).permute(2, 0, 1).float(), size).clamp_(0, 255)
+        held.append(small.round().byte().permute(1, 2, 0).contiguous().numpy())
+        if len(held) == AT_A_TIME:
+            write(start, held)
+            held, start = [], start + AT_A_TIME
+    if held:
+        write(start, held)
+
+
+def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
+    """Give the clips their place in ``folder``: train/NAME.mp4, test/NAME.mp4; nothing else stays there."""
+    for split in SPLITS:
+        wanted = {Path(clip.file).name: clip.path(build) for clip in clips if clip.split == split}
+        place = build / folder / split
+        place.mkdir(parents=True, exist_ok=True)
+        for other in place.iterdir():
+            if other.name not in wanted:
+                remove_folder(other) if other.is_dir() else other.unlink()
+        for name, file in wanted.items():
+            if not (place / name).exists():
+                with whole_file(place / name) as temporary:
+                    link_or_copy(file, temporary)
+    return [replace(clip, file=f"{folder}/{clip.split}/{Path(clip.file).name}") for clip in clips]
+
+
+def write_tables(clips: list[Clip], build: Path, folder: str, form: str) -> None:
+    """``metadata.jsonl`` or ``.parquet`` in each split's folder: what is known of its clips, as the Hub's viewer and
+    ``--clips.manifest`` of training read it."""
+    for split in SPLITS:
+        rows = [row_of(clip) for clip in clips if clip.split == split]
+        if rows:
+            with whole_file(build / folder / split / f"metadata.{form}") as temporary:
+                write_jsonl(rows, temporary) if form == "jsonl" else write_parquet(rows, temporary)
+
+
+def row_of(clip: Clip) -> dict[str, Any]:
+    """A row of the tables; every row has every column. ``start`` and ``frames`` would mean a part of the file itself."""
+    scores = {f"score_{name}": value for name, value in sorted(clip.scores.items())}
+    return {"file_name": Path(clip.file).name, "caption": clip.caption, "keywords": ", ".join(clip.keywords),
+            "width": clip.width, "height": clip.height, "frame_count": clip.frames, "frame_rate": str(clip.rate),
+            "source_video": Path(clip.video).name, "source_start": clip.start, "source": clip.origin,
+            "licence": clip.licence} | scores  # fmt: skip
+
+
+def write_jsonl(rows: list[dict[str, Any]], file: Path) -> None:
+    """One row a line."""
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_parquet(rows: list[dict[str, Any]], file: Path) -> None:
+    """The same as a table of Parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+
+
+def write_checksums(build: Path, folder: str) -> None:
+    """``SHA256SUMS`` of all files in ``folder``, as ``sha256sum --check`` reads it."""
+    root = build / folder
+    files = sorted(file for file in root.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
+    with whole_file(root / "SHA256SUMS") as temporary:
+        temporary.write_text("".join(f"{sha256(file)}  {file.relative_to(root).as_posix()}\n" for file in files))
+
+
+def sha256(file: Path) -> str:
+    """Of all of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
