@@ -61,3 +61,9 @@ def link_or_copy(file: Path, name: Path) -> None:
         os.link(file, name)
     except OSError:
         shutil.copyfile(file, name)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed run left half-written below ``folder``."""
+    for path in list(folder.rglob(".*.tmp")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

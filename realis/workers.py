@@ -24,7 +24,7 @@ def in_processes(
     """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
 
     Args:
-        work: called in another process, with one thread for torch and OpenCV there.
+        work: called in another process; what uses torch there limits its threads by itself.
         workers: processes; 0: one a core.
         prepare: called with ``arguments`` in each process first.
         tick: called here now and then.
@@ -52,13 +52,11 @@ def in_processes(
 
 
 def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """One thread a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+    """One thread of OpenCV a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
     import cv2
-    import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    torch.set_num_threads(1)
     cv2.setNumThreads(1)
     threading.Thread(target=exit_with_parent, daemon=True).start()
     if prepare:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from realis.commands.degrade_clips import degrade_all, is_done, parameters_file, remove_leftovers
+from realis.commands.degrade_clips import degrade_all, is_done, parameters_file
 from realis.config import as_plain
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.errors import InputError, require
+from realis.files import remove_leftovers
 from realis.log import logger, progress
 from realis.video.clips import find_clips
 

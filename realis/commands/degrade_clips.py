@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -39,8 +38,11 @@ def degrade_all(
 
 
 def share_counter(frames_done: Any) -> None:
-    """In a worker: keep the counter of the parent."""
+    """In a worker: keep the counter of the parent; one thread of torch for each."""
     global _frames_done
+    import torch
+
+    torch.set_num_threads(1)
     _frames_done = frames_done
 
 
@@ -106,9 +108,3 @@ def is_done(output: Path, clip: Clip) -> bool:
     if not clip.path.is_dir():
         return (output / f"{clip.name}.mkv").exists()
     return [file.stem for file in Clip(clip.name, output / clip.name).images] == [file.stem for file in clip.images]
-
-
-def remove_leftovers(output: Path) -> None:
-    """Delete what a killed run left half-written."""
-    for path in list(output.rglob(".*.tmp")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
