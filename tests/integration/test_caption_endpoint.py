@@ -1,0 +1,380 @@
+"""The endpoint's path against a small server of the OpenAI form on this machine."""
+
+import base64
+import email.utils
+import http.server
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from footage import film
+from realis.dataset.caption_endpoint import EndpointCaptioner, retry_after
+from realis.dataset.captions import CaptionsConfig, Sample, captions
+from realis.dataset.clip import Clip, Dropped
+from realis.errors import InputError
+
+CLIPS = 6
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers each request as ``script`` says; counts the requests by clip.
+
+    A clip is known by the grey level of its frames, 30 + 30 n. ``script`` maps (clip, how often asked before) to an
+    answer: a status with a body and headers, or something to be done with the connection.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, script):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script, self.asked = script, Counter()
+        self.bodies, self.keys, self.lock = [], [], threading.Lock()
+        self.release = threading.Event()  # lets those go on that are hung up
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, request, client_address):
+        """Clients that went away are meant to."""
+
+
+def good(clip):
+    message = {"role": "assistant", "content": f"A close-up of\n clip {clip}."}
+    return 200, json.dumps({"choices": [{"message": message}], "usage": {"total_tokens": 100}}), {}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        images = [part["image_url"]["url"] for part in body["messages"][0]["content"] if part["type"] == "image_url"]
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0].split(",", 1)[1]), np.uint8), 1)
+        clip = round((float(picture.mean()) - 30) / 30)
+        with server.lock:
+            before = server.asked[clip]
+            server.asked[clip] += 1
+            server.bodies.append(body)
+            server.keys.append(self.headers["Authorization"])
+        answer = server.script(clip, before)
+        if answer == "hang":
+            server.release.wait(60)
+            self.close_connection = True
+        elif answer == "trickle":
+            self.trickle()
+        elif answer == "die":
+            self.close_connection = True
+        else:
+            status, text, headers = answer or good(clip)
+            self.answer(status, text.encode(errors="surrogateescape"), headers)
+
+    def answer(self, status, text, headers):
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(text))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def trickle(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        while not self.server.release.wait(0.05):
+            self.wfile.write(b" ")
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(script=lambda clip, before: None):
+    with Server(script) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.release.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    """Clips of one grey level each."""
+    folder = tmp_path_factory.mktemp("grey")
+    for number in range(CLIPS):
+        with av.open(str(folder / f"clip{number}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+            for _ in range(6):
+                image = np.full((96, 128, 3), 30 + 30 * number, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+    return folder
+
+
+@pytest.fixture
+def build(footage, tmp_path):
+    for file in footage.iterdir():
+        (tmp_path / file.name).hardlink_to(file)
+    return tmp_path
+
+
+@pytest.fixture
+def clips():
+    return [
+        Clip(f"clip{n}", f"video{n}.mp4", file=f"clip{n}.mp4", frames=6, rate=Fraction(25), digest=f"digest{n}")
+        for n in range(CLIPS)
+    ]
+
+
+def config(server, **options):
+    usual = {"requests": 3, "retries": 3, "retry_wait": 0.01, "timeout": 20.0, "frames": 2, "model": "some/model"}
+    return CaptionsConfig(by="endpoint", url=server.url, **usual | options)
+
+
+def run(clips, build, config):
+    return {clip.name: outcome for clip, [outcome] in captions(clips, build, config)}
+
+
+def expected(clips):
+    return {clip.name: replace(clip, caption=f"A close-up of clip {n}.") for n, clip in enumerate(clips)}
+
+
+def once_each():
+    return dict.fromkeys(range(CLIPS), 1)
+
+
+def test_each_clip_is_asked_for_once_and_never_again(clips, build, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("realis"), "propagate", True)
+    caplog.set_level(logging.INFO, "realis")
+    with serving() as server:
+        assert run(clips, build, config(server)) == expected(clips)
+        assert run(clips, build, config(server)) == expected(clips)
+        assert server.asked == once_each()
+    assert "captions: 0 cached, 6 asked, 0 failed (6 requests, 600 tokens)" in caplog.text
+    assert "captions: 6 cached, 0 asked, 0 failed" in caplog.text
+
+
+def test_the_form_of_a_request(clips, build):
+    with serving() as server:
+        run(clips[:1], build, config(server, prompt="What is it?", max_tokens=77))
+        [body] = server.bodies
+        assert server.keys == [None]
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("some/model", 77, 0)
+    *images, text = body["messages"][0]["content"]
+    assert len(images) == 2
+    assert all(image["image_url"]["url"].startswith("data:image/jpeg;base64,") for image in images)
+    assert text == {"type": "text", "text": "These are 2 frames of one video, 0.12 seconds apart. What is it?"}
+
+
+def test_clips_with_the_same_content_are_asked_for_once(clips, build):
+    twin = replace(clips[0], name="twin")
+    with serving() as server:
+        outcomes = run([clips[0], twin], build, config(server))
+        assert server.asked == {0: 1}
+    assert outcomes["twin"] == replace(twin, caption="A close-up of clip 0.")
+
+
+PASSING = {
+    "429": (429, "{}", {"Retry-After": "0.05"}), "429 without a time": (429, "slow down", {}),
+    "429 until a date": (429, "", {"Retry-After": email.utils.formatdate(time.time() - 5, usegmt=True)}),
+    "500": (500, "oh", {}), "503": (503, "", {}), "408": (408, "", {}), "no answer": "die",
+    "broken JSON": (200, '{"choices": [', {}), "a list": (200, "[]", {}), "no choices": (200, '{"choices": []}', {}),
+    "no text": (200, '{"choices": [{"message": {"content": null}}]}', {}), "an HTML page": (200, "<html>", {}),
+    "empty content": (200, '{"choices": [{"message": {"content": " \\n"}}]}', {}), "nothing": (200, "", {}),
+    "half a surrogate": (200, '{"choices": [{"message": {"content": "\\ud800"}}]}', {}),
+    "a reply cut short": (200, '{"choices"', {"Content-Length": "5000", "Connection": "close"}),
+    "not UTF-8": (200, "\udcff", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
+def test_what_may_pass_is_asked_again(trouble, clips, build):
+    with serving(lambda clip, before: trouble if clip == 1 and before < 2 else None) as server:
+        assert run(clips, build, config(server)) == expected(clips)
+        assert server.asked == once_each() | {1: 3}
+
+
+def test_the_time_that_the_server_asks_for_is_waited(build, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("realis.dataset.caption_endpoint.time.sleep", pauses.append)
+    sample = Sample([np.full((96, 128, 3), 30, np.uint8)], 1.0)
+    troubles = [(429, "", {"Retry-After": "7"}), (503, "", {"Retry-After": "2.5"}), (500, "", {}), (500, "", {})]
+    with serving(lambda _, before: troubles[before] if before < 4 else None) as server:
+        captioner = EndpointCaptioner(config(server, retries=4, retry_wait=1.0))
+        assert captioner.caption([sample]) == ["A close-up of\n clip 0."]
+    assert pauses[:2] == [7.0, 2.5]
+    assert 3.0 <= pauses[2] <= 5.0 and 6.0 <= pauses[3] <= 10.0  # 1, 2, 4, 8 seconds, give or take a quarter
+
+
+def test_a_server_that_asks_for_too_long_a_wait_ends_the_run(clips, build):
+    with serving(lambda *_: (429, "quota", {"Retry-After": "86400"})) as server:
+        with pytest.raises(InputError, match=r"asks to wait 86400 seconds.*run again then"):
+            run(clips[:1], build, config(server))
+        assert server.asked == {0: 1}
+
+
+@pytest.mark.parametrize("trouble", ["hang", "trickle"])
+def test_a_request_that_takes_too_long_is_made_again(trouble, clips, build):
+    with serving(lambda clip, before: trouble if clip == 2 and before == 0 else None) as server:
+        assert run(clips, build, config(server, timeout=1.0)) == expected(clips)
+        assert server.asked == once_each() | {2: 2}
+
+
+def test_a_clip_without_any_well_formed_reply_is_dropped_and_the_others_are_not(clips, build):
+    with serving(lambda clip, _: (200, '{"choices": []}', {}) if clip == 3 else None) as server:
+        outcomes = run(clips, build, config(server))
+        assert server.asked == once_each() | {3: 4}
+    dropped = outcomes.pop("clip3")
+    assert isinstance(dropped, Dropped)
+    assert (dropped.name, dropped.reason) == ("clip3", "malformed reply")
+    assert outcomes == {name: clip for name, clip in expected(clips).items() if name != "clip3"}
+
+
+def test_a_clip_that_is_refused_is_dropped_without_asking_again(clips, build):
+    with serving(lambda clip, _: (400, '{"error": "not allowed"}', {}) if clip == 3 else None) as server:
+        dropped = run(clips, build, config(server))["clip3"]
+        assert server.asked == once_each()
+    assert dropped.reason == "refused by the endpoint"
+    assert "HTTP 400" in dropped.detail and "not allowed" in dropped.detail
+
+
+def test_an_endpoint_that_refuses_all_ends_the_run_and_drops_none(clips, build):
+    many = [replace(clips[0], name=f"c{n}", digest=f"d{n}") for n in range(30)]
+    outcomes = []
+    with serving(lambda *_: (400, "at most 1 image", {})) as server:
+        with pytest.raises(InputError, match=r"10 clips in a row got none.*at most 1 image.*none of them was dropped"):
+            outcomes.extend(captions(many, build, config(server)))
+        assert server.asked[0] <= 13
+    assert outcomes == []
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404])
+def test_wrong_settings_end_the_run_at_once(status, clips, build, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("sk-very-secret\n")
+    answer = (status, '{"error": "Incorrect key sk-very-secret"}', {"Location": "http://127.0.0.1:1/stolen"})
+    with serving(lambda *_: answer) as server:
+        with pytest.raises(InputError, match=rf"answers HTTP {status}.*check --captions\.url") as error:
+            run(clips, build, config(server, api_key_file=str(key), requests=1))
+        assert sum(server.asked.values()) == 1
+        assert set(server.keys) == {"Bearer sk-very-secret"}
+    assert "sk-very-secret" not in str(error.value)
+
+
+def test_the_key_is_written_nowhere(clips, build, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("realis"), "propagate", True)
+    caplog.set_level(logging.DEBUG)
+    key = tmp_path / "key"
+    key.write_text("sk-very-secret")
+    with serving(lambda clip, before: (500, "sk-very-secret", {}) if not before else None) as server:
+        run(clips, build, config(server, api_key_file=str(key)))
+    assert "sk-very-secret" not in caplog.text
+    written = [file.read_text() for file in (build / "work").rglob("*") if file.is_file()]
+    assert len(written) == CLIPS and "sk-very-secret" not in "".join(written)
+
+
+@pytest.mark.parametrize(
+    "content, why", [(None, "No such file"), ("", "no key"), ("a b", "no key"), ("schlüssel", "ASCII")]
+)
+def test_a_key_that_is_none(content, why, tmp_path):
+    if content is not None:
+        (tmp_path / "key").write_text(content, encoding="utf-8")
+    config = CaptionsConfig(by="endpoint", url="http://127.0.0.1:1/v1", api_key_file=str(tmp_path / "key"))
+    with pytest.raises(InputError, match=f"--captions.api-key-file: .*{why}") as error:
+        EndpointCaptioner(config)
+    assert not content or content not in str(error.value)
+
+
+def test_a_server_that_dies_half_way_loses_nothing(clips, build):
+    done, lock = set(), threading.Lock()
+
+    def dies(clip, _):
+        with lock:
+            if len(done) == 3:
+                return "die"
+            done.add(clip)
+        return None
+
+    first = []
+    with serving(dies) as server, pytest.raises(InputError, match=r"failed 4 times.*run again to go on"):
+        first.extend(captions(clips, build, config(server, requests=2)))
+    assert {int(clip.name[4:]) for clip, _ in first} == done
+    with serving() as server:
+        assert run(clips, build, config(server)) == expected(clips)
+        assert server.asked == {clip: 1 for clip in range(CLIPS) if clip not in done}
+
+
+def test_nobody_there_ends_the_run(clips, build):
+    with serving() as server:
+        gone = config(server, retries=1)
+    with pytest.raises(InputError, match=r"failed 2 times.*Connection refused"):
+        run(clips, build, gone)
+
+
+def test_a_run_that_is_stopped_keeps_what_was_under_way(clips, build):
+    with serving() as server:
+        outcomes = captions(clips, build, config(server))
+        next(outcomes)
+        outcomes.close()
+        begun = Counter(server.asked)
+        assert run(clips, build, config(server)) == expected(clips)
+        assert begun and server.asked == once_each()
+
+
+@pytest.mark.parametrize("budget", [{"budget_requests": 2}, {"budget_tokens": 150}])
+def test_a_budget_ends_the_run_and_the_next_goes_on(budget, clips, build):
+    with serving() as server:
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"budget of .*\(--captions\.budget-.*run again"):
+                run(clips, build, config(server, requests=1, **budget))
+        assert sum(server.asked.values()) == 4
+        assert run(clips, build, config(server, requests=1, **budget)) == expected(clips)
+        assert server.asked == once_each()
+
+
+def test_requests_at_once_do_not_overdraw_the_budget(clips, build):
+    with serving() as server:
+        with pytest.raises(InputError, match="4 requests"):
+            run(clips, build, config(server, budget_requests=4))
+        assert sum(server.asked.values()) == 4
+
+
+def test_a_budget_of_tokens_needs_them_to_be_counted(clips, build):
+    silent = (200, '{"choices": [{"message": {"content": "A cat."}}]}', {})
+    with serving(lambda *_: silent) as server:
+        with pytest.raises(InputError, match="does not say how many tokens"):
+            run(clips, build, config(server, requests=1, budget_tokens=10**6))
+        assert sum(server.asked.values()) == 1
+        assert run(clips, build, config(server))["clip5"].caption == "A cat."
+
+
+def test_when_to_come_back():
+    soon = email.utils.formatdate(time.time() + 100, usegmt=True)
+    assert 90 < retry_after(soon) <= 100
+    assert retry_after("3") == 3.0
+    assert retry_after("-3") == 0.0
+    assert retry_after("") is None
+
+
+def test_a_film_goes_the_whole_way(tmp_path):
+    film(tmp_path / "a.mp4", frames=10)
+    clip = Clip("a", "a.mp4", file="a.mp4", frames=10, rate=Fraction(25), digest="a")
+    with serving(lambda *_: good("x")) as server:
+        [(_, [kept])] = captions([clip], tmp_path, config(server, frames=4))
+        assert len(server.bodies[0]["messages"][0]["content"]) == 5
+    assert kept.caption == "A close-up of clip x."
