@@ -68,11 +68,13 @@ class Dropped:
         name: of the clip.
         reason: in few words, the same for all that are dropped for it: it is counted.
         detail: what was found in this one.
+        scores: what was measured of it, by name.
     """
 
     name: str
     reason: str
     detail: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 Outcome = Clip | Dropped
