@@ -1,0 +1,230 @@
+"""The review page as a browser talks to it: the real application on 127.0.0.1, through Gradio's queue."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import httpx
+import pytest
+
+from footage import film
+from realis.dataset.clip import Clip, Dropped
+from realis.dataset.review import VERDICTS, ReviewConfig, review
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_clips(build, count):
+    build.mkdir()
+    clips = []
+    for i in range(count):
+        film(build / f"c{i}.mp4", frames=6, size=(96, 128), place=10 * i)
+        clips.append(
+            Clip(f"c{i}", "x.mov", file=f"c{i}.mp4", digest=f"{i:08x}", height=96, width=128, rate=Fraction(25), frames=6,
+                 caption="Detailed <fur>", keywords=("fur",), scores={"sharpness": 0.25})
+        )  # fmt: skip
+    return clips
+
+
+class Served:
+    """The stage at work in a thread; ``given`` is what it has given."""
+
+    def __init__(self, build, clips, linger=0):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.build, self.given = build, []
+        config = ReviewConfig(port=self.port, linger=linger)
+        self.thread = threading.Thread(target=lambda: self.given.extend(review(clips, build, config)), daemon=True)
+        self.thread.start()
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False)
+        for _ in range(4000):
+            try:
+                self.config = self.http.get("/config").json()
+                return
+            except httpx.TransportError:
+                time.sleep(0.02)
+        raise AssertionError("the page is not served")
+
+    def rows(self):
+        return [json.loads(line) for line in (self.build / VERDICTS).read_text().splitlines()]
+
+
+class Visitor:
+    """A browser tab, without the browser."""
+
+    def __init__(self, served, session):
+        self.served, self.session = served, session
+        self.state = {"reviewer": "", "clip": ""}
+        components = {one["id"]: one["props"].get("elem_id") for one in served.config["components"]}
+        self.events = {
+            (components.get(target), kind): one["id"]
+            for one in served.config["dependencies"]
+            for target, kind in one["targets"]
+        }
+
+    def press(self, button, *values, state=None):
+        """Press a button; returns the candidate that is then shown."""
+        event = self.events[button, "click"]
+        body = {"data": [*values, state or self.state], "fn_index": event, "session_hash": self.session}
+        answer = self.served.http.post("/gradio_api/queue/join", json=body)
+        assert answer.status_code == 200
+        with self.served.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line[6:]) if line.startswith("data: ") else {}
+                if message.get("msg") == "process_completed":
+                    assert message["success"], message
+                    self.state, *_, card = message["output"]["data"]
+                    return card
+        raise AssertionError("no answer")
+
+    def enter(self, name):
+        return self.press("begin", name)
+
+
+@pytest.fixture
+def served(tmp_path):
+    clips = make_clips(tmp_path / "build", 4)
+    served = Served(tmp_path / "build", clips)
+    served.clips = clips
+    yield served
+    for i in range(4):  # so that the stage ends
+        Visitor(served, "end").press(
+            "keep", state={"reviewer": "end", "clip": f"c{i}"}
+        ) if served.thread.is_alive() else None
+    served.thread.join(20)
+
+
+def test_two_reviewers_decide_all_and_the_stage_goes_on(served):
+    ann, bob = Visitor(served, "ann"), Visitor(served, "bob")
+    assert 'data-clip="c0"' in ann.enter("Ann")
+    assert 'data-clip="c1"' in bob.enter("Bob")  # not hers
+    assert 'data-clip="c2"' in ann.press("reason-2")
+    card = ann.press("undo")
+    assert 'data-clip="c0"' in card
+    assert "Ann: " not in card
+    assert "Ann: drop, noise" in ann.press("reason-3") + ann.press("back") + ann.press("back")
+    again = Visitor(served, "reload")  # the browser has kept what it shows
+    again.state = dict(ann.state)
+    assert again.state["clip"] == "c0"
+    again.press("forward")
+    assert again.state == {"reviewer": "Ann", "clip": "c1"}
+    with ThreadPoolExecutor(2) as pool:  # at once, and both on the same clip
+        list(pool.map(lambda one: one.press("keep", state={"reviewer": one.session, "clip": "c1"}), (ann, bob)))
+        pool.submit(ann.press, "keep", state={"reviewer": "Ann", "clip": "c2"})
+    assert [(row["clip"], row["verdict"]) for row in served.rows()[:3]] == [
+        ("c0", "drop"),
+        ("c0", "undo"),
+        ("c0", "drop"),
+    ]
+    assert sorted((row["clip"], row["reviewer"]) for row in served.rows()[3:]) == [
+        ("c1", "ann"),
+        ("c1", "bob"),
+        ("c2", "Ann"),
+    ]
+    bob.press("drop", state={"reviewer": "Bob", "clip": "c3"})
+    served.thread.join(20)
+    assert [outcome for _, (outcome,) in served.given] == [
+        Dropped("c0", "drop: noise", "drop 1, keep 0"), served.clips[1], served.clips[2],
+        Dropped("c3", "drop: no reason given", "drop 1, keep 0"),
+    ]  # fmt: skip
+
+
+def test_without_a_name_nothing_is_decided(served):
+    visitor = Visitor(served, "nobody")
+    assert visitor.enter("  ") == ""
+    for state in ({"reviewer": "", "clip": "c0"}, {"clip": "c0"}, ["c0"], "c0"):
+        assert visitor.press("keep", state=state) == ""
+    assert not (served.build / VERDICTS).exists()
+    visitor.press("keep", state={"reviewer": "Ann", "clip": "../../c0"})  # nor of a clip that is not there
+    assert not (served.build / VERDICTS).exists()
+
+
+def test_previews_are_served_and_nothing_else(served):
+    http, secret = served.http, served.build / "secret.mp4"
+    secret.write_text("secret")
+    film = http.get("/previews/00000001/film.mp4", headers={"Range": "bytes=0-99"})
+    assert (film.status_code, film.headers["content-type"], len(film.content)) == (206, "video/mp4", 100)
+    assert http.get("/previews/00000001/places.json").json()["frame"] == 3
+    part = http.get("/previews/00000001/part.png", params={"top": 3, "left": 3})
+    assert part.content.startswith(b"\x89PNG")
+    assert part.headers["content-security-policy"].startswith("default-src 'self'")
+    assert http.get("/previews/ffffffff/film.mp4").status_code == 404
+    (served.build / "c2.mp4").write_text("damaged")
+    assert "c2.mp4: not a video" in http.get("/previews/00000002/places.json").json()["detail"]
+    for path in (
+        "/gradio_api/file=/etc/passwd", f"/gradio_api/file={secret}", f"/file={secret}", "/gradio_api/info", "/docs",
+        f"/gradio_api/file={served.build}/work/previews/..%2f..%2fsecret.mp4", "/static/..%2f..%2f..%2f..%2f..%2fetc/passwd",
+        "/previews/..%2f..%2fsecret.mp4/film.mp4", "/gradio_api/openapi.json", "/gradio_api/proxy=http://127.0.0.1/",
+    ):  # fmt: skip
+        answer = http.get(path)
+        assert (answer.status_code, b"secret" in answer.content) == (403, False), path
+    upload = http.post("/gradio_api/upload", files={"files": b"x"})
+    assert upload.status_code == 403
+
+
+def test_other_origins_are_refused(served):
+    body = {"data": [{"reviewer": "Eve", "clip": "c0"}], "session_hash": "eve"}
+    body["fn_index"] = Visitor(served, "eve").events["keep", "click"]
+    for headers in (
+        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"},
+    ):  # fmt: skip
+        assert served.http.post("/gradio_api/queue/join", json=body, headers=headers).status_code == 403
+        data = served.http.get("/gradio_api/queue/data?session_hash=eve", headers=headers)
+        assert data.status_code == 403
+        assert served.http.get("/config", headers=headers).status_code == 403
+    assert not (served.build / VERDICTS).exists()
+
+
+def test_the_page_names_nothing_outside(served):
+    page = served.http.get("/").text
+    served_here = f"http://127.0.0.1:{served.port}"
+    loaded = [part.split('"')[0] for key in ('src="', 'href="') for part in page.split(key)[1:]]
+    assert loaded
+    assert not [url for url in loaded if "//" in url and not url.startswith(served_here)]
+    assert "googleapis" not in page
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from realis import log
+from realis.dataset.clip import Clip
+from realis.dataset.review import ReviewConfig, review
+from realis.errors import run_command
+log.setup()
+clips = [Clip(f"c{i}", "x", digest=f"{i:08x}") for i in range(3)]
+run_command(lambda: print(list(review(clips, Path(sys.argv[1]), ReviewConfig(port=0)))))
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_decided(tmp_path):
+    (tmp_path / "review").mkdir()
+    row = {"clip": "c1", "digest": "00000001", "reviewer": "Ann", "verdict": "keep"}
+    (tmp_path / VERDICTS).write_text(json.dumps(row) + "\n")
+    before = (tmp_path / VERDICTS).read_bytes()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = process.stderr.readline()
+    while "open http://127.0.0.1:" not in said:
+        assert process.poll() is None, said
+        said = process.stderr.readline()
+    assert "2 clips wait for a verdict" in said
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "2 of 3 clips wait for a verdict" in rest
+    assert "Traceback" not in rest
+    assert (tmp_path / VERDICTS).read_bytes() == before
