@@ -31,7 +31,7 @@ lint: .venv/.dev
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "installing realis with everything that tests need into .venv (1 to 3 minutes)"
-	$(PIP) -e ".[train,data,metrics,dev]"
+	$(PIP) -e ".[train,data,metrics,ui,cluster,dev]"
 	touch $@ .venv/.core
 
 clean:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from realis import log
+from realis.commands.build import BuildConfig, build
 from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
 from realis.commands.degrade import DegradeConfig, degrade
 from realis.commands.precompute import PrecomputeConfig, precompute
@@ -25,6 +26,8 @@ from realis.errors import run_command
 from realis.training.run_folder import free_folder
 
 DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
+MINIATURE_RECIPE = Path(__file__).parent / "build_miniature.yaml"
+MINIATURE = "out/realisvideo_miniature"
 
 
 def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence[str] | None) -> None:
@@ -90,12 +93,28 @@ def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
     _run("degradation_sheets.py", SheetsConfig, degradation_sheets, argv)
 
 
+def run_build(argv: Sequence[str] | None = None) -> None:
+    """``dataset_tools/build_realisvideo.py``; without arguments, the miniature."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        log.setup()
+        footage = f"{MINIATURE}/footage"
+        arguments = [str(MINIATURE_RECIPE), "--source", footage, "--output", f"{MINIATURE}/build"]
+        log.logger.info("no arguments given: a miniature, 384x216, of footage rendered from the photographs that "
+                        "scikit-image carries, described by what they show, into %s", MINIATURE)  # fmt: skip
+        from realis.dataset.miniature import write_miniature
+
+        run_command(lambda: write_miniature(Path(footage)))
+    _run("build_realisvideo.py", BuildConfig, build, arguments)
+
+
 COMMANDS = {"upscale": run_upscale, "plan": run_plan, "degrade": run_degrade, "precompute": run_precompute,
-            "train": run_train_cpc}  # fmt: skip
+            "train": run_train_cpc,
+            "build": run_build}  # fmt: skip
 
 
 def main() -> None:
-    """``realis upscale | plan | degrade | precompute | train``."""
+    """``realis upscale | plan | degrade | precompute | train | build``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         wanted = " | ".join(COMMANDS)

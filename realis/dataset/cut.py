@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 
 import av
@@ -82,9 +82,9 @@ def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
                 p for p in video.container.demux(video.stream) if p.pts is not None and times[0] <= p.pts <= times[-1]
             )
             part = list(islice(wanted, len(times)))
-            ahead = max(int(time) - packet.pts for time, packet in zip(times, part, strict=True))
+            ahead = max(int(time) - (packet.pts or 0) for time, packet in zip(times, part, strict=True))
             for time, packet in zip(times, part, strict=True):  # Matroska does not keep times of decoding
-                packet.pts, packet.dts = packet.pts - int(times[0]), int(time - times[0]) - ahead
+                packet.pts, packet.dts = (packet.pts or 0) - int(times[0]), int(time - times[0]) - ahead
                 packet.stream = stream
                 copy.mux(packet)
     return final
@@ -107,8 +107,8 @@ def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path
         ):
             stream = out.add_stream(codec, rate=video.rate)
             set_up(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))
-            for frame in (one, *frames):
-                frame.pts, frame.time_base, frame.pict_type = frame.pts - first, base, 0
+            for frame in chain([one], frames):
+                frame.pts, frame.time_base, frame.pict_type = (frame.pts or 0) - first, base, 0
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
     return final

@@ -46,6 +46,10 @@ class Ledger:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
 
+    def forget(self) -> None:
+        """Know of nothing that was done; the file changes as it is done again."""
+        self.outcomes.clear()
+
     def add(self, key: str, outcomes: Iterable[Outcome]) -> None:
         """Note the outcomes of the input whose digest is ``key``."""
         self.outcomes[key] = list(outcomes)

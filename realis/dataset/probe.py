@@ -19,6 +19,7 @@ class ProbeConfig:
 
     lines: int = 2160  # pixels of the shorter side, at least, and at most a tenth more
     least_rate: float = 20.0  # frames a second; what is slower is a time lapse or a slide show
+    unlicensed: bool = False  # take footage of which no licence is named, too: for what is not passed on
 
     def __post_init__(self) -> None:
         require(self.lines >= 32, "--probe.lines", self.lines, "32 or more")
@@ -28,6 +29,9 @@ class ProbeConfig:
 def probe(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
     """Size, rate, number of frames and digest of a video; dropped where it cannot be read, or is not what is wanted."""
     path = video.path(build)
+    if not (video.licence or config.unlicensed):
+        yield Dropped(video.name, "no licence named", video.video)
+        return
     try:
         facts = packets_of(path)
         with VideoSource(path) as source:

@@ -40,10 +40,10 @@ def set_name(title: str, lines: int) -> str:
     return f"{title}-{'4K' if lines == 2160 else f'{lines}P'}"
 
 
-def shrink(clip: Clip, build: Path, folder: str) -> Iterator[Outcome]:
+def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
     """A test clip at a third of the size in both directions, bicubically and low-passed, without loss (FFV1), as
-    ``folder``/test/NAME.mkv."""
-    file = Path(folder) / "test" / f"{clip.name}.mkv"
+    ``config``/test/NAME.mkv."""
+    file = Path(config) / "test" / f"{clip.name}.mkv"
     (build / file).parent.mkdir(parents=True, exist_ok=True)
     size = (clip.height // SMALLER // 2 * 2, clip.width // SMALLER // 2 * 2)
     with (
@@ -60,6 +60,7 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
 
     from realis.ops.resize import resize
 
+    torch.set_num_threads(1)  # there are as many workers as cores
     held, start = [], 0
     for image in video:
         small = resize(torch.from_numpy(image).permute(2, 0, 1).float(), size).clamp_(0, 255)

@@ -105,6 +105,8 @@ def cut_out(video: Clip, build: Path, start: int, stop: int, sums: list[int], co
         if file and holds_exactly(file, sums[begin:end]):
             start, stop = begin, end
             break
+        if file:
+            file.unlink()
     else:
         file = encode_part(path, stem, start, stop, config.crf)
     with VideoReader(file) as clip:

@@ -1,45 +1,84 @@
 """How a stage is run: what it finishes is noted at once, and nothing is done twice."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from realis.dataset.clip import Clip, Outcome, digest_of
 from realis.dataset.ledger import Ledger
+from realis.errors import InputError
 from realis.log import logger, progress
 
 # A stage takes clips and gives each back, in any order, with what has become of it.
 Stage = Callable[[list[Clip]], Iterable[tuple[Clip, list[Outcome]]]]
+# One that has to see all of them gives what has become of all.
+StageOnAll = Callable[[list[Clip]], Iterator[Outcome]]
 
 
-def run_stage(name: str, stage: Stage, clips: list[Clip], ledger: Ledger) -> list[Clip]:
-    """Run a stage that looks at each clip by itself, on those of ``clips`` that ``ledger`` does not know; returns what is
-    kept of all of them, in their order."""
+@dataclass(frozen=True)
+class Tally:
+    """What a stage did, in numbers: how many clips it was given and has kept, how many were dropped by reason."""
+
+    name: str
+    given: int
+    kept: int
+    reasons: Counter[str]
+
+    def __str__(self) -> str:
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
+        return f"{self.name}: {self.kept} kept of {self.given}{f'; dropped: {dropped}' if dropped else ''}"
+
+
+def run_stage(name: str, stage: Stage, clips: list[Clip], ledger: Ledger, wanted: bool) -> tuple[list[Clip], Tally]:
+    """Run a stage that looks at each clip by itself, on those of ``clips`` that ``ledger`` does not know.
+
+    Args:
+        wanted: whether it may; else all is known.
+
+    Returns:
+        What is kept of all clips, in their order, and the tally.
+
+    Raises:
+        InputError: not wanted, but not all is known.
+    """
     keys = [digest_of([clip]) for clip in clips]
     todo = [clip for clip, key in zip(clips, keys, strict=True) if key not in ledger.outcomes]
+    check_known(name, todo, wanted)
     if todo:
         with progress(total=len(clips), unit="clip", initial=len(clips) - len(todo)) as bar:
             bar.set_description(name)
             for clip, outcomes in stage(todo):
                 ledger.add(digest_of([clip]), outcomes)
                 bar.update()
-    return conclude(name, clips, keys, ledger, news=bool(todo))
+    return conclude(name, len(clips), keys, ledger, news=bool(todo))
 
 
 def run_on_all(
-    name: str, stage: Callable[[list[Clip]], Iterator[Outcome]], clips: list[Clip], ledger: Ledger
-) -> list[Clip]:
-    """Run a stage that has to see all clips at once, unless ``ledger`` knows what it did with just these."""
+    name: str, stage: StageOnAll, clips: list[Clip], ledger: Ledger, wanted: bool
+) -> tuple[list[Clip], Tally]:
+    """Run a stage that has to see all clips at once, unless ``ledger`` knows what it did with just these. As
+    :func:`run_stage`."""
     key = digest_of(clips)
     todo = key not in ledger.outcomes
+    check_known(name, clips if todo else [], wanted)
     if todo:
         ledger.add(key, stage(clips))
-    return conclude(name, clips, [key], ledger, news=todo)
+    return conclude(name, len(clips), [key], ledger, news=todo)
 
 
-def conclude(name: str, clips: list[Clip], keys: list[str], ledger: Ledger, news: bool) -> list[Clip]:
+def check_known(name: str, todo: list[Clip], wanted: bool) -> None:
+    """A stage that must not run must have run."""
+    if todo and not wanted:
+        raise InputError(
+            f"--stages: {name} has not been run on {len(todo)} clips, which what comes after it needs; add it"
+        )
+
+
+def conclude(name: str, given: int, keys: list[str], ledger: Ledger, news: bool) -> tuple[list[Clip], Tally]:
     """Put the ledger in order, and say what was kept and what was dropped for which reason."""
     ledger.settle(keys)
-    kept, reasons = ledger.kept(keys), ledger.reasons(keys)
+    kept = ledger.kept(keys)
+    tally = Tally(name, given, len(kept), ledger.reasons(keys))
     if news:
-        dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        logger.info("%s: %d of %d kept%s", name, len(kept), len(clips), f"; dropped: {dropped}" if dropped else "")
-    return kept
+        logger.info("%s", tally)
+    return kept, tally

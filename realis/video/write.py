@@ -194,4 +194,3 @@ class SegmentWriter:
                 else ""
             )
             raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error
-

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import re
+import shlex
 import subprocess
 import sys
 import typing
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from realis.commands.build import BuildConfig
 from realis.commands.degradation_sheets import SheetsConfig
 from realis.commands.degrade import DegradeConfig
 from realis.commands.precompute import PrecomputeConfig
@@ -18,6 +20,7 @@ from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, Tr
 from realis.commands.train_tiny import TrainTinyConfig
 from realis.commands.upscale import UpscaleConfig
 from realis.config import dump, parse, recipe_flags
+from realis.dataset.quality import LIMITS
 from realis.degradation.config import DegradationConfig
 from realis.models.hub import PRESETS
 
@@ -35,6 +38,7 @@ SAME_FLOOR = {("config", "errors")}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,
+    "build_realisvideo": BuildConfig,
     "degradation_sheets": SheetsConfig,
     "train_cpc": TrainCpcConfig,
     "train_vae": TrainVaeConfig,
@@ -85,7 +89,7 @@ def fields_of(config, seen=()):
 
 
 def test_every_field_of_a_configuration_is_read():
-    read = set()
+    read = {limit.field for limit in LIMITS}  # of the quality stage: they are read by these names
     for file in (ROOT / "realis").rglob("*.py"):
         tree = ast.parse(file.read_text())
         posts = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__post_init__"]
@@ -125,6 +129,8 @@ def test_the_command_line_is_pinned(name):
 def config_of(recipe):
     if recipe.is_relative_to(ROOT / "infer"):
         return UpscaleConfig
+    if recipe.stem.startswith("build_"):
+        return BuildConfig
     return CONFIGS.get(f"train_{recipe.stem}", TrainCpcConfig)
 
 
@@ -236,7 +242,7 @@ def test_commands_of_the_documents_parse():
     seen = 0
     for block in blocks_of("bash"):
         for line in block.replace("\\\n", " ").splitlines():
-            words = line.split("#")[0].split()
+            words = shlex.split(line, comments=True)
             script = next(
                 (w for w in words if w.endswith(".py") and w.startswith(("infer/", "train/", "dataset_tools/"))), None
             )

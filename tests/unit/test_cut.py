@@ -22,7 +22,11 @@ def images(path):
 @pytest.mark.parametrize(("codec", "fmt"), [("libx264", "yuv420p"), ("libx265", "yuv420p10le"), ("ffv1", "yuv422p")])
 def test_a_copy_is_exact(tmp_path, codec, fmt):
     path = film(
-        tmp_path / "in.mkv", frames=40, codec=codec, fmt=fmt, options={"x265-params": "log-level=error:keyint=8:open-gop=0"}
+        tmp_path / "in.mkv",
+        frames=40,
+        codec=codec,
+        fmt=fmt,
+        options={"x265-params": "log-level=error:keyint=8:open-gop=0"},
     )
     _, sums = watch(path, CONFIG)
     ((start, stop),) = parts_to_copy(path, 5, 36, least=9)

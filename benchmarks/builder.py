@@ -1,0 +1,103 @@
+"""How much faster two workers are than one at the builder's stages on CPUs: scenes, quality, hashes.
+
+    python benchmarks/builder.py [--videos 6] [--size 720 1280] [--frames 100] [--runs 3] [--executor local|ray]
+
+The same rendered footage goes through the three stages with one worker and with two, by turns. Prints the seconds of each
+run and the median of their ratios. The start of processes counts; that of a Ray cluster, of as many CPUs, does not.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import realis  # noqa: F401
+
+import numpy as np  # isort: skip
+
+from realis.commands.build import in_workers
+from realis.dataset.clip import Clip
+from realis.dataset.duplicates import DuplicatesConfig, hashes
+from realis.dataset.on_ray import Cluster, RayConfig
+from realis.dataset.quality import QualityConfig, quality
+from realis.dataset.scenes import ScenesConfig, scenes
+from realis.video.encoding import Encoding
+from realis.video.write import SegmentWriter
+from realis.workers import in_processes
+
+PICTURES = ("astronaut.png", "chelsea.png", "brick.png", "gravel.png", "grass.png", "coins.png")
+EASY = QualityConfig(min_sharpness=0, min_motion=0, max_fake_4k=1e9)  # all goes on: every stage has the same to do
+STAGES: tuple[tuple[Callable[..., Iterable], Any], ...] = (
+    (scenes, ScenesConfig()), (quality, EASY), (hashes, DuplicatesConfig()),
+)  # fmt: skip
+
+
+def render(file: Path, picture: str, frames: int, size: tuple[int, int]) -> Clip:
+    """A pan over an enlarged photograph."""
+    from realis.video.photographs import CameraMove, film, photograph  # with torch, which workers do without
+
+    image = photograph(picture)
+    middle = (image.shape[1] / 2, image.shape[2] / 2)
+    zoom = 0.6 * min(image.shape[1] / size[0], image.shape[2] / size[1])
+    move = CameraMove((middle[0] - 20, middle[1] - 20), (middle[0] + 20, middle[1] + 20), zoom, zoom)
+    images: list[np.ndarray] = [
+        (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        for frame in film(image, move, frames, size)
+    ]
+    with SegmentWriter(file, size, Fraction(24), Encoding(crf=12)) as sink:
+        sink.write(0, images)
+    return Clip(file.stem, str(file), height=size[0], width=size[1], rate=Fraction(24), frames=frames)
+
+
+def seconds(clips: list[Clip], build: Path, share: Callable[..., Any]) -> float:
+    """For all three stages, each by workers of its own."""
+    shutil.rmtree(build / "work", ignore_errors=True)
+    (build / "work").mkdir(parents=True)
+    began = time.perf_counter()
+    for stage, config in STAGES:
+        bound = partial(stage, build=build, config=config)
+        clips = [one for _, outcomes in in_workers(bound, share, clips) for one in outcomes if isinstance(one, Clip)]
+    assert clips, "nothing was left to do for the last stage"
+    return time.perf_counter() - began
+
+
+def measure(clips: list[Clip], build: Path, executor: str, workers: int) -> float:
+    """Seconds with so many workers."""
+    if executor == "local":
+        return seconds(clips, build, partial(in_processes, workers=workers))
+    with Cluster(RayConfig(), build, workers) as cluster:
+        (build / "work").mkdir(exist_ok=True)
+        list(cluster.tasks(abs, range(4 * workers)))  # its processes are there
+        return seconds(clips, build, cluster.tasks)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--videos", type=int, default=6)
+    parser.add_argument("--size", type=int, nargs=2, default=(720, 1280))
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    args = parser.parse_args()
+    ratios = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = [
+            render(folder / f"video{i}.mp4", PICTURES[i % len(PICTURES)], args.frames, tuple(args.size))
+            for i in range(args.videos)
+        ]
+        for _ in range(args.runs):
+            one, two = (measure(clips, folder / "build", args.executor, workers) for workers in (1, 2))
+            ratios.append(one / two)
+            print(f"{args.executor}: 1 worker {one:6.1f} s, 2 workers {two:6.1f} s: {ratios[-1]:.2f} times", flush=True)
+    print(f"median of {args.runs}: {statistics.median(ratios):.2f} times")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What is said of a finished set: the dataset card, and its contact sheet."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from realis.dataset.clip import Clip
+from realis.dataset.stages import Tally
+from realis.files import whole_file
+from realis.video.read import VideoReader
+from realis.video.sheet import grid_sheet, save_sheet
+
+COLUMNS, SIDE, MOST = 5, 256, 60  # of the contact sheet
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a set came about.
+
+    Args:
+        title: of the set.
+        lines: pixels of the shorter side.
+        stages: what each of them kept and dropped.
+        words: how many clips each keyword selected.
+        captions: where the captions are from.
+        review: a sentence on who has looked at the clips.
+        recipe: the settings, as YAML.
+    """
+
+    title: str
+    lines: int
+    stages: list[Tally]
+    words: Counter[str]
+    captions: str
+    review: str
+    recipe: str
+
+
+def write_contact_sheet(clips: list[Clip], build: Path, file: Path) -> None:
+    """The middle frame of each clip, of at most :data:`MOST` spread over all, the test clips first."""
+    ordered = sorted(clips, key=lambda clip: (clip.split != "test", clip.name))
+    shown = [ordered[i * len(ordered) // min(MOST, len(ordered))] for i in range(min(MOST, len(ordered)))]
+    images = [(f"{clip.split}: {clip.name}", middle_frame(clip, build)) for clip in shown]
+    save_sheet(grid_sheet(images, COLUMNS, SIDE), file)
+
+
+def middle_frame(clip: Clip, build: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    with VideoReader(clip.path(build)) as video:
+        return next(image for number, image in enumerate(video) if number == clip.frames // 2)
+
+
+def write_card(clips: list[Clip], story: Story, pictures: list[str], file: Path) -> None:
+    """The dataset card: Markdown with the header that the Hub reads."""
+    sections = [header(clips, story), introduction(clips, story), *(f"![{name}]({name})\n" for name in pictures),
+                stages_table(story), words_table(story), ledger(clips), recipe(story)]  # fmt: skip
+    with whole_file(file) as temporary:
+        temporary.write_text("\n".join(section for section in sections if section), encoding="utf-8")
+
+
+def header(clips: list[Clip], story: Story) -> str:
+    """YAML for the Hub."""
+    size = next(
+        name
+        for most, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e9, "n>100K"))
+        if len(clips) < most
+    )
+    files = "".join(f"  - split: {split}\n    path: {split}/*\n" for split in ("train", "test")
+                    if any(clip.split == split for clip in clips))  # fmt: skip
+    return (f"---\npretty_name: {story.title}\nlicense: other\nlicense_name: see-the-ledger-below\n"
+            f"size_categories:\n- {size}\ntask_categories:\n- video-to-video\ntags:\n- video-super-resolution\n"
+            f"configs:\n- config_name: default\n  data_files:\n{files}---\n")  # fmt: skip
+
+
+def introduction(clips: list[Clip], story: Story) -> str:
+    """What it is, in a few lines."""
+    counts = Counter(clip.split for clip in clips)
+    frames = sum(clip.frames for clip in clips)
+    return (f"# {story.title}\n\n{len(clips)} clips of {story.lines} lines with captions: {counts['train']} to train on, "
+            f"{counts['test']} to test on; {frames} frames of {len({clip.video for clip in clips})} videos. No video has "
+            f"clips on both sides. Built with realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
+            f"captions ({story.captions}), selection by keywords, review. {story.review}\n\n"
+            f"`metadata` beside the clips has a row a clip; `SHA256SUMS` its checksums.\n")  # fmt: skip
+
+
+def table(titles: list[str], rows: list[list[object]]) -> str:
+    """A table of Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def stages_table(story: Story) -> str:
+    """What each stage kept."""
+    rows: list[list[object]] = [
+        [t.name, t.given, t.kept, "; ".join(f"{reason}: {count}" for reason, count in t.reasons.most_common())]
+        for t in story.stages
+    ]
+    return "## What was kept\n\n" + table(["stage", "given", "kept", "dropped"], rows)
+
+
+def words_table(story: Story) -> str:
+    """Which keyword selected how many."""
+    rows: list[list[object]] = [[word, count] for word, count in story.words.most_common()]
+    return "## Keywords\n\n" + table(["keyword", "clips"], rows) if rows else ""
+
+
+def ledger(clips: list[Clip]) -> str:
+    """Whose the footage is."""
+    counts = Counter((clip.licence or "not named", clip.origin or "not named") for clip in clips)
+    rows: list[list[object]] = [[licence, origin, count] for (licence, origin), count in sorted(counts.items())]
+    return "## Licences\n\n" + table(["licence", "source", "clips"], rows)
+
+
+def recipe(story: Story) -> str:
+    """The settings."""
+    return f"## Recipe\n\n```yaml\n{story.recipe}```\n"

@@ -1,0 +1,106 @@
+"""A miniature of footage, rendered from the photographs that scikit-image carries: good shots, and one of everything that
+a stage should drop."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from realis.files import whole_file
+from realis.log import progress
+from realis.ops.resize import resize
+from realis.video.encoding import Encoding
+from realis.video.photographs import CameraMove, film, photograph
+from realis.video.write import SegmentWriter
+
+SIZE, FRAMES, RATE = (216, 384), 52, Fraction(24)
+ORIGIN, LICENCE = "scikit-image", "public domain or CC0, see skimage.data"
+# What is to be seen: by it they are chosen, so that the words say what the pictures are made of.
+SHOTS = {
+    "astronaut.png": "A woman in an orange space suit before a flag; a detailed portrait, fabric and hair are sharp.",
+    "chelsea.png": "A close-up of a ginger cat; its fur and whiskers are finely detailed.",
+    "brick.png": "A brick wall in black and white; the texture of bricks and joints fills the frame.",
+    "grass.png": "Grass and small leaves seen from above, in black and white, with a dense texture.",
+    "gravel.png": "A bed of gravel in black and white; every stone is sharp and detailed.",
+    "coins.png": "A close-up of ancient coins with worn engraving and lettering.",
+    "text.png": "Handwritten text on a sheet of paper, in black and white, seen at an angle.",
+    "rocket.jpg": "A rocket lifts off from its launch pad in front of a wide sky.",
+}
+Frames = Iterator[torch.Tensor]
+
+
+def write_miniature(folder: Path) -> None:
+    """Render the footage into ``folder``, with a list of it, unless it is there."""
+    if (folder / "metadata.jsonl").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, (frames, caption) in progress(plan().items(), total=len(plan()), unit="video"):
+        write_video(folder / name, frames())
+        rows.append({"file_name": name, "caption": caption, "source": ORIGIN, "licence": LICENCE})
+    (folder / "damaged.mp4").write_bytes(b"not a video at all")
+    rows.append({"file_name": "damaged.mp4", "caption": "", "source": ORIGIN, "licence": LICENCE})
+    write_video(folder / "nobodys.mp4", pan("camera.png"))
+    rows.append(
+        {"file_name": "nobodys.mp4", "caption": "A detailed photograph without a licence.", "source": "", "licence": ""}
+    )
+    with whole_file(folder / "metadata.jsonl") as list_of_all:
+        list_of_all.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def plan() -> dict[str, tuple[Callable[[], Frames], str]]:
+    """By file name: what makes the frames, and the caption."""
+    good = {f"{Path(name).stem}.mp4": (lambda name=name: pan(name), caption) for name, caption in SHOTS.items()}
+    cat, wall = SHOTS["chelsea.png"], SHOTS["brick.png"]
+    return good | {
+        "again.mp4": (lambda: pan("chelsea.png"), cat),
+        "two_shots.mp4": (lambda: chain_of("coins.png", "grass.png"), "Coins, detailed, and then grass."),
+        "enlarged.mp4": (lambda: enlarged("gravel.png"), wall),
+        "black.mp4": (lambda: (torch.zeros(3, *SIZE) for _ in range(FRAMES)), "Darkness in detail."),
+        "still.mp4": (lambda: standing("brick.png"), wall),
+        "small.mp4": (lambda: (resize(frame, (108, 192)) for frame in pan("brick.png")), wall),
+        "wide_view.mp4": (lambda: pan("moon.png"), "The moon."),
+    }
+
+
+def pan(name: str, flip: bool = False) -> Frames:
+    """A pan over a photograph, shrunk a little so that it is sharp to the last pixel."""
+    image = photograph(name)
+    height, width = image.shape[1:]
+    zoom = min(1.3, 0.95 * width / SIZE[1], 0.95 * height / SIZE[0])
+    room_y, room_x = (height - zoom * SIZE[0]) / 2, (width - zoom * SIZE[1]) / 2
+    middle = (height / 2, width / 2)
+    start = (middle[0] - 0.8 * room_y, middle[1] + 0.8 * room_x * (-1 if flip else 1))
+    stop = (middle[0] + 0.8 * room_y, middle[1] - 0.8 * room_x * (-1 if flip else 1))
+    yield from film(image, CameraMove(start, stop, zoom, zoom), FRAMES, SIZE)
+
+
+def chain_of(*names: str) -> Frames:
+    """Shots one after the other, seen from the other side."""
+    for name in names:
+        yield from (frame.flip(2) for frame in pan(name, flip=True))
+
+
+def enlarged(name: str) -> Frames:
+    """What pretends to be of this size."""
+    for frame in pan(name, flip=True):
+        yield resize(resize(frame, (SIZE[0] // 3, SIZE[1] // 3)), SIZE).flip(1)
+
+
+def standing(name: str) -> Frames:
+    """One frame, again and again."""
+    first = next(pan(name, flip=True)).flip(1)
+    yield from (first for _ in range(FRAMES))
+
+
+def write_video(file: Path, frames: Iterable[torch.Tensor]) -> None:
+    """Encode (3, H, W) frames in [0, 1]."""
+    images: list[np.ndarray] = [
+        (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for frame in frames
+    ]
+    size = (images[0].shape[0], images[0].shape[1])
+    with SegmentWriter(file, size, RATE, Encoding(crf=8)) as sink:
+        sink.write(0, images)

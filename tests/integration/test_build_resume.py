@@ -1,0 +1,188 @@
+"""Builds that are killed, run again, changed, disturbed; and what cannot be built."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark_files import load_benchmark
+from realis.commands.__main__ import run_build
+from realis.commands.build import only_one
+from realis.dataset.ledger import Ledger
+from realis.dataset.review import VERDICTS
+from realis.dataset.verdicts import DROP, VerdictFile
+
+pytestmark = pytest.mark.timeout(900)
+ROOT = Path(__file__).parents[2]
+kill_build = load_benchmark("kill_build")
+OUTPUT, SMALL = kill_build.OUTPUT, kill_build.SMALL
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    return kill_build.make_footage(tmp_path_factory.mktemp("source") / "footage")
+
+
+@pytest.fixture(scope="module")
+def whole(footage, tmp_path_factory):
+    """The folder of an undisturbed build."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert command(folder, footage).wait() == 0
+    return folder
+
+
+@pytest.fixture
+def finished(whole, tmp_path, monkeypatch):
+    """A copy of it, in which this process works."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(footage, *flags):
+    return ["--source", str(footage), "--output", OUTPUT, *SMALL, *flags]
+
+
+def command(folder, footage, *flags, **options):
+    """The command, begun in a group of processes of its own."""
+    script = [sys.executable, str(ROOT / "dataset_tools" / "build_realisvideo.py")]
+    return subprocess.Popen(
+        [*script, *words(footage, *flags)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def refused(capsys, *arguments):
+    """What the command says when it stops."""
+    with pytest.raises(SystemExit) as stop:
+        run_build(list(arguments))
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def lines_in(file):
+    return file.read_text().count("\n") if file.exists() else 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "lines"), [("scenes", 2), ("split", 1)])
+def test_a_killed_build_goes_on_to_the_same_files(whole, footage, tmp_path, stage, lines):
+    """Killed in the middle of a stage, and while the set is published."""
+    process = command(tmp_path, footage)
+    while process.poll() is None and lines_in(tmp_path / OUTPUT / "work" / f"{stage}.jsonl") < lines:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert kill_build.differences(whole, tmp_path)
+    assert command(tmp_path, footage).wait() == 0
+    assert kill_build.differences(whole, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_no_clip(whole, footage, tmp_path):
+    """No file may be larger than what the first clips have: what is then not written is not said to be damaged."""
+    import resource
+
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    process = command(tmp_path, footage, preexec_fn=small_disk)
+    said = process.communicate()[1].splitlines()[-1]
+    assert process.returncode in (1, 2) and "File too large" in said
+    assert command(tmp_path, footage).wait() == 0
+    assert kill_build.differences(whole, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_of_a_finished_build_nothing_is_done_again(finished, whole, footage):
+    def times():
+        return {file: file.stat().st_mtime_ns for file in (finished / OUTPUT).glob("RealisVideo*/**/*")}
+
+    before = times()
+    run_build(words(footage))
+    assert len(before) > 20 and times() == before
+    assert kill_build.differences(whole, finished) == []
+
+
+@pytest.mark.slow
+def test_another_recipe_is_refused_with_what_changed(finished, whole, footage, capsys):
+    said = refused(capsys, *words(footage, "--scenes.crf", "20", "--publish.title", "Mine"))
+    assert "--publish.title was 'RealisVideo', is 'Mine'; --scenes.crf was 8, is 20" in said
+    assert kill_build.differences(whole, finished) == []
+    run_build(words(footage, "--workers", "1", "--review.port", "0"))
+
+
+@pytest.mark.slow
+def test_stages_run_alone_on_what_was_done_before_them(finished, footage, capsys):
+    for name in ("split", "publish"):
+        (finished / OUTPUT / "work" / f"{name}.jsonl").unlink()
+    assert "split has not been run on 4 clips" in refused(capsys, *words(footage, "--stages", "publish"))
+    run_build(words(footage, "--stages", "split"))
+    assert "split: 4 kept of 4" in capsys.readouterr().err
+    assert lines_in(finished / OUTPUT / "work" / "split.jsonl") == 1
+    assert not (finished / OUTPUT / "work" / "publish.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_what_is_no_longer_in_the_test_set_leaves_its_folders(finished, footage):
+    """A reviewer drops the test clip after all: another takes its place in all four sets."""
+    ledger = Ledger(finished / OUTPUT / "work" / "split.jsonl")
+    (test,) = (clip for outcomes in ledger.outcomes.values() for clip in outcomes if clip.split == "test")
+    VerdictFile(finished / OUTPUT / VERDICTS).add(test, "me", DROP, "blurred")
+    run_build(words(footage))
+    names = {
+        place: [file.stem for file in (finished / OUTPUT / place).glob("*.m*") if file.suffix in (".mp4", ".mkv")]
+        for place in ("RealisVideo-64P/test", "RealisVideo-21P/test", "RealisVideo-64P-LR", "RealisVideo-21P-LR")
+    }
+    assert len({tuple(one) for one in names.values()}) == 1, names
+    ((name,), *_) = names.values()
+    assert name != test.name
+
+
+def test_what_a_killed_process_left_of_its_settings_is_no_stranger(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.mp4").write_bytes(b"no video")
+    (tmp_path / OUTPUT).mkdir()
+    (tmp_path / OUTPUT / ".build.yaml.123.tmp").write_text("output: the")
+    assert "no clip is left after probe: 0 kept of 1; dropped: 1 cannot be read" in refused(
+        capsys, *words("source", "--licence", "CC0")
+    )
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(footage, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / OUTPUT).mkdir()
+    (tmp_path / OUTPUT / "thesis.tex").write_text("text")
+    assert "with thesis.tex in it, wanted an empty or new folder" in refused(capsys, *words(footage))
+
+
+def test_two_builds_at_once_are_one_too_many(footage, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with only_one(Path(OUTPUT)):
+        assert "another process is building there" in refused(capsys, *words(footage))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--stages", "probe", "polish"], "--stages: got polish, wanted some of probe, scenes"),
+        (["--source", "nowhere"], "--source nowhere: got nothing there"),
+        (["--source", "empty"], "--source: got empty, wanted videos in it"),
+        (["--probe.lines", "2160"], "dropped: 5 fewer than 2160 lines"),
+    ],
+    ids=["unknown stage", "no source", "empty source", "no 4K"],
+)
+def test_what_cannot_be_built_is_one_line(footage, tmp_path, capsys, monkeypatch, flags, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert said in refused(capsys, *words(footage, *flags))

@@ -1,0 +1,84 @@
+"""Footage is found by folder, pattern and list; only what is wanted passes the probe."""
+
+import json
+
+import pytest
+
+from footage import film
+from realis.dataset.clip import Clip, Dropped
+from realis.dataset.footage import find_footage
+from realis.dataset.probe import ProbeConfig, probe, why_not
+from realis.errors import InputError
+
+CONFIG = ProbeConfig(lines=128)
+
+
+def only(outcomes):
+    (outcome,) = outcomes
+    return outcome
+
+
+def test_videos_are_found_once_under_names_that_differ(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "take 1.mp4").write_bytes(b"x")
+    (tmp_path / "a" / ".hidden.mp4").write_bytes(b"x")
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    words = (str(tmp_path), str(tmp_path / "a" / "take 1.mp4"), str(tmp_path / "**" / "*.mp4"))
+    clips = find_footage(words, "CC0")
+    assert [clip.video for clip in sorted(clips, key=lambda clip: clip.video)] == [
+        str(tmp_path / f / "take 1.mp4") for f in "ab"
+    ]
+    assert len({clip.name for clip in clips}) == 2 and all(clip.name.startswith("take_1-") for clip in clips)
+    assert {clip.licence for clip in clips} == {"CC0"}
+
+
+def test_lists_say_whose_it_is(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    (tmp_path / "y.mp4").write_bytes(b"y")
+    (tmp_path / "list.csv").write_text("file_name,licence,source,caption\nx.mp4,CC BY 4.0,pexels,A cat\ny.mp4,,,\n")
+    one, other = sorted(find_footage((str(tmp_path / "list.csv"),), "own"), key=lambda clip: clip.video)
+    assert (one.licence, one.origin, one.caption) == ("CC BY 4.0", "pexels", "A cat")
+    assert (other.licence, other.origin, other.caption) == ("own", "", "")
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "x.mp4", "license": "CC0"}))
+    (listed,) = find_footage((str(tmp_path),), "")
+    assert listed.licence == "CC0"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("nothing", "nothing there"), ("*.mp4", "nothing there"), (".", "videos in it")]
+)
+def test_what_names_nothing_is_said(tmp_path, monkeypatch, word, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=said):
+        find_footage((word,), "")
+
+
+def test_a_list_that_names_what_is_not_there(tmp_path):
+    (tmp_path / "list.jsonl").write_text('{"file_name": "gone.mp4"}')
+    with pytest.raises(InputError, match=r"row 1.*gone\.mp4 is not there"):
+        find_footage((str(tmp_path / "list.jsonl"),), "")
+
+
+def test_the_probe_knows_what_a_video_is(tmp_path):
+    path = film(tmp_path / "film.mp4", frames=20)
+    clip = only(probe(Clip("film", str(path), "CC0"), tmp_path, CONFIG))
+    assert (clip.height, clip.width, clip.frames, clip.rate) == (128, 160, 20, 25)
+    portrait = film(tmp_path / "portrait.mp4", frames=5, size=(160, 128))
+    assert only(probe(Clip("portrait", str(portrait), "CC0"), tmp_path, CONFIG)).height == 160
+    assert only(probe(Clip("film", str(path)), tmp_path, CONFIG)) == Dropped("film", "no licence named", str(path))
+    assert isinstance(only(probe(Clip("film", str(path)), tmp_path, ProbeConfig(lines=128, unlicensed=True))), Clip)
+    path.write_bytes(b"no video")
+    assert only(probe(Clip("film", str(path), "CC0"), tmp_path, CONFIG)).reason == "cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [((2160, True, "", False, 24.0), ""), ((2304, True, "", False, 60.0), ""), ((1440, True, "", False, 24.0), "fewer than 2160"),
+     ((4320, True, "", False, 24.0), "more than 2160"), ((2160, False, "", False, 24.0), "square"),
+     ((2160, True, "PQ", False, 24.0), "HDR"), ((2160, True, "", True, 25.0), "interlaced"),
+     ((2160, True, "", False, 5.0), "20 frames")],
+)  # fmt: skip
+def test_what_is_not_taken(facts, reason):
+    said = why_not(*facts, ProbeConfig())
+    assert reason in said and bool(reason) == bool(said)
