@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realis.commands.comparison import as_tensor, save_before_after, save_comparison
+from realis.commands.outputs import sheet_file
 from realis.commands.plan import Plan, describe, make_plan
 from realis.errors import InputError, require
 from realis.log import logger, progress
@@ -52,8 +53,6 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     began = time.monotonic()
 
     # 1. Everything that can be wrong with what was given, before torch is imported
-    if config.preview:
-        output = output.with_name(f"{output.stem}_preview{output.suffix}")
     with open_source(path) as source:
         films = output.suffix.lower() == ".png" and (source.frame_count or 0) > 1
         require(not films, "--output", output, f"a folder for the {source.frame_count} images of {path}")
@@ -81,7 +80,7 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
         write_whole(config, path, plan, output, key)
 
     # 3. The pictures
-    sheet = output.with_name(f"{output.stem}_before_after.png")
+    sheet = sheet_file(output)
     pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
     for picture in pictures:
         save_before_after(path, output, plan.segments.frames // 2, picture)

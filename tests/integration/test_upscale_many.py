@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from realis.commands import upscale_file
 from realis.commands.__main__ import run_plan, run_upscale
@@ -15,6 +16,8 @@ from realis.video.encoding import Encoding
 from realis.video.journal import Journal
 from realis.video.source import open_source
 from realis.video.write import SegmentWriter
+
+FRAME = np.full((30, 44, 3), 99, np.uint8)
 
 
 def clip(path, count=9, seed=0):
@@ -162,6 +165,34 @@ def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, c
         assert "--compare" in capsys.readouterr().err.splitlines()[-1]
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
     assert not (tmp_path / "o.mp4").exists()
+
+
+@pytest.mark.parametrize(("source", "output", "flags"), [("clip_preview.mp4", "clip.mp4", ["--preview"]),
+                                                         ("p_before_after.png", "p.png", []), ("x.mp4", "x", ["--codec", "png"]),
+                                                         ("p.png", "x.mp4", ["--prompt-file", "x.mp4.json"])])  # fmt: skip
+def test_nothing_written_beside_a_result_takes_the_place_of_an_input(
+    tmp_path, monkeypatch, capsys, source, output, flags
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    for folder in (tmp_path, tmp_path / "x"):
+        clip(folder / source) if source.endswith(".mp4") else Image.fromarray(FRAME).save(folder / source)
+    (tmp_path / "x.mp4.json").write_text(json.dumps({"file": "p.png", "prompt": "a cat"}))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        run("--input", f"x/{source}" if output == "x" else source, "--output", output, *flags)
+    assert "is read by this run, and would be written over" in capsys.readouterr().err.splitlines()[-1]
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_file_by_the_name_of_the_notes_stays(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(FRAME).save(tmp_path / "in" / "1.png")
+    (tmp_path / "out.json").write_text('{"my": "own"}')
+    with pytest.raises(SystemExit):
+        run("--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert "out.json would be written over" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "out.json").read_text() == '{"my": "own"}'
 
 
 def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
