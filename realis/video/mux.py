@@ -15,6 +15,7 @@ from realis.video.read import film_stream
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
 
 
@@ -52,11 +53,12 @@ def join_segments(
     encoded again.
     """
     options = {"fflags": "+bitexact"}  # no random identifiers: the same segments make the same bytes
-    options |= {} if output.suffix == ".mkv" else {"movflags": "+faststart"}
+    is_matroska = output.suffix.lower() == ".mkv"
+    options |= {} if is_matroska else {"movflags": "+faststart"}
     with av.open(str(output), "w", options=options) as joined, av.open(str(parts[0])) as first:
         template = first.streams.video[0]
         video = joined.add_stream_from_template(template, opaque=True)
-        if output.suffix != ".mkv":
+        if not is_matroska:
             video.codec_context.codec_tag = template.codec_context.codec_tag
         video.codec_context.sample_aspect_ratio = pixel_aspect
         video.time_base = timeline.time_base
@@ -115,13 +117,11 @@ def is_held(stream: av.stream.Stream, output: Path) -> bool:
     if stream.type not in ("audio", "subtitle"):
         return False
     try:
-        with av.open(
-            io.BytesIO(), "w", format={".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}[output.suffix]
-        ) as trial:
+        with av.open(io.BytesIO(), "w", format=FORMATS[output.suffix.lower()]) as trial:
             _copy(stream, trial)
             trial.start_encoding()
         return True
-    except (av.FFmpegError, ValueError, LookupError):
+    except (av.FFmpegError, ValueError):
         return False
 
 
@@ -137,7 +137,22 @@ def say_what_is_left_out(source: Path, output: Path) -> None:
 
 
 def _copied(packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream]) -> Iterator[av.Packet]:
+    """The packets with the streams that they go to. Time that stands still, which .mp4 does not take of sound, or goes
+    back, which nothing takes, goes on by a tick."""
+    last: dict[int, int] = {}
+    moved: set[int] = set()
     for packet in packets:
-        if packet.dts is not None:
-            packet.stream = copies[packet.stream_index]
-            yield packet
+        if packet.dts is None:
+            continue
+        index = packet.stream_index
+        packet.stream = copies[index]
+        least = last.get(index, packet.dts) + (index in last and packet.stream.type == "audio")
+        if packet.dts < least:
+            if index not in moved:
+                logger.warning("stream %d of the input has timestamps that do not rise: moved by a tick each", index)
+            moved.add(index)
+            coarse = packet.stream.time_base or packet.time_base  # a tick of the source may be none of the result
+            packet.dts = last[index] + max(1, math.ceil(coarse / packet.time_base))
+            packet.pts = max(packet.dts, packet.pts or packet.dts)
+        last[index] = packet.dts
+        yield packet

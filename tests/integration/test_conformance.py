@@ -275,6 +275,16 @@ def packets(path, track):
         return [(float(p.pts * p.time_base) - start, bytes(p)) for p in container.demux(stream) if p.size]
 
 
+def test_endings_in_capitals_lose_nothing(tmp_path, capsys):
+    images = [picture(i) for i in range(20)]
+    source = make(tmp_path / "IN.MP4", images, "libx264", "yuv420p", rate=Fraction(25), extra=all_streams)
+    for ending in (".MP4", ".MKV", ".Mov"):
+        output = upscale(source, tmp_path / f"OUT{ending}")
+        assert "cannot hold" not in capsys.readouterr().err
+        with av.open(str(output)) as container:
+            assert len(container.streams.audio) == 2 and len(container.chapters()) == 2
+
+
 SUBTITLES = "1\n00:00:00,100 --> 00:00:00,300\nHello\n\n2\n00:00:00,400 --> 00:00:00,600\nBye\n"
 
 
@@ -439,3 +449,34 @@ def test_a_video_does_not_become_one_image(tmp_path, capsys):
     with pytest.raises(SystemExit):
         upscale(source, tmp_path / "out.png")
     assert "a folder for the 3 images" in capsys.readouterr().err.splitlines()[-1]
+
+
+def pcm(times):
+    """Adds a track of 40 ms of sound at each of ``times``, in milliseconds."""
+
+    def add(container):
+        stream = container.add_stream("pcm_s16le", rate=48000, layout="mono")
+
+        def fill():
+            for i, time in enumerate(times):
+                packet = av.Packet(np.full(1920, i, np.int16).tobytes())
+                packet.stream, packet.time_base = stream, Fraction(1, 1000)
+                packet.pts = packet.dts = time
+                container.mux(packet)
+
+        return fill
+
+    return add
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_sound_whose_time_stands_still_is_moved_by_a_tick(tmp_path, ending, capsys):
+    images = [picture(i) for i in range(10)]
+    times = [0, 40, 80, 80, 160, 200, 200, 280]
+    source = make(tmp_path / "in.mkv", images, "libx264", "yuv420p", rate=Fraction(25), extra=pcm(times))
+    output = upscale(source, tmp_path / f"out{ending}")
+    assert capsys.readouterr().err.count("timestamps that do not rise") == 1
+    one, other = (packets(path, 0) for path in (source, output))
+    assert b"".join(content for _, content in one) == b"".join(content for _, content in other)
+    if ending == ".mkv":  # .mp4 packs samples anew
+        np.testing.assert_allclose([t for t, _ in one], [t for t, _ in other], atol=0.0011)
