@@ -19,7 +19,7 @@ import numpy as np
 from realis.commands.comparison import as_tensor, save_before_after, save_comparison
 from realis.commands.outputs import sheet_file
 from realis.commands.plan import Plan, describe, make_plan
-from realis.errors import InputError, require
+from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
@@ -54,8 +54,9 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
 
     # 1. Everything that can be wrong with what was given, before torch is imported
     with open_source(path) as source:
-        films = output.suffix.lower() == ".png" and (source.frame_count or 0) > 1
-        require(not films, "--output", output, f"a folder for the {source.frame_count} images of {path}")
+        if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
+            count = source.frame_count or "many"  # which not every container knows
+            raise InputError(f"--output {output}: got one image, wanted a folder for the {count} images of {path}")
         plan = make_plan(config, source.look, output)
         logger.info(describe(config, source, plan))
     if config.dry_run:

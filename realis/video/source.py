@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from realis.video.read import VideoReader
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 FOLDER_RATE = Fraction(25)
 ORIENTATION = 274  # of EXIF
+WITH_PROFILES = ("png", "apng", "mjpeg", "webp", "tiff", "jpegxl")  # PyAV frees a colour profile's name twice
 
 
 class TimedFrame(NamedTuple):
@@ -127,13 +128,19 @@ def check_image(file: Path) -> None:
     """Say what of an image is not carried over.
 
     Raises:
-        InputError: it is to be shown mirrored, which is not known here.
+        InputError: it is to be shown mirrored, which is not known here; is a TIFF of several pages, of which libav
+            sees the first; is larger than Pillow opens.
     """
     try:
         with Image.open(file) as image:
             orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
+            pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{file}: is too large ({error}); cut it into parts") from error
     except (OSError, ValueError):
         return  # Pillow does not know it; libav may
+    if pages > 1:
+        raise InputError(f"{file}: has {pages} pages; save each as an image of its own")
     if orientation in (2, 4, 5, 7):
         raise InputError(f"{file}: is to be shown mirrored (EXIF orientation {orientation}); save it as it should look")
     if profile:
@@ -143,7 +150,12 @@ def check_image(file: Path) -> None:
 
 
 def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
-    """What the frames of a video are like, from its first one."""
+    """What the frames of a video are like, from its first one.
+
+    Raises:
+        InputError: it is to be shown in a way that is not known here.
+    """
+    check_upright(frame, reader)
     if frame.interlaced_frame:
         logger.warning("%s: is interlaced, and is not deinterlaced: combs will be upscaled with it", reader.path)
     aspect = Fraction(reader.stream.sample_aspect_ratio or 1)
@@ -193,9 +205,29 @@ def is_opaque(alpha: np.ndarray | None) -> bool:
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """Quarter turns to the left by which the container wants a frame shown (0 to 3); other angles and mirrors are not
-    known here."""
+    """Quarter turns to the left by which the container wants a frame shown (0 to 3)."""
     return round(frame.rotation / 90) % 4
+
+
+def check_upright(frame: av.VideoFrame, reader: VideoReader) -> None:
+    """Make sure that :func:`quarter_turns` are all that the container wants done to a frame.
+
+    Raises:
+        InputError: it wants it mirrored, or turned by another angle.
+    """
+    if reader.stream.codec_context.name in WITH_PROFILES:
+        return
+    try:
+        matrix = frame.side_data["DISPLAYMATRIX"]  # pyright: ignore[reportGeneralTypeIssues] - PyAV's stub
+    except (
+        KeyError,
+        ValueError,
+    ):  # none; or PyAV meets a kind of side data that it does not know, and shows none at all
+        return
+    (a, b, _), (c, d, _), _ = np.frombuffer(matrix, "<i4").reshape(3, 3).astype(float)
+    if a * d < b * c or frame.rotation % 90:
+        how = "mirrored" if a * d < b * c else f"turned by {frame.rotation} degrees"
+        raise InputError(f"{reader.path}: is to be shown {how}; encode it as it should look")
 
 
 class FolderSource:
@@ -226,10 +258,13 @@ class FolderSource:
         """The frames from number ``first`` on."""
         for number, file in enumerate(self.files[first:], first):
             with VideoSource(file) as image:
+                frame, *more = islice(image.frames(), 2)
+                if more:
+                    raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
                 if image.look.size != self.look.size:
                     got, wanted = (f"{w}x{h}" for h, w in (image.look.size, self.look.size))
                     raise InputError(f"{file}: is {got}, and the images before it {wanted}; wanted one size")
-                yield next(image.frames())._replace(time=number, duration=1)
+                yield frame._replace(time=number, duration=1)
 
 
 Source = VideoSource | FolderSource

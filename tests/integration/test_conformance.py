@@ -139,6 +139,18 @@ def test_rotation_is_applied(tmp_path, turn):
     assert np.abs(frames[0].rgb.astype(int) - upright).mean() < 4
 
 
+@pytest.mark.parametrize(("turn", "flips", "what"), [(0, {"vflip": True}, "mirrored"), (0, {"hflip": True}, "mirrored"),
+                                                     (90, {"hflip": True}, "mirrored"), (45, {}, "turned by 45")])  # fmt: skip
+def test_mirrors_and_other_angles_are_refused(tmp_path, turn, flips, what, capsys):
+    def setup(stream):
+        stream.set_display_rotation(turn, **flips)
+
+    source = make(tmp_path / "in.mp4", [picture(0)], "libx264", "yuv420p", setup=setup)
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "out.mp4")
+    assert f"is to be shown {what}" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("target", "size", "aspect"), [("2x", (96, 170), 1), ("170x200", (200, 170), Fraction(25, 12))]
 )
@@ -480,3 +492,26 @@ def test_sound_whose_time_stands_still_is_moved_by_a_tick(tmp_path, ending, caps
     assert b"".join(content for _, content in one) == b"".join(content for _, content in other)
     if ending == ".mkv":  # .mp4 packs samples anew
         np.testing.assert_allclose([t for t, _ in one], [t for t, _ in other], atol=0.0011)
+
+
+def test_frames_that_nothing_announces_are_not_lost(tmp_path, capsys):
+    pages = [Image.fromarray(picture(i)) for i in range(3)]
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "in/a.png", "a.tif"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    make(tmp_path / "a.h264", [picture(i) for i in range(3)], "libx264", "yuv420p")
+    for name, said in (("a.png", "wanted a folder for the"), ("a.h264", "wanted a folder for the"), ("in", "is animated"),
+                       ("a.tif", "has 3 pages")):  # fmt: skip
+        with pytest.raises(SystemExit):
+            upscale(tmp_path / name, tmp_path / "out.png")
+        assert said in capsys.readouterr().err.splitlines()[-1]
+    frames = contents(upscale(tmp_path / "a.png", tmp_path / "out.mkv", "--codec", "ffv1"))
+    assert all(np.array_equal(frame.rgb, picture(i)) for i, frame in enumerate(frames)) and len(frames) == 3
+
+
+def test_an_image_of_too_many_pixels_is_one_line(tmp_path, monkeypatch, capsys):
+    Image.fromarray(picture(0)).save(tmp_path / "in.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(SystemExit):
+        upscale(tmp_path / "in.png", tmp_path / "out.png")
+    assert "is too large" in capsys.readouterr().err.splitlines()[-1]
