@@ -32,13 +32,14 @@ def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
     """
     folder = Path(config.output or "out")
     names_a_file = folder.suffix.lower() in ENDINGS and not folder.is_dir()
-    names_images = len(paths) == 1 and (paths[0].is_dir() or config.codec == "png")
-    if config.output and (names_images or (names_a_file and len(paths) == 1)):
+    names = [default_name(path, config.target, config.codec) for path in paths]
+    names_images = not Path(names[0]).suffix
+    if config.output and len(paths) == 1 and (names_images or names_a_file):
         return [folder]
     require(not names_a_file, "--output", folder, "a folder for the results of several inputs")
     if folder.suffix and not folder.is_dir():
         check_output(folder)  # an ending that is not known
-    return [folder / default_name(path, config.target) for path in paths]
+    return [folder / name for name in names]
 
 
 def sheet_file(output: Path) -> Path:

@@ -104,15 +104,15 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     if len(paths) == 1:
         written = upscale_file(replace(config, prompt=prompts.get(paths[0].name, config.prompt)), paths[0], outputs[0])
         return [written] if written else []
-    written, failed, began = [], {}, time.monotonic()
+    written, failed, began = [], [], time.monotonic()
     for number, (path, output) in enumerate(zip(paths, outputs, strict=True), start=1):
         logger.info("%d of %d: %s", number, len(paths), path)
         try:
             own = replace(config, prompt=prompts.get(path.name, config.prompt))
             written += [file for file in [upscale_file(own, path, output)] if file]
-        except InputError as error:
-            failed[path] = error
-            logger.warning("%s: left out: %s", path, error)
+        except (InputError, OSError, MemoryError, RuntimeError) as error:
+            failed.append(path)
+            logger.warning("%s: left out: %s", path, " ".join(str(error).split()) or type(error).__name__)
     logger.info("%d of %d done in %.0f s", len(paths) - len(failed), len(paths), time.monotonic() - began)
     if failed:
         raise InputError(f"{len(failed)} of {len(paths)} inputs failed: {', '.join(map(str, failed))}; the messages above "

@@ -175,6 +175,9 @@ def choose_encoding(output: Path, codec: str, depth: int, crf: int, look: Look, 
     if look.alpha and not look.opaque and not keeps and not drop_alpha:
         raise InputError(f"--output {output}: the input is transparent in places, and {codec} has no transparency; choose "
                          "--codec prores (.mov) or ffv1 (.mkv), PNG images, or --drop-alpha")  # fmt: skip
+    if look.unread_alpha and not drop_alpha:
+        raise InputError(f"--output {output}: the input has the transparency of VP8 or VP9, which is not read here; convert it "
+                         "to ProRes 4444 or PNG images, or give --drop-alpha")  # fmt: skip
     depths = sorted({bits for bits, with_alpha in chosen.forms if with_alpha == alpha})
     if depth and depth not in depths:
         raise InputError(f"--depth: got {depth}, wanted {' or '.join(map(str, depths))} with {codec}")

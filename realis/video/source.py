@@ -56,6 +56,7 @@ class Look:
         alpha: whether the pixel format has transparency.
         opaque: whether the first frame shows none.
         color: tags of the colours.
+        unread_alpha: whether there is transparency that is not read here.
     """
 
     size: tuple[int, int]
@@ -64,6 +65,7 @@ class Look:
     alpha: bool
     opaque: bool
     color: ColorTags
+    unread_alpha: bool = False
 
     @property
     def shown(self) -> tuple[int, int]:
@@ -171,6 +173,8 @@ def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
         alpha is not None,
         is_opaque(alpha),
         color,
+        # of VP8 and VP9: coded beside the frames, and told by a field or a tag
+        unread_alpha=any((key.lower(), value) == ("alpha_mode", "1") for key, value in reader.stream.metadata.items()),
     )
 
 

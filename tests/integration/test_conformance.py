@@ -346,6 +346,12 @@ def test_transparency_that_would_be_lost_is_refused(tmp_path, capsys):
         upscale(source, tmp_path / "out.mp4")
     assert "h264 has no transparency" in capsys.readouterr().err.splitlines()[-1]
     assert len(contents(upscale(source, tmp_path / "out.mp4", "--drop-alpha"))) == 1
+    source = make(tmp_path / "in.webm", [picture(0)], "libvpx-vp9", "yuv420p",
+                  setup=lambda stream: stream.metadata.update(alpha_mode="1"))  # fmt: skip
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "out.mov", "--codec", "prores")
+    assert "transparency of VP8 or VP9" in capsys.readouterr().err.splitlines()[-1]
+    assert len(contents(upscale(source, tmp_path / "out.mp4", "--drop-alpha", "--restart"))) == 1
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".bmp", ".webp"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from realis.commands import upscale_file
+from realis.commands import upscale, upscale_file
 from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.inputs import find_inputs
 from realis.upscaling.bicubic import BicubicUpscaler
@@ -66,6 +66,39 @@ def test_a_bad_input_does_not_stop_the_rest_and_done_ones_are_passed_over(folder
     again = [path.name for path, time in made.items() if path.stat().st_mtime_ns != time]
     assert again == ["a_2x.mp4"]
     assert capsys.readouterr().err.count("is there already") == 2
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError(), RuntimeError("no\nmemory")])
+def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_path, monkeypatch, capsys, error):
+    upscale_file = upscale.upscale_file
+
+    def fails(config, path, output):
+        if path.name == "a.mp4":
+            raise error
+        return upscale_file(config, path, output)
+
+    monkeypatch.setattr(upscale, "upscale_file", fails)
+    with pytest.raises(SystemExit) as stop:
+        run("--input", folder, "--output", tmp_path / "out")
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "2 of 3 done" in said and "a.mp4: left out: " in said
+
+
+def test_a_sheet_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
+    (tmp_path / "o_before_after.png").mkdir()
+    with pytest.raises(SystemExit):
+        run("--input", folder / "a.mp4", "--output", tmp_path / "o.mp4")
+    assert "o_before_after.png: writing failed" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "o.mp4").exists() and not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(("codec", "names"), [("ffv1", ["a_2x.mkv", "b 10_2x.mkv", "b 2_2x.mkv"]),
+                                              ("prores", ["a_2x.mov", "b 10_2x.mov", "b 2_2x.mov"]),
+                                              ("png", ["a_2x", "b 10_2x", "b 2_2x"])])  # fmt: skip
+def test_names_of_several_fit_the_codec(folder, tmp_path, codec, names):
+    run("--input", folder, "--output", tmp_path / "out", "--codec", codec)
+    made = [path.name for path in (tmp_path / "out").iterdir() if path.suffix not in (".json", ".png")]
+    assert sorted(made) == names
 
 
 def test_results_by_the_same_name_are_refused(folder, tmp_path, capsys):
