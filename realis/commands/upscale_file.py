@@ -27,6 +27,7 @@ from realis.upscaler import Tiling
 from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.journal import made_from, tidy_up
+from realis.video.read import check_time
 from realis.video.source import FolderSource, Source, TimedFrame, is_opaque, open_source
 from realis.video.write import SegmentWriter, check_output
 
@@ -59,12 +60,14 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
             raise InputError(f"--output {output}: got one image, wanted a folder for the {count} images of {path}")
         plan = make_plan(config, source.look, output)
         logger.info(describe(config, source, plan))
+    key = result_key(config, path, plan)
+    done = not config.restart and not config.preview and output.exists() and made_from(output) == key
+    if not done and path.is_file():
+        check_time(path)
     if config.dry_run:
         with memory_in_one_line(plan):
             logger.info(measure_plan(config, source, plan, output))
         return None
-    key = result_key(config, path, plan)
-    done = not config.restart and not config.preview and output.exists() and made_from(output) == key
     if not done:
         check_output(output, is_ours=config.restart)
     if config.compare:

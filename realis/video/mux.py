@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from realis.log import logger
-from realis.video.read import film_stream
+from realis.video.read import film_stream, start_of
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
@@ -54,7 +54,8 @@ def join_segments(
     """
     options = {"fflags": "+bitexact"}  # no random identifiers: the same segments make the same bytes
     is_matroska = output.suffix.lower() == ".mkv"
-    options |= {} if is_matroska else {"movflags": "+faststart"}
+    # streams begin at edit lists, by default rounded to milliseconds
+    options |= {} if is_matroska else {"movflags": "+faststart", "movie_timescale": "90000"}
     with av.open(str(output), "w", options=options) as joined, av.open(str(parts[0])) as first:
         template = first.streams.video[0]
         video = joined.add_stream_from_template(template, opaque=True)
@@ -100,7 +101,7 @@ def _others(
     joined.set_chapters(source.chapters())
     wanted = [stream for stream in source.streams if is_held(stream, output)]
     copies = {stream.index: _copy(stream, joined) for stream in wanted}
-    return _copied(source.demux(wanted), copies) if wanted else iter(())
+    return _copied(source.demux(wanted), copies, start_of(source)) if wanted else iter(())
 
 
 def _copy(stream: av.stream.Stream, joined: av.container.OutputContainer) -> av.stream.Stream:
@@ -136,16 +137,19 @@ def say_what_is_left_out(source: Path, output: Path) -> None:
                                stream.index, stream.type, name)  # fmt: skip
 
 
-def _copied(packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream]) -> Iterator[av.Packet]:
-    """The packets with the streams that they go to. Time that stands still, which .mp4 does not take of sound, or goes
+def _copied(
+    packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream], start: Fraction
+) -> Iterator[av.Packet]:  # fmt: skip
+    """The packets with the streams that they go to, ``start`` seconds earlier. Time that stands still, which .mp4 does not take of sound, or goes
     back, which nothing takes, goes on by a tick."""
     last: dict[int, int] = {}
     moved: set[int] = set()
     for packet in packets:
         if packet.dts is None:
             continue
-        index = packet.stream_index
-        packet.stream = copies[index]
+        index, shift = packet.stream_index, round(start / packet.time_base)
+        packet.stream, packet.dts = copies[index], packet.dts - shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
         least = last.get(index, packet.dts) + (index in last and packet.stream.type == "audio")
         if packet.dts < least:
             if index not in moved:
@@ -153,6 +157,6 @@ def _copied(packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream]) -
             moved.add(index)
             coarse = packet.stream.time_base or packet.time_base  # a tick of the source may be none of the result
             packet.dts = last[index] + max(1, math.ceil(coarse / packet.time_base))
-            packet.pts = max(packet.dts, packet.pts or packet.dts)
+            packet.pts = max(packet.dts, packet.pts)
         last[index] = packet.dts
         yield packet

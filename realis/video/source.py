@@ -114,12 +114,14 @@ class VideoSource:
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
         """The frames from number ``first`` on; once."""
         usual = max(1, round(1 / (self.rate * self.time_base)))
-        last, due = None, 0
+        start, last, due, moved = round(self.reader.start / self.time_base), None, 0, False
         for number, frame in enumerate(self._frames):
-            time = due if frame.pts is None else frame.pts
+            time = due if frame.pts is None else frame.pts - start
             if last is not None and time <= last:
-                logger.warning("%s: frame %d does not come after the one before it; moved", self.path, number)
-                time = last + 1
+                if not moved:
+                    logger.warning("%s: frame %d does not come after the one before it; it is moved by a tick, as are any "
+                                   "others like it", self.path, number)  # fmt: skip
+                time, moved = last + 1, True
             duration = frame.duration or usual
             last, due = time, time + duration
             if number >= first:

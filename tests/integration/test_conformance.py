@@ -521,3 +521,65 @@ def test_an_image_of_too_many_pixels_is_one_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         upscale(tmp_path / "in.png", tmp_path / "out.png")
     assert "is too large" in capsys.readouterr().err.splitlines()[-1]
+
+
+def broadcast(path, offset, frames=50):
+    """A transport stream with sound whose clock starts at ``offset`` seconds."""
+    images = [picture(i % 8) for i in range(frames)]
+    source = make(
+        path.with_suffix(".0.ts"),
+        images,
+        "libx264",
+        "yuv420p",
+        rate=Fraction(25),
+        extra=sound(48000, 0, 2 * frames - 8),
+    )
+    with av.open(str(source)) as container, av.open(str(path), "w", options={"output_ts_offset": str(offset)}) as copy:
+        targets = {stream.index: copy.add_stream_from_template(stream, opaque=True) for stream in container.streams}
+        for packet in container.demux():
+            if packet.dts is not None:
+                packet.stream = targets[packet.stream_index]
+                copy.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("offset", [0, 36000])
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_clocks_that_start_anywhere_start_at_zero(tmp_path, offset, ending, capsys):
+    source = broadcast(tmp_path / "in.ts", offset)
+    output = upscale(source, tmp_path / f"out{ending}")
+    with av.open(str(source)) as container:
+        start = Fraction(container.start_time, 10**6)
+    assert start > offset
+    np.testing.assert_allclose(
+        [float(t) for t in seconds(output)], [float(t - start) for t in seconds(source)], atol=0.0011
+    )
+    one, other = (packets(path, 0) for path in (source, output))
+    np.testing.assert_allclose([t for t, _ in one], [t for t, _ in other], atol=0.0011 if ending == ".mkv" else 2e-5)
+    assert "cut short" not in capsys.readouterr().err
+
+
+def test_time_that_goes_back_is_refused_before_the_work(tmp_path, capsys):
+    part = broadcast(tmp_path / "a.ts", 0).read_bytes()
+    (tmp_path / "in.ts").write_bytes(part + part)
+    for flags in ([], ["--dry-run"], ["--preview"]):
+        with pytest.raises(SystemExit):
+            upscale(tmp_path / "in.ts", tmp_path / "out.mp4", *flags)
+        assert "time goes back from" in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_frames_at_one_time_are_moved_and_said_once(tmp_path, capsys):
+    ticks = [0, 40, 80, 80, 160, 160, 240]
+    source = make(tmp_path / "in.mkv", [picture(i) for i in range(7)], times=ticks, time_base=Fraction(1, 1000))
+    output = upscale(source, tmp_path / "out.mkv", "--codec", "ffv1")
+    assert [round(1000 * t) for t in seconds(output)] == [0, 40, 80, 81, 160, 161, 240]
+    capsys.readouterr()
+    contents(source)
+    assert capsys.readouterr().err.count("does not come after") == 1
+
+
+def test_a_whole_clip_of_few_frames_is_not_said_to_be_cut_short(tmp_path, capsys):
+    source = make(tmp_path / "in.mkv", [picture(i) for i in range(3)])
+    upscale(source, tmp_path / "out.mkv", "--codec", "ffv1")
+    assert "cut short" not in capsys.readouterr().err
