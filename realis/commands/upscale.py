@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from realis.commands.comparison import to_uint8
+from realis.commands.frames import to_uint8
 from realis.commands.inputs import find_inputs, read_prompts
 from realis.commands.outputs import check_names, output_names
 from realis.commands.plan import make_plan
@@ -73,7 +73,8 @@ class UpscaleConfig:
         for name in ("steps", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
-        require(-1 <= self.crf <= 63, "--crf", self.crf, "-1 to 63")
+        require(self.crf >= -1, "--crf", self.crf, "-1 or more")
+        require(not (self.preview and self.compare), "--preview and --compare", "both", "one")
         target_size(self.target, 2, 2, even=False)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")

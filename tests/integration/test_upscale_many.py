@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from realis.commands import upscale, upscale_file
+from realis.commands import measure, preview, upscale, upscale_file
 from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.inputs import find_inputs
 from realis.upscaling.bicubic import BicubicUpscaler
@@ -237,7 +237,8 @@ def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
 
 def test_memory_that_does_not_do_for_a_preview_is_one_line(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
-    monkeypatch.setattr(upscale_file, "load", lambda config, plan: SmallMemory())
+    for module in (preview, measure):
+        monkeypatch.setattr(module, "load", lambda config, plan: SmallMemory())
     for flag in ("--preview", "--dry-run"):
         with pytest.raises(SystemExit):
             run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", flag])
