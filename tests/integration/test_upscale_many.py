@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from realis.video.encoding import Encoding
 from realis.video.journal import Journal
 from realis.video.source import open_source
 from realis.video.write import SegmentWriter
+from videos import make, picture, seconds, sound
 
 FRAME = np.full((30, 44, 3), 99, np.uint8)
 
@@ -146,6 +148,42 @@ def test_a_comparison_shows_bicubic_left_and_the_result_right(tmp_path):
         assert compared[i][:, 43:45].mean() > 225
 
 
+def test_a_comparison_keeps_times_and_sound(tmp_path):
+    ticks = [0, 100, 133, 150, 151, 400, 433, 466, 500, 900]
+    frames = [picture(i) for i in range(10)]
+    source = make(
+        tmp_path / "in.mp4", frames, "libx264", "yuv420p", ticks, Fraction(1, 1000), Fraction(25), extra=sound(48000, 0)
+    )
+    run("--input", source, "--output", tmp_path / "out.mp4", "--compare", tmp_path / "both.mp4")
+    assert seconds(tmp_path / "both.mp4") == [Fraction(t, 1000) for t in ticks]
+    with av.open(str(tmp_path / "both.mp4")) as container:
+        assert len(container.streams.audio) == 1
+
+
+def test_a_comparison_of_hdr_has_ten_bits(tmp_path):
+    source = make(tmp_path / "in.mkv", [picture(0, white=65280)], form="yuv420p10le", tags=(9, 16, 9, 1))
+    run("--input", source, "--output", tmp_path / "out.mp4", "--compare", tmp_path / "both.mp4")
+    with av.open(str(tmp_path / "both.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt, context.color_trc) == ("hevc", "yuv420p10le", 16)
+
+
+def test_a_preview_of_images_can_be_repeated(tmp_path, capsys):
+    words = ["--input", clip(tmp_path / "in.mp4", 29), "--output", tmp_path / "out", "--codec", "png", "--preview"]
+    run(*words)
+    run(*words)
+    assert "is there already" in capsys.readouterr().err
+    run(*words, "--restart")
+    assert len(images(tmp_path / "out_preview")) == 8
+
+
+@pytest.mark.parametrize(("codec", "crf", "most"), [("h264", 52, 51), ("h265", 60, 51), ("av1", 64, 63)])
+def test_a_quality_that_a_codec_does_not_have_is_refused(folder, tmp_path, capsys, codec, crf, most):
+    with pytest.raises(SystemExit):
+        run("--input", folder / "a.mp4", "--output", tmp_path / "o.mp4", "--codec", codec, "--crf", crf)
+    assert f"--crf: got {crf}, wanted 0 to {most} with {codec}" in capsys.readouterr().err.splitlines()[-1]
+
+
 class SmallMemory(BicubicUpscaler):
     """Bicubic on a device that has no room for tiles above 64 pixels, from its second segment on."""
 
@@ -179,6 +217,7 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
     assert "minutes in all" in said and "GiB are free" in said
+    assert "the model: about" in said and "by an estimate from usual footage the result takes" in said
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
