@@ -5,24 +5,7 @@ from pathlib import Path
 
 from realis.errors import InputError
 from realis.video.encoding import CODECS
-from realis.video.source import IMAGES, natural
-
-VIDEOS = (
-    ".mp4",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".m2ts",
-    ".mts",
-    ".wmv",
-    ".flv",
-    ".gif",
-)
+from realis.video.names import IMAGES, VIDEOS, natural
 
 
 def find_inputs(words: tuple[str, ...]) -> list[Path]:

@@ -3,7 +3,6 @@
 Frames come upright, with the time and length that the container gives them, in all bits that are stored.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,9 +18,9 @@ from PIL import Image
 from realis.errors import InputError
 from realis.log import logger
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
+from realis.video.names import IMAGES, natural
 from realis.video.read import VideoReader
 
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 FOLDER_RATE = Fraction(25)
 ORIENTATION = 274  # of EXIF
 WITH_PROFILES = ("png", "apng", "mjpeg", "webp", "tiff", "jpegxl")  # PyAV frees a colour profile's name twice
@@ -279,8 +278,3 @@ Source = VideoSource | FolderSource
 def open_source(path: str | Path) -> Source:
     """Open a video, an image, or a folder of images."""
     return FolderSource(path) if Path(path).is_dir() else VideoSource(path)
-
-
-def natural(file: Path) -> list[tuple[int, str]]:
-    """Sort key by which ``2.png`` comes before ``10.png``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]
