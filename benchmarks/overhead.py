@@ -21,10 +21,10 @@ import realis  # noqa: F401
 
 import torch  # isort: skip
 
-from realis.commands.comparison import to_uint8
+from realis.commands.device import load
+from realis.commands.frames import read_frames, to_uint8
 from realis.commands.plan import make_plan
 from realis.commands.upscale import UpscaleConfig, upscale
-from realis.commands.upscale_file import load, read_frames
 from realis.ops.resize import resize
 from realis.upscaling.stream import upscale_stream
 from realis.video.encoding import Encoding

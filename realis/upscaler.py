@@ -45,6 +45,10 @@ class Segments:
                 f"{self.period} n + 1, such as {self.period * 4 + 1} and {self.period + 1}"
             )
 
+    def count(self, frames: int) -> int:
+        """How many segments a video of so many frames has."""
+        return max(1, -(-(frames - self.overlap) // (self.frames - self.overlap)))
+
 
 FRAME_BY_FRAME = Segments(frames=8)  # of methods that look at one frame at a time
 

@@ -2,18 +2,17 @@
 
 from collections import deque
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realis.commands.frames import as_tensor, stored, to_uint8
 from realis.video.encoding import Encoding
 from realis.video.sheet import before_after_sheet, save_sheet
 from realis.video.source import TimedFrame, open_source
 from realis.video.write import SegmentWriter
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 AT_A_TIME = 16  # frames of the video
@@ -22,29 +21,36 @@ AT_A_TIME = 16  # frames of the video
 def save_before_after(source: Path, output: Path, number: int, picture: Path) -> None:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
     (pair,) = deque(islice(pairs(source, output), number + 1), maxlen=1)
-    save_sheet(before_after_sheet(*alike(*pair), ("bicubic", "realis")), picture)
+    before, after = (to_uint8(image) for image in alike(*pair))
+    save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
 
 
 def save_comparison(source: Path, output: Path, file: Path) -> None:
-    """A video of the result's size: bicubic on the left half, the result on the right, a white line between them."""
+    """A video of the result's size with the input's times and sound: bicubic on the left half, the result on the right,
+    a white line between them."""
     with open_source(output) as result:
-        (height, width), rate = result.look.size, result.rate
-    size = (height // 2 * 2, width // 2 * 2)
-    with SegmentWriter(file, size, Fraction(rate), Encoding(color=result.look.color)) as sink:
-        images = halves(source, output, size)
-        for number, chunk in enumerate(iter(lambda: list(islice(images, AT_A_TIME)), [])):
-            sink.write(number * AT_A_TIME, chunk)
+        look = result.look
+    encoding = Encoding("h265", 10, color=look.color) if look.color.hdr else Encoding(color=look.color)
+    size = (look.size[0] // 2 * 2, look.size[1] // 2 * 2)
+    with (
+        open_source(source) as timed,
+        SegmentWriter(file, size, timed.rate, encoding, timed, look.aspect) as sink,
+    ):
+        both = halves(source, output, size)
+        for number, chunk in enumerate(iter(lambda: list(islice(both, AT_A_TIME)), [])):
+            images = [stored(frame, None, encoding) for frame, _ in chunk]
+            times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
+            sink.write(number * AT_A_TIME, images, times, durations)
 
 
-def halves(source: Path, output: Path, size: tuple[int, int]) -> "Iterator[np.ndarray]":
-    """The frames of the comparison, (H, W, 3) uint8."""
+def halves(source: Path, output: Path, size: tuple[int, int]) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
+    """The frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
     middle = size[1] // 2
-    for pair in pairs(source, output):
-        before, after = alike(*pair)
-        both = after[: size[0], : size[1]].copy()
-        both[:, :middle] = before[: size[0], :middle]
-        both[:, middle - 1 : middle + 1] = 255
-        yield both
+    for small, large in pairs(source, output):
+        before, both = (image[:, : size[0], : size[1]] for image in alike(small, large))
+        both[:, :, :middle] = before[:, :, :middle]
+        both[:, :, middle - 1 : middle + 1] = 1
+        yield both, small
 
 
 def pairs(source: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
@@ -53,21 +59,8 @@ def pairs(source: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]
         yield from zip(before.frames(), after.frames(), strict=False)
 
 
-def alike(small: TimedFrame, large: TimedFrame) -> "tuple[np.ndarray, np.ndarray]":
-    """A frame resized bicubically to the result's size, and as it is in the result, (H, W, 3) uint8."""
+def alike(small: TimedFrame, large: TimedFrame) -> "tuple[torch.Tensor, torch.Tensor]":
+    """A frame resized bicubically to the result's size, and as it is in the result, (3, H, W) float32 in [0, 1]."""
     from realis.ops.resize import resize
 
-    bicubic = resize(as_tensor(small), large.rgb.shape[:2]).clamp(0, 1)
-    return to_uint8(bicubic), to_uint8(as_tensor(large).clamp(0, 1))
-
-
-def as_tensor(frame: TimedFrame) -> "torch.Tensor":
-    """The colours of a frame, (3, H, W) float32; 1 is white."""
-    import torch
-
-    return torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
-
-
-def to_uint8(frame: "torch.Tensor") -> "np.ndarray":
-    """(3, H, W) float in [0, 1] -> (H, W, 3) uint8, rounded."""
-    return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return resize(as_tensor(small), large.rgb.shape[:2]).clamp(0, 1), as_tensor(large).clamp(0, 1)

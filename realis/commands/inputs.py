@@ -4,24 +4,8 @@ import json
 from pathlib import Path
 
 from realis.errors import InputError
-from realis.video.source import IMAGES, natural
-
-VIDEOS = (
-    ".mp4",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".m2ts",
-    ".mts",
-    ".wmv",
-    ".flv",
-    ".gif",
-)
+from realis.video.encoding import CODECS
+from realis.video.names import IMAGES, VIDEOS, natural
 
 
 def find_inputs(words: tuple[str, ...]) -> list[Path]:
@@ -49,9 +33,12 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
     return list(found)
 
 
-def default_name(path: Path, target: str) -> str:
-    """Name of a result: a video of a video, an image of an image, a folder of a folder."""
-    ending = "" if path.is_dir() else ".png" if path.suffix.lower() in IMAGES else ".mp4"
+def default_name(path: Path, target: str, codec: str) -> str:
+    """Name of a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another."""
+    is_image = path.suffix.lower() in IMAGES and not path.is_dir()
+    if codec == "auto":
+        codec = "png" if is_image or path.is_dir() else "h264"
+    ending = CODECS[codec].endings[0] if is_image or codec != "png" else ""
     return f"{path.stem}_{target.replace('.', '_')}{ending}"
 
 

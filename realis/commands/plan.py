@@ -74,7 +74,7 @@ def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
 def describe(config: "UpscaleConfig", source: Source, plan: Plan) -> str:
     """The plan in one line: sizes, encoding, segments, tiles, memory."""
     s, size, count = plan.segments, plan.size, source.frame_count
-    segments = max(1, -(-(count - s.overlap) // (s.frames - s.overlap))) if count else "?"
+    segments = s.count(count) if count else "?"
     held = min(s.frames, count or s.frames) + s.overlap
     height, width = source.look.size
     gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + width * height) / 2**30
@@ -82,5 +82,14 @@ def describe(config: "UpscaleConfig", source: Source, plan: Plan) -> str:
         f"plan: {width}x{height} -> {size[1]}x{size[0]}, frames: {count or '?'} at {float(source.rate):.3f}/s; "
         f"{config.method}, {plan.encoding.codec} of {plan.encoding.depth} bits, segments: {segments} of {s.frames} "
         f"frames, tiles: {len(plan.tiles)} of {plan.tile[1]}x{plan.tile[0]}; "
-        f"frames held in memory: about {gibibytes:.1f} GiB"
+        f"frames held in memory: about {gibibytes:.1f} GiB{model_memory(config, plan)}"
     )
+
+
+def model_memory(config: "UpscaleConfig", plan: Plan) -> str:
+    """What the model takes besides, by the size of its files, in words."""
+    if config.method == "bicubic":
+        return ""
+    files = {file for folder in (plan.folder, plan.cpc) if folder for file in folder.rglob("*.safetensors")}
+    where = "" if config.device == "cpu" else ", in GPU memory where there is a GPU"
+    return f", the model: about {sum(file.stat().st_size for file in files) / 2**30:.1f} GiB{where}"

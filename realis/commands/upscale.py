@@ -7,17 +7,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from realis.commands.comparison import to_uint8
-from realis.commands.inputs import default_name, find_inputs, read_prompts
+from realis.commands.frames import to_uint8
+from realis.commands.inputs import find_inputs, read_prompts
+from realis.commands.outputs import check_names, output_names
 from realis.commands.plan import make_plan
 from realis.commands.upscale_file import upscale_file
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.models.hub import TINY
-from realis.video.encoding import CODECS, SDR, Encoding
+from realis.video.encoding import SDR, Encoding
 from realis.video.source import Look
 from realis.video.target import target_size
-from realis.video.write import ENDINGS, SegmentWriter, check_output
+from realis.video.write import SegmentWriter, check_output
 
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
@@ -72,7 +73,8 @@ class UpscaleConfig:
         for name in ("steps", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
-        require(-1 <= self.crf <= 63, "--crf", self.crf, "-1 to 63")
+        require(self.crf >= -1, "--crf", self.crf, "-1 or more")
+        require(not (self.preview and self.compare), "--preview and --compare", "both", "one")
         target_size(self.target, 2, 2, even=False)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
@@ -103,15 +105,15 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     if len(paths) == 1:
         written = upscale_file(replace(config, prompt=prompts.get(paths[0].name, config.prompt)), paths[0], outputs[0])
         return [written] if written else []
-    written, failed, began = [], {}, time.monotonic()
+    written, failed, began = [], [], time.monotonic()
     for number, (path, output) in enumerate(zip(paths, outputs, strict=True), start=1):
         logger.info("%d of %d: %s", number, len(paths), path)
         try:
             own = replace(config, prompt=prompts.get(path.name, config.prompt))
             written += [file for file in [upscale_file(own, path, output)] if file]
-        except InputError as error:
-            failed[path] = error
-            logger.warning("%s: left out: %s", path, error)
+        except (InputError, OSError, MemoryError, RuntimeError) as error:
+            failed.append(path)
+            logger.warning("%s: left out: %s", path, " ".join(str(error).split()) or type(error).__name__)
     logger.info("%d of %d done in %.0f s", len(paths) - len(failed), len(paths), time.monotonic() - began)
     if failed:
         raise InputError(f"{len(failed)} of {len(paths)} inputs failed: {', '.join(map(str, failed))}; the messages above "
@@ -119,46 +121,9 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     return written
 
 
-def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Where the result of each input goes.
-
-    Raises:
-        InputError: one file is named for several.
-    """
-    folder = Path(config.output or "out")
-    names_a_file = folder.suffix.lower() in ENDINGS and not folder.is_dir()
-    names_images = len(paths) == 1 and (paths[0].is_dir() or config.codec == "png")
-    if config.output and (names_images or (names_a_file and len(paths) == 1)):
-        return [folder]
-    require(not names_a_file, "--output", folder, "a folder for the results of several inputs")
-    if folder.suffix and not folder.is_dir():
-        check_output(folder)  # an ending that is not known
-    return [folder / default_name(path, config.target) for path in paths]
-
-
-def check_names(config: UpscaleConfig, paths: list[Path], outputs: list[Path]) -> None:
-    """Make sure that nothing that is written takes the place of an input, or of something else that is written.
-
-    Raises:
-        InputError: it would.
-    """
-    if config.compare:
-        require(len(paths) == 1, "--compare", f"{config.compare} for {len(paths)} inputs", "one input")
-        ending = Path(config.compare).suffix.lower()
-        require(ending in CODECS["h264"].endings, "--compare", config.compare, ", ".join(CODECS["h264"].endings))
-    written = [*outputs, *([Path(config.compare)] if config.compare else [])]
-    read = {path.resolve() for path in paths}
-    for file in written:
-        if file.resolve() in read:
-            raise InputError(f"--output, --compare: {file} is the input itself, or another one; choose another name")
-    if twice := {str(file) for file in written if written.count(file) > 1}:
-        raise InputError(f"--output, --compare: several would be written to {', '.join(twice)}; rename the inputs, or "
-                         "upscale them one by one")  # fmt: skip
-
-
 def upscale_sample(config: UpscaleConfig) -> Path | None:
     """Render the sample clip, 960x540, 17 frames at 25 a second, say so, and upscale it."""
-    output = Path(config.output or f"out/{default_name(SAMPLE, config.target)}")
+    (output,) = output_names(config, [SAMPLE])
     check_names(config, [SAMPLE], [output])
     make_plan(config, SAMPLE_LOOK, output)
     for file in (SAMPLE, output):

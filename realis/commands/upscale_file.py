@@ -2,11 +2,10 @@
 
 import json
 import resource
-import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -14,30 +13,28 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from realis.commands.comparison import as_tensor, save_before_after, save_comparison
+from realis.commands.comparison import save_before_after, save_comparison
+from realis.commands.device import is_out_of_memory, load, memory_in_one_line, no_memory
+from realis.commands.frames import read_frames, stored_frames
+from realis.commands.measure import measure_plan
+from realis.commands.outputs import sheet_file
 from realis.commands.plan import Plan, describe, make_plan
-from realis.errors import InputError, require
+from realis.commands.preview import write_preview
+from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
-from realis.upscaler import Tiling
-from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.journal import made_from, tidy_up
-from realis.video.source import FolderSource, Source, TimedFrame, is_opaque, open_source
+from realis.video.read import check_time
+from realis.video.source import FolderSource, Source, TimedFrame, open_source
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
-    import torch
-
     from realis.commands.upscale import UpscaleConfig
-    from realis.upscaler import Upscaler
 
 READ_AHEAD = 4  # frames
 LEAST_TILE = 64  # pixels
-EMPTY = np.empty(0, np.uint8)
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "prompt_embeds",
               "empty_prompt_embeds")  # fmt: skip
@@ -52,19 +49,20 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     began = time.monotonic()
 
     # 1. Everything that can be wrong with what was given, before torch is imported
-    if config.preview:
-        output = output.with_name(f"{output.stem}_preview{output.suffix}")
     with open_source(path) as source:
-        films = output.suffix.lower() == ".png" and (source.frame_count or 0) > 1
-        require(not films, "--output", output, f"a folder for the {source.frame_count} images of {path}")
+        if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
+            count = source.frame_count or "many"  # which not every container knows
+            raise InputError(f"--output {output}: got one image, wanted a folder for the {count} images of {path}")
         plan = make_plan(config, source.look, output)
         logger.info(describe(config, source, plan))
+    key = result_key(config, path, plan) | ({"preview": True} if config.preview else {})
+    done = not config.restart and output.exists() and made_from(output) == key
+    if not done and path.is_file():
+        check_time(path)
     if config.dry_run:
         with memory_in_one_line(plan):
             logger.info(measure_plan(config, source, plan, output))
         return None
-    key = result_key(config, path, plan)
-    done = not config.restart and not config.preview and output.exists() and made_from(output) == key
     if not done:
         check_output(output, is_ours=config.restart)
     if config.compare:
@@ -76,12 +74,12 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
     elif config.preview:
         with memory_in_one_line(plan):
-            write_preview(config, path, plan, output)
+            write_preview(config, path, plan, output, key)
     else:
         write_whole(config, path, plan, output, key)
 
     # 3. The pictures
-    sheet = output.with_name(f"{output.stem}_before_after.png")
+    sheet = sheet_file(output)
     pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
     for picture in pictures:
         save_before_after(path, output, plan.segments.frames // 2, picture)
@@ -142,56 +140,10 @@ def with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
     return with_tile(config, plan, (height, width))
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether it is torch's, which may not be imported."""
-    return type(error).__name__ == "OutOfMemoryError"
-
-
-def no_memory(plan: Plan) -> InputError:
-    """What to do where memory does not do."""
-    return InputError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give smaller ones "
-                      "(--tile-height, --tile-width), fewer --segment-frames, --offload, or --device cpu")  # fmt: skip
-
-
 def peak_memory() -> float:
     """Largest resident size of this process so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
-def load(config: "UpscaleConfig", plan: Plan) -> "Upscaler":
-    """Load the method."""
-    from realis.methods import MethodOptions, load_method
-
-    def file(name: str) -> Path | None:
-        return Path(name) if name else None
-
-    options = MethodOptions(
-        folder=plan.folder, cpc=plan.cpc, decoder=config.decoder, prompt=config.prompt,
-        negative_prompt=config.negative_prompt, prompt_embeds=file(config.prompt_embeds),
-        empty_prompt_embeds=file(config.empty_prompt_embeds), steps=config.steps, shift=config.shift,
-        guidance=config.guidance, cpc_scale=config.cpc_scale, sampler=config.sampler, segments=plan.segments,
-        device=usable_device(config.device), dtype=config.dtype, offload=config.offload, fp8=config.fp8,
-        attention=config.attention, compiled=config.compile,
-    )  # fmt: skip
-    return load_method(config.method, options)
-
-
-def usable_device(name: str) -> str:
-    """``name``, or for ``auto`` cuda if there is one, else cpu.
-
-    Raises:
-        InputError: no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name}: cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
-    return name
 
 
 def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter) -> None:
@@ -223,21 +175,11 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
         frames = read_frames(source, decoded, waiting, opaque)  # torch in two threads would slow both
         for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry):
             meta = [waiting.popleft() for _ in segment.frames]
-            pairs = zip(segment.frames, segment.source, meta, strict=True)
-            images = [stored(fix(frame, small), about.alpha, plan.encoding) for frame, small, about in pairs]
+            images = stored_frames(segment, meta, fix, plan.encoding)
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
             times, durations = [about.time for about in meta], [about.duration for about in meta]
             behind.do(sink.write, segment.start, images, times, durations, kept, segment.last)
-            del segment, pairs, images  # two segments at once would double the memory
-
-
-@contextmanager
-def memory_in_one_line(plan: Plan) -> Iterator[None]:
-    """Where memory does not do, say what to do."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise (no_memory(plan) if is_out_of_memory(error) else error) from None
+            del segment, images  # two segments at once would double the memory
 
 
 @contextmanager
@@ -248,81 +190,3 @@ def said_if_stopped() -> Iterator[None]:
     except KeyboardInterrupt:
         logger.warning("stopped; the same command goes on after the last segment that is finished")
         raise
-
-
-def read_frames(
-    source: Source, decoded: Iterable[TimedFrame], waiting: deque[TimedFrame], opaque: bool
-) -> "Iterator[torch.Tensor]":  # fmt: skip
-    """The ``decoded`` frames of ``source``, (3, H, W) float32 in [0, 1]; what else is known of them goes to ``waiting``.
-
-    Raises:
-        InputError: one is transparent where all should be ``opaque``.
-    """
-    for frame in decoded:
-        if opaque and not is_opaque(frame.alpha):
-            raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
-                             "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
-        waiting.append(frame._replace(rgb=EMPTY))
-        yield as_tensor(frame).clamp_(0, 1)
-
-
-def stored(frame: "torch.Tensor", alpha: "np.ndarray | None", encoding: Encoding) -> "np.ndarray":
-    """A frame (3, H, W) float in [0, 1] as the encoding takes it, with ``alpha`` (h, w) resized to it."""
-    import torch
-
-    from realis.ops.resize import resize
-
-    kind = torch.uint8 if encoding.depth == 8 else torch.uint16
-    levels = frame * encoding.white
-    if encoding.alpha and alpha is not None:
-        most = torch.iinfo(kind).max
-        share = torch.from_numpy(alpha)[None].float() / torch.iinfo(torch.from_numpy(alpha).dtype).max
-        levels = torch.cat([levels, resize(share, (frame.shape[1], frame.shape[2])).clamp_(0, 1) * most])
-    return levels.round().to(kind).permute(1, 2, 0).contiguous().numpy()
-
-
-def write_preview(config: "UpscaleConfig", path: Path, plan: Plan, output: Path) -> None:
-    """Upscale one segment from the middle of ``path``, without sound."""
-    from realis.upscaling.color_fix import ColorFix
-    from realis.upscaling.stream import upscale_stream
-
-    waiting: deque[TimedFrame] = deque()
-    opaque = not plan.encoding.alpha and not config.drop_alpha
-    with open_source(path) as source:
-        first, rate = max(0, ((source.frame_count or 0) - plan.segments.frames) // 2), source.rate
-        frames = list(islice(read_frames(source, source.frames(first), waiting, opaque), plan.segments.frames))
-    if not frames:  # the number of frames was an estimate
-        with open_source(path) as source:
-            frames = list(islice(read_frames(source, source.frames(), waiting, opaque), plan.segments.frames))
-    upscaler, fix = load(config, plan), ColorFix(config.color_fix, {})
-    with progress(total=len(frames), unit="frame") as bar:
-        (segment,) = upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, bar.update)
-    pairs = zip(segment.frames, segment.source, waiting, strict=True)
-    images = [stored(fix(frame, small), about.alpha, plan.encoding) for frame, small, about in pairs]
-    with SegmentWriter(output, plan.size, rate, plan.encoding, pixel_aspect=plan.pixel_aspect) as sink:
-        sink.write(0, images)
-
-
-def measure_plan(config: "UpscaleConfig", source: Source, plan: Plan, output: Path) -> str:
-    """What the work will take, in words: one tile is upscaled and timed."""
-    import torch
-
-    from realis.ops.noise import NoiseField
-
-    (height, width), frames = plan.tile, plan.segments.frames
-    scale = plan.size[0] / source.look.size[0]
-    lr = torch.rand(frames, 3, max(1, round(height / scale)), max(1, round(width / scale)))
-    upscaler, one = load(config, plan), Tiling([(0, height)], [(0, width)])
-    began = time.monotonic()
-    upscaler.upscale(lr, (height, width), tiles=one, noise=NoiseField(0, 0), carry={}, advance=lambda share: None)
-    seconds = (time.monotonic() - began) * len(plan.tiles)
-    waiting = plan.segments.overlap * plan.size[0] * plan.size[1] * 3 * 2 / 2**30
-    folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())
-    free = shutil.disk_usage(folder).free / 2**30
-    count = source.frame_count
-    segments = 1 if not count else max(1, -(-(count - plan.segments.overlap) // (frames - plan.segments.overlap)))
-    whole = f"about {seconds * segments / 60:.1f} minutes in all" if count else "of an unknown number"
-    return (
-        f"one segment of {frames} frames takes about {seconds:.0f} s on {usable_device(config.device)}, {whole}; frames "
-        f"that wait for the next segment take {waiting:.2f} GiB of disk beside the result, {free:.0f} GiB are free"
-    )

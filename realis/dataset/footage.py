@@ -9,7 +9,7 @@ from typing import Any
 from realis.dataset.clip import Clip
 from realis.errors import InputError, require
 from realis.tables import FORMS, read_rows
-from realis.video.clips import VIDEOS
+from realis.video.names import VIDEOS
 
 COLUMNS = {
     "licence": "licence",

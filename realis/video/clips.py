@@ -1,7 +1,6 @@
 """Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import cv2
 import numpy as np
 
 from realis.errors import InputError
+from realis.video.names import IMAGES, VIDEOS, natural
 from realis.video.read import VideoReader
-
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m", ".ts")
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,7 @@ class Clip:
         """The frames of a folder, in the order of the numbers in their names; empty for a video."""
         if not self.path.is_dir():
             return []
-        files = [file for file in self.path.iterdir() if file.suffix.lower() in IMAGES]
-        return sorted(files, key=lambda file: [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", file.name)])
+        return sorted((file for file in self.path.iterdir() if file.suffix.lower() in IMAGES), key=natural)
 
     def announced_frames(self) -> int:
         """How many frames there are: exact for a folder, what the container says for a video, 0 if it cannot say."""

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from realis.errors import InputError
+from realis.errors import InputError, require
 from realis.video.color_tags import BT709, RGB, ColorTags, to_ycbcr
 from realis.video.source import Look
 
@@ -26,42 +26,46 @@ class Codec:
     Args:
         encoder: libavcodec's name.
         forms: (bits, with alpha) -> pixel format.
+        bits: that a pixel of 8 bits a component takes at the usual quality, about.
         endings: of files that can hold it; an empty one is a folder of images.
         crf: the usual quality; ``None``: there is nothing to choose.
+        worst: the highest ``crf``.
         options: the encoder's own. Closed groups of pictures, so that segments can be joined.
         tag: the code by which players of .mp4 and .mov know it, where the usual one does not do.
     """
 
     encoder: str
+    bits: float
     forms: dict[tuple[int, bool], str]
     endings: tuple[str, ...]
     crf: int | None = None
+    worst: int = 51
     options: dict[str, str] = field(default_factory=dict)
     tag: str = ""
 
 
 CODECS: dict[str, Codec] = {
     "h264": Codec(
-        "libx264", {(8, False): "yuv420p"}, (".mp4", ".mkv", ".mov"), 16,
-        {"preset": "medium", "x264-params": "open-gop=0:cpu-independent=1"},
+        "libx264", 0.3, {(8, False): "yuv420p"}, (".mp4", ".mkv", ".mov"), 16,
+        options={"preset": "medium", "x264-params": "open-gop=0:cpu-independent=1"},
     ),
     "h265": Codec(
-        "libx265", {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv", ".mov"), 18,
+        "libx265", 0.2, {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv", ".mov"), 18,
         # with B-frames x265 encodes the same frames now this way and now that, and now and then to what cannot be muxed
-        {"preset": "medium", "x265-params": "open-gop=0:bframes=0:log-level=error"}, tag="hvc1",
+        options={"preset": "medium", "x265-params": "open-gop=0:bframes=0:log-level=error"}, tag="hvc1",
     ),
     "av1": Codec(
-        "libsvtav1", {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv"), 24, {"preset": "7"}
+        "libsvtav1", 0.15, {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv"), 24, 63, {"preset": "7"}
     ),
     "ffv1": Codec(
-        "ffv1",
+        "ffv1", 12,
         {(8, False): "bgr0", (8, True): "bgra", (10, False): "gbrp10le", (12, False): "gbrp12le",
          (16, False): "gbrp16le", (16, True): "gbrap16le"},
         (".mkv",), options={"level": "3", "g": "1"},
     ),
-    "prores": Codec("prores_ks", {(10, False): "yuv422p10le", (10, True): "yuva444p10le"}, (".mov",)),
+    "prores": Codec("prores_ks", 3, {(10, False): "yuv422p10le", (10, True): "yuva444p10le"}, (".mov",)),
     "png": Codec(
-        "png", {(8, False): "rgb24", (8, True): "rgba", (16, False): "rgb48be", (16, True): "rgba64be"}, (".png", "")
+        "png", 14, {(8, False): "rgb24", (8, True): "rgba", (16, False): "rgb48be", (16, True): "rgba64be"}, (".png", "")
     ),
 }  # fmt: skip
 
@@ -88,6 +92,13 @@ class Encoding:
     def form(self) -> str:
         """The pixel format."""
         return CODECS[self.codec].forms[self.depth, self.alpha]
+
+    @property
+    def bits_per_pixel(self) -> float:
+        """About as many as usual footage takes; twice as many for every 6 that ``crf`` is better than usual."""
+        codec = CODECS[self.codec]
+        better = codec.crf - self.crf if codec.crf is not None and self.crf >= 0 else 0
+        return codec.bits * self.depth / 8 * 2 ** (better / 6)
 
     @property
     def is_rgb(self) -> bool:
@@ -170,11 +181,15 @@ def choose_encoding(output: Path, codec: str, depth: int, crf: int, look: Look, 
         raise InputError(f"--output {output}: got the ending {ending!r} for {codec}, wanted {fitting}")
     if crf >= 0 and chosen.crf is None:
         raise InputError(f"--crf: got {crf}, but {codec} has no such setting; leave it away")
+    require(crf <= chosen.worst, "--crf", crf, f"0 to {chosen.worst} with {codec}")
     keeps = any(alpha for _, alpha in chosen.forms)
     alpha = look.alpha and keeps and not drop_alpha
     if look.alpha and not look.opaque and not keeps and not drop_alpha:
         raise InputError(f"--output {output}: the input is transparent in places, and {codec} has no transparency; choose "
                          "--codec prores (.mov) or ffv1 (.mkv), PNG images, or --drop-alpha")  # fmt: skip
+    if look.unread_alpha and not drop_alpha:
+        raise InputError(f"--output {output}: the input has the transparency of VP8 or VP9, which is not read here; convert it "
+                         "to ProRes 4444 or PNG images, or give --drop-alpha")  # fmt: skip
     depths = sorted({bits for bits, with_alpha in chosen.forms if with_alpha == alpha})
     if depth and depth not in depths:
         raise InputError(f"--depth: got {depth}, wanted {' or '.join(map(str, depths))} with {codec}")

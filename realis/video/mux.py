@@ -11,10 +11,11 @@ from pathlib import Path
 import av
 
 from realis.log import logger
-from realis.video.read import film_stream
+from realis.video.read import film_stream, start_of
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
 
 
@@ -52,11 +53,13 @@ def join_segments(
     encoded again.
     """
     options = {"fflags": "+bitexact"}  # no random identifiers: the same segments make the same bytes
-    options |= {} if output.suffix == ".mkv" else {"movflags": "+faststart"}
+    is_matroska = output.suffix.lower() == ".mkv"
+    # streams begin at edit lists, by default rounded to milliseconds
+    options |= {} if is_matroska else {"movflags": "+faststart", "movie_timescale": "90000"}
     with av.open(str(output), "w", options=options) as joined, av.open(str(parts[0])) as first:
         template = first.streams.video[0]
         video = joined.add_stream_from_template(template, opaque=True)
-        if output.suffix != ".mkv":
+        if not is_matroska:
             video.codec_context.codec_tag = template.codec_context.codec_tag
         video.codec_context.sample_aspect_ratio = pixel_aspect
         video.time_base = timeline.time_base
@@ -98,7 +101,7 @@ def _others(
     joined.set_chapters(source.chapters())
     wanted = [stream for stream in source.streams if is_held(stream, output)]
     copies = {stream.index: _copy(stream, joined) for stream in wanted}
-    return _copied(source.demux(wanted), copies) if wanted else iter(())
+    return _copied(source.demux(wanted), copies, start_of(source)) if wanted else iter(())
 
 
 def _copy(stream: av.stream.Stream, joined: av.container.OutputContainer) -> av.stream.Stream:
@@ -115,13 +118,11 @@ def is_held(stream: av.stream.Stream, output: Path) -> bool:
     if stream.type not in ("audio", "subtitle"):
         return False
     try:
-        with av.open(
-            io.BytesIO(), "w", format={".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}[output.suffix]
-        ) as trial:
+        with av.open(io.BytesIO(), "w", format=FORMATS[output.suffix.lower()]) as trial:
             _copy(stream, trial)
             trial.start_encoding()
         return True
-    except (av.FFmpegError, ValueError, LookupError):
+    except (av.FFmpegError, ValueError):
         return False
 
 
@@ -136,8 +137,26 @@ def say_what_is_left_out(source: Path, output: Path) -> None:
                                stream.index, stream.type, name)  # fmt: skip
 
 
-def _copied(packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream]) -> Iterator[av.Packet]:
+def _copied(
+    packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream], start: Fraction
+) -> Iterator[av.Packet]:  # fmt: skip
+    """The packets with the streams that they go to, ``start`` seconds earlier. Time that stands still, which .mp4 does not take of sound, or goes
+    back, which nothing takes, goes on by a tick."""
+    last: dict[int, int] = {}
+    moved: set[int] = set()
     for packet in packets:
-        if packet.dts is not None:
-            packet.stream = copies[packet.stream_index]
-            yield packet
+        if packet.dts is None:
+            continue
+        index, shift = packet.stream_index, round(start / packet.time_base)
+        packet.stream, packet.dts = copies[index], packet.dts - shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+        least = last.get(index, packet.dts) + (index in last and packet.stream.type == "audio")
+        if packet.dts < least:
+            if index not in moved:
+                logger.warning("stream %d of the input has timestamps that do not rise: moved by a tick each", index)
+            moved.add(index)
+            coarse = packet.stream.time_base or packet.time_base  # a tick of the source may be none of the result
+            packet.dts = last[index] + max(1, math.ceil(coarse / packet.time_base))
+            packet.pts = max(packet.dts, packet.pts)
+        last[index] = packet.dts
+        yield packet

@@ -1,6 +1,7 @@
 """Read a video's frames with PyAV."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from realis.log import logger
 from realis.video.color_tags import to_rgb
 
 SHORT = 0.9  # share of a file's length that a picture should reach
+BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
+ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere
 
 
 class VideoReader:
@@ -23,6 +26,7 @@ class VideoReader:
     Attributes:
         width, height: of the frames, in pixels.
         rate: frames a second, exact.
+        start: the time, in seconds, to take for 0.
         frame_count: what the container says, or an estimate from the duration; ``None`` if neither is known.
 
     Raises:
@@ -57,6 +61,7 @@ class VideoReader:
         if not self.stream.width or not self.stream.height:
             raise InputError(f"{self.path}: its video stream has no picture size; the file may be damaged")
         self.width, self.height = self.stream.width, self.stream.height
+        self.start = start_of(self.container)
         self.rate = usual_rate(Fraction(self.stream.average_rate or self.stream.guessed_rate or 25))
         self.frame_count = self.stream.frames or self._estimated_count()
 
@@ -86,7 +91,7 @@ class VideoReader:
         Raises:
             InputError: damaged, changing its size, or without any frame.
         """
-        count, ends = 0, None
+        count, ends = 0, 0.0
         try:
             for frame in self.container.decode(self.stream):
                 if (frame.width, frame.height) != (self.width, self.height):
@@ -95,14 +100,16 @@ class VideoReader:
                         f"{self.width}x{self.height}; cut it there and upscale the parts"
                     )
                 yield frame
-                count, ends = count + 1, frame.time
+                count += 1
+                shown = frame.duration * self.stream.time_base if self.stream.time_base else 0
+                ends = (frame.time or 0.0) + float((shown or 1 / self.rate) - self.start)
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
             raise InputError(f"{self.path}: no frame in it can be decoded")
         if count < self.stream.frames - 1:
             logger.warning("%s: announces %d frames, but only %d are there", self.path, self.stream.frames, count)
-        elif self.container.duration and ends and ends < SHORT * self.container.duration / av.time_base:
+        elif self.container.duration and ends < SHORT * self.container.duration / av.time_base:
             whole = self.container.duration / av.time_base
             logger.warning("%s: its picture ends after %.1f of %.1f s; it may be cut short", self.path, ends, whole)
 
@@ -115,6 +122,30 @@ def film_stream(container: av.container.InputContainer) -> av.VideoStream | None
     """The first video stream that is not a cover picture."""
     covers = av.stream.Disposition.attached_pic
     return next((stream for stream in container.streams.video if not stream.disposition & covers), None)
+
+
+def start_of(container: av.container.InputContainer) -> Fraction:
+    """The time, in seconds, to take for 0: that of the first packet where clocks start anywhere."""
+    return Fraction(container.start_time or 0, av.time_base) if container.format.name in ANY_START else Fraction(0)
+
+
+def check_time(path: Path) -> None:
+    """Read all packets to make sure that time goes on to the end, so that picture and sound stay in step.
+
+    Raises:
+        InputError: it goes back, as where recordings were put together by ``cat``.
+    """
+    last: dict[int, Fraction] = {}
+    with av.open(str(path.absolute())) as container, suppress(av.FFmpegError):  # what is damaged, decoding will say
+        for packet in container.demux([*container.streams.video, *container.streams.audio]):
+            if packet.dts is None:
+                continue
+            time = packet.dts * packet.time_base
+            before = last.get(packet.stream_index, time)
+            if time < before - BACK:
+                raise InputError(f"{path}: in stream {packet.stream_index} time goes back from {float(before):.2f} to "
+                                 f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)")  # fmt: skip
+            last[packet.stream_index] = max(before, time)
 
 
 def usual_rate(rate: Fraction) -> Fraction:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from realis.files import whole_file
+
 MARGIN, LABEL, MINIMUM = 8, 22, 360
 
 
@@ -83,7 +85,10 @@ def _of_width(image: np.ndarray, width: int) -> Image.Image:
 
 
 def save_sheet(sheet: Image.Image, file: Path) -> None:
-    """Write ``sheet`` as PNG: complete or not at all."""
-    temporary = file.with_suffix(".tmp")
-    sheet.save(temporary, "PNG")
-    temporary.rename(file)
+    """Write ``sheet`` as PNG: complete or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with whole_file(file) as temporary:
+        sheet.save(temporary, "PNG")

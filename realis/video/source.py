@@ -3,11 +3,10 @@
 Frames come upright, with the time and length that the container gives them, in all bits that are stored.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +18,12 @@ from PIL import Image
 from realis.errors import InputError
 from realis.log import logger
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
+from realis.video.names import IMAGES, natural
 from realis.video.read import VideoReader
 
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 FOLDER_RATE = Fraction(25)
 ORIENTATION = 274  # of EXIF
+WITH_PROFILES = ("png", "apng", "mjpeg", "webp", "tiff", "jpegxl")  # PyAV frees a colour profile's name twice
 
 
 class TimedFrame(NamedTuple):
@@ -55,6 +55,7 @@ class Look:
         alpha: whether the pixel format has transparency.
         opaque: whether the first frame shows none.
         color: tags of the colours.
+        unread_alpha: whether there is transparency that is not read here.
     """
 
     size: tuple[int, int]
@@ -63,6 +64,7 @@ class Look:
     alpha: bool
     opaque: bool
     color: ColorTags
+    unread_alpha: bool = False
 
     @property
     def shown(self) -> tuple[int, int]:
@@ -111,12 +113,14 @@ class VideoSource:
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
         """The frames from number ``first`` on; once."""
         usual = max(1, round(1 / (self.rate * self.time_base)))
-        last, due = None, 0
+        start, last, due, moved = round(self.reader.start / self.time_base), None, 0, False
         for number, frame in enumerate(self._frames):
-            time = due if frame.pts is None else frame.pts
+            time = due if frame.pts is None else frame.pts - start
             if last is not None and time <= last:
-                logger.warning("%s: frame %d does not come after the one before it; moved", self.path, number)
-                time = last + 1
+                if not moved:
+                    logger.warning("%s: frame %d does not come after the one before it; it is moved by a tick, as are any "
+                                   "others like it", self.path, number)  # fmt: skip
+                time, moved = last + 1, True
             duration = frame.duration or usual
             last, due = time, time + duration
             if number >= first:
@@ -127,13 +131,19 @@ def check_image(file: Path) -> None:
     """Say what of an image is not carried over.
 
     Raises:
-        InputError: it is to be shown mirrored, which is not known here.
+        InputError: it is to be shown mirrored, which is not known here; is a TIFF of several pages, of which libav
+            sees the first; is larger than Pillow opens.
     """
     try:
         with Image.open(file) as image:
             orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
+            pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{file}: is too large ({error}); cut it into parts") from error
     except (OSError, ValueError):
         return  # Pillow does not know it; libav may
+    if pages > 1:
+        raise InputError(f"{file}: has {pages} pages; save each as an image of its own")
     if orientation in (2, 4, 5, 7):
         raise InputError(f"{file}: is to be shown mirrored (EXIF orientation {orientation}); save it as it should look")
     if profile:
@@ -143,7 +153,12 @@ def check_image(file: Path) -> None:
 
 
 def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
-    """What the frames of a video are like, from its first one."""
+    """What the frames of a video are like, from its first one.
+
+    Raises:
+        InputError: it is to be shown in a way that is not known here.
+    """
+    check_upright(frame, reader)
     if frame.interlaced_frame:
         logger.warning("%s: is interlaced, and is not deinterlaced: combs will be upscaled with it", reader.path)
     aspect = Fraction(reader.stream.sample_aspect_ratio or 1)
@@ -159,6 +174,8 @@ def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
         alpha is not None,
         is_opaque(alpha),
         color,
+        # of VP8 and VP9: coded beside the frames, and told by a field or a tag
+        unread_alpha=any((key.lower(), value) == ("alpha_mode", "1") for key, value in reader.stream.metadata.items()),
     )
 
 
@@ -193,9 +210,29 @@ def is_opaque(alpha: np.ndarray | None) -> bool:
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """Quarter turns to the left by which the container wants a frame shown (0 to 3); other angles and mirrors are not
-    known here."""
+    """Quarter turns to the left by which the container wants a frame shown (0 to 3)."""
     return round(frame.rotation / 90) % 4
+
+
+def check_upright(frame: av.VideoFrame, reader: VideoReader) -> None:
+    """Make sure that :func:`quarter_turns` are all that the container wants done to a frame.
+
+    Raises:
+        InputError: it wants it mirrored, or turned by another angle.
+    """
+    if reader.stream.codec_context.name in WITH_PROFILES:
+        return
+    try:
+        matrix = frame.side_data["DISPLAYMATRIX"]  # pyright: ignore[reportGeneralTypeIssues] - PyAV's stub
+    except (
+        KeyError,
+        ValueError,
+    ):  # none; or PyAV meets a kind of side data that it does not know, and shows none at all
+        return
+    (a, b, _), (c, d, _), _ = np.frombuffer(matrix, "<i4").reshape(3, 3).astype(float)
+    if a * d < b * c or frame.rotation % 90:
+        how = "mirrored" if a * d < b * c else f"turned by {frame.rotation} degrees"
+        raise InputError(f"{reader.path}: is to be shown {how}; encode it as it should look")
 
 
 class FolderSource:
@@ -226,10 +263,13 @@ class FolderSource:
         """The frames from number ``first`` on."""
         for number, file in enumerate(self.files[first:], first):
             with VideoSource(file) as image:
+                frame, *more = islice(image.frames(), 2)
+                if more:
+                    raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
                 if image.look.size != self.look.size:
                     got, wanted = (f"{w}x{h}" for h, w in (image.look.size, self.look.size))
                     raise InputError(f"{file}: is {got}, and the images before it {wanted}; wanted one size")
-                yield next(image.frames())._replace(time=number, duration=1)
+                yield frame._replace(time=number, duration=1)
 
 
 Source = VideoSource | FolderSource
@@ -238,8 +278,3 @@ Source = VideoSource | FolderSource
 def open_source(path: str | Path) -> Source:
     """Open a video, an image, or a folder of images."""
     return FolderSource(path) if Path(path).is_dir() else VideoSource(path)
-
-
-def natural(file: Path) -> list[tuple[int, str]]:
-    """Sort key by which ``2.png`` comes before ``10.png``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]

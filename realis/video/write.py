@@ -188,9 +188,6 @@ class SegmentWriter:
             yield
         except (OSError, av.FFmpegError, SafetensorError) as error:
             what = getattr(error, "strerror", None) or error
-            kept = (
-                "; what is finished stays, and the same command goes on from there"
-                if self.journal.segments and self.journal.key
-                else ""
-            )
+            stays = self.journal.segments and self.journal.key and self.journal.folder.exists()
+            kept = "; what is finished stays, and the same command goes on from there" if stays else ""
             raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error

@@ -1,4 +1,4 @@
-"""Files of every kind through the whole command: frames, times, size, colour and all other streams come out as they
+"""Files of every kind through the whole command: frames, size, colour and transparency come out as they
 went in. The files are made on the spot; ``--method bicubic`` at the input's own size changes no pixel."""
 
 from fractions import Fraction
@@ -10,59 +10,7 @@ from av.video.reformatter import ColorRange
 from PIL import Image
 
 from realis.commands.__main__ import run_upscale
-from realis.video.source import open_source
-
-RATE = Fraction(24000, 1001)
-
-
-def picture(number, height=48, width=64, white=255):
-    """A frame that differs from all others, with smooth and sharp parts, brightest at the top left."""
-    y, x = np.mgrid[:height, :width] / max(height, width)
-    image = np.stack([1 - x, (0.5 + 0.5 * np.sin(9 * x + number / 2)), 1 - y], axis=2)
-    image[height // 4 : height // 2, width // 4 + number % 8 : width // 2] *= 0.2
-    return (image * white).round().astype(np.uint8 if white == 255 else np.uint16)
-
-
-def make(path, images, codec="ffv1", form="bgr0", times=None, time_base=None, rate=RATE, tags=(2, 2, 2, 1), setup=None,
-         extra=None):  # fmt: skip
-    """Write a video; ``extra(container)`` adds other streams and returns a function that fills them."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = form
-        context = stream.codec_context
-        context.color_primaries, context.color_trc, context.colorspace, context.color_range = tags
-        context.time_base = time_base or 1 / rate
-        if codec == "libx264":
-            context.options = {"crf": "2"}
-        if setup:
-            setup(stream)
-        fill = extra(container) if extra else lambda: None
-        for i, image in enumerate(images):
-            wide = {(1, 3): "rgb24", (1, 4): "rgba", (2, 3): "rgb48le", (2, 4): "rgba64le"}
-            frame = av.VideoFrame.from_ndarray(image, format=wide[image.itemsize, image.shape[2]])
-            frame.pts, frame.time_base = times[i] if times else i, context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-        fill()
-    return path
-
-
-def upscale(source, output, *flags, target="1x"):
-    run_upscale(["--input", str(source), "--output", str(output), "--target", target, "--method", "bicubic", *flags])
-    return output
-
-
-def contents(path):
-    with open_source(path) as source:
-        return list(source.frames())
-
-
-def seconds(path):
-    """Presentation times as the container holds them."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return [frame.pts * frame.time_base for frame in container.decode(stream)]
+from videos import contents, make, picture, upscale
 
 
 @pytest.mark.parametrize(("codec", "ending"), [("ffv1", ".mkv"), ("png", "")])
@@ -85,49 +33,6 @@ def test_all_bits_pass(tmp_path, form, bits):
     assert np.array_equal(np.round(frame.rgb / frame.white * (2**bits - 1)), levels)
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
-@pytest.mark.parametrize("codec", ["h264", "h265"])
-def test_variable_frame_rate(tmp_path, ending, codec):
-    ticks = [0, 100, 133, 150, 151, 400, 433, 466, 500, 900]
-    images = [picture(i) for i in range(len(ticks))]
-    source = make(tmp_path / "in.mp4", images, "libx264", "yuv420p", ticks, Fraction(1, 1000), Fraction(25))
-    output = upscale(source, tmp_path / f"out{ending}", "--codec", codec, target="2x")
-    assert seconds(output) == [Fraction(t, 1000) for t in ticks] == seconds(source)
-    for i, frame in enumerate(contents(output)):
-        assert np.abs(frame.rgb[::2, ::2].astype(int) - images[i]).mean() < 8, i
-
-
-@pytest.mark.parametrize("rate", [RATE, Fraction(30000, 1001), Fraction(25), Fraction(60)])
-@pytest.mark.parametrize("inside", [".mkv", ".mp4"])
-def test_rates_stay_exact(tmp_path, rate, inside):
-    images = [picture(i) for i in range(40)]
-    source = make(tmp_path / f"in{inside}", images, "libx264", "yuv420p", rate=rate)
-    output = upscale(source, tmp_path / "out.mp4")
-    assert seconds(output) == [i / rate for i in range(40)]
-    with av.open(str(output)) as container:
-        assert container.streams.video[0].average_rate == rate
-
-
-def test_frames_that_an_edit_list_hides_stay_hidden(tmp_path):
-    """A cut without encoding: packets from the key frame on, of which the first are not shown."""
-    whole = make(tmp_path / "whole.mp4", [picture(i) for i in range(20)], "libx264", "yuv420p", rate=Fraction(25))
-    cut = tmp_path / "cut.mp4"
-    with av.open(str(whole)) as container, av.open(str(cut), "w") as copy:
-        stream = container.streams.video[0]
-        target = copy.add_stream_from_template(stream, opaque=True)
-        for packet in container.demux(stream):
-            if packet.size:
-                packet.pts, packet.dts, packet.stream = packet.pts - 7 * 512, packet.dts - 7 * 512, target
-                copy.mux(packet)
-    shown = seconds(cut)
-    assert 0 < len(shown) < 20
-    output = upscale(cut, tmp_path / "out.mp4")
-    assert seconds(output) == shown
-    for i, frame in enumerate(contents(output)):
-        errors = [np.abs(frame.rgb.astype(int) - picture(7 + j)).mean() for j in range(len(shown))]
-        assert int(np.argmin(errors)) == i
-
-
 @pytest.mark.parametrize("turn", [90, 180, -90])
 def test_rotation_is_applied(tmp_path, turn):
     images = [picture(i) for i in range(3)]
@@ -137,6 +42,18 @@ def test_rotation_is_applied(tmp_path, turn):
     frames = contents(output)
     assert frames[0].rgb.shape == upright.shape
     assert np.abs(frames[0].rgb.astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize(("turn", "flips", "what"), [(0, {"vflip": True}, "mirrored"), (0, {"hflip": True}, "mirrored"),
+                                                     (90, {"hflip": True}, "mirrored"), (45, {}, "turned by 45")])  # fmt: skip
+def test_mirrors_and_other_angles_are_refused(tmp_path, turn, flips, what, capsys):
+    def setup(stream):
+        stream.set_display_rotation(turn, **flips)
+
+    source = make(tmp_path / "in.mp4", [picture(0)], "libx264", "yuv420p", setup=setup)
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "out.mp4")
+    assert f"is to be shown {what}" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -221,88 +138,6 @@ def test_hdr_keeps_its_tags_and_wants_ten_bits(tmp_path, capsys):
     assert "the input is HDR (PQ)" in capsys.readouterr().err.splitlines()[-1]
 
 
-def sound(rate, track, frames=20):
-    """Packets of an AAC track."""
-
-    def add(container):
-        stream = container.add_stream("aac", rate=rate)
-        stream.metadata["language"] = ("eng", "fra")[track]
-
-        def fill():
-            for i in range(frames):
-                wave = np.sin(np.arange(1024 * i, 1024 * (i + 1)) * 0.05 * (track + 1))
-                frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-                frame.sample_rate, frame.pts = rate, 1024 * i
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-
-        return fill
-
-    return add
-
-
-def all_streams(container):
-    container.metadata["title"] = "A day out"
-    container.set_chapters([{"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}},
-                            {"id": 2, "start": 400, "end": 800, "time_base": Fraction(1, 1000), "metadata": {"title": "Two"}}])  # fmt: skip
-    fills = [sound(48000, 0)(container), sound(44100, 1)(container)]
-    return lambda: [fill() for fill in fills]
-
-
-@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov"])
-def test_sound_chapters_and_metadata(tmp_path, ending):
-    images = [picture(i) for i in range(20)]
-    source = make(tmp_path / "in.mp4", images, "libx264", "yuv420p", rate=Fraction(25), extra=all_streams)
-    output = upscale(source, tmp_path / f"out{ending}", target="2x")
-    with av.open(str(source)) as before, av.open(str(output)) as after:
-        assert after.metadata["title"] == "A day out"
-        chapters = [[c["metadata"]["title"] for c in file.chapters()] for file in (before, after)]
-        assert chapters[0] == chapters[1] == ["One", "Two"]
-        for track in range(2):
-            one, other = (file.streams.audio[track] for file in (before, after))
-            assert other.rate == one.rate and other.language == one.language
-        for track in range(2):
-            one, other = (packets(path, track) for path in (source, output))
-            assert [content for _, content in one] == [content for _, content in other]
-            np.testing.assert_allclose([t for t, _ in one], [t for t, _ in other], atol=0.001)
-
-
-def packets(path, track):
-    """Times from the first frame of the picture on, and contents, of a track's packets."""
-    start = float(seconds(path)[0])
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[track]
-        return [(float(p.pts * p.time_base) - start, bytes(p)) for p in container.demux(stream) if p.size]
-
-
-SUBTITLES = "1\n00:00:00,100 --> 00:00:00,300\nHello\n\n2\n00:00:00,400 --> 00:00:00,600\nBye\n"
-
-
-@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
-def test_subtitles_are_copied_or_named(tmp_path, ending, capsys):
-    (tmp_path / "in.srt").write_text(SUBTITLES)
-    make(tmp_path / "film.mkv", [picture(i) for i in range(20)], "libx264", "yuv420p", rate=Fraction(25))
-    with (
-        av.open(str(tmp_path / "film.mkv")) as film,
-        av.open(str(tmp_path / "in.srt")) as text,
-        av.open(str(tmp_path / "in.mkv"), "w") as both,
-    ):
-        targets = [both.add_stream_from_template(container.streams[0], opaque=True) for container in (film, text)]
-        for container, target in zip((film, text), targets, strict=True):
-            for packet in [p for p in container.demux(container.streams[0]) if p.size]:
-                packet.stream = target
-                both.mux(packet)
-    output = upscale(tmp_path / "in.mkv", tmp_path / f"out{ending}")
-    said = capsys.readouterr().err
-    with av.open(str(output)) as container:
-        if ending == ".mkv":
-            texts = [bytes(p) for p in container.demux(container.streams.subtitles[0]) if p.size]
-            assert texts == [b"Hello", b"Bye"]
-        else:
-            assert not container.streams.subtitles
-            assert ".mp4 cannot hold stream 1 of the input (subtitle, srt): it is left out" in said
-
-
 @pytest.mark.parametrize(("codec", "ending"), [("ffv1", ".mkv"), ("prores", ".mov"), ("png", ".png")])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_transparency_is_carried(tmp_path, codec, ending, bits):
@@ -324,6 +159,12 @@ def test_transparency_that_would_be_lost_is_refused(tmp_path, capsys):
         upscale(source, tmp_path / "out.mp4")
     assert "h264 has no transparency" in capsys.readouterr().err.splitlines()[-1]
     assert len(contents(upscale(source, tmp_path / "out.mp4", "--drop-alpha"))) == 1
+    source = make(tmp_path / "in.webm", [picture(0)], "libvpx-vp9", "yuv420p",
+                  setup=lambda stream: stream.metadata.update(alpha_mode="1"))  # fmt: skip
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "out.mov", "--codec", "prores")
+    assert "transparency of VP8 or VP9" in capsys.readouterr().err.splitlines()[-1]
+    assert len(contents(upscale(source, tmp_path / "out.mp4", "--drop-alpha", "--restart"))) == 1
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".tif", ".bmp", ".webp"])
@@ -363,55 +204,6 @@ def test_no_offset(tmp_path, size):
     assert np.abs(shift).max() <= 0.01
 
 
-def frames_and_sound(codec):
-    """Adds a track of ``codec``."""
-
-    def add(container):
-        stream = container.add_stream(codec, rate=48000, layout="stereo")
-
-        def fill():
-            wave = np.zeros((1, 2 * 48000), np.int16)
-            frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="stereo")
-            frame.sample_rate, frame.pts = 48000, 0
-            for part in av.AudioResampler(stream.codec_context.format, "stereo", 48000, 960).resample(frame):
-                container.mux(stream.encode(part))
-            container.mux(stream.encode(None))
-
-        return fill
-
-    return add
-
-
-@pytest.mark.parametrize(("codec", "inside", "outside"), [("pcm_s16le", ".avi", ".mp4"), ("pcm_s16le", ".mkv", ".mov"),
-                                                          ("flac", ".mkv", ".mov"), ("libopus", ".mkv", ".mov"),
-                                                          ("flac", ".mkv", ".mp4")])  # fmt: skip
-def test_sound_of_every_kind_is_copied_or_named(tmp_path, codec, inside, outside, capsys):
-    images = [picture(i) for i in range(20)]
-    source = make(
-        tmp_path / f"in{inside}", images, "libx264", "yuv420p", rate=Fraction(25), extra=frames_and_sound(codec)
-    )
-    output = upscale(source, tmp_path / f"out{outside}")
-    said = capsys.readouterr().err
-    with av.open(str(output)) as container:
-        assert bool(container.streams.audio) != (f"{outside} cannot hold stream 1" in said)
-
-
-def test_matroska_that_starts_late_keeps_its_rate(tmp_path):
-    images = [picture(i) for i in range(40)]
-    times = [21 + round(i * 1001 / 24) for i in range(40)]  # milliseconds
-    source = make(tmp_path / "in.mkv", images, "libx264", "yuv420p", times, Fraction(1, 1000))
-    output = upscale(source, tmp_path / "out.mp4")
-    assert seconds(output) == [Fraction(21, 1000) + i / RATE for i in range(40)]
-
-
-def test_a_dropped_frame_stays_dropped(tmp_path):
-    ticks = [0, 1, 2, 4, 5, 6]
-    source = make(
-        tmp_path / "in.mkv", [picture(i) for i in ticks], "libx264", "yuv420p", ticks, Fraction(1, 25), Fraction(25)
-    )
-    assert seconds(upscale(source, tmp_path / "out.mp4")) == [Fraction(t, 25) for t in ticks]
-
-
 def test_images_that_would_look_different_are_refused_or_said(tmp_path, capsys):
     exif = Image.Exif()
     exif[274] = 2
@@ -439,3 +231,26 @@ def test_a_video_does_not_become_one_image(tmp_path, capsys):
     with pytest.raises(SystemExit):
         upscale(source, tmp_path / "out.png")
     assert "a folder for the 3 images" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_frames_that_nothing_announces_are_not_lost(tmp_path, capsys):
+    pages = [Image.fromarray(picture(i)) for i in range(3)]
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "in/a.png", "a.tif"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    make(tmp_path / "a.h264", [picture(i) for i in range(3)], "libx264", "yuv420p")
+    for name, said in (("a.png", "wanted a folder for the"), ("a.h264", "wanted a folder for the"), ("in", "is animated"),
+                       ("a.tif", "has 3 pages")):  # fmt: skip
+        with pytest.raises(SystemExit):
+            upscale(tmp_path / name, tmp_path / "out.png")
+        assert said in capsys.readouterr().err.splitlines()[-1]
+    frames = contents(upscale(tmp_path / "a.png", tmp_path / "out.mkv", "--codec", "ffv1"))
+    assert all(np.array_equal(frame.rgb, picture(i)) for i, frame in enumerate(frames)) and len(frames) == 3
+
+
+def test_an_image_of_too_many_pixels_is_one_line(tmp_path, monkeypatch, capsys):
+    Image.fromarray(picture(0)).save(tmp_path / "in.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(SystemExit):
+        upscale(tmp_path / "in.png", tmp_path / "out.png")
+    assert "is too large" in capsys.readouterr().err.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,25 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(clip, undisturbed, tmp_path
     said = capsys.readouterr().err.splitlines()[-1]
     assert stop.value.code and "No space left on device" in said and "goes on from there" in said
     assert not output.exists()
+    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert output.read_bytes() == undisturbed
+
+
+def test_a_removed_output_folder_is_one_line_and_the_run_begins_anew(clip, undisturbed, tmp_path, monkeypatch, capsys):
+    """The folder goes while the third segment is encoded."""
+    output, encode, calls = tmp_path / "out" / "out.mp4", Encoding.write_video, []
+
+    def removed(self, file, *others):
+        calls.append(file)
+        if len(calls) == 3:
+            shutil.rmtree(output.parent)
+        encode(self, file, *others)
+
+    monkeypatch.setattr(Encoding, "write_video", removed)
+    with pytest.raises(SystemExit):
+        run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "writing failed" in said and "what is finished stays" not in said
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert output.read_bytes() == undisturbed
 

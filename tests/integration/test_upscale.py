@@ -169,7 +169,7 @@ def test_bad_flags(clip, tmp_path, capsys):
     fails([tmp_path / "none.yaml", *base], capsys, "none.yaml")
     fails(["--input", clip, "--output", tmp_path / "o.avi"], capsys, ".avi", ".mp4")
     fails(["--input", clip, "--output", clip / "below" / "o.mp4"], capsys, "cannot be written")
-    fails(["--input", clip, "--output", clip], capsys, "the input itself")
+    fails(["--input", clip, "--output", clip], capsys, "is read by this run")
     fails([*base, "--target", "2x", "--segment-frames", "6"], capsys, "segment", "4 n + 1")
     fails([*base, "--target", "2x", "--tile-height", "40"], capsys, "multiples of 16")
     fails([*base, "--target", "2x", "--prompt", "a cat"], capsys, "no text encoder")

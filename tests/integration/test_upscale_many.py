@@ -3,11 +3,13 @@
 import json
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from realis.commands import upscale_file
+from realis.commands import measure, preview, upscale, upscale_file
 from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.inputs import find_inputs
 from realis.upscaling.bicubic import BicubicUpscaler
@@ -15,6 +17,9 @@ from realis.video.encoding import Encoding
 from realis.video.journal import Journal
 from realis.video.source import open_source
 from realis.video.write import SegmentWriter
+from videos import make, picture, seconds, sound
+
+FRAME = np.full((30, 44, 3), 99, np.uint8)
 
 
 def clip(path, count=9, seed=0):
@@ -65,6 +70,39 @@ def test_a_bad_input_does_not_stop_the_rest_and_done_ones_are_passed_over(folder
     assert capsys.readouterr().err.count("is there already") == 2
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError(), RuntimeError("no\nmemory")])
+def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_path, monkeypatch, capsys, error):
+    upscale_file = upscale.upscale_file
+
+    def fails(config, path, output):
+        if path.name == "a.mp4":
+            raise error
+        return upscale_file(config, path, output)
+
+    monkeypatch.setattr(upscale, "upscale_file", fails)
+    with pytest.raises(SystemExit) as stop:
+        run("--input", folder, "--output", tmp_path / "out")
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "2 of 3 done" in said and "a.mp4: left out: " in said
+
+
+def test_a_sheet_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
+    (tmp_path / "o_before_after.png").mkdir()
+    with pytest.raises(SystemExit):
+        run("--input", folder / "a.mp4", "--output", tmp_path / "o.mp4")
+    assert "o_before_after.png: writing failed" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "o.mp4").exists() and not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(("codec", "names"), [("ffv1", ["a_2x.mkv", "b 10_2x.mkv", "b 2_2x.mkv"]),
+                                              ("prores", ["a_2x.mov", "b 10_2x.mov", "b 2_2x.mov"]),
+                                              ("png", ["a_2x", "b 10_2x", "b 2_2x"])])  # fmt: skip
+def test_names_of_several_fit_the_codec(folder, tmp_path, codec, names):
+    run("--input", folder, "--output", tmp_path / "out", "--codec", codec)
+    made = [path.name for path in (tmp_path / "out").iterdir() if path.suffix not in (".json", ".png")]
+    assert sorted(made) == names
+
+
 def test_results_by_the_same_name_are_refused(folder, tmp_path, capsys):
     (folder / "a.mov").write_bytes((folder / "a.mp4").read_bytes())
     with pytest.raises(SystemExit):
@@ -110,6 +148,42 @@ def test_a_comparison_shows_bicubic_left_and_the_result_right(tmp_path):
         assert compared[i][:, 43:45].mean() > 225
 
 
+def test_a_comparison_keeps_times_and_sound(tmp_path):
+    ticks = [0, 100, 133, 150, 151, 400, 433, 466, 500, 900]
+    frames = [picture(i) for i in range(10)]
+    source = make(
+        tmp_path / "in.mp4", frames, "libx264", "yuv420p", ticks, Fraction(1, 1000), Fraction(25), extra=sound(48000, 0)
+    )
+    run("--input", source, "--output", tmp_path / "out.mp4", "--compare", tmp_path / "both.mp4")
+    assert seconds(tmp_path / "both.mp4") == [Fraction(t, 1000) for t in ticks]
+    with av.open(str(tmp_path / "both.mp4")) as container:
+        assert len(container.streams.audio) == 1
+
+
+def test_a_comparison_of_hdr_has_ten_bits(tmp_path):
+    source = make(tmp_path / "in.mkv", [picture(0, white=65280)], form="yuv420p10le", tags=(9, 16, 9, 1))
+    run("--input", source, "--output", tmp_path / "out.mp4", "--compare", tmp_path / "both.mp4")
+    with av.open(str(tmp_path / "both.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt, context.color_trc) == ("hevc", "yuv420p10le", 16)
+
+
+def test_a_preview_of_images_can_be_repeated(tmp_path, capsys):
+    words = ["--input", clip(tmp_path / "in.mp4", 29), "--output", tmp_path / "out", "--codec", "png", "--preview"]
+    run(*words)
+    run(*words)
+    assert "is there already" in capsys.readouterr().err
+    run(*words, "--restart")
+    assert len(images(tmp_path / "out_preview")) == 8
+
+
+@pytest.mark.parametrize(("codec", "crf", "most"), [("h264", 52, 51), ("h265", 60, 51), ("av1", 64, 63)])
+def test_a_quality_that_a_codec_does_not_have_is_refused(folder, tmp_path, capsys, codec, crf, most):
+    with pytest.raises(SystemExit):
+        run("--input", folder / "a.mp4", "--output", tmp_path / "o.mp4", "--codec", codec, "--crf", crf)
+    assert f"--crf: got {crf}, wanted 0 to {most} with {codec}" in capsys.readouterr().err.splitlines()[-1]
+
+
 class SmallMemory(BicubicUpscaler):
     """Bicubic on a device that has no room for tiles above 64 pixels, from its second segment on."""
 
@@ -143,6 +217,7 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
     assert "minutes in all" in said and "GiB are free" in said
+    assert "the model: about" in said and "by an estimate from usual footage the result takes" in said
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
@@ -164,6 +239,34 @@ def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, c
     assert not (tmp_path / "o.mp4").exists()
 
 
+@pytest.mark.parametrize(("source", "output", "flags"), [("clip_preview.mp4", "clip.mp4", ["--preview"]),
+                                                         ("p_before_after.png", "p.png", []), ("x.mp4", "x", ["--codec", "png"]),
+                                                         ("p.png", "x.mp4", ["--prompt-file", "x.mp4.json"])])  # fmt: skip
+def test_nothing_written_beside_a_result_takes_the_place_of_an_input(
+    tmp_path, monkeypatch, capsys, source, output, flags
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    for folder in (tmp_path, tmp_path / "x"):
+        clip(folder / source) if source.endswith(".mp4") else Image.fromarray(FRAME).save(folder / source)
+    (tmp_path / "x.mp4.json").write_text(json.dumps({"file": "p.png", "prompt": "a cat"}))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        run("--input", f"x/{source}" if output == "x" else source, "--output", output, *flags)
+    assert "is read by this run, and would be written over" in capsys.readouterr().err.splitlines()[-1]
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_file_by_the_name_of_the_notes_stays(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(FRAME).save(tmp_path / "in" / "1.png")
+    (tmp_path / "out.json").write_text('{"my": "own"}')
+    with pytest.raises(SystemExit):
+        run("--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert "out.json would be written over" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "out.json").read_text() == '{"my": "own"}'
+
+
 def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
     (tmp_path / "in").mkdir()
     clip(tmp_path / "in" / "a.mp4")
@@ -173,7 +276,8 @@ def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
 
 def test_memory_that_does_not_do_for_a_preview_is_one_line(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
-    monkeypatch.setattr(upscale_file, "load", lambda config, plan: SmallMemory())
+    for module in (preview, measure):
+        monkeypatch.setattr(module, "load", lambda config, plan: SmallMemory())
     for flag in ("--preview", "--dry-run"):
         with pytest.raises(SystemExit):
             run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", flag])
