@@ -21,12 +21,12 @@ import realis  # noqa: F401
 
 import numpy as np  # isort: skip
 
-from realis.commands.build import in_workers
 from realis.dataset.clip import Clip
 from realis.dataset.duplicates import DuplicatesConfig, hashes
 from realis.dataset.on_ray import Cluster, RayConfig
 from realis.dataset.quality import QualityConfig, quality
 from realis.dataset.scenes import ScenesConfig, scenes
+from realis.dataset.stages import in_workers
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
 from realis.workers import in_processes
@@ -72,7 +72,7 @@ def measure(clips: list[Clip], build: Path, executor: str, workers: int) -> floa
     if executor == "local":
         return seconds(clips, build, partial(in_processes, workers=workers))
     with Cluster(RayConfig(), build, workers) as cluster:
-        (build / "work").mkdir(exist_ok=True)
+        (build / "work").mkdir(parents=True, exist_ok=True)
         list(cluster.tasks(abs, range(4 * workers)))  # its processes are there
         return seconds(clips, build, cluster.tasks)
 

@@ -12,6 +12,11 @@ class InputError(ValueError):
     """What the user gave cannot be used: the message says what was got, what was wanted, what to do."""
 
 
+def is_of_the_disk(error: InputError) -> bool:
+    """Whether it says that the disk is full or fails: then nothing is wrong with what was given."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
+
+
 def require(fits: bool, name: str, got: object, wanted: str) -> None:
     """Raise an InputError unless ``fits``; ``name`` is that of a flag or of a field of a configuration."""
     if not fits:

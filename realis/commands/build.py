@@ -27,14 +27,14 @@ from realis.dataset.quality import QualityConfig, quality
 from realis.dataset.review import ReviewConfig, review, review_sentence
 from realis.dataset.scenes import ScenesConfig, scenes
 from realis.dataset.split import SplitConfig, split
-from realis.dataset.stages import Stage, StageOnAll, Tally, run_on_all, run_stage
+from realis.dataset.stages import Stage, StageOnAll, Tally, here, in_workers, run_on_all, run_stage
 from realis.errors import InputError, require
 from realis.files import remove_leftovers
 from realis.log import logger
 from realis.workers import in_processes
 
 STAGES = ("probe", "scenes", "quality", "duplicates", "captions", "keywords", "review", "split", "publish")
-SETTINGS = "build.yaml"  # in the folder of the build
+SETTINGS, CALIBRATED = "build.yaml", "quality.yaml"  # in the folder of the build
 # What may be another when a build goes on: it does not change what is built.
 FREE = {
     "": ("output", "stages", "workers", "executor", "calibrate"),
@@ -83,32 +83,32 @@ def build(config: BuildConfig) -> None:
     """
     folder = Path(config.output)
     if config.calibrate:
-        calibrate(Path(config.calibrate), folder / "quality.yaml", config.quality)
-        logger.info("wrote %s: put it before the flags of a build", folder / "quality.yaml")
+        calibrate(Path(config.calibrate), folder / CALIBRATED, config.quality)
+        logger.info("wrote %s: put it before the flags of a build", folder / CALIBRATED)
         return
     clips = find_footage(config.source, config.licence)
+    settle_settings(config, folder)
     with only_one(folder), Cluster(config.ray, folder, config.workers) as cluster:
-        settle_settings(config, folder)
         remove_leftovers(folder)
         Build(config, folder, cluster).run(clips)
 
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Keep other processes out of ``folder``, which is made.
+    """Keep other processes out of ``folder``.
 
     Raises:
-        InputError: one is in it, or it cannot be made.
+        InputError: one is in it.
     """
-    try:
-        (folder / "work").mkdir(parents=True, exist_ok=True)
-        with (folder / "work" / "lock").open("w") as lock:
+    (folder / "work").mkdir(parents=True, exist_ok=True)
+    with (folder / "work" / "lock").open("w") as lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise InputError(
-            f"--output {folder}: another process is building there; wait, or choose another folder"
-        ) from error
+        except BlockingIOError as error:
+            raise InputError(
+                f"--output {folder}: another process is building there; wait, or choose another folder"
+            ) from error
+        yield
 
 
 def settle_settings(config: BuildConfig, folder: Path) -> None:
@@ -119,7 +119,8 @@ def settle_settings(config: BuildConfig, folder: Path) -> None:
     """
     file = folder / SETTINGS
     if not file.exists():
-        ours = ("work", f".{SETTINGS}.*.tmp")  # the latter of a run that was killed
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = ("work", CALIBRATED, f".{SETTINGS}.*.tmp")  # the latter of a run that was killed
         strangers = sorted(one.name for one in folder.iterdir() if not any(map(one.match, ours)))
         require(not strangers, "--output", f"{folder} with {', '.join(strangers[:3])} in it", "an empty or new folder")
         return dump(config, file)
@@ -279,23 +280,3 @@ def keep_only(names: set[str], place: Path) -> None:
     for file in [*place.glob("*.mkv"), *place.glob("*.json")]:
         if file.stem not in names:
             file.unlink()
-
-
-def here(work: Callable[..., Iterable[Outcome]]) -> Callable[..., Iterator[tuple[Clip, list[Outcome]]]]:
-    """A stage that looks at a clip by itself, in this process: it is done before a worker would be there."""
-    return lambda clips, build, config: ((clip, list(work(clip, build, config))) for clip in clips)
-
-
-def in_workers(
-    work: Callable[[Clip], Iterable[Outcome]], share: Callable[..., Any], clips: list[Clip]
-) -> Iterator[Any]:
-    """Share ``clips`` out to processes; yields each with its outcomes."""
-    for clip, outcomes in share(partial(listed, work), clips):
-        if isinstance(outcomes, BaseException):
-            raise outcomes
-        yield clip, outcomes
-
-
-def listed(work: Callable[[Clip], Iterable[Outcome]], clip: Clip) -> list[Outcome]:
-    """What ``work`` makes of ``clip``, as a list: a generator cannot leave its process."""
-    return list(work(clip))

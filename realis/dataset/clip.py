@@ -20,7 +20,7 @@ class Clip:
         height, width: in pixels, as shown.
         rate: frames a second.
         start, frames: where in the footage it begins, and how many it has.
-        digest: of its content.
+        digest: of its content; of footage, before ``probe``, its size and when it was last written.
         scores: what ``quality`` measured, by name.
         hash: the perceptual hash of its frames, in hexadecimal.
         caption: what it shows.

@@ -19,7 +19,7 @@ class Ledger:
     are kept under a digest of the input: where the input has changed they are not found.
 
     Args:
-        file: made if it is not there.
+        file: made when the first input is finished.
 
     Raises:
         InputError: the file is something else.
@@ -28,15 +28,12 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.outcomes: dict[str, list[Outcome]] = {}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-        whole = 0
-        for line in file.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break
+        content = file.read_bytes() if file.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.splitlines():
             self._read(line.decode(errors="replace"))
-            whole += len(line)
-        os.truncate(file, whole)
+        if whole != content:
+            os.truncate(file, len(whole))
 
     def _read(self, line: str) -> None:
         try:
@@ -53,6 +50,7 @@ class Ledger:
     def add(self, key: str, outcomes: Iterable[Outcome]) -> None:
         """Note the outcomes of the input whose digest is ``key``."""
         self.outcomes[key] = list(outcomes)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             file.write(self._line(key))
         sync(self.file)
@@ -61,7 +59,7 @@ class Ledger:
         """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
         finished when."""
         lines = "".join(map(self._line, keys))
-        if self.file.read_text(encoding="utf-8") != lines:
+        if lines and self.file.read_text(encoding="utf-8") != lines:
             with whole_file(self.file) as temporary:
                 temporary.write_text(lines, encoding="utf-8")
                 sync(temporary)

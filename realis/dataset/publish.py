@@ -11,6 +11,7 @@ from realis.dataset.clip import Clip, Outcome
 from realis.errors import require
 from realis.files import link_or_copy, remove_folder, whole_file
 from realis.video.encoding import Encoding
+from realis.video.fingerprint import fingerprint
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter
 
@@ -75,16 +76,16 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
 def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
     """Give the clips their place in ``folder``: train/NAME.mp4, test/NAME.mp4; nothing else stays there."""
     for split in SPLITS:
-        wanted = {Path(clip.file).name: clip.path(build) for clip in clips if clip.split == split}
+        wanted = {Path(clip.file).name: clip for clip in clips if clip.split == split}
         place = build / folder / split
         place.mkdir(parents=True, exist_ok=True)
         for other in place.iterdir():
             if other.name not in wanted:
                 remove_folder(other) if other.is_dir() else other.unlink()
-        for name, file in wanted.items():
-            if not (place / name).exists():
+        for name, clip in wanted.items():
+            if not (place / name).exists() or fingerprint(place / name) != clip.digest:
                 with whole_file(place / name) as temporary:
-                    link_or_copy(file, temporary)
+                    link_or_copy(clip.path(build), temporary)
     return [replace(clip, file=f"{folder}/{clip.split}/{Path(clip.file).name}") for clip in clips]
 
 

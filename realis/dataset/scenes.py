@@ -9,7 +9,7 @@ import numpy as np
 
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.dataset.cut import copy_part, encode_part, parts_to_copy
-from realis.errors import InputError, require
+from realis.errors import InputError, is_of_the_disk, require
 from realis.video.fingerprint import fingerprint
 from realis.video.read import VideoReader
 
@@ -37,7 +37,11 @@ class ScenesConfig:
 
 
 def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
-    """Cut ``video`` into clips, files of their own."""
+    """Cut ``video`` into clips, files of their own.
+
+    Raises:
+        InputError: the disk is full or fails.
+    """
     path = video.path(build)
     try:
         cuts, sums = watch(path, config)
@@ -45,6 +49,8 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         for start, stop in spread(ranges, config.per_video):
             yield cut_out(video, build, start, stop, sums, config)
     except InputError as error:
+        if is_of_the_disk(error):
+            raise
         yield Dropped(video.name, "damaged", str(error))
         return
     if not ranges:
