@@ -6,7 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
+
+from realis.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,6 +31,9 @@ def in_processes(
         workers: processes; 0: one a core.
         prepare: called with ``arguments`` in each process first.
         tick: called here now and then.
+
+    Raises:
+        InputError: a process was killed.
     """
     context = multiprocessing.get_context("spawn")
     count = min(workers or os.cpu_count() or 1, len(items))
@@ -40,7 +46,11 @@ def in_processes(
             done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
             tick()
             for job in done:
-                yield jobs[job], job.exception() or job.result()
+                error = job.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise InputError("a worker process was killed, perhaps for want of memory; the same command goes on "
+                                     "from there, with fewer --workers if that was it")  # fmt: skip
+                yield jobs[job], error or job.result()
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)

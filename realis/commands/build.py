@@ -15,7 +15,7 @@ from realis.config import as_plain, dump
 from realis.dataset.calibrate import calibrate
 from realis.dataset.captions import CaptionsConfig, captions
 from realis.dataset.card import Story, write_card, write_contact_sheet
-from realis.dataset.clip import Clip, Outcome
+from realis.dataset.clip import Clip, Outcome, digest_of
 from realis.dataset.duplicates import DuplicatesConfig, duplicates, hashes
 from realis.dataset.footage import find_footage
 from realis.dataset.keywords import KeywordsConfig, keyword_counts, keywords
@@ -27,7 +27,7 @@ from realis.dataset.quality import QualityConfig, quality
 from realis.dataset.review import ReviewConfig, review, review_sentence
 from realis.dataset.scenes import ScenesConfig, scenes
 from realis.dataset.split import SplitConfig, split
-from realis.dataset.stages import Stage, StageOnAll, Tally, here, in_workers, run_on_all, run_stage
+from realis.dataset.stages import Stage, StageOnAll, Tally, check_known, here, in_workers, run_on_all, run_stage
 from realis.errors import InputError, require
 from realis.files import remove_leftovers
 from realis.log import logger
@@ -119,6 +119,7 @@ def settle_settings(config: BuildConfig, folder: Path) -> None:
     """
     file = folder / SETTINGS
     if not file.exists():
+        require(not folder.is_file(), "--output", f"{folder}, a file", "a folder")
         folder.mkdir(parents=True, exist_ok=True)
         ours = ("work", CALIBRATED, f".{SETTINGS}.*.tmp")  # the latter of a run that was killed
         strangers = sorted(one.name for one in folder.iterdir() if not any(map(one.match, ours)))
@@ -225,8 +226,14 @@ class Build:
         return self.all_at_once("duplicates", partial(duplicates, config=self.config.duplicates), clips)
 
     def reviewed(self, clips: list[Clip]) -> list[Clip]:
-        """What people keep: asked anew every time, for they may think better of it."""
+        """What people keep: asked anew every time, for they may think better of it.
+
+        Raises:
+            InputError: review is not wanted now, and some clips have not been decided.
+        """
         ledger = self.ledger("review")
+        if not self.wanted:
+            check_known("review", [clip for clip in clips if digest_of([clip]) not in ledger.outcomes], wanted=False)
         ledger.forget()
         clips, tally = run_stage("review", partial(review, build=self.folder, config=self.config.review), clips, ledger,
                                  wanted=True)  # fmt: skip

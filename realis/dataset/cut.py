@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from realis.errors import InputError
 from realis.files import whole_file
 from realis.video.excerpt import probe
 from realis.video.read import VideoReader
@@ -38,10 +39,15 @@ class Packet:
 def packets(path: Path) -> list[Packet]:
     """The packets of a video in the order of decoding; none if it has to be turned, or some are not to be shown."""
     with VideoReader(path) as video:
-        found = [p for p in video.container.demux(video.stream) if p.size]
-        if any(p.is_discard or p.pts is None for p in found) or video.stream.codec_context.name not in COPIED:
+        if video.stream.codec_context.name not in COPIED:
             return []
-        return [Packet(p.pts, p.is_keyframe) for p in found]
+        found = []
+        for packet in video.container.demux(video.stream):
+            if packet.size and (packet.is_discard or packet.pts is None):
+                return []
+            if packet.size:
+                found.append(Packet(packet.pts or 0, packet.is_keyframe))
+        return found
 
 
 def parts_to_copy(path: Path, start: int, stop: int, least: int) -> Iterator[tuple[int, int]]:
@@ -66,7 +72,7 @@ def parts_to_copy(path: Path, start: int, stop: int, least: int) -> Iterator[tup
 
 def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
     """Copy the packets of frames ``start`` to ``stop`` - 1 into a file called ``stem`` and an ending; ``None`` where the
-    frames have to be turned to be shown."""
+    frames have to be turned to be shown, or a search in the file does not find them."""
     times = probe(path).times[start:stop]
     with VideoReader(path) as video:
         form = COPIED[video.stream.codec_context.name]
@@ -74,14 +80,14 @@ def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
             return None
         final = stem.with_name(stem.name + ENDINGS[form])
         video.container.seek(int(times[0]), stream=video.stream)
+        shown = range(int(times[0]), int(times[-1]) + 1)
+        part = list(islice((p for p in video.container.demux(video.stream) if p.pts in shown), len(times)))
+        if len(part) < len(times):
+            return None
         options = {"fflags": "+bitexact"}
         with whole_file(final) as temporary, av.open(str(temporary), "w", format=form, options=options) as copy:
             stream = copy.add_stream_from_template(video.stream, opaque=True)
             stream.metadata.clear()
-            wanted = (
-                p for p in video.container.demux(video.stream) if p.pts is not None and times[0] <= p.pts <= times[-1]
-            )
-            part = list(islice(wanted, len(times)))
             ahead = max(int(time) - (packet.pts or 0) for time, packet in zip(times, part, strict=True))
             for time, packet in zip(times, part, strict=True):  # Matroska does not keep times of decoding
                 packet.pts, packet.dts = (packet.pts or 0) - int(times[0]), int(time - times[0]) - ahead
@@ -91,13 +97,41 @@ def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
 
 
 def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path:
-    """Encode frames ``start`` to ``stop`` - 1 again, upright, in their own pixel format, at their own times."""
-    times = {int(time) for time in probe(path).times[start:stop]}
-    first = min(times)
+    """Encode frames ``start`` to ``stop`` - 1 again, upright, in their own pixel format, at their own times.
+
+    Raises:
+        InputError: some of them cannot be decoded.
+    """
+    times = probe(path).times[start:stop]
+    for key in (key_before(path, int(times[0])), None):
+        file, count = encode(path, stem, {int(time) for time in times}, key, crf)
+        if count == len(times):
+            return file
+        file.unlink()
+    raise InputError(f"{path}: some of frames {start} to {stop - 1} cannot be decoded; it may be damaged")
+
+
+def key_before(path: Path, time: int) -> int | None:
+    """The last key frame but one before ``time``: frames behind the last one may lean on those before it. ``None``: the
+    beginning, also of MPEG-TS, which cannot be searched to a frame."""
     with VideoReader(path) as video:
-        video.stream.thread_type = "AUTO"
-        frames = upright(frame for frame in decoded_from(video, first) if frame.pts in times)
-        one = next(frames)
+        is_ts = video.container.format.name == "mpegts"
+    keys = probe(path).keys
+    keys = keys[keys <= time]
+    return None if is_ts or len(keys) < 2 else int(keys[-2])
+
+
+def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -> tuple[Path, int]:
+    """Encode the frames shown at ``times``, decoded from ``key`` on; returns the file and how many there were."""
+    first, count = min(times), 0
+    with VideoReader(path) as video:
+        if key is not None:
+            video.container.seek(key, stream=video.stream)
+        wanted = (frame for frame in video.container.decode(video.stream) if frame.pts in times)
+        frames = upright(islice(wanted, len(times)))
+        one = next(frames, None)
+        if one is None:
+            raise InputError(f"{path}: no frame from {first} on can be decoded; it may be damaged")
         codec, form, options = next((e for forms, e in ENCODERS.items() if one.format.name in forms), LOSSLESS)
         final = stem.with_name(stem.name + ENDINGS[form])
         base = video.stream.time_base or 1 / video.rate
@@ -110,14 +144,9 @@ def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path
             for frame in chain([one], frames):
                 frame.pts, frame.time_base, frame.pict_type = (frame.pts or 0) - first, base, 0
                 out.mux(stream.encode(frame))
+                count += 1
             out.mux(stream.encode(None))
-    return final
-
-
-def decoded_from(video: VideoReader, time: int) -> Iterator[av.VideoFrame]:
-    """Frames from a key frame at or before ``time`` on, to the end."""
-    video.container.seek(time, stream=video.stream)
-    yield from video.container.decode(video.stream)
+    return final, count
 
 
 def upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -36,11 +36,12 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
     found: dict[Path, Clip] = {}
     for word in words:
         for path, said in rows_of(word):
-            known = {COLUMNS[name]: str(said[name]) for name in COLUMNS if said.get(name)}
+            known = {COLUMNS[name]: str(said[name]).strip() for name in COLUMNS if str(said.get(name) or "").strip()}
             facts = path.stat()  # by these a file is known again; probe looks at what is in it
             digest = f"{facts.st_size}-{facts.st_mtime_ns}"
             clip = Clip(name_of(path), str(path), digest=digest, **{"licence": licence} | known)
-            found.setdefault(path.resolve(), clip)
+            if said or path.resolve() not in found:  # a list knows more than a folder
+                found[path.resolve()] = clip
     require(len(found) > 0, "--source", " ".join(words), f"videos in it ({', '.join(VIDEOS)})")
     return sorted(found.values(), key=lambda clip: clip.name)
 
@@ -80,4 +81,4 @@ def is_video(path: Path) -> bool:
 def name_of(video: Path) -> str:
     """A file name for what is made of a video: its own, and a few letters that tell it from others of that name."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", video.stem).strip("_")[:60] or "video"
-    return f"{plain}-{hashlib.sha256(video.as_posix().encode()).hexdigest()[:6]}"
+    return f"{plain}-{hashlib.sha256(video.as_posix().encode()).hexdigest()[:12]}"

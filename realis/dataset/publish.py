@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from realis.dataset.clip import Clip, Outcome
+from realis.degradation.presets import load_degradation
 from realis.errors import require
 from realis.files import link_or_copy, remove_folder, whole_file
 from realis.video.encoding import Encoding
@@ -29,6 +30,8 @@ class PublishConfig:
     lr: str = "realbasicvsr"  # degradation of the LR of the test clips, as make_lr takes it; empty: none
 
     def __post_init__(self) -> None:
+        if self.lr:
+            load_degradation(self.lr)
         require(self.title != "" and "/" not in self.title, "--publish.title", self.title, "a name for folders")
 
 
@@ -92,20 +95,21 @@ def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
 def write_tables(clips: list[Clip], build: Path, folder: str, form: str) -> None:
     """``metadata.jsonl`` or ``.parquet`` in each split's folder: what is known of its clips, as the Hub's viewer and
     ``--clips.manifest`` of training read it."""
+    scores = sorted(set.intersection(*(set(clip.scores) for clip in clips)))
     for split in SPLITS:
-        rows = [row_of(clip) for clip in clips if clip.split == split]
+        rows = [row_of(clip, scores) for clip in clips if clip.split == split]
         if rows:
             with whole_file(build / folder / split / f"metadata.{form}") as temporary:
                 write_jsonl(rows, temporary) if form == "jsonl" else write_parquet(rows, temporary)
 
 
-def row_of(clip: Clip) -> dict[str, Any]:
-    """A row of the tables; every row has every column. ``start`` and ``frames`` would mean a part of the file itself."""
-    scores = {f"score_{name}": value for name, value in sorted(clip.scores.items())}
+def row_of(clip: Clip, scores: list[str]) -> dict[str, Any]:
+    """A row of the tables, with the ``scores`` that all clips have: every row has the same columns. ``start`` and ``frames`` would mean a part of the file itself."""
+    measured = {f"score_{name}": clip.scores[name] for name in scores}
     return {"file_name": Path(clip.file).name, "caption": clip.caption, "keywords": ", ".join(clip.keywords),
             "width": clip.width, "height": clip.height, "frame_count": clip.frames, "frame_rate": str(clip.rate),
             "source_video": Path(clip.video).name, "source_start": clip.start, "source": clip.origin,
-            "licence": clip.licence} | scores  # fmt: skip
+            "licence": clip.licence} | measured  # fmt: skip
 
 
 def write_jsonl(rows: list[dict[str, Any]], file: Path) -> None:

@@ -1,5 +1,6 @@
 """What the review page shows of a clip: a small moving preview, and parts of one frame pixel for pixel."""
 
+import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,7 @@ class Previews:
     """
 
     def __init__(self, folder: Path, build: Path, clips: list[Clip], longer: int, crop: int) -> None:
-        assert all(clip.digest.isalnum() for clip in clips)
+        assert all(re.fullmatch(r"[0-9a-f-]+", clip.digest) for clip in clips)
         self.folder, self.build, self.longer, self.crop = folder, build, longer, crop
         self.clips = {clip.digest: clip for clip in clips}
         self._stills: OrderedDict[str, Still] = OrderedDict()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from av import VideoFrame
 
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.dataset.cut import copy_part, encode_part, parts_to_copy
@@ -59,12 +60,12 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         yield Dropped(video.name, "more clips than one video gives", str(len(ranges)))
 
 
-def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int]]:
+def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]]:
     """Decode a video once: the numbers of frames where a shot begins, and a checksum of every frame."""
     from scenedetect import FrameTimecode
     from scenedetect.detectors import AdaptiveDetector
 
-    detector = AdaptiveDetector(config.adaptive, min_scene_len=config.least, min_content_val=config.content)
+    detector = AdaptiveDetector(config.adaptive, min_scene_len=1, min_content_val=config.content)
     cuts, sums = [], []
     with VideoReader(path) as video:
         width = min(DETECTED_AT, video.width)
@@ -76,9 +77,12 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int]]:
     return cuts, sums
 
 
-def checksum(frame) -> int:
-    """Of a decoded frame's samples."""
-    return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()))
+def checksum(frame: VideoFrame) -> int | None:
+    """Of a decoded frame's samples; ``None`` in pixel formats that PyAV has no array for."""
+    try:
+        return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()))
+    except ValueError:
+        return None
 
 
 def pieces(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[tuple[int, int]]:
@@ -101,8 +105,10 @@ def spread(ranges: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
     return [ranges[(2 * i + 1) * len(ranges) // (2 * count)] for i in range(count)]
 
 
-def cut_out(video: Clip, build: Path, start: int, stop: int, sums: list[int], config: ScenesConfig) -> Clip:
-    """The clip of frames ``start`` to ``stop`` - 1, or of the longest part of it that can be copied exactly."""
+def cut_out(
+    video: Clip, build: Path, start: int, stop: int, sums: list[int | None], config: ScenesConfig
+) -> Clip:  # fmt: skip
+    """The clip of frames ``start`` to ``stop`` - 1, or of the first part of it that can be copied exactly."""
     path = video.path(build)
     stem = build / CLIPS / f"{video.name}-{start:06d}"
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -122,10 +128,10 @@ def cut_out(video: Clip, build: Path, start: int, stop: int, sums: list[int], co
                    digest=fingerprint(file))  # fmt: skip
 
 
-def holds_exactly(file: Path, sums: list[int]) -> bool:
+def holds_exactly(file: Path, sums: list[int | None]) -> bool:
     """Whether a file decodes to frames of just these checksums."""
     try:
         with VideoReader(file) as video:
-            return [checksum(frame) for frame in video.frames()] == sums
+            return None not in sums and [checksum(frame) for frame in video.frames()] == sums
     except InputError:
         return False

@@ -16,7 +16,7 @@ from realis.dataset.clip import Clip
 from realis.dataset.on_ray import Cluster, RayConfig
 from realis.errors import InputError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 kill_build = load_benchmark("kill_build")
 
 

@@ -34,7 +34,7 @@ FLOORS = [
     {"methods", "evaluation"},
     {"commands"},
 ]
-SAME_FLOOR = {("config", "errors")}
+SAME_FLOOR = {("config", "errors"), ("workers", "errors")}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,
