@@ -74,7 +74,7 @@ def make_clips(build: Path) -> list[Clip]:
         scores = {key: value * (1 + number / 10) for key, value in SCORES.items()}
         clips.append(
             Clip(name, f"{name}.mov", file=f"clips/{name}.mp4", height=height, width=width, rate=Fraction(25),
-                 frames=FRAMES, digest=f"{number + 1:032x}", scores=scores, caption=caption, keywords=words)
+                 frames=FRAMES, digest=f"4096-{number + 1:032x}", scores=scores, caption=caption, keywords=words)
         )  # fmt: skip
     return clips
 

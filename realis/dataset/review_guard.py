@@ -11,7 +11,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 NAME = r"(?:/[\w@-][\w@.-]*)+"  # no part begins with a dot: "..", or a hidden file
 GET = re.compile(
     rf"/|/alive|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(?:assets|static|svelte){NAME}"
-    r"|/gradio_api/(?:queue/data|heartbeat/\w+|startup-events)|/previews/\w+/(?:film\.mp4|part\.png|places\.json)"
+    r"|/gradio_api/(?:queue/data|heartbeat/\w+|startup-events)|/previews/[\w-]+/(?:film\.mp4|part\.png|places\.json)"
 )
 POST = re.compile(r"/gradio_api/(?:queue/join|cancel|reset)")
 # The page needs nothing from elsewhere, and may not be framed; Gradio evaluates templates, and writes its settings into

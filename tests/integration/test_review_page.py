@@ -27,7 +27,7 @@ def make_clips(build, count):
     for i in range(count):
         film(build / f"c{i}.mp4", frames=6, size=(96, 128), place=10 * i)
         clips.append(
-            Clip(f"c{i}", "x.mov", file=f"c{i}.mp4", digest=f"{i:08x}", height=96, width=128, rate=Fraction(25), frames=6,
+            Clip(f"c{i}", "x.mov", file=f"c{i}.mp4", digest=f"4096-{i:08x}", height=96, width=128, rate=Fraction(25), frames=6,
                  caption="Detailed <fur>", keywords=("fur",), scores={"sharpness": 0.25})
         )  # fmt: skip
     return clips
@@ -149,15 +149,15 @@ def test_without_a_name_nothing_is_decided(served):
 def test_previews_are_served_and_nothing_else(served):
     http, secret = served.http, served.build / "secret.mp4"
     secret.write_text("secret")
-    film = http.get("/previews/00000001/film.mp4", headers={"Range": "bytes=0-99"})
+    film = http.get("/previews/4096-00000001/film.mp4", headers={"Range": "bytes=0-99"})
     assert (film.status_code, film.headers["content-type"], len(film.content)) == (206, "video/mp4", 100)
-    assert http.get("/previews/00000001/places.json").json()["frame"] == 3
-    part = http.get("/previews/00000001/part.png", params={"top": 3, "left": 3})
+    assert http.get("/previews/4096-00000001/places.json").json()["frame"] == 3
+    part = http.get("/previews/4096-00000001/part.png", params={"top": 3, "left": 3})
     assert part.content.startswith(b"\x89PNG")
     assert part.headers["content-security-policy"].startswith("default-src 'self'")
     assert http.get("/previews/ffffffff/film.mp4").status_code == 404
     (served.build / "c2.mp4").write_text("damaged")
-    assert "c2.mp4: not a video" in http.get("/previews/00000002/places.json").json()["detail"]
+    assert "c2.mp4: not a video" in http.get("/previews/4096-00000002/places.json").json()["detail"]
     for path in (
         "/gradio_api/file=/etc/passwd", f"/gradio_api/file={secret}", f"/file={secret}", "/gradio_api/info", "/docs",
         f"/gradio_api/file={served.build}/work/previews/..%2f..%2fsecret.mp4", "/static/..%2f..%2f..%2f..%2f..%2fetc/passwd",

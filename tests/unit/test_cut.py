@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -59,9 +60,34 @@ def test_what_is_encoded_again_looks_the_same(tmp_path, fmt):
     assert encode_part(path, tmp_path / "again", 3, 15, crf=8).read_bytes() == out.read_bytes()
 
 
+@pytest.mark.parametrize("start", range(18, 27))
+@pytest.mark.parametrize("ending", [".mp4", ".ts"])
+def test_what_is_encoded_again_is_whole(tmp_path, start, ending):
+    """Also where it begins between an open group's key frame and the frames that lean on the group before."""
+    path = film(
+        tmp_path / f"in{ending}", frames=60, options={"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"}
+    )
+    before, after = images(path), images(encode_part(path, tmp_path / "part", start, start + 20, crf=8))
+    assert len(after) == 20
+    assert max(np.abs(a - b).mean() for a, b in zip(before[start:], after, strict=False)) < 1.5
+
+
+def test_transport_streams_are_cut_too(tmp_path):
+    path = film(tmp_path / "in.ts", frames=40)
+    (clip,) = scenes(Clip("in", str(path)), tmp_path, ScenesConfig(least=9, most=60))
+    assert len(images(clip.path(tmp_path))) == clip.frames >= 9
+
+
+def test_short_shots_hide_no_cut(tmp_path):
+    """A cut soon after another one, or after the beginning, ends a shot too."""
+    path = tmp_path / "in.mp4"
+    make_shots(path, (8, 20, 5, 20))
+    assert watch(path, CONFIG)[0] == [8, 28, 33]
+
+
 def test_footage_is_cut_where_the_picture_changes(tmp_path):
     path = tmp_path / "in.mp4"
-    make_two_shots(path)
+    make_shots(path, (20, 20))
     outcomes = list(scenes(Clip("two", str(path)), tmp_path, CONFIG))
     clips = [one for one in outcomes if isinstance(one, Clip)]
     assert not [one for one in outcomes if isinstance(one, Dropped)]
@@ -73,19 +99,16 @@ def test_footage_is_cut_where_the_picture_changes(tmp_path):
     assert again == outcomes
 
 
-def make_two_shots(path):
-    import av
-
+def make_shots(path, lengths):
+    rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"g": "6", "crf": "12"})
         stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
-        rng = np.random.default_rng(0)
-        shots = [rng.integers(0, 255, (96, 160, 3), dtype=np.uint8) // 4 + shift for shift in (0, 150)]
-        for i in range(40):
-            image = np.ascontiguousarray(shots[i >= 20][:, i % 20 : i % 20 + 128])
-            frame = av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")
-            frame.pts = i
-            container.mux(stream.encode(frame))
+        for number, length in enumerate(lengths):
+            shot = rng.integers(0, 255, (96, 160, 3), dtype=np.uint8) // 4 + 150 * (number % 2)
+            for i in range(length):
+                image = np.ascontiguousarray(shot[:, i : i + 128]).astype(np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 
 

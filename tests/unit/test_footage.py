@@ -40,6 +40,8 @@ def test_lists_say_whose_it_is(tmp_path):
     one, other = sorted(find_footage((str(tmp_path / "list.csv"),), "own"), key=lambda clip: clip.video)
     assert (one.licence, one.origin, one.caption) == ("CC BY 4.0", "pexels", "A cat")
     assert (other.licence, other.origin, other.caption) == ("own", "", "")
+    for words in ((str(tmp_path), str(tmp_path / "list.csv")), (str(tmp_path / "list.csv"), str(tmp_path))):
+        assert {clip.licence for clip in find_footage(words, "own")} == {"CC BY 4.0", "own"}  # a list knows more
     (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "x.mp4", "license": "CC0"}))
     (listed,) = find_footage((str(tmp_path),), "")
     assert listed.licence == "CC0"

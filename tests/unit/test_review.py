@@ -343,8 +343,8 @@ def test_elsewhere_only_numbers_and_the_machines_own_name_are_believed():
 @pytest.fixture
 def previews(tmp_path):
     film(tmp_path / "a.mkv", frames=9, size=(96, 128), codec="ffv1", fmt="bgr0")
-    clip = Clip("a", "x", file="a.mkv", digest="00a", height=96, width=128, rate=Fraction(25), frames=9)
-    lost = Clip("b", "x", file="b.mkv", digest="00b", height=96, width=128, rate=Fraction(25), frames=9)
+    clip = Clip("a", "x", file="a.mkv", digest="9-00a", height=96, width=128, rate=Fraction(25), frames=9)
+    lost = Clip("b", "x", file="b.mkv", digest="9-00b", height=96, width=128, rate=Fraction(25), frames=9)
     with Previews(tmp_path / "previews", tmp_path, [clip, lost], 64, 32) as previews:
         yield previews
 
@@ -352,21 +352,21 @@ def previews(tmp_path):
 def test_a_part_is_shown_pixel_for_pixel(previews, tmp_path):
     with VideoReader(tmp_path / "a.mkv") as video:
         middle = list(video)[4]
-    still = previews.still("00a")
+    still = previews.still("9-00a")
     assert still.number == 4
     assert still.places[0] in {(y, x) for y in range(0, 65, 8) for x in range(0, 97, 8)}
     for asked, at in (((5, 7), (5, 7)), ((-9, 500), (0, 96))):
-        part = cv2.imdecode(np.frombuffer(previews.part("00a", *asked), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        part = cv2.imdecode(np.frombuffer(previews.part("9-00a", *asked), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         assert np.array_equal(part, middle[at[0] : at[0] + 32, at[1] : at[1] + 32])
 
 
 def test_the_preview_is_small_made_once_and_whole(previews):
-    file = previews.film("00a")
+    file = previews.film("9-00a")
     with VideoReader(file) as video:
         assert (video.height, video.width, video.rate, len(list(video))) == (48, 64, 25, 9)
         assert video.stream.codec_context.name == "h264"
     made = file.stat().st_mtime_ns
-    assert previews.film("00a").stat().st_mtime_ns == made
+    assert previews.film("9-00a").stat().st_mtime_ns == made
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     assert preview_size(2161, 3841, 960) == (540, 960)
     assert preview_size(95, 33, 960) == (96, 32)
@@ -374,9 +374,9 @@ def test_the_preview_is_small_made_once_and_whole(previews):
 
 def test_the_preview_has_the_colours_of_the_clip(tmp_path):
     film(tmp_path / "a.mkv", frames=2, size=(192, 256), codec="ffv1", fmt="yuv444p", options={"colorspace": "bt709"})
-    clip = Clip("a", "x", file="a.mkv", digest="00a")
+    clip = Clip("a", "x", file="a.mkv", digest="9-00a")
     with Previews(tmp_path, tmp_path, [clip], 128, 32) as previews:
-        frames = [next(iter(VideoReader(file))) for file in (clip.path(tmp_path), previews.film("00a"))]
+        frames = [next(iter(VideoReader(file))) for file in (clip.path(tmp_path), previews.film("9-00a"))]
     means = [frame.reshape(-1, 3).mean(axis=0) for frame in frames]
     assert np.allclose(*means, atol=1.5)
 
@@ -384,15 +384,15 @@ def test_the_preview_has_the_colours_of_the_clip(tmp_path):
 def test_a_link_out_of_the_previews_is_not_followed(previews, tmp_path):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "previews").mkdir()
-    (tmp_path / "previews" / "00a-64.mp4").symlink_to(tmp_path / "secret")
-    assert previews.film("00a").read_bytes() != b"secret"
+    (tmp_path / "previews" / "9-00a-64.mp4").symlink_to(tmp_path / "secret")
+    assert previews.film("9-00a").read_bytes() != b"secret"
     assert (tmp_path / "secret").read_text() == "secret"
 
 
 def test_a_clip_that_cannot_be_read_is_said_so(previews, log):
     with pytest.raises(InputError, match=r"b\.mkv: nothing there"):
-        previews.film("00b")
-    previews.prepare(previews.clips["00b"])
+        previews.film("9-00b")
+    previews.prepare(previews.clips["9-00b"])
     previews.__exit__()
     assert any("no preview" in line for line in log)
     with pytest.raises(KeyError):
