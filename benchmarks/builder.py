@@ -29,7 +29,7 @@ from realis.dataset.scenes import ScenesConfig, scenes
 from realis.dataset.stages import in_workers
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
-from realis.workers import in_processes
+from realis.workers import Workers
 
 PICTURES = ("astronaut.png", "chelsea.png", "brick.png", "gravel.png", "grass.png", "coins.png")
 EASY = QualityConfig(min_sharpness=0, min_motion=0, max_fake_4k=1e9)  # all goes on: every stage has the same to do
@@ -56,7 +56,7 @@ def render(file: Path, picture: str, frames: int, size: tuple[int, int]) -> Clip
 
 
 def seconds(clips: list[Clip], build: Path, share: Callable[..., Any]) -> float:
-    """For all three stages, each by workers of its own."""
+    """For all three stages."""
     shutil.rmtree(build / "work", ignore_errors=True)
     (build / "work").mkdir(parents=True)
     began = time.perf_counter()
@@ -70,7 +70,8 @@ def seconds(clips: list[Clip], build: Path, share: Callable[..., Any]) -> float:
 def measure(clips: list[Clip], build: Path, executor: str, workers: int) -> float:
     """Seconds with so many workers."""
     if executor == "local":
-        return seconds(clips, build, partial(in_processes, workers=workers))
+        with Workers(workers) as processes:
+            return seconds(clips, build, processes.tasks)
     with Cluster(RayConfig(), build, workers) as cluster:
         (build / "work").mkdir(parents=True, exist_ok=True)
         list(cluster.tasks(abs, range(4 * workers)))  # its processes are there

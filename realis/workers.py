@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
 from typing import Any, TypeVar
 
 from realis.errors import InputError
@@ -16,49 +17,61 @@ Result = TypeVar("Result")
 TICK = 0.3  # seconds
 
 
-def in_processes(
-    work: Callable[[Item], Result],
-    items: Sequence[Item],
-    workers: int = 0,
-    prepare: Callable[..., None] | None = None,
-    arguments: tuple[Any, ...] = (),
-    tick: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Item, Result | BaseException]]:
-    """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
+class Workers:
+    """Processes that are started when there is something to do, and stay until the end. A context manager.
 
     Args:
-        work: called in another process; what uses torch there limits its threads by itself.
-        workers: processes; 0: one a core.
+        count: of processes, at most; 0: one a core.
         prepare: called with ``arguments`` in each process first.
-        tick: called here now and then.
-
-    Raises:
-        InputError: a process was killed.
     """
-    context = multiprocessing.get_context("spawn")
-    count = min(workers or os.cpu_count() or 1, len(items))
-    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
-    pool = ProcessPoolExecutor(count, context, prepare_process, (prepare, arguments))
-    try:
-        jobs = {pool.submit(work, item): item for item in items}
+
+    def __init__(
+        self, count: int = 0, prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+    ) -> None:
+        self.count, self.start = count or os.cpu_count() or 1, (prepare, arguments)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if self._pool and error:
+            for child in multiprocessing.active_children():
+                child.terminate()
+
+    def tasks(
+        self, work: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Item, Result | BaseException]]:
+        """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
+
+        Args:
+            work: called in another process; what uses torch there limits its threads by itself.
+            tick: called here now and then.
+
+        Raises:
+            InputError: a process was killed.
+        """
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.count, multiprocessing.get_context("spawn"), prepare_process, self.start
+            )
+        jobs = {self._pool.submit(work, item): item for item in items}
         waiting = set(jobs)
-        while waiting:
-            done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
-            tick()
-            for job in done:
-                error = job.exception()
-                if isinstance(error, BrokenProcessPool):
-                    raise InputError("a worker process was killed, perhaps for want of memory; the same command goes on "
-                                     "from there, with fewer --workers if that was it")  # fmt: skip
-                yield jobs[job], error or job.result()
-        pool.shutdown()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, terminated)
+        terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
+                tick()
+                for job in done:
+                    error = job.exception()
+                    if isinstance(error, BrokenProcessPool):
+                        raise InputError("a worker process was killed, perhaps for want of memory; the same command goes "
+                                         "on from there, with fewer --workers if that was it")  # fmt: skip
+                    yield jobs[job], error or job.result()
+        finally:
+            signal.signal(signal.SIGTERM, terminated)
 
 
 def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:

@@ -3,6 +3,7 @@
 import realis  # noqa: F401, I001 - first, so that torchvision can be imported beside a CPU-only torch
 
 import copy
+import signal
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from diffusers import AutoencoderKLWan
 from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.cpc_controlnet import CpcControlNet
 
+# Where the tests run in the background of a shell, all processes would be deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 torch.set_flush_denormal(True)
 

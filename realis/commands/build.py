@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from realis.commands.degrade import DegradeConfig, degrade
-from realis.config import as_plain, dump
+from realis.config import as_plain
 from realis.dataset.calibrate import calibrate
 from realis.dataset.captions import CaptionsConfig, captions
 from realis.dataset.card import Story, write_card, write_contact_sheet
@@ -22,27 +22,29 @@ from realis.dataset.keywords import KeywordsConfig, keyword_counts, keywords
 from realis.dataset.ledger import Ledger
 from realis.dataset.on_ray import Cluster, RayConfig
 from realis.dataset.probe import ProbeConfig, probe
-from realis.dataset.publish import SMALLER, PublishConfig, lay_out, set_name, shrink, write_checksums, write_tables
+from realis.dataset.publish import (
+    SMALLER,
+    PublishConfig,
+    is_whole,
+    lay_out,
+    remove_outdated,
+    set_name,
+    shrink,
+    write_checksums,
+    write_tables,
+)
 from realis.dataset.quality import QualityConfig, quality
 from realis.dataset.review import ReviewConfig, review, review_sentence
 from realis.dataset.scenes import ScenesConfig, scenes
+from realis.dataset.settings import CALIBRATED, Settings, check_folder, fixed
 from realis.dataset.split import SplitConfig, split
 from realis.dataset.stages import Stage, StageOnAll, Tally, check_known, here, in_workers, run_on_all, run_stage
 from realis.errors import InputError, require
-from realis.files import remove_leftovers
+from realis.files import remove_folder, remove_leftovers
 from realis.log import logger
-from realis.workers import in_processes
+from realis.workers import Workers
 
 STAGES = ("probe", "scenes", "quality", "duplicates", "captions", "keywords", "review", "split", "publish")
-SETTINGS, CALIBRATED = "build.yaml", "quality.yaml"  # in the folder of the build
-# What may be another when a build goes on: it does not change what is built.
-FREE = {
-    "": ("output", "stages", "workers", "executor", "calibrate"),
-    "captions": ("batch", "device", "url", "api_key_file", "requests", "timeout", "retries", "retry_wait",
-                 "budget_requests", "budget_tokens"),
-    "review": ("auto_accept", "host", "port", "preview", "crop", "linger"),
-    "ray": ("address", "cpus", "captioners", "gpus"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class BuildConfig:
     licence: str = ""  # of footage of which no list says another
     stages: tuple[str, ...] = STAGES  # which to run; what they need of others must be there
     workers: int = 0  # processes; 0: one a core
-    executor: Literal["local", "ray"] = "local"  # whose: this machine's, or a Ray cluster's (the LR are made here)
+    anew: bool = False  # with settings that a build was not begun with: do the stages that they concern once more
+    executor: Literal["local", "ray"] = "local"  # whose: this machine's, or a Ray cluster's
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
@@ -87,10 +90,27 @@ def build(config: BuildConfig) -> None:
         logger.info("wrote %s: put it before the flags of a build", folder / CALIBRATED)
         return
     clips = find_footage(config.source, config.licence)
-    settle_settings(config, folder)
-    with only_one(folder), Cluster(config.ray, folder, config.workers) as cluster:
+    check_apart(folder, config.source, clips)
+    check_folder(folder)
+    on_ray = config.executor == "ray"
+    executor = Cluster(config.ray, folder, config.workers) if on_ray else Workers(config.workers)
+    with only_one(folder), executor:
         remove_leftovers(folder)
-        Build(config, folder, cluster).run(clips)
+        settings = Settings(as_plain(config), STAGES, folder, config.anew)
+        Build(config, folder, settings, executor).run(clips)
+
+
+def check_apart(folder: Path, sources: tuple[str, ...], clips: list[Clip]) -> None:
+    """What is built must not be taken for footage.
+
+    Raises:
+        InputError: it would be.
+    """
+    own = folder.resolve()
+    around = [word for word in sources if Path(word).is_dir() and Path(word).resolve() in (own, *own.parents)]
+    within = [clip.video for clip in clips if own in Path(clip.video).resolve().parents]
+    require(not around, "--output", f"{folder}, which is in --source {' '.join(around)}", "a folder outside of it")
+    require(not within, "--source", f"{' '.join(within[:1])}, which is in --output", "footage that was not built there")
 
 
 @contextmanager
@@ -111,58 +131,20 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def settle_settings(config: BuildConfig, folder: Path) -> None:
-    """Note what the build is made with, or check that it is what it was begun with.
-
-    Raises:
-        InputError: other settings, or a folder that holds something else.
-    """
-    file = folder / SETTINGS
-    if not file.exists():
-        require(not folder.is_file(), "--output", f"{folder}, a file", "a folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        ours = ("work", CALIBRATED, f".{SETTINGS}.*.tmp")  # the latter of a run that was killed
-        strangers = sorted(one.name for one in folder.iterdir() if not any(map(one.match, ours)))
-        require(not strangers, "--output", f"{folder} with {', '.join(strangers[:3])} in it", "an empty or new folder")
-        return dump(config, file)
-    try:
-        begun = fixed(yaml.safe_load(file.read_text()))
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
-    now = fixed(as_plain(config))
-    changed = [f"--{name} was {begun.get(name)!r}, is {now.get(name)!r}"
-               for name in sorted(begun.keys() | now.keys()) if begun.get(name) != now.get(name)]  # fmt: skip
-    if changed:
-        raise InputError(f"--output {folder} was begun with other settings: {'; '.join(changed)}; give those again, or "
-                         "choose a new folder")  # fmt: skip
-    return None
-
-
-def fixed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a build stands on, flat, by the names of their flags."""
-    flat = {}
-    for name, value in settings.items():
-        own = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-        flat |= {
-            key: one for key, one in own.items() if key.split(".")[-1] not in FREE.get(name if "." in key else "", ())
-        }
-    return {key.replace("_", "-"): value for key, value in flat.items()}
-
-
 class Build:
     """What each stage of a build is made of.
 
     Args:
         config: of the build.
         folder: where it is.
-        cluster: for the executor ``ray``.
+        settings: what it was begun with.
+        executor: does the work.
     """
 
-    def __init__(self, config: BuildConfig, folder: Path, cluster: Cluster) -> None:
-        self.config, self.folder = config, folder
-        on_ray = config.executor == "ray"
-        self.share = cluster.tasks if on_ray else partial(in_processes, workers=config.workers)
-        self.captions = cluster.captions if on_ray else captions
+    def __init__(self, config: BuildConfig, folder: Path, settings: Settings, executor: Workers | Cluster) -> None:
+        self.config, self.folder, self.settings = config, folder, settings
+        self.share = executor.tasks
+        self.captions = executor.captions if isinstance(executor, Cluster) else captions
         self.tallies: list[Tally] = []
         self.wanted = False
 
@@ -182,10 +164,12 @@ class Build:
             "keywords": partial(self.one_by_one, "keywords", here(keywords), c.keywords),
             "review": self.reviewed,
             "split": partial(self.all_at_once, "split", partial(split, config=c.split)),
-            "publish": partial(self.all_at_once, "publish", self.publish),
+            "publish": self.published,
         }
         for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
             self.wanted = stage in c.stages
+            if self.wanted:
+                self.settings.begin(stage)
             clips = of_stage[stage](clips)
             if not clips:
                 raise InputError(f"--source: no clip is left after {self.tallies[-1]}; {self.folder}/work/"
@@ -208,15 +192,15 @@ class Build:
         self.tallies.append(tally)
         return clips
 
-    def all_at_once(self, name: str, stage: StageOnAll, clips: list[Clip]) -> list[Clip]:
-        """One that has to see all clips."""
-        clips, tally = run_on_all(name, stage, clips, self.ledger(name), self.wanted)
+    def all_at_once(self, name: str, stage: StageOnAll, clips: list[Clip], beside: str = "") -> list[Clip]:
+        """One that has to see all clips, and what is known ``beside`` them."""
+        clips, tally = run_on_all(name, stage, clips, self.ledger(name), self.wanted, beside)
         self.tallies.append(tally)
         return clips
 
     def ledger(self, name: str) -> Ledger:
         """What the stage of this name has done."""
-        return Ledger(self.folder / "work" / f"{name}.jsonl")
+        return Ledger(self.folder, name)
 
     # 2. Those that are more than one call
 
@@ -240,27 +224,52 @@ class Build:
         self.tallies.append(tally)
         return clips
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the set and of the smaller test set."""
+        title, lines = self.config.publish.title, self.config.probe.lines
+        return set_name(title, lines), set_name(title, lines // SMALLER)
+
+    def published(self, clips: list[Clip]) -> list[Clip]:
+        """The sets as they are to be: laid out anew where a clip, or what the card says, has changed, or a file is gone."""
+        large, small = self.names
+        test = any(clip.split == "test" for clip in clips)
+        sets = [large, small] if test else [large]
+        every = [*sets, *(f"{name}-LR" for name in sets if test and self.config.publish.lr)]
+        if not all(is_whole(self.folder / name) for name in every):
+            self.ledger("publish").file.unlink(missing_ok=True)
+        said = [*map(str, self.tallies), review_sentence(clips, self.folder)]
+        return self.all_at_once("publish", self.publish, clips, "\n".join(said))
+
     def publish(self, clips: list[Clip]) -> Iterator[Outcome]:
         """The set itself, the smaller test set, and the LR of both."""
-        config, lines = self.config.publish, self.config.probe.lines
-        title, small_title = set_name(config.title, lines), set_name(config.title, lines // SMALLER)
-        published = lay_out(clips, self.folder, title)
+        large, small = self.names
+        published = lay_out(clips, self.folder, large)
+        self.describe(large, published, published)
         test = [clip for clip in published if clip.split == "test"]
-        for place in (f"{small_title}/test", f"{title}-LR", f"{small_title}-LR"):
-            keep_only({clip.name for clip in test}, self.folder / place)
-        small = self.each(small_title, shrink, small_title, test) if test else []
-        for name, of_set in ((title, published), (small_title, small)):
-            if of_set:
-                self.describe(name, of_set)
-        for name in (title, small_title):
-            if test and config.lr:
-                folder = self.folder / name
-                degrade(DegradeConfig(str(folder / "test"), f"{folder}-LR", config.lr, seed=self.config.split.seed,
-                                      workers=self.config.workers))  # fmt: skip
+        if test:
+            remove_outdated(self.folder / large / "test", self.folder / small / "test")
+            self.describe(small, self.each(small, shrink, small, test), test)
+        for name in (large, small) if test and self.config.publish.lr else ():
+            self.degrade(name)
+        for name in () if test else (small, f"{large}-LR", f"{small}-LR"):
+            remove_folder(self.folder / name)
         yield from published
 
-    def describe(self, title: str, clips: list[Clip]) -> None:
-        """Tables, pictures, card and checksums of a set."""
+    def degrade(self, name: str) -> None:
+        """The LR of the test clips of a set."""
+        source, lr = self.folder / name / "test", f"{name}-LR"
+        remove_outdated(source, self.folder / lr)
+        config = DegradeConfig(str(source), str(self.folder / lr), self.config.publish.lr, seed=self.config.split.seed)
+        degrade(config, self.share)
+        write_checksums(self.folder, lr)
+
+    def describe(self, title: str, clips: list[Clip], reviewed: list[Clip]) -> None:
+        """Tables, pictures, card and checksums of a set.
+
+        Args:
+            reviewed: its clips, as the reviewers saw them.
+        """
         from realis.dataset.score_plots import plot_scores
 
         folder = self.folder / title
@@ -269,21 +278,13 @@ class Build:
         scored = [one for many in self.ledger("quality").outcomes.values() for one in many]
         plot_scores(scored, folder / "scores.png", self.config.quality)
         lines = min(clips[0].height, clips[0].width)
-        write_card(clips, self.story(title, clips, lines), ["contact_sheet.png", "scores.png"], folder / "README.md")
+        story = self.story(title, clips, lines, review_sentence(reviewed, self.folder))
+        write_card(clips, story, ["contact_sheet.png", "scores.png"], folder / "README.md")
         write_checksums(self.folder, title)
 
-    def story(self, title: str, clips: list[Clip], lines: int) -> Story:
+    def story(self, title: str, clips: list[Clip], lines: int, review: str) -> Story:
         """How a set came about."""
         by = self.config.captions
         captioner = "given with the footage" if by.by == "given" else f"by {by.model}"
         recipe = yaml.safe_dump(fixed(as_plain(self.config)), sort_keys=False, allow_unicode=True)
-        return Story(
-            title, lines, self.tallies, keyword_counts(clips), captioner, review_sentence(clips, self.folder), recipe
-        )
-
-
-def keep_only(names: set[str], place: Path) -> None:
-    """Remove clips from a folder that came there before people thought better of them, or before there were others."""
-    for file in [*place.glob("*.mkv"), *place.glob("*.json")]:
-        if file.stem not in names:
-            file.unlink()
+        return Story(title, lines, self.tallies, keyword_counts(clips), captioner, review, recipe)

@@ -1,11 +1,14 @@
 """``degrade``: the low-resolution set of any ground-truth folder, with the parameters that made it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from realis.commands.degrade_clips import degrade_all, is_done, parameters_file
+from realis.commands.degrade_clips import degrade_all, degrade_by, is_done, parameters_file
 from realis.config import as_plain
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
@@ -36,8 +39,11 @@ class DegradeConfig:
         load_degradation(self.preset)
 
 
-def degrade(config: DegradeConfig) -> None:
+def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> None:
     """Degrade every clip that is not there yet. A run that was stopped goes on where it was.
+
+    Args:
+        share: gives the clips to processes that are there already; else there are some for this.
 
     Raises:
         InputError: nothing to degrade, an output that holds something else, clips that cannot be degraded (named at the
@@ -59,8 +65,9 @@ def degrade(config: DegradeConfig) -> None:
     if not todo:
         return
     failed = []
+    degrade_them = partial(degrade_by, share) if share else degrade_all
     with progress(total=sum(clip.announced_frames() for clip in todo), unit="frame") as bar:
-        for clip, outcome in degrade_all(config, todo, bar.update):
+        for clip, outcome in degrade_them(config, todo, bar.update):
             if isinstance(outcome, Exception):
                 reason = outcome if isinstance(outcome, InputError) else repr(outcome)
                 logger.error("%s: not degraded: %s", clip.name, reason)

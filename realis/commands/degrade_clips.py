@@ -14,18 +14,28 @@ from realis.degradation.presets import load_degradation
 from realis.errors import require
 from realis.files import whole_file
 from realis.video.clips import Clip, write_like
-from realis.workers import in_processes
+from realis.workers import Workers
 
 if TYPE_CHECKING:
     from realis.commands.degrade import DegradeConfig
 
-_frames_done: Any = None  # in a worker: the counter that it shares with the parent
+_frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
 
-def degrade_all(
-    config: "DegradeConfig", clips: list[Clip], advance: Callable[[int], Any]
-) -> Iterator[tuple[Clip, BaseException | str]]:  # fmt: skip
-    """Degrade ``clips``, several at a time; yields each when done, with what went wrong or is to be said of it."""
+Done = tuple[Clip, BaseException | str]  # a clip, and what went wrong or is to be said of it
+
+
+def degrade_by(
+    share: Callable[..., Iterator[Done]], config: "DegradeConfig", clips: list[Clip], advance: Callable[[int], Any]
+) -> Iterator[Done]:
+    """Degrade ``clips`` by processes that are there already (:meth:`realis.workers.Workers.tasks`); yields each when done."""
+    for clip, outcome in share(partial(degrade_clip, config), clips):
+        advance(clip.announced_frames())
+        yield clip, outcome
+
+
+def degrade_all(config: "DegradeConfig", clips: list[Clip], advance: Callable[[int], Any]) -> Iterator[Done]:
+    """Degrade ``clips``, several at a time; yields each when done. Progress goes on with every frame."""
     frames_done, seen = multiprocessing.get_context("spawn").Value("q", 0), 0
 
     def tick() -> None:
@@ -34,15 +44,13 @@ def degrade_all(
         seen = frames_done.value
 
     work = partial(degrade_clip, config)
-    yield from in_processes(work, clips, config.workers, share_counter, (frames_done,), tick)
+    with Workers(config.workers, share_counter, (frames_done,)) as workers:
+        yield from workers.tasks(work, clips, tick)
 
 
 def share_counter(frames_done: Any) -> None:
-    """In a worker: keep the counter of the parent; one thread of torch for each."""
+    """In a worker: keep the counter of the parent."""
     global _frames_done
-    import torch
-
-    torch.set_num_threads(1)
     _frames_done = frames_done
 
 
@@ -51,8 +59,11 @@ def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:
 
     Returns what the user should know, if anything.
     """
+    import torch
+
     from realis.degradation.second_order import degrade_stream
 
+    torch.set_num_threads(1)  # there are as many workers as cores
     output, (count, height, width) = Path(config.output), measure(clip)
     if config.replay:
         parameters = DegradationParameters.read(parameters_file(Path(config.replay), clip))
@@ -77,8 +88,9 @@ def counted(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """``images``, each counted when it is read: an encoder takes all of them before the first one comes out."""
     for image in images:
         yield image
-        with _frames_done.get_lock():
-            _frames_done.value += 1
+        if _frames_done:
+            with _frames_done.get_lock():
+                _frames_done.value += 1
 
 
 def draw(config: "DegradeConfig", name: str, frames: int, size: tuple[int, int]) -> DegradationParameters:

@@ -20,7 +20,7 @@ import av
 import cv2
 import numpy as np
 
-from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.clip import Clip, Dropped, Outcome, printable
 from realis.errors import InputError, require
 from realis.files import sync, whole_file
 from realis.log import logger
@@ -294,7 +294,7 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
     except NoCaption as none:
         return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
     for (file, _), text in zip(shown, texts, strict=True):
-        if caption := " ".join(text.split()):
+        if caption := " ".join(printable(text).split()):
             write_caption(file, caption, model)
         answers.append((file, caption or Dropped("", "empty caption", f"{model} said nothing")))
     return answers

@@ -4,12 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from realis.dataset.clip import Clip
 from realis.dataset.stages import Tally
 from realis.files import whole_file
-from realis.video.read import VideoReader
+from realis.video.read import middle_frame
 from realis.video.sheet import grid_sheet, save_sheet
 
 COLUMNS, SIDE, MOST = 5, 256, 60  # of the contact sheet
@@ -42,14 +40,8 @@ def write_contact_sheet(clips: list[Clip], build: Path, file: Path) -> None:
     """The middle frame of each clip, of at most :data:`MOST` spread over all, the test clips first."""
     ordered = sorted(clips, key=lambda clip: (clip.split != "test", clip.name))
     shown = [ordered[i * len(ordered) // min(MOST, len(ordered))] for i in range(min(MOST, len(ordered)))]
-    images = [(f"{clip.split}: {clip.name}", middle_frame(clip, build)) for clip in shown]
+    images = ((f"{clip.split}: {clip.name}", middle_frame(clip.path(build))[0]) for clip in shown)
     save_sheet(grid_sheet(images, COLUMNS, SIDE), file)
-
-
-def middle_frame(clip: Clip, build: Path) -> np.ndarray:
-    """(H, W, 3) uint8."""
-    with VideoReader(clip.path(build)) as video:
-        return next(image for number, image in enumerate(video) if number == clip.frames // 2)
 
 
 def write_card(clips: list[Clip], story: Story, pictures: list[str], file: Path) -> None:

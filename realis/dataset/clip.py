@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,7 @@ class Clip:
         digest: of its content; of footage, before ``probe``, its size and when it was last written.
         scores: what ``quality`` measured, by name.
         hash: the perceptual hash of its frames, in hexadecimal.
+        group: of videos that show the same in places; named after one of them.
         caption: what it shows.
         keywords: for which it was selected.
         split: ``train`` or ``test``.
@@ -41,6 +43,7 @@ class Clip:
     digest: str = ""
     scores: dict[str, float] = field(default_factory=dict)
     hash: str = ""
+    group: str = ""
     caption: str = ""
     keywords: tuple[str, ...] = ()
     split: str = ""
@@ -80,7 +83,13 @@ class Dropped:
 Outcome = Clip | Dropped
 
 
-def digest_of(clips: list[Clip]) -> str:
-    """A text that changes with anything that is known of ``clips``."""
+def digest_of(clips: list[Clip], beside: str = "") -> str:
+    """A text that changes with anything that is known of ``clips``, and with what is known ``beside`` them."""
     rows = json.dumps([clip.to_row() for clip in clips], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(rows.encode()).hexdigest()[:32]
+    return hashlib.sha256(os.fsencode(rows + beside)).hexdigest()[:32]
+
+
+def printable(text: str) -> str:
+    """``text`` with a question mark for all that is no character: bytes of file names that are no UTF-8, halves of
+    surrogate pairs in JSON."""
+    return text.encode(errors="replace").decode()

@@ -41,10 +41,14 @@ def hashes(clip: Clip, build: Path, config: DuplicatesConfig) -> Iterator[Outcom
 
 
 def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:
-    """Of clips with a frame in common the first is kept."""
-    first = first_alike([frame_hashes(clip) for clip in clips], config.distance)
-    for clip, other in zip(clips, first, strict=True):
-        yield clip if clips[other] is clip else Dropped(clip.name, "shows the same as another", clips[other].name)
+    """Of clips with a frame in common the first is kept; videos whose clips have one are of one group."""
+    near = alike([frame_hashes(clip) for clip in clips], config.distance)
+    group = groups([clip.video for clip in clips], near)
+    for clip, other in zip(clips, first_alike(near), strict=True):
+        if clips[other] is clip:
+            yield replace(clip, group=group[clip.video])
+        else:
+            yield Dropped(clip.name, "shows the same as another", clips[other].name)
 
 
 def frame_hashes(clip: Clip) -> np.ndarray:
@@ -53,11 +57,8 @@ def frame_hashes(clip: Clip) -> np.ndarray:
     return np.array([int(clip.hash[i : i + digits], 16) for i in range(0, len(clip.hash), digits)], np.uint64)
 
 
-def first_alike(clips: list[np.ndarray], distance: int) -> list[int]:
-    """For each clip the number of the first one that is kept and has a frame as near as ``distance``: its own, if none.
-
-    A clip that is left out takes no others with it.
-    """
+def alike(clips: list[np.ndarray], distance: int) -> list[set[int]]:
+    """For each clip the numbers of those before it that have a frame as near as ``distance``."""
     owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
     every = np.concatenate([*clips, np.array([], np.uint64)])
     near: list[set[int]] = [set() for _ in clips]
@@ -66,7 +67,24 @@ def first_alike(clips: list[np.ndarray], distance: int) -> list[int]:
         for one, other in zip(*np.nonzero(bits <= distance), strict=True):
             if owner[other] < owner[begin + one]:
                 near[owner[begin + one]].add(int(owner[other]))
+    return near
+
+
+def first_alike(near: list[set[int]]) -> list[int]:
+    """For each clip the number of the first one that is kept and is :func:`alike`: its own, if none. A clip that is left
+    out takes no others with it."""
     first: list[int] = []
     for number, others in enumerate(near):
         first.append(min((other for other in others if first[other] == other), default=number))
     return first
+
+
+def groups(videos: list[str], near: list[set[int]]) -> dict[str, str]:
+    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`alike`, directly or
+    over others, the same for all of these: itself, if it stands alone."""
+    group = {video: video for video in videos}
+    for number, others in enumerate(near):
+        joined = {group[videos[other]] for other in [number, *others]}
+        if len(joined) > 1:
+            group = {video: min(joined) if its in joined else its for video, its in group.items()}
+    return group

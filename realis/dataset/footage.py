@@ -1,12 +1,13 @@
 """The footage that a build begins with: videos in folders, by pattern, or in lists that say whose they are."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from realis.dataset.clip import Clip
+from realis.dataset.clip import Clip, printable
 from realis.errors import InputError, require
 from realis.tables import FORMS, read_rows
 from realis.video.names import VIDEOS
@@ -36,7 +37,8 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
     found: dict[Path, Clip] = {}
     for word in words:
         for path, said in rows_of(word):
-            known = {COLUMNS[name]: str(said[name]).strip() for name in COLUMNS if str(said.get(name) or "").strip()}
+            known = {COLUMNS[name]: printable(str(said[name]).strip())
+                     for name in COLUMNS if str(said.get(name) or "").strip()}  # fmt: skip
             facts = path.stat()  # by these a file is known again; probe looks at what is in it
             digest = f"{facts.st_size}-{facts.st_mtime_ns}"
             clip = Clip(name_of(path), str(path), digest=digest, **{"licence": licence} | known)
@@ -81,4 +83,4 @@ def is_video(path: Path) -> bool:
 def name_of(video: Path) -> str:
     """A file name for what is made of a video: its own, and a few letters that tell it from others of that name."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", video.stem).strip("_")[:60] or "video"
-    return f"{plain}-{hashlib.sha256(video.as_posix().encode()).hexdigest()[:12]}"
+    return f"{plain}-{hashlib.sha256(os.fsencode(video)).hexdigest()[:12]}"

@@ -16,30 +16,33 @@ class Ledger:
     """The outcomes of one stage.
 
     A line is appended, and synced, when an input is finished; a line that was torn by a crash does not count. Outcomes
-    are kept under a digest of the input: where the input has changed they are not found.
+    are kept under a digest of the input: where the input has changed they are not found. Nor are they where a file that
+    was made of it has been removed.
 
     Args:
-        file: made when the first input is finished.
+        build: folder of the build.
+        stage: whose it is. The file ``work/STAGE.jsonl`` is made when the first input is finished.
 
     Raises:
         InputError: the file is something else.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, build: Path, stage: str) -> None:
+        self.build, self.file = build, build / "work" / f"{stage}.jsonl"
         self.outcomes: dict[str, list[Outcome]] = {}
-        content = file.read_bytes() if file.exists() else b""
+        content = self.file.read_bytes() if self.file.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         for line in whole.splitlines():
-            self._read(line.decode(errors="replace"))
+            self._read(os.fsdecode(line))
         if whole != content:
-            os.truncate(file, len(whole))
+            os.truncate(self.file, len(whole))
 
     def _read(self, line: str) -> None:
         try:
             row = json.loads(line)
             kept = [Clip.from_row(clip) for clip in row["kept"]]
-            self.outcomes[row["of"]] = [*kept, *(Dropped(**one) for one in row["dropped"])]
+            if all((self.build / clip.file).exists() for clip in kept):
+                self.outcomes[row["of"]] = [*kept, *(Dropped(**one) for one in row["dropped"])]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
 
@@ -51,23 +54,24 @@ class Ledger:
         """Note the outcomes of the input whose digest is ``key``."""
         self.outcomes[key] = list(outcomes)
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a", encoding="utf-8") as file:
+        with self.file.open("ab") as file:
             file.write(self._line(key))
         sync(self.file)
 
     def settle(self, keys: list[str]) -> None:
         """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
         finished when."""
-        lines = "".join(map(self._line, keys))
-        if lines and self.file.read_text(encoding="utf-8") != lines:
+        lines = b"".join(map(self._line, keys))
+        if lines and self.file.read_bytes() != lines:
             with whole_file(self.file) as temporary:
-                temporary.write_text(lines, encoding="utf-8")
+                temporary.write_bytes(lines)
                 sync(temporary)
 
-    def _line(self, key: str) -> str:
+    def _line(self, key: str) -> bytes:
         kept = [one.to_row() for one in self.outcomes[key] if isinstance(one, Clip)]
         dropped = [asdict(one) for one in self.outcomes[key] if isinstance(one, Dropped)]
-        return json.dumps({"of": key, "kept": kept, "dropped": dropped}, ensure_ascii=False) + "\n"
+        row = json.dumps({"of": key, "kept": kept, "dropped": dropped}, ensure_ascii=False)
+        return os.fsencode(row + "\n")  # a file name that is no UTF-8 keeps its bytes
 
     def kept(self, keys: list[str]) -> list[Clip]:
         """The clips that were kept of the inputs ``keys``, in their order."""

@@ -80,7 +80,7 @@ class Cluster:
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[Item, Result | BaseException]]:
         """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with: as
-        :func:`realis.workers.in_processes` does.
+        :meth:`realis.workers.Workers.tasks` does.
 
         Raises:
             InputError: there is no such cluster, or it has no machine for a task.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from realis.dataset.clip import Clip, Outcome
+from realis.dataset.clip import Clip, Outcome, printable
 from realis.degradation.presets import load_degradation
 from realis.errors import require
 from realis.files import link_or_copy, remove_folder, whole_file
@@ -92,6 +92,14 @@ def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
     return [replace(clip, file=f"{folder}/{clip.split}/{Path(clip.file).name}") for clip in clips]
 
 
+def remove_outdated(source: Path, made: Path) -> None:
+    """Remove from the folder ``made`` what was made of videos that are no longer in ``source``, or are newer now."""
+    since = {file.stem: file.stat().st_mtime for file in source.iterdir()}
+    for file in [*made.glob("*.mkv"), *made.glob("*.json")]:
+        if file.stat().st_mtime < since.get(file.stem, float("inf")):
+            file.unlink()
+
+
 def write_tables(clips: list[Clip], build: Path, folder: str, form: str) -> None:
     """``metadata.jsonl`` or ``.parquet`` in each split's folder: what is known of its clips, as the Hub's viewer and
     ``--clips.manifest`` of training read it."""
@@ -108,7 +116,7 @@ def row_of(clip: Clip, scores: list[str]) -> dict[str, Any]:
     measured = {f"score_{name}": clip.scores[name] for name in scores}
     return {"file_name": Path(clip.file).name, "caption": clip.caption, "keywords": ", ".join(clip.keywords),
             "width": clip.width, "height": clip.height, "frame_count": clip.frames, "frame_rate": str(clip.rate),
-            "source_video": Path(clip.video).name, "source_start": clip.start, "source": clip.origin,
+            "source_video": printable(Path(clip.video).name), "source_start": clip.start, "source": clip.origin,
             "licence": clip.licence} | measured  # fmt: skip
 
 
@@ -131,6 +139,12 @@ def write_checksums(build: Path, folder: str) -> None:
     files = sorted(file for file in root.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
     with whole_file(root / "SHA256SUMS") as temporary:
         temporary.write_text("".join(f"{sha256(file)}  {file.relative_to(root).as_posix()}\n" for file in files))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a set has its checksums, and all files of which they are."""
+    sums = folder / "SHA256SUMS"
+    return sums.exists() and all((folder / line.split("  ", 1)[1]).exists() for line in sums.read_text().splitlines())
 
 
 def sha256(file: Path) -> str:

@@ -17,7 +17,7 @@ from realis.errors import InputError
 from realis.files import whole_file
 from realis.log import logger
 from realis.video.encoding import Encoding
-from realis.video.read import VideoReader
+from realis.video.read import VideoReader, middle_frame
 from realis.video.sheet import detailed_places
 
 PLACES = 4  # most detailed ones that are offered
@@ -134,17 +134,3 @@ def preview_size(height: int, width: int, longer: int) -> tuple[int, int]:
 def shrunk(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
     """A frame at ``size`` (height, width), in its own pixel format: five times as fast as a change to RGB before it."""
     return frame.reformat(width=size[1], height=size[0], interpolation=Interpolation.AREA)
-
-
-def middle_frame(file: Path) -> tuple[np.ndarray, int]:
-    """A frame (H, W, 3) uint8 from the middle of a video, and its number."""
-    with VideoReader(file) as video:
-        stream = video.stream
-        half = (video.frame_count or 0) // 2
-        first = (stream.start_time or 0) * stream.time_base
-        video.container.seek(int((first + half / video.rate) / stream.time_base), stream=stream)
-        for frame in video.frames():
-            number = round((frame.time - float(first)) * video.rate) if frame.time is not None else half
-            if number >= half:
-                break
-        return video.rgb(frame), number

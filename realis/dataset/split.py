@@ -27,32 +27,41 @@ class SplitConfig:
 
 
 def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
-    """Mark each clip ``train`` or ``test``; all of one video go to one side.
-
-    Videos in random order fill the test set as long as they fit; what is then still missing is said.
-    """
+    """Mark each clip ``train`` or ``test``; all of one group of videos go to one side."""
     rng = np.random.default_rng(config.seed)
     left_out = drawn_out(len(clips), config.clips, rng)
-    taken = [clip for number, clip in enumerate(clips) if number not in left_out]
-    of_video: dict[str, list[Clip]] = {}
-    for clip in taken:
-        of_video.setdefault(clip.video, []).append(clip)
-    wanted = config.test if len(taken) >= PAPER else round(config.test * len(taken) / PAPER)
-    wanted = max(1, wanted) if len(of_video) > 1 else 0
-    test: set[str] = set()
-    missing = wanted
-    for video in rng.permutation(sorted(of_video)):
-        if len(of_video[video]) <= missing:
-            test.add(video)
-            missing -= len(of_video[video])
-    if missing or wanted < config.test:
-        logger.warning("split: %d test clips instead of %d, of %d clips of %d videos", wanted - missing, config.test,
-                       len(taken), len(of_video))  # fmt: skip
+    of_group: dict[str, list[str]] = {}
+    for number, clip in enumerate(clips):
+        if number not in left_out:
+            of_group.setdefault(clip.group, []).append(clip.name)
+    taken = len(clips) - len(left_out)
+    wanted = config.test if taken >= PAPER else max(1, round(config.test * taken / PAPER))
+    test, surplus = draw([of_group[group] for group in rng.permutation(sorted(of_group))], wanted)
+    if len(test) < config.test:
+        logger.warning("split: %d test clips instead of %d, of %d clips of %d videos that show different things",
+                       len(test), config.test, taken, len(of_group))  # fmt: skip
     for number, clip in enumerate(clips):
         if number in left_out:
             yield Dropped(clip.name, "not drawn")
+        elif clip.name in surplus:
+            yield Dropped(clip.name, "its video has filled the test set")
         else:
-            yield replace(clip, split="test" if clip.video in test else "train")
+            yield replace(clip, split="test" if clip.name in test else "train")
+
+
+def draw(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
+    """Which ``wanted`` clips are for testing, and which then have no place on either side.
+
+    Groups are taken whole as long as they fit. What is then missing comes from the smallest of the others, whose other
+    clips are those without a place. The last group stays for training.
+    """
+    test: list[str] = []
+    too_large = []
+    for group in groups[:-1]:
+        (test.extend if len(test) + len(group) <= wanted else too_large.append)(group)
+    missing = wanted - len(test)
+    last = min(too_large, key=len, default=[]) if missing else []
+    return {*test, *last[:missing]}, set(last[missing:])
 
 
 def drawn_out(count: int, wanted: int, rng: np.random.Generator) -> set[int]:

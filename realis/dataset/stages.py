@@ -56,11 +56,11 @@ def run_stage(name: str, stage: Stage, clips: list[Clip], ledger: Ledger, wanted
 
 
 def run_on_all(
-    name: str, stage: StageOnAll, clips: list[Clip], ledger: Ledger, wanted: bool
+    name: str, stage: StageOnAll, clips: list[Clip], ledger: Ledger, wanted: bool, beside: str = ""
 ) -> tuple[list[Clip], Tally]:
-    """Run a stage that has to see all clips at once, unless ``ledger`` knows what it did with just these. As
-    :func:`run_stage`."""
-    key = digest_of(clips)
+    """Run a stage that has to see all clips at once, unless ``ledger`` knows what it did with just these, and with what is
+    known ``beside`` them. As :func:`run_stage`."""
+    key = digest_of(clips, beside)
     todo = key not in ledger.outcomes
     check_known(name, clips if todo else [], wanted)
     if todo:

@@ -118,6 +118,24 @@ class VideoReader:
         return to_rgb(frame, "rgb24", self.height, self.stream.codec_context.name).to_ndarray()
 
 
+def middle_frame(file: Path) -> tuple[np.ndarray, int]:
+    """A frame (H, W, 3) uint8 from the middle of a video, and its number; what is far before it is not decoded.
+
+    Raises:
+        InputError: as :class:`VideoReader`.
+    """
+    with VideoReader(file) as video:
+        stream = video.stream
+        half = (video.frame_count or 0) // 2
+        first = (stream.start_time or 0) * stream.time_base
+        video.container.seek(int((first + half / video.rate) / stream.time_base), stream=stream)
+        for frame in video.frames():
+            number = round((frame.time - float(first)) * video.rate) if frame.time is not None else half
+            if number >= half:
+                break
+        return video.rgb(frame), number
+
+
 def film_stream(container: av.container.InputContainer) -> av.VideoStream | None:
     """The first video stream that is not a cover picture."""
     covers = av.stream.Disposition.attached_pic

@@ -1,5 +1,6 @@
 """Pictures to look at: bicubic and the result side by side with crops at full size; grids of labelled images."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +62,11 @@ def detailed_places(image: np.ndarray, crop: int, count: int) -> list[tuple[int,
     return chosen
 
 
-def grid_sheet(images: list[tuple[str, np.ndarray]], columns: int, side: int) -> Image.Image:
-    """Labelled images (H, W, 3) uint8 in rows of ``columns``, each ``side`` pixels wide: enlarged pixel by pixel."""
-    rows = [[(label, _of_width(image, side)) for label, image in images[i : i + columns]]
-            for i in range(0, len(images), columns)]  # fmt: skip
+def grid_sheet(images: Iterable[tuple[str, np.ndarray]], columns: int, side: int) -> Image.Image:
+    """Labelled images (H, W, 3) uint8 in rows of ``columns``, each ``side`` pixels wide: enlarged pixel by pixel. One of
+    them at a time is held in its own size."""
+    cells = [(label, _of_width(image, side)) for label, image in images]
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     heights = [max(image.height for _, image in row) + LABEL + MARGIN for row in rows]
     sheet = Image.new("RGB", (columns * (side + MARGIN) + MARGIN, sum(heights) + MARGIN), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)

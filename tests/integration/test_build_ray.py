@@ -4,17 +4,20 @@ import os
 import signal
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from benchmark_files import load_benchmark
+from footage import film
 from realis.commands.build import BuildConfig, build
 from realis.config import parse
-from realis.dataset.captions import CaptionsConfig
+from realis.dataset.captions import CaptionsConfig, captions
 from realis.dataset.clip import Clip
 from realis.dataset.on_ray import Cluster, RayConfig
 from realis.errors import InputError
+from tiny_qwen import write_tiny_qwen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 kill_build = load_benchmark("kill_build")
@@ -61,7 +64,6 @@ def kill_one(killed, over):
 
 def test_ray_builds_what_processes_build_also_where_a_worker_is_killed(footage, tmp_path):
     here = build_in(tmp_path / "here", footage)
-    assert here == build_in(tmp_path / "ray", footage, "--executor", "ray")
     killed, over = [], threading.Event()
     killer = threading.Thread(target=kill_one, args=(killed, over))
     killer.start()
@@ -71,6 +73,20 @@ def test_ray_builds_what_processes_build_also_where_a_worker_is_killed(footage, 
         over.set()
         killer.join()
     assert killed and disturbed == here
+
+
+def test_actors_caption_what_one_process_captions(tmp_path):
+    """Two of them, on CPUs, each with a tiny Qwen2.5-VL of its own."""
+    config = CaptionsConfig(model=str(write_tiny_qwen(tmp_path / "qwen")), frames=2, max_tokens=8, batch=1)
+    files = [film(tmp_path / f"{number}.mp4", frames=6, place=15 * number) for number in range(10)]
+    clips = [Clip(file.stem, str(file), frames=6, rate=Fraction(25), digest=file.stem) for file in files]
+    for place in ("here", "there"):
+        (tmp_path / place / "work").mkdir(parents=True)
+    here = {clip.name: outcome for clip, outcome in captions(clips, tmp_path / "here", config)}
+    with Cluster(RayConfig(captioners=2, gpus=0), tmp_path / "there", workers=2) as cluster:
+        there = {clip.name: outcome for clip, outcome in cluster.captions(clips, tmp_path / "there", config)}
+    assert there == here
+    assert len({outcome.caption for (outcome,) in here.values()}) > 5
 
 
 def test_a_cluster_gives_results_and_errors_as_processes_do(tmp_path):

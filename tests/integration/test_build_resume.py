@@ -1,5 +1,6 @@
 """Builds that are killed, run again, changed, disturbed; and what cannot be built."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,9 +14,11 @@ import pytest
 from benchmark_files import load_benchmark
 from realis.commands.__main__ import run_build
 from realis.commands.build import only_one
+from realis.dataset.clip import Clip
 from realis.dataset.ledger import Ledger
 from realis.dataset.review import VERDICTS
-from realis.dataset.verdicts import DROP, VerdictFile
+from realis.dataset.verdicts import DROP, KEEP, VerdictFile
+from review_visitors import Page, Visitor, free_port
 
 pytestmark = pytest.mark.timeout(900)
 ROOT = Path(__file__).parents[2]
@@ -135,7 +138,7 @@ def test_stages_run_alone_on_what_was_done_before_them(finished, footage, capsys
 @pytest.mark.slow
 def test_what_is_no_longer_in_the_test_set_leaves_its_folders(finished, footage):
     """A reviewer drops the test clip after all: another takes its place in all four sets."""
-    ledger = Ledger(finished / OUTPUT / "work" / "split.jsonl")
+    ledger = Ledger(finished / OUTPUT, "split")
     (test,) = (clip for outcomes in ledger.outcomes.values() for clip in outcomes if clip.split == "test")
     VerdictFile(finished / OUTPUT / VERDICTS).add(test, "me", DROP, "blurred")
     run_build(words(footage))
@@ -146,6 +149,27 @@ def test_what_is_no_longer_in_the_test_set_leaves_its_folders(finished, footage)
     assert len({tuple(one) for one in names.values()}) == 1, names
     ((name,), *_) = names.values()
     assert name != test.name
+
+
+@pytest.mark.slow
+def test_a_build_waits_for_reviewers_and_its_cards_say_what_they_did(footage, tmp_path, monkeypatch):
+    port = free_port()
+    flags = ("--review.no-auto-accept", "--review.port", str(port), "--review.linger", "1", "--publish.lr", "")
+    process = command(tmp_path, footage, *flags)
+    visitor = Visitor(Page(port), "tab")
+    visitor.enter("Ann")
+    for button in ("keep", "keep", "reason-2", "keep"):
+        visitor.press(button)
+    assert process.wait() == 0
+    cards = [tmp_path / OUTPUT / name / "README.md" for name in ("RealisVideo-64P", "RealisVideo-21P")]
+    assert "All 3 clips were looked at and kept by hand, by 1 reviewer." in cards[0].read_text()
+    assert "All 1 clips were looked at and kept by hand, by 1 reviewer." in cards[1].read_text()
+    assert "| review | 4 | 3 | drop: blurry: 1 |" in cards[0].read_text()
+    monkeypatch.chdir(tmp_path)
+    kept = next(clip for (clip,) in Ledger(Path(OUTPUT), "review").outcomes.values() if isinstance(clip, Clip))
+    VerdictFile(tmp_path / OUTPUT / VERDICTS).add(kept, "Bob", KEEP)
+    run_build(words(footage, *flags))
+    assert "by 2 reviewers" in cards[0].read_text()
 
 
 def test_what_a_killed_process_left_of_its_settings_is_no_stranger(tmp_path, capsys, monkeypatch):
@@ -164,6 +188,42 @@ def test_a_folder_that_holds_something_else_is_left_alone(footage, tmp_path, cap
     (tmp_path / OUTPUT).mkdir()
     (tmp_path / OUTPUT / "thesis.tex").write_text("text")
     assert "with thesis.tex in it, wanted an empty or new folder" in refused(capsys, *words(footage))
+
+
+@pytest.mark.parametrize("output", [".", "footage/set", "footage"])
+def test_what_is_built_is_never_taken_for_footage(footage, tmp_path, capsys, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(footage, tmp_path / "footage")
+    listed = sorted(tmp_path.rglob("*"))
+    said = refused(capsys, "--source", "footage/*.mp4" if output == "." else "footage", "--output", output, *SMALL)
+    assert ("which is in --output" if output == "." else "which is in --source footage") in said
+    assert sorted(tmp_path.rglob("*")) == listed
+
+
+@pytest.mark.slow
+def test_what_is_gone_from_a_finished_build_is_made_again(finished, whole, footage):
+    for pattern in (
+        "work/clips/cat*",
+        "RealisVideo-21P/test/*.mkv",
+        "RealisVideo-64P-LR/*.json",
+        "RealisVideo-21P/*.png",
+    ):
+        next((finished / OUTPUT).glob(pattern)).unlink()
+        run_build(words(footage))
+        assert kill_build.differences(whole, finished) == []
+
+
+@pytest.mark.slow
+def test_another_recipe_is_taken_if_it_is_asked_for(finished, whole, footage, capsys):
+    """Only what it concerns is done once more; taken back, all is as it was."""
+    scenes = (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns
+    run_build(words(footage, "--split.seed", "3", "--publish.lr", "bd", "--anew"))
+    assert (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns == scenes
+    (lr,) = (finished / OUTPUT / "RealisVideo-64P-LR").glob("*.json")
+    assert json.loads(lr.read_text()) and "preset: bd" not in capsys.readouterr().err
+    assert kill_build.differences(whole, finished)
+    run_build(words(footage, "--anew"))
+    assert kill_build.differences(whole, finished) == []
 
 
 def test_two_builds_at_once_are_one_too_many(footage, tmp_path, capsys, monkeypatch):

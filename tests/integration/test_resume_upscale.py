@@ -48,13 +48,7 @@ def parts(output):
 def stop(clip, output, segments, signal_number):
     """Start the command in a process of its own; stop it once so many segments are there."""
     arguments = [sys.executable, "infer/upscale.py", "--input", clip, "--output", output, *SMALL]
-
-    def heed_ctrl_c():  # also where the tests run in the background of a shell, which makes all below deaf to it
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    process = subprocess.Popen(
-        [*map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
-    )
+    process = subprocess.Popen([*map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not (parts(output) / f"{segments - 1:06d}.video").exists():
         time.sleep(0.002)
     process.send_signal(signal_number)

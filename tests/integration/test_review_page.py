@@ -2,21 +2,19 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
-import httpx
 import pytest
 
 from footage import film
 from realis.dataset.clip import Clip, Dropped
 from realis.dataset.review import VERDICTS, ReviewConfig, review
+from review_visitors import Page, Visitor, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,59 +31,18 @@ def make_clips(build, count):
     return clips
 
 
-class Served:
+class Served(Page):
     """The stage at work in a thread; ``given`` is what it has given."""
 
     def __init__(self, build, clips, linger=0):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
         self.build, self.given = build, []
-        config = ReviewConfig(port=self.port, linger=linger)
+        config = ReviewConfig(port=free_port(), linger=linger)
         self.thread = threading.Thread(target=lambda: self.given.extend(review(clips, build, config)), daemon=True)
         self.thread.start()
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False)
-        for _ in range(4000):
-            try:
-                self.config = self.http.get("/config").json()
-                return
-            except httpx.TransportError:
-                time.sleep(0.02)
-        raise AssertionError("the page is not served")
+        super().__init__(config.port)
 
     def rows(self):
         return [json.loads(line) for line in (self.build / VERDICTS).read_text().splitlines()]
-
-
-class Visitor:
-    """A browser tab, without the browser."""
-
-    def __init__(self, served, session):
-        self.served, self.session = served, session
-        self.state = {"reviewer": "", "clip": ""}
-        components = {one["id"]: one["props"].get("elem_id") for one in served.config["components"]}
-        self.events = {
-            (components.get(target), kind): one["id"]
-            for one in served.config["dependencies"]
-            for target, kind in one["targets"]
-        }
-
-    def press(self, button, *values, state=None):
-        """Press a button; returns the candidate that is then shown."""
-        event = self.events[button, "click"]
-        body = {"data": [*values, state or self.state], "fn_index": event, "session_hash": self.session}
-        answer = self.served.http.post("/gradio_api/queue/join", json=body)
-        assert answer.status_code == 200
-        with self.served.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
-            for line in stream.iter_lines():
-                message = json.loads(line[6:]) if line.startswith("data: ") else {}
-                if message.get("msg") == "process_completed":
-                    assert message["success"], message
-                    self.state, *_, card = message["output"]["data"]
-                    return card
-        raise AssertionError("no answer")
-
-    def enter(self, name):
-        return self.press("begin", name)
 
 
 @pytest.fixture

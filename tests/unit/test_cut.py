@@ -117,3 +117,13 @@ def test_shots_become_equal_pieces():
     assert list(pieces([], 40, ScenesConfig())) == []
     ranges = [(10 * i, 10 * i + 9) for i in range(10)]
     assert spread(ranges, 20) == ranges and spread(ranges, 2) == [ranges[2], ranges[7]]
+
+
+def test_frames_that_a_decoder_mends_are_damage(tmp_path):
+    """A wrong bit is concealed, so that the file plays on."""
+    path = film(tmp_path / "in.mp4", frames=40)
+    assert all(isinstance(one, Clip) for one in scenes(Clip("a", str(path)), tmp_path, CONFIG))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+    assert [one.reason for one in scenes(Clip("a", str(path)), tmp_path, CONFIG)] == ["damaged"]

@@ -8,7 +8,7 @@ import pytest
 
 from footage import film
 from realis.dataset.clip import Clip, Dropped
-from realis.dataset.duplicates import DuplicatesConfig, duplicates, first_alike, hashes
+from realis.dataset.duplicates import DuplicatesConfig, alike, duplicates, first_alike, hashes
 from realis.dataset.split import SplitConfig, split
 
 
@@ -21,40 +21,63 @@ def test_the_same_scene_is_found_again_in_another_encoding(tmp_path):
     one = hashed(film(tmp_path / "one.mp4", frames=12))
     small = hashed(film(tmp_path / "small.mkv", frames=12, codec="mpeg4", options={"q": "12"}))
     other = hashed(film(tmp_path / "other.mp4", frames=12, place=180))
-    kept = list(duplicates([one, other, small], DuplicatesConfig()))
-    assert kept == [one, other, Dropped("small", "shows the same as another", "one")]
-    assert list(duplicates([one, other, small], DuplicatesConfig(distance=-1))) == [one, other, small]
+    first, second, third = duplicates([one, other, small], DuplicatesConfig())
+    assert (first.name, second.name) == ("one", "other")
+    assert third == Dropped("small", "shows the same as another", "one")
+    every = duplicates([one, other, small], DuplicatesConfig(distance=-1))
+    assert [clip.name for clip in every] == ["one", "other", "small"]
+
+
+def test_videos_that_show_the_same_are_linked_over_others():
+    """The first and the third have nothing in common but the second, which is dropped."""
+    shown = {"a": "00", "b": "00ff", "c": "ff", "d": "f0"}
+    hashed = [
+        Clip(video, f"{video}.mp4", hash="".join(8 * byte for byte in hash_of(shows))) for video, shows in shown.items()
+    ]
+    kept = [one for one in duplicates(hashed, DuplicatesConfig()) if isinstance(one, Clip)]
+    of_video = {clip.video: clip.group for clip in kept}
+    assert of_video.keys() == {"a.mp4", "c.mp4", "d.mp4"}
+    assert of_video["a.mp4"] == of_video["c.mp4"] != of_video["d.mp4"]
+
+
+def hash_of(shows):
+    return [shows[i : i + 2] for i in range(0, len(shows), 2)]
 
 
 def test_what_is_left_out_takes_no_others_with_it():
-    hash_of = [np.array([value], np.uint64) for value in (0, 0b111, 0b111111)]
-    assert first_alike(hash_of, 3) == [0, 0, 2]
+    hashes_of = [np.array([value], np.uint64) for value in (0, 0b111, 0b111111)]
+    assert first_alike(alike(hashes_of, 3)) == [0, 0, 2]
 
 
 @pytest.mark.parametrize("count", [1, 50, 5000])
 def test_every_pair_is_compared(count):
     every = np.random.default_rng(0).integers(0, 2**63, (count, 2), dtype=np.uint64)
     every[-1, 1] = every[0, 0]
-    assert first_alike(list(every), 2) == [*range(count - 1), 0]
+    assert first_alike(alike(list(every), 2)) == [*range(count - 1), 0]
 
 
 def clips(videos, each):
-    return [Clip(f"{v}-{i}", f"{v}.mp4") for v, i in itertools.product(range(videos), range(each))]
+    return [Clip(f"{v}-{i}", f"{v}.mp4", group=f"{v // 2}") for v, i in itertools.product(range(videos), range(each))]
 
 
 @pytest.mark.parametrize(
-    ("videos", "each", "test"), [(1000, 1, 140), (500, 2, 140), (400, 3, 138), (50, 2, 14), (3, 1, 1)]
+    ("videos", "each", "test", "dropped"),
+    [(1000, 1, 140, 0), (500, 2, 140, 0), (400, 3, 140, 4), (50, 2, 14, 2), (4, 1, 1, 1), (2, 5, 0, 0)],
 )
-def test_no_video_is_on_both_sides(videos, each, test):
-    outcomes = list(split(clips(videos, each), SplitConfig()))
-    sides = {(clip.video, clip.split) for clip in outcomes}
-    assert len(sides) == videos
-    assert Counter(clip.split for clip in outcomes)["test"] == test
-    assert outcomes == list(split(clips(videos, each), SplitConfig()))
-    assert test < 10 or outcomes != list(split(clips(videos, each), SplitConfig(seed=1)))
+def test_no_group_of_videos_is_on_both_sides(videos, each, test, dropped):
+    """Two videos each are of one group here."""
+    given = clips(videos, each)
+    outcomes = list(split(given, SplitConfig()))
+    kept = [one for one in outcomes if isinstance(one, Clip)]
+    assert [one.name for one in outcomes] == [clip.name for clip in given]
+    assert len({(clip.group, clip.split) for clip in kept}) == videos // 2
+    assert Counter(clip.split for clip in kept)["test"] == test
+    assert len(given) - len(kept) == dropped
+    assert outcomes == list(split(given, SplitConfig()))
+    assert test < 10 or outcomes != list(split(given, SplitConfig(seed=1)))
 
 
 def test_only_so_many_are_drawn():
     outcomes = list(split(clips(60, 2), SplitConfig(clips=100, test=20)))
-    assert sum(isinstance(one, Clip) for one in outcomes) == 100
+    assert sum(isinstance(one, Clip) for one in outcomes) >= 97
     assert sum(one == Dropped(one.name, "not drawn") for one in outcomes) == 20

@@ -1,13 +1,18 @@
 """Footage is found by folder, pattern and list; only what is wanted passes the probe."""
 
 import json
+import os
+from functools import partial
 
 import pytest
 
 from footage import film
 from realis.dataset.clip import Clip, Dropped
 from realis.dataset.footage import find_footage
+from realis.dataset.ledger import Ledger
 from realis.dataset.probe import ProbeConfig, probe, why_not
+from realis.dataset.publish import row_of
+from realis.dataset.stages import here, run_stage
 from realis.errors import InputError
 
 CONFIG = ProbeConfig(lines=128)
@@ -84,3 +89,16 @@ def test_the_probe_knows_what_a_video_is(tmp_path):
 def test_what_is_not_taken(facts, reason):
     said = why_not(*facts, ProbeConfig())
     assert reason in said and bool(reason) == bool(said)
+
+
+def test_names_that_are_no_text_are_names_too(tmp_path):
+    """Files from old cameras and archives: the ledger keeps the bytes, what is published has question marks."""
+    video = film(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+    for _ in range(2):
+        (clip,) = find_footage((str(tmp_path),), "CC0")
+        (kept,), _ = run_stage(
+            "probe", partial(here(probe), build=tmp_path, config=CONFIG), [clip], Ledger(tmp_path, "probe"), True
+        )
+    assert kept.path(tmp_path) == video
+    row = row_of(kept, [])
+    assert row["source_video"] == "caf?.mp4" and json.dumps(row, ensure_ascii=False).encode()

@@ -1,5 +1,6 @@
 """What a stage has done is known again after a crash, and shows no trace of the order in which it was done."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -29,35 +30,51 @@ def odd_only(seen, stop_after=99):
 
 
 def test_rows_hold_all_that_is_known():
-    clip = Clip("a", "b.mp4", "CC0", "here", "work/a.mp4", 9, 16, Fraction(30000, 1001), 7, 49, "d", {"x": 0.5}, "ff", "text",
+    clip = Clip("a", "b.mp4", "CC0", "here", "work/a.mp4", 9, 16, Fraction(30000, 1001), 7, 49, "d", {"x": 0.5}, "ff", "g", "text",
                 ("fur", "hair"), "test")  # fmt: skip
     assert Clip.from_row(clip.to_row()) == clip
     assert Clip.from_row(Clip("a", "b").to_row()) == Clip("a", "b")
 
 
 def test_nothing_is_done_twice(tmp_path):
-    ledger = tmp_path / "stage.jsonl"
+    ledger = tmp_path / "work" / "stage.jsonl"
     first, second = [], []
     with pytest.raises(KeyboardInterrupt):
-        run_stage("stage", odd_only(first, stop_after=2), CLIPS, Ledger(ledger), wanted=True)
+        run_stage("stage", odd_only(first, stop_after=2), CLIPS, Ledger(tmp_path, "stage"), wanted=True)
     with ledger.open("a") as file:
         file.write('{"of": "torn')
-    kept, tally = run_stage("stage", odd_only(second), CLIPS, Ledger(ledger), wanted=True)
+    kept, tally = run_stage("stage", odd_only(second), CLIPS, Ledger(tmp_path, "stage"), wanted=True)
     assert (first, second) == (["clip3", "clip2"], ["clip1", "clip0"])
     assert kept == [CLIPS[1], CLIPS[3]] and tally.reasons == {"even": 2}
     assert str(tally) == "stage: 2 kept of 4; dropped: 2 even"
-    undisturbed = tmp_path / "undisturbed.jsonl"
-    run_stage("stage", odd_only([]), CLIPS, Ledger(undisturbed), wanted=True)
+    undisturbed = tmp_path / "work" / "undisturbed.jsonl"
+    run_stage("stage", odd_only([]), CLIPS, Ledger(tmp_path, "undisturbed"), wanted=True)
     assert ledger.read_bytes() == undisturbed.read_bytes()
 
 
 def test_what_has_changed_is_done_again(tmp_path):
-    ledger = tmp_path / "stage.jsonl"
-    run_stage("stage", odd_only([]), CLIPS, Ledger(ledger), wanted=True)
+    ledger = tmp_path / "work" / "stage.jsonl"
+    run_stage("stage", odd_only([]), CLIPS, Ledger(tmp_path, "stage"), wanted=True)
     changed, seen = [*CLIPS[:3], Clip("clip3", "film.mp4", frames=9)], []
-    kept, _ = run_stage("stage", odd_only(seen), changed, Ledger(ledger), wanted=True)
+    kept, _ = run_stage("stage", odd_only(seen), changed, Ledger(tmp_path, "stage"), wanted=True)
     assert seen == ["clip3"] and kept == [CLIPS[1]]
     assert len(ledger.read_text().splitlines()) == 4
+
+
+def test_what_was_made_and_is_gone_is_made_again(tmp_path):
+    made = []
+
+    def stage(clips):
+        for clip in clips:
+            made.append(clip.name)
+            (tmp_path / clip.name).touch()
+            yield clip, [replace(clip, file=clip.name)]
+
+    for _ in range(2):
+        run_stage("stage", stage, CLIPS, Ledger(tmp_path, "stage"), wanted=True)
+    (tmp_path / "clip2").unlink()
+    run_stage("stage", stage, CLIPS, Ledger(tmp_path, "stage"), wanted=True)
+    assert made == ["clip0", "clip1", "clip2", "clip3", "clip2"]
 
 
 def test_a_stage_of_all_sees_all_again_if_one_has_changed(tmp_path):
@@ -67,21 +84,22 @@ def test_a_stage_of_all_sees_all_again_if_one_has_changed(tmp_path):
         calls.append(len(clips))
         return iter(clips)
 
-    for clips in (CLIPS, CLIPS, CLIPS[:3]):
-        kept, _ = run_on_all("stage", stage, clips, Ledger(tmp_path / "stage.jsonl"), wanted=True)
+    for clips, beside in ((CLIPS, ""), (CLIPS, ""), (CLIPS[:3], ""), (CLIPS[:3], "two reviewers")):
+        kept, _ = run_on_all("stage", stage, clips, Ledger(tmp_path, "stage"), True, beside)
         assert kept == clips
-    assert calls == [4, 3]
+    assert calls == [4, 3, 3]
 
 
 def test_a_stage_that_must_not_run_must_have_run(tmp_path):
     with pytest.raises(InputError, match="probe has not been run on 4 clips"):
-        run_stage("probe", odd_only([]), CLIPS, Ledger(tmp_path / "probe.jsonl"), wanted=False)
+        run_stage("probe", odd_only([]), CLIPS, Ledger(tmp_path, "probe"), wanted=False)
 
 
 def test_a_damaged_ledger_is_said(tmp_path):
-    (tmp_path / "x.jsonl").write_text('{"of": 3}\n')
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "x.jsonl").write_text('{"of": 3}\n')
     with pytest.raises(InputError, match="delete it, and the stage is done anew"):
-        Ledger(tmp_path / "x.jsonl")
+        Ledger(tmp_path, "x")
 
 
 def test_digests_change_with_everything():
