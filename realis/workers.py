@@ -15,6 +15,7 @@ from realis.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TICK = 0.3  # seconds
+_threads = 0
 
 
 class Workers:
@@ -74,13 +75,26 @@ class Workers:
             signal.signal(signal.SIGTERM, terminated)
 
 
-def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """One thread of OpenCV a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+def take_one_core() -> None:
+    """From now on OpenCV and the decoders of this process use one thread each: there are as many processes as cores, and
+    every thread of a decoder holds frames of its own."""
     import cv2
 
+    global _threads
+    _threads = 1
+    cv2.setNumThreads(1)
+
+
+def threads() -> int:
+    """Of a decoder in this process; 0: one a core."""
+    return _threads
+
+
+def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    """One core a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+    take_one_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(1)
     threading.Thread(target=exit_with_parent, daemon=True).start()
     if prepare:
         prepare(*arguments)

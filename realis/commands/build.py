@@ -55,7 +55,7 @@ class BuildConfig:
     output: str = "out/realisvideo"  # folder of the build
     licence: str = ""  # of footage of which no list says another
     stages: tuple[str, ...] = STAGES  # which to run; what they need of others must be there
-    workers: int = 0  # processes; 0: one a core
+    workers: int = 0  # processes, each on one core; 0: one a core
     anew: bool = False  # with settings that a build was not begun with: do the stages that they concern once more
     executor: Literal["local", "ray"] = "local"  # whose: this machine's, or a Ray cluster's
     probe: ProbeConfig = field(default_factory=ProbeConfig)

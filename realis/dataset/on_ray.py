@@ -25,6 +25,7 @@ from realis.dataset.captions import (
 )
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import InputError, require
+from realis.workers import take_one_core
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -184,9 +185,7 @@ def join(ray: Any, address: str, workers: int) -> None:
 
 def there(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
     """On a machine of the cluster: what ``work`` makes of ``item``, as if it were done in ``folder`` here."""
-    import cv2
-
-    cv2.setNumThreads(1)
+    take_one_core()
     enter(folder, build)
     return work(item)
 

@@ -11,6 +11,7 @@ import numpy as np
 from realis.errors import InputError
 from realis.log import logger
 from realis.video.color_tags import to_rgb
+from realis.workers import threads
 
 SHORT = 0.9  # share of a file's length that a picture should reach
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
@@ -58,6 +59,7 @@ class VideoReader:
         if not self.stream.codec_context:
             raise InputError(f"{self.path}: its video codec is not known here; convert it to H.264 or HEVC")
         self.stream.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = threads()
         if not self.stream.width or not self.stream.height:
             raise InputError(f"{self.path}: its video stream has no picture size; the file may be damaged")
         self.width, self.height = self.stream.width, self.stream.height
