@@ -59,6 +59,11 @@ SCORES = {"sharpness": 0.0421, "high_frequencies": 0.00318, "exposure": 0.473, "
 PATIENCE = 30.0  # seconds
 
 
+def digest_of(number: int) -> str:
+    """Of the form that fingerprints of clips have."""
+    return f"4096-{number + 1:032x}"
+
+
 def make_clips(build: Path) -> list[Clip]:
     """A pan over each photograph, enlarged; one in portrait."""
     (build / "clips").mkdir(parents=True)
@@ -74,7 +79,7 @@ def make_clips(build: Path) -> list[Clip]:
         scores = {key: value * (1 + number / 10) for key, value in SCORES.items()}
         clips.append(
             Clip(name, f"{name}.mov", file=f"clips/{name}.mp4", height=height, width=width, rate=Fraction(25),
-                 frames=FRAMES, digest=f"4096-{number + 1:032x}", scores=scores, caption=caption, keywords=words)
+                 frames=FRAMES, digest=digest_of(number), scores=scores, caption=caption, keywords=words)
         )  # fmt: skip
     return clips
 
@@ -371,10 +376,10 @@ def check_refusals(address: str, build: Path, stranger: Tab, check: Checks) -> N
         check(f"refused: {what}", found == 403, found)
         found = status(address, "/gradio_api/queue/data?session_hash=stranger", **headers)
         check(f"refused: the same for the queue's events, {what}", found == 403, found)
-    film = build / PREVIEWS / f"{1:032x}-960.mp4"
+    film = build / PREVIEWS / f"{digest_of(0)}-960.mp4"
     film.unlink()
     film.symlink_to(secret)
-    found = status(address, f"/previews/{1:032x}/film.mp4")
+    found = status(address, f"/previews/{digest_of(0)}/film.mp4")
     check("a link out of the previews is not followed", found == 200 and not film.is_symlink(), found)
     check_foreign_page(address, stranger, join, check)
 

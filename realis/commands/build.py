@@ -118,10 +118,14 @@ def only_one(folder: Path) -> Iterator[None]:
     """Keep other processes out of ``folder``.
 
     Raises:
-        InputError: one is in it.
+        InputError: one is in it, or nothing can be written there.
     """
-    (folder / "work").mkdir(parents=True, exist_ok=True)
-    with (folder / "work" / "lock").open("w") as lock:
+    try:
+        (folder / "work").mkdir(parents=True, exist_ok=True)
+        file = (folder / "work" / "lock").open("w")
+    except OSError as error:
+        raise InputError(f"--output {folder}: cannot be written ({error.strerror}); choose another folder") from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

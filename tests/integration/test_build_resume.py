@@ -239,8 +239,9 @@ def test_two_builds_at_once_are_one_too_many(footage, tmp_path, capsys, monkeypa
         (["--source", "nowhere"], "--source nowhere: got nothing there"),
         (["--source", "empty"], "--source: got empty, wanted videos in it"),
         (["--probe.lines", "2160"], "dropped: 5 fewer than 2160 lines"),
+        (["--output", "/proc/set"], "--output /proc/set: cannot be written"),
     ],
-    ids=["unknown stage", "no source", "empty source", "no 4K"],
+    ids=["unknown stage", "no source", "empty source", "no 4K", "no place"],
 )
 def test_what_cannot_be_built_is_one_line(footage, tmp_path, capsys, monkeypatch, flags, said):
     monkeypatch.chdir(tmp_path)
