@@ -178,7 +178,8 @@ class Build:
             if not clips:
                 raise InputError(f"--source: no clip is left after {self.tallies[-1]}; {self.folder}/work/"
                                  f"{self.tallies[-1].name}.jsonl has the details")  # fmt: skip
-        logger.info("%s: %d clips", self.folder, len(clips))
+        what = f"; {self.folder / self.names[0]}/README.md describes them" if stage == "publish" else ""
+        logger.info("%s: %d clips%s", self.folder, len(clips), what)
 
     # 1. The three forms of a stage
 

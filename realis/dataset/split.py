@@ -38,8 +38,8 @@ def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
     wanted = config.test if taken >= PAPER else max(1, round(config.test * taken / PAPER))
     test, surplus = draw([of_group[group] for group in rng.permutation(sorted(of_group))], wanted)
     if len(test) < config.test:
-        logger.warning("split: %d test clips instead of %d, of %d clips of %d videos that show different things",
-                       len(test), config.test, taken, len(of_group))  # fmt: skip
+        logger.warning("split: %d test clips instead of %d, of %d clips in %d groups of videos", len(test), config.test,
+                       taken, len(of_group))  # fmt: skip
     for number, clip in enumerate(clips):
         if number in left_out:
             yield Dropped(clip.name, "not drawn")
