@@ -1,4 +1,4 @@
-"""How much faster two workers are than one at the builder's stages on CPUs: scenes, quality, hashes.
+"""How much faster two workers are than one at the builder's stages on CPUs: scenes, scores, hashes.
 
     python benchmarks/builder.py [--videos 6] [--size 720 1280] [--frames 100] [--runs 3] [--executor local|ray]
 
@@ -22,9 +22,9 @@ import realis  # noqa: F401
 import numpy as np  # isort: skip
 
 from realis.dataset.clip import Clip
-from realis.dataset.duplicates import DuplicatesConfig, hashes
+from realis.dataset.duplicates import hashes
 from realis.dataset.on_ray import Cluster, RayConfig
-from realis.dataset.quality import QualityConfig, quality
+from realis.dataset.quality import scores
 from realis.dataset.scenes import ScenesConfig, scenes
 from realis.dataset.stages import in_workers
 from realis.video.encoding import Encoding
@@ -32,9 +32,8 @@ from realis.video.write import SegmentWriter
 from realis.workers import Workers
 
 PICTURES = ("astronaut.png", "chelsea.png", "brick.png", "gravel.png", "grass.png", "coins.png")
-EASY = QualityConfig(min_sharpness=0, min_motion=0, max_fake_4k=1e9)  # all goes on: every stage has the same to do
 STAGES: tuple[tuple[Callable[..., Iterable], Any], ...] = (
-    (scenes, ScenesConfig()), (quality, EASY), (hashes, DuplicatesConfig()),
+    (scenes, ScenesConfig()), (scores, 5), (hashes, 0.5),
 )  # fmt: skip
 
 

@@ -64,6 +64,6 @@ def link_or_copy(file: Path, name: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed run left half-written below ``folder``."""
-    for path in list(folder.rglob(".*.tmp")):
+    """Delete what a killed run left half-written, or half-removed, below ``folder``."""
+    for path in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

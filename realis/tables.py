@@ -54,7 +54,14 @@ def _jsonl(file: Path) -> list[dict[str, Any]]:
 
 def _csv(file: Path) -> list[dict[str, Any]]:
     with file.open(newline="", encoding="utf-8-sig") as text:
-        return list(csv.DictReader(text))
+        reader = csv.DictReader(text)
+        rows = list(reader)
+    for number, row in enumerate(rows, 1):
+        more = len(row.get(None) or ())  # pyright: ignore - where DictReader puts what is over
+        columns = reader.fieldnames or ()
+        require(not more, f"{file}, row {number}", f"{len(columns) + more} fields", f"{len(columns)}, as in the first line; "
+                'text with a comma in it needs quotes: "a, b"')  # fmt: skip
+    return rows
 
 
 def _parquet(file: Path) -> list[dict[str, Any]]:

@@ -79,23 +79,35 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
     logger.info("%d clips in %s, each with its parameters beside it", len(clips), output)
 
 
+def notes_of(config: DegradeConfig) -> dict[str, Any]:
+    """What a set is made with, by the files in which it says so."""
+    if config.replay:
+        return {SETTINGS: {"replay": str(Path(config.replay).resolve())}}
+    ranges = as_plain(load_degradation(config.preset))
+    return {RANGES: ranges, SETTINGS: {"scale": config.scale, "seed": config.seed}}
+
+
+def read_notes(output: Path) -> dict[str, Any]:
+    """The same of a set that is there.
+
+    Raises:
+        OSError, UnicodeDecodeError, yaml.YAMLError: it cannot be read.
+    """
+    return {name: yaml.safe_load((output / name).read_text()) for name in NOTES if (output / name).exists()}
+
+
 def write_settings(config: DegradeConfig, output: Path) -> None:
     """Note what the set is made with, or check that it is what the set was begun with.
 
     Raises:
         InputError: other settings, or a folder that holds something that is no such set, which must not be touched.
     """
-    if config.replay:
-        notes = {SETTINGS: {"replay": str(Path(config.replay).resolve())}}
-    else:
-        ranges = as_plain(load_degradation(config.preset))
-        notes = {RANGES: ranges, SETTINGS: {"scale": config.scale, "seed": config.seed}}
+    notes = notes_of(config)
     try:
         output.mkdir(parents=True, exist_ok=True)
         if (output / SETTINGS).exists():
-            begun = {name: yaml.safe_load((output / name).read_text()) for name in NOTES if (output / name).exists()}
             wanted = f"a new folder, or the settings that it was begun with: {', '.join(NOTES)}"
-            require(begun == notes, "--output", config.output, wanted)
+            require(read_notes(output) == notes, "--output", config.output, wanted)
             return
         strangers = {file.name for file in output.iterdir()} - {hidden + name for name in NOTES for hidden in ("", ".")}
         require(not strangers, "--output", config.output, "an empty or new folder; this holds other files")

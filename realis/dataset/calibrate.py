@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from realis.dataset.quality import LIMITS, QualityConfig, measure
+from realis.dataset.quality import LIMITS, QualityConfig, decided, measure
 from realis.errors import InputError, require
 from realis.files import whole_file
 from realis.log import logger, progress
@@ -51,7 +51,7 @@ def measured(folder: Path, config: QualityConfig) -> list[dict[str, float]]:
     scores = []
     for path in progress(videos, total=len(videos), unit="clip"):
         try:
-            scores.append(measure(path, config))
+            scores.append(decided(measure(path, config.samples), config))
         except InputError as error:
             logger.warning("%s; left out", error)
     if not scores:

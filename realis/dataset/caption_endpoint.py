@@ -19,14 +19,19 @@ from realis.dataset.captions import CaptionsConfig, NoCaption, Sample
 from realis.errors import InputError
 
 JPEG_QUALITY = 92
+CHECKED_FOR = 20.0  # seconds
 LONGEST_REPLY = 2**22  # bytes; a caption has a few thousand
 LONGEST_WAIT, LONGEST_PAUSE = 60.0, 600.0  # seconds: between retries of our own, and if the server asks for it
-MAY_PASS = (408, 409, 425, 429)  # and 5xx: ask again
+FAULT = 500  # ask again, and if it stays, the next
+MAY_PASS = (408, 409, 425, 429)  # and above 500: ask again
 ABOUT_THE_CLIP = (400, 413, 415, 422)  # too long, not allowed: ask the next
 
 
 class _PassingError(Exception):
-    """Of a request that may succeed if it is made again; ``pause`` is how many seconds the server wants it to wait."""
+    """Of a request that may succeed if it is made again; ``pause`` is how many seconds the server wants it to wait, and
+    ``reason``, if not empty, why the clip has no caption where it fails every time: else the endpoint is at fault."""
+
+    reason = ""
 
     def __init__(self, message: str, pause: float | None = None) -> None:
         super().__init__(message)
@@ -35,6 +40,14 @@ class _PassingError(Exception):
 
 class _MalformedReplyError(_PassingError):
     """An answer in which there is no caption."""
+
+    reason = "malformed reply"
+
+
+class _ServerFaultError(_PassingError):
+    """HTTP 500: the server has failed at this, which need not mean that it fails at others."""
+
+    reason = "the endpoint fails at it"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -67,7 +80,7 @@ class EndpointCaptioner:
         host = urllib.parse.urlsplit(self.url).hostname or ""
         proxies = {} if host == "localhost" or host.startswith("127.") or host == "::1" else None
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect)
-        self._lock = threading.Lock()
+        self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def caption(self, samples: list[Sample]) -> list[str]:
         """One caption for each sample, each a request.
@@ -77,6 +90,25 @@ class EndpointCaptioner:
             InputError: the endpoint cannot be used or reached, or the budget is spent.
         """
         return [self._caption(sample) for sample in samples]
+
+    def check(self) -> None:
+        """Whether anybody is there; what is answered does not matter.
+
+        Raises:
+            InputError: nobody is.
+        """
+        try:
+            self._opener.open(self.url.removesuffix("/chat/completions") + "/models", timeout=CHECKED_FOR).close()
+        except urllib.error.HTTPError as answer:
+            answer.close()
+        except (OSError, http.client.HTTPException) as error:
+            raise InputError(
+                f"--captions.url: {self.url} cannot be reached ({error}); start the server first"
+            ) from None
+
+    def stop(self) -> None:
+        """Ask nothing again."""
+        self._stopped.set()
 
     def summary(self) -> str:
         """Requests and tokens so far."""
@@ -90,10 +122,10 @@ class EndpointCaptioner:
                 return self._text(self._post(body))
             except _PassingError as error:
                 trouble = error
-            if attempt < self.config.retries:
-                time.sleep(self._pause(attempt, trouble))
-        if isinstance(trouble, _MalformedReplyError):
-            raise NoCaption("malformed reply", str(trouble))
+            if attempt < self.config.retries and self._stopped.wait(self._pause(attempt, trouble)):
+                raise InputError(f"captions: stopped while {self.url} was asked again: {trouble}")
+        if trouble.reason:
+            raise NoCaption(trouble.reason, str(trouble))
         raise InputError(
             f"captions: {self.url} failed {self.config.retries + 1} times, the last time with: {trouble}; "
             "what was captioned is kept: run again to go on"
@@ -157,7 +189,9 @@ class EndpointCaptioner:
             said = ""
         said = said.replace(self.key, "***") if self.key else said
         answer = f"HTTP {error.code} {error.reason}{': ' if said else ''}{said}"
-        if error.code in MAY_PASS or error.code >= 500:
+        if error.code == FAULT:
+            return _ServerFaultError(answer, retry_after(error.headers.get("Retry-After", "")))
+        if error.code in MAY_PASS or error.code > FAULT:
             return _PassingError(answer, retry_after(error.headers.get("Retry-After", "")))
         if error.code in ABOUT_THE_CLIP:
             return NoCaption("refused by the endpoint", answer)

@@ -1,10 +1,12 @@
 """Captions by Qwen2.5-VL in this process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from realis.dataset.captions import CaptionsConfig, Sample
-from realis.errors import InputError
+from realis.errors import InputError, require
 from realis.log import logger
 
 SMALLEST = 56 * 56  # pixels: qwen_vl_utils enlarges a frame that has fewer than asked for
@@ -57,6 +59,9 @@ class QwenCaptioner:
                 torch.cuda.empty_cache()
         return texts
 
+    def stop(self) -> None:
+        """Nothing is tried again anyway."""
+
     def summary(self) -> str:
         """The size of batches, if it had to be reduced."""
         return f"{self.together} clips at a time" if self.together < self.config.batch else ""
@@ -100,6 +105,45 @@ class QwenCaptioner:
         )
 
 
+def find_model(name: str) -> bool:
+    """Whether a Qwen2.5-VL has to come from the hub's cache, since the hub does not answer; its weights are not read.
+
+    Raises:
+        InputError: packages are missing, it is not there, or it is another model.
+    """
+    try:
+        import qwen_vl_utils  # noqa: F401
+        from transformers import AutoConfig
+        from transformers.utils import logging as transformers_logging
+    except ImportError as error:
+        raise InputError(f"--captions.by qwen: {error}; install the extra: pip install realis[data]") from error
+    transformers_logging.set_verbosity_error()
+    if name.startswith((".", "/")) and not Path(name).is_dir():
+        raise InputError(f"--captions.model: {name} is not there; wanted a Qwen2.5-VL: a folder, or a hub id")
+    cached = not Path(name).is_dir() and not hub_answers(name)
+    with said_of_model(name, cached):
+        kind = AutoConfig.from_pretrained(name, local_files_only=cached).model_type
+        require(kind == "qwen2_5_vl", f"--captions.model {name}", f"a {kind}", "a Qwen2.5-VL (qwen2_5_vl)")
+    return cached
+
+
+@contextmanager
+def said_of_model(name: str, cached: bool) -> Iterator[None]:
+    """What goes wrong as it is opened, in one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        missing = "the hub does not answer or does not know it, nor is it in its cache"
+        reason = missing if cached else " ".join(str(error).split())
+        raise InputError(
+            f"--captions.model: {name!r} cannot be loaded: {reason}; wanted a Qwen2.5-VL: a folder, or a hub id"
+        ) from error
+
+
 def load(name: str, device: str) -> tuple[Any, Any]:
     """Processor and model from a folder or the hub; weights from safetensors only.
 
@@ -107,23 +151,14 @@ def load(name: str, device: str) -> tuple[Any, Any]:
         InputError: see :class:`QwenCaptioner`.
     """
     import torch
-    from safetensors import SafetensorError
 
-    try:
-        import qwen_vl_utils  # noqa: F401 - before gigabytes of weights are read
-        from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGeneration
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        raise InputError(f"--captions.by qwen: {error}; install the extra: pip install realis[data]") from error
-    transformers_logging.set_verbosity_error()
+    cached = find_model(name)
+    from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
+
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if place.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--captions.device: got {device}, but torch sees no GPU; wanted cpu or auto")
-    cached = not Path(name).is_dir() and not hub_answers(name)
-    try:
-        kind = AutoConfig.from_pretrained(name, local_files_only=cached).model_type
-        if kind != "qwen2_5_vl":
-            raise InputError(f"--captions.model: {name} is a {kind}, wanted a Qwen2.5-VL (qwen2_5_vl)")
+    with said_of_model(name, cached):
         processor = AutoProcessor.from_pretrained(name, local_files_only=cached)
         loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             name,
@@ -133,17 +168,6 @@ def load(name: str, device: str) -> tuple[Any, Any]:
             use_safetensors=True,
             output_loading_info=True,
         )
-    except InputError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (
-            "the hub does not answer or does not know it, nor is it in its cache"
-            if cached
-            else " ".join(str(error).split())
-        )
-        raise InputError(
-            f"--captions.model: {name!r} cannot be loaded: {reason}; wanted a Qwen2.5-VL: a folder, or a hub id"
-        ) from error
     model, info = loaded
     if missing := sorted(info["missing_keys"]):
         raise InputError(f"--captions.model: {name}: {len(missing)} weights are missing, such as {missing[0]}")

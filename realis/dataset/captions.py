@@ -20,7 +20,7 @@ import av
 import cv2
 import numpy as np
 
-from realis.dataset.clip import Clip, Dropped, Outcome, printable
+from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import InputError, require
 from realis.files import sync, whole_file
 from realis.log import logger
@@ -119,6 +119,10 @@ class Captioner(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """What has been begun may be finished, but nothing that failed is tried again: from another thread."""
+        ...
+
     def summary(self) -> str:
         """What it has done so far, in few words; empty if there is nothing to say."""
         ...
@@ -165,6 +169,24 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
     finally:
         facts = ", ".join(f"{count} {what}" for what, count in counts.items())
         logger.info("captions: %s%s", facts, f" ({summary})" if summary else "")
+
+
+def check_captions(clips: list[Clip], config: CaptionsConfig) -> None:
+    """Whether there will be captions for ``clips``, before hours are spent on what comes before them.
+
+    Raises:
+        InputError: none is given, the model is not there, nobody answers at the endpoint.
+    """
+    if config.by == "endpoint":
+        from realis.dataset.caption_endpoint import EndpointCaptioner
+
+        EndpointCaptioner(config).check()
+    elif config.by == "qwen":
+        from realis.dataset.caption_qwen import find_model
+
+        find_model(config.model)
+    elif not any(clip.caption for clip in clips):
+        raise InputError("--captions.by given: got no caption for any video, wanted a list with a column caption")
 
 
 def given_caption(clip: Clip) -> tuple[Clip, list[Outcome]]:
@@ -274,7 +296,8 @@ def ask_all(
     batches = iter(lambda: list(islice(questions, captioner.together)), [])
     ask = partial(_answers, captioner, config.model)
     with closing(prefetch(batches, 1)) as ready:
-        for answers in map(ask, ready) if captioner.calls == 1 else at_once(ask, ready, captioner.calls):
+        one_by_one = captioner.calls == 1
+        for answers in map(ask, ready) if one_by_one else at_once(ask, ready, captioner.calls, captioner.stop):
             yield from answers
 
 
@@ -294,31 +317,38 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
     except NoCaption as none:
         return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
     for (file, _), text in zip(shown, texts, strict=True):
-        if caption := " ".join(printable(text).split()):
+        if caption := " ".join(text.split()):
             write_caption(file, caption, model)
         answers.append((file, caption or Dropped("", "empty caption", f"{model} said nothing")))
     return answers
 
 
-def at_once(make: Callable[[Given], Made], items: Iterator[Given], threads: int) -> Iterator[Made]:
+def at_once(
+    make: Callable[[Given], Made], items: Iterator[Given], threads: int, stop: Callable[[], None]
+) -> Iterator[Made]:
     """What ``make`` makes of each item, as it is finished, ``threads`` at a time.
 
-    After an error nothing new is begun; what is under way is finished and given, and then the error is raised.
+    After an error nothing new is begun; what is under way is finished and given, and then the error is raised. Where it
+    ends before, as by Ctrl-C, ``stop`` is called, so that what is under way comes to an end.
     """
     under_way: set[Future[Made]] = set()
     errors: list[BaseException] = []
     with ThreadPoolExecutor(threads) as pool:
-        while True:
-            while not errors and len(under_way) < threads and (item := next(items, None)) is not None:
-                under_way.add(pool.submit(make, item))
-            if not under_way:
-                break
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
-                if error := future.exception():
-                    errors.append(error)
-                else:
-                    yield future.result()
+        try:
+            while True:
+                while not errors and len(under_way) < threads and (item := next(items, None)) is not None:
+                    under_way.add(pool.submit(make, item))
+                if not under_way:
+                    break
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if error := future.exception():
+                        errors.append(error)
+                    else:
+                        yield future.result()
+        except BaseException:
+            stop()
+            raise
     if errors:
         raise errors[0]
 

@@ -37,7 +37,7 @@ class Packet:
 
 
 def packets(path: Path) -> list[Packet]:
-    """The packets of a video in the order of decoding; none if it has to be turned, or some are not to be shown."""
+    """The packets of a video in the order of decoding; none if they cannot be copied, or some are not to be shown."""
     with VideoReader(path) as video:
         if video.stream.codec_context.name not in COPIED:
             return []
@@ -50,24 +50,23 @@ def packets(path: Path) -> list[Packet]:
         return found
 
 
-def parts_to_copy(path: Path, start: int, stop: int, least: int) -> Iterator[tuple[int, int]]:
-    """Parts of frames ``start`` to ``stop`` - 1, at least ``least`` long, that begin with a key frame and end where no
-    frame that is decoded later is shown earlier; the one that begins first."""
+def part_to_copy(path: Path, start: int, stop: int, least: int) -> tuple[int, int] | None:
+    """The part of frames ``start`` to ``stop`` - 1, at least ``least`` long, that begins with a key frame and ends where no
+    frame that is decoded later is shown earlier: the one that begins first."""
     number = {int(time): i for i, time in enumerate(probe(path).times)}
     known = packets(path)
     if len(number) != len(known):
-        return
+        return None
     shown = [number[packet.time] for packet in known]
-    later = [*accumulate(reversed(shown), min, initial=len(shown))][
-        -2::-1
-    ]  # the first frame shown of packets after each
+    from_here = [*accumulate(reversed(shown), min, initial=len(shown))]  # the first frame shown of the last packets
+    later = from_here[-2::-1]  # the first frame shown of the packets after each
     for i, packet in enumerate(known):
         if packet.is_key and start <= shown[i] <= stop - least and later[i] > shown[i]:
             so_far = accumulate(shown[i:], max)
             ends = [last + 1 for last, after in zip(so_far, later[i:], strict=True) if last < after and last < stop]
             if ends and ends[-1] - shown[i] >= least:
-                yield shown[i], ends[-1]
-                return
+                return shown[i], ends[-1]
+    return None
 
 
 def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
@@ -122,7 +121,11 @@ def key_before(path: Path, time: int) -> int | None:
 
 
 def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -> tuple[Path, int]:
-    """Encode the frames shown at ``times``, decoded from ``key`` on; returns the file and how many there were."""
+    """Encode the frames shown at ``times``, decoded from ``key`` on; returns the file and how many there were.
+
+    Raises:
+        InputError: none is there, or there is no encoder for them.
+    """
     first, count = min(times), 0
     with VideoReader(path) as video:
         if key is not None:
@@ -132,7 +135,7 @@ def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -
         one = next(frames, None)
         if one is None:
             raise InputError(f"{path}: no frame from {first} on can be decoded; it may be damaged")
-        codec, form, options = next((e for forms, e in ENCODERS.items() if one.format.name in forms), LOSSLESS)
+        codec, form, options = encoder_for(one)
         final = stem.with_name(stem.name + ENDINGS[form])
         base = video.stream.time_base or 1 / video.rate
         with (
@@ -147,6 +150,23 @@ def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -
                 count += 1
             out.mux(stream.encode(None))
     return final, count
+
+
+def encoder_for(frame: av.VideoFrame) -> tuple[str, str, dict[str, str]]:
+    """Encoder, container and options for frames like this one.
+
+    Raises:
+        InputError: there is none for their pixel format.
+    """
+    name = frame.format.name
+    even = frame.width % 2 == frame.height % 2 == 0
+    found = next((encoder for forms, encoder in ENCODERS.items() if name in forms and even), LOSSLESS)
+    known = {form.name for form in av.Codec(found[0], "w").video_formats or ()}
+    if name not in known:
+        raise InputError(
+            f"its pixel format {name} cannot be kept; convert it to one of {', '.join(sorted(known)[:3])}, ..."
+        )
+    return found
 
 
 def upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -18,19 +18,20 @@ ROWS = 256  # frames that are compared at a time with all before them
 class DuplicatesConfig:
     """When two clips are the same."""
 
-    frames: int = 3  # of each clip that are hashed
+    every: float = 0.5  # seconds from one frame that is hashed to the next
     distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
 
     def __post_init__(self) -> None:
-        require(self.frames >= 1, "--duplicates.frames", self.frames, "1 or more")
+        require(self.every > 0, "--duplicates.every", self.every, "seconds, more than 0")
         require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
 
 
-def hashes(clip: Clip, build: Path, config: DuplicatesConfig) -> Iterator[Outcome]:
-    """The perceptual hashes (pHash, of ImageHash) of frames spread over a clip."""
+def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
+    """The perceptual hashes (pHash, of ImageHash) of a frame every ``config`` seconds of a clip, and of one at least."""
     import imagehash
 
-    wanted = {(2 * i + 1) * clip.frames // (2 * config.frames) for i in range(config.frames)}
+    step = min(max(round(config * clip.rate), 1), clip.frames)
+    wanted = range(step // 2, clip.frames, step)
     try:
         with VideoReader(clip.path(build)) as video:
             frames = [frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted]

@@ -9,6 +9,7 @@ from typing import Any
 
 from realis.dataset.clip import Clip, printable
 from realis.errors import InputError, require
+from realis.log import logger
 from realis.tables import FORMS, read_rows
 from realis.video.names import VIDEOS
 
@@ -35,6 +36,7 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
     """
     require(len(words) > 0, "--source", "nothing", "a folder, a pattern, or a list of videos")
     found: dict[Path, Clip] = {}
+    listed: dict[Path, str] = {}
     for word in words:
         for path, said in rows_of(word):
             known = {COLUMNS[name]: printable(str(said[name]).strip())
@@ -42,8 +44,14 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
             facts = path.stat()  # by these a file is known again; probe looks at what is in it
             digest = f"{facts.st_size}-{facts.st_mtime_ns}"
             clip = Clip(name_of(path), str(path), digest=digest, **{"licence": licence} | known)
-            if said or path.resolve() not in found:  # a list knows more than a folder
-                found[path.resolve()] = clip
+            here = path.resolve()
+            if said and here in listed and listed[here] != clip.licence:
+                raise InputError(f"--source: {path} is listed twice, with the licences {listed[here] or 'none'} and "
+                                 f"{clip.licence or 'none'}; wanted one")  # fmt: skip
+            if said:
+                listed[here] = clip.licence
+            if said or here not in found:  # a list knows more than a folder
+                found[here] = clip
     require(len(found) > 0, "--source", " ".join(words), f"videos in it ({', '.join(VIDEOS)})")
     return sorted(found.values(), key=lambda clip: clip.name)
 
@@ -56,11 +64,18 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
         rows, file = read_rows(path, "--source")
         for number, row in enumerate(rows, 1):
             name = row.get("file_name")
+            require("file_name" in row, f"{file}, row {number}", f"the columns {', '.join(map(str, row))}", "file_name "
+                    "among them (and commas between them)")  # fmt: skip
             require(isinstance(name, str) and name != "", f"{file}, row {number}: file_name", repr(name), "a path")
             video = file.parent / str(name)
             if not video.is_file():
                 raise InputError(f"{file}, row {number}: {video} is not there; names are relative to the list's folder")
             yield video, row
+        if holds_list:
+            names = {(file.parent / str(row["file_name"])).resolve() for row in rows}
+            others = sum(is_video(video) and video.resolve() not in names for video in path.rglob("*"))
+            if others:
+                logger.warning("%s: %d videos in its folder are not in it, and are left out", file, others)
     elif path.is_dir():
         yield from ((video, {}) for video in sorted(path.rglob("*")) if is_video(video))
     elif path.is_file():

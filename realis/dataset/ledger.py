@@ -46,9 +46,12 @@ class Ledger:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
 
-    def forget(self) -> None:
-        """Know of nothing that was done; the file changes as it is done again."""
-        self.outcomes.clear()
+    def keep(self, keys: list[str]) -> None:
+        """Forget all but the inputs ``keys``, before anything is made anew: what replaces a file must not seem to be the
+        one that was there before it."""
+        self.outcomes = {key: self.outcomes[key] for key in keys if key in self.outcomes}
+        if self.file.exists():
+            self._write(list(self.outcomes))
 
     def add(self, key: str, outcomes: Iterable[Outcome]) -> None:
         """Note the outcomes of the input whose digest is ``key``."""
@@ -61,11 +64,22 @@ class Ledger:
     def settle(self, keys: list[str]) -> None:
         """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
         finished when."""
+        if keys:
+            self._write(keys)
+
+    def replace(self, outcomes: dict[str, list[Outcome]]) -> None:
+        """These in place of all others."""
+        self.outcomes = outcomes
+        self._write(list(outcomes))
+
+    def _write(self, keys: list[str]) -> None:
         lines = b"".join(map(self._line, keys))
-        if lines and self.file.read_bytes() != lines:
+        if not self.file.exists() or self.file.read_bytes() != lines:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self.file) as temporary:
                 temporary.write_bytes(lines)
                 sync(temporary)
+            sync(self.file.parent)
 
     def _line(self, key: str) -> bytes:
         kept = [one.to_row() for one in self.outcomes[key] if isinstance(one, Clip)]

@@ -159,7 +159,9 @@ class Cluster:
         try:
             import ray
         except ImportError as error:
-            raise InputError(f"--executor ray: {error}; install the extra: pip install 'realis[cluster]'") from error
+            raise InputError(
+                f"--executor ray: {error}; install the extra: pip install -c constraints.txt -e '.[cluster]'"
+            ) from error
         if self._terminated is None:
             self._terminated = signal.getsignal(signal.SIGTERM)
             join(ray, self.config.address, self.workers)

@@ -26,12 +26,25 @@ class ProbeConfig:
         require(self.least_rate > 0, "--probe.least-rate", self.least_rate, "above 0")
 
 
+def licensed(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
+    """The video without what its list says of it: where that is corrected, nothing has to be cut or measured again.
+    Dropped if no licence is named."""
+    if video.licence or config.unlicensed:
+        yield replace(video, licence="", origin="", caption="")
+    else:
+        yield Dropped(video.name, "no licence named", video.video)
+
+
+def as_listed(clips: list[Clip], footage: list[Clip]) -> list[Clip]:
+    """``clips`` with what the lists say of the videos that they are of."""
+    said = {video.video: video for video in footage}
+    return [replace(clip, licence=said[clip.video].licence, origin=said[clip.video].origin, caption=said[clip.video].caption)
+            for clip in clips]  # fmt: skip
+
+
 def probe(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
     """Size, rate, number of frames and digest of a video; dropped where it cannot be read, or is not what is wanted."""
     path = video.path(build)
-    if not (video.licence or config.unlicensed):
-        yield Dropped(video.name, "no licence named", video.video)
-        return
     try:
         facts = packets_of(path)
         with VideoSource(path) as source:

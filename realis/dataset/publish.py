@@ -46,16 +46,16 @@ def set_name(title: str, lines: int) -> str:
 
 def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
     """A test clip at a third of the size in both directions, bicubically and low-passed, without loss (FFV1), as
-    ``config``/test/NAME.mkv."""
+    ``config``/test/NAME.mkv. Of sides that six does not divide, what is over at the right and at the bottom is left out."""
     file = Path(config) / "test" / f"{clip.name}.mkv"
     (build / file).parent.mkdir(parents=True, exist_ok=True)
-    size = (clip.height // SMALLER // 2 * 2, clip.width // SMALLER // 2 * 2)
+    size = (clip.height // (2 * SMALLER) * 2, clip.width // (2 * SMALLER) * 2)
     with (
         VideoReader(clip.path(build)) as video,
         SegmentWriter(build / file, size, video.rate, Encoding("ffv1")) as sink,
     ):
         write_resized(video, size, sink.write)
-    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest="")
+    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest="", scores={})
 
 
 def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[int, list[Any]], None]) -> None:
@@ -67,7 +67,8 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
     torch.set_num_threads(1)  # there are as many workers as cores
     held, start = [], 0
     for image in video:
-        small = resize(torch.from_numpy(image).permute(2, 0, 1).float(), size).clamp_(0, 255)
+        inner = torch.from_numpy(image[: SMALLER * size[0], : SMALLER * size[1]])
+        small = resize(inner.permute(2, 0, 1).float(), size).clamp_(0, 255)
         held.append(small.round().byte().permute(1, 2, 0).contiguous().numpy())
         if len(held) == AT_A_TIME:
             write(start, held)
@@ -103,8 +104,10 @@ def remove_outdated(source: Path, made: Path) -> None:
 def write_tables(clips: list[Clip], build: Path, folder: str, form: str) -> None:
     """``metadata.jsonl`` or ``.parquet`` in each split's folder: what is known of its clips, as the Hub's viewer and
     ``--clips.manifest`` of training read it."""
-    scores = sorted(set.intersection(*(set(clip.scores) for clip in clips)))
+    scores = sorted({name for clip in clips for name in clip.scores})
     for split in SPLITS:
+        for other in (build / folder / split).glob("metadata.*"):
+            other.unlink()  # which may be of the other form
         rows = [row_of(clip, scores) for clip in clips if clip.split == split]
         if rows:
             with whole_file(build / folder / split / f"metadata.{form}") as temporary:
@@ -112,8 +115,9 @@ def write_tables(clips: list[Clip], build: Path, folder: str, form: str) -> None
 
 
 def row_of(clip: Clip, scores: list[str]) -> dict[str, Any]:
-    """A row of the tables, with the ``scores`` that all clips have: every row has the same columns. ``start`` and ``frames`` would mean a part of the file itself."""
-    measured = {f"score_{name}": clip.scores[name] for name in scores}
+    """A row of the tables, with all ``scores``, so that every row has the same columns; ``None`` where one was not measured.
+    ``start`` and ``frames`` would mean a part of the file itself."""
+    measured = {f"score_{name}": clip.scores.get(name) for name in scores}
     return {"file_name": Path(clip.file).name, "caption": clip.caption, "keywords": ", ".join(clip.keywords),
             "width": clip.width, "height": clip.height, "frame_count": clip.frames, "frame_rate": str(clip.rate),
             "source_video": printable(Path(clip.video).name), "source_start": clip.start, "source": clip.origin,

@@ -92,31 +92,40 @@ LIMITS = (  # the first that does not hold is the reason
 )
 
 
-def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]:
-    """The clip with its scores, or why it is dropped."""
+def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
+    """The clip with its scores, measured on ``config`` pairs of frames."""
     try:
-        scores = measure(clip.path(build), config, clip.frames)
+        yield replace(clip, scores=measure(clip.path(build), config, clip.frames))
     except InputError as error:
         yield Dropped(clip.name, "cannot be read", str(error))
-        return
+
+
+def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]:
+    """The clip, or why it is dropped by its scores."""
+    known = decided(clip.scores, config)
     for limit in LIMITS:
-        if not limit.holds(scores, config):
+        if not limit.holds(known, config):
             side = "at least" if limit.field.startswith("min_") else "at most"
-            wanted = f"{limit.score} {scores[limit.score]:.4g}, wanted {side} {getattr(config, limit.field):.4g}"
-            yield Dropped(clip.name, limit.reason, wanted, scores)
+            wanted = f"{limit.score} {known[limit.score]:.4g}, wanted {side} {getattr(config, limit.field):.4g}"
+            yield Dropped(clip.name, limit.reason, wanted, known)
             return
-    yield replace(clip, scores=clip.scores | scores)
+    yield replace(clip, scores=known)
 
 
-def measure(path: Path, config: QualityConfig, frames: int = 0) -> dict[str, float]:
-    """Every score of a video of so many ``frames``, or as many as its packets say. It is read once.
+def decided(scores: dict[str, float], config: QualityConfig) -> dict[str, float]:
+    """``scores`` without ``fake_4k`` where there is too little detail above the noise to tell."""
+    unclear = scores.get("contrast", 0.0) < config.min_contrast
+    return {name: score for name, score in scores.items() if not (name == "fake_4k" and unclear)}
 
-    Where the picture has too little detail above its noise, or is too small, ``fake_4k`` is left out.
+
+def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
+    """Every score of a video of so many ``frames``, or as many as its packets say, on so many pairs of them. It is read
+    once. Where the picture is too small, ``fake_4k`` and ``contrast`` are left out.
 
     Raises:
         InputError: not a video, damaged, or fewer than two frames.
     """
-    pairs, rate = read_pairs(path, frames or probe(path).frames, config.samples)
+    pairs, rate = read_pairs(path, frames or probe(path).frames, samples)
     picture = inside_bars([frame for pair in pairs for frame in pair])
     inner = [(before[picture], after[picture]) for before, after in pairs]
     firsts = [before for before, _ in inner]
@@ -132,9 +141,7 @@ def measure(path: Path, config: QualityConfig, frames: int = 0) -> dict[str, flo
     }
     if min(firsts[0].shape) >= TILE:
         spectrum = measure_spectrum(firsts)
-        scores["contrast"] = spectrum.contrast
-        if spectrum.contrast >= config.min_contrast:
-            scores["fake_4k"] = spectrum.score
+        scores |= {"contrast": spectrum.contrast, "fake_4k": spectrum.score}
     return {name: round(value, 6) for name, value in scores.items()}
 
 

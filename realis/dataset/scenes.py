@@ -1,5 +1,6 @@
 """Second stage: footage is cut at its shots into clips, without encoding again where that is exact."""
 
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,15 +10,17 @@ import numpy as np
 from av import VideoFrame
 
 from realis.dataset.clip import Clip, Dropped, Outcome
-from realis.dataset.cut import copy_part, encode_part, parts_to_copy
+from realis.dataset.cut import copy_part, encode_part, part_to_copy
 from realis.errors import InputError, is_of_the_disk, require
 from realis.files import sync
+from realis.video.excerpt import probe
 from realis.video.fingerprint import fingerprint
 from realis.video.read import VideoReader
 
 CLIPS = "work/clips"  # in the folder of the build
 DETECTED_AT = 256  # pixels a row in which cuts are looked for, as PySceneDetect does
 MARGIN = 2  # frames left out beside a cut: encoders and editors blend there
+COPIED = 0.75  # share of a clip that must be left where it is copied exactly; else all of it is encoded again
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
     """Decode a video once: the numbers of frames where a shot begins, and a checksum of every frame.
 
     Raises:
-        InputError: it is damaged, as far as its decoder knows: H.264's notices nearly every flipped bit, HEVC's hardly any.
+        InputError: it is damaged, as far as its decoder knows: H.264's notices nearly every flipped bit, HEVC's hardly any
+            that costs no frame.
     """
     from scenedetect import FrameTimecode
     from scenedetect.detectors import AdaptiveDetector
@@ -81,6 +85,8 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
             small = frame.reformat(width, height, "bgr24").to_ndarray()
             cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, fps=25.0), small)]
             sums.append(checksum(frame))
+    if len(sums) != probe(path).frames:
+        raise InputError(f"{path}: {len(sums)} frames can be decoded of {probe(path).frames} that are in it")
     return cuts, sums
 
 
@@ -88,7 +94,7 @@ def checksum(frame: VideoFrame) -> int | None:
     """Of a decoded frame's samples; ``None`` in pixel formats that PyAV has no array for."""
     try:
         return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()))
-    except ValueError:
+    except (ValueError, AssertionError):
         return None
 
 
@@ -115,18 +121,17 @@ def spread(ranges: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
 def cut_out(
     video: Clip, build: Path, start: int, stop: int, sums: list[int | None], config: ScenesConfig
 ) -> Clip:  # fmt: skip
-    """The clip of frames ``start`` to ``stop`` - 1, or of the first part of it that can be copied exactly."""
+    """The clip of frames ``start`` to ``stop`` - 1, or of a large part of it that can be copied exactly."""
     path = video.path(build)
     stem = build / CLIPS / f"{video.name}-{start:06d}"
     stem.parent.mkdir(parents=True, exist_ok=True)
-    for begin, end in parts_to_copy(path, start, stop, config.least):
-        file = copy_part(path, stem, begin, end)
-        if file and holds_exactly(file, sums[begin:end]):
-            start, stop = begin, end
-            break
+    part = part_to_copy(path, start, stop, max(config.least, math.ceil(COPIED * (stop - start))))
+    file = copy_part(path, stem, *part) if part else None
+    if part and file and holds_exactly(file, sums[slice(*part)]):
+        start, stop = part
+    else:
         if file:
             file.unlink()
-    else:
         file = encode_part(path, stem, start, stop, config.crf)
     sync(file)
     with VideoReader(file) as clip:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 BINS = 30
+WIDE = 30  # from so many times the least to the most, the axis is logarithmic
 KEPT, DROPPED, LIMIT = "#4c78a8", "#e45756", "#222222"
 AXES = {
     "black": "share of frames", "bars": "share of the picture", "frozen": "share of frames", "brightness": "mean luma",
@@ -43,6 +44,8 @@ def plot_scores(outcomes: Iterable[Outcome], file: Path, config: QualityConfig) 
         axes = figure.add_subplot(lines, COLUMNS, place)
         sides = [[scores[name] for kept, scores in rows if kept == side and name in scores] for side in (True, False)]
         draw(axes, name, sides[0], sides[1], config)
+    marks = {label: mark for axes in figure.axes for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(marks.values(), marks.keys(), loc="outside upper right", ncols=len(marks) or 1)
     counts = [sum(kept == side and bool(scores) for kept, scores in rows) for side in (True, False)]
     figure.suptitle(f"{counts[0]} clips kept, {counts[1]} dropped by quality" if names else "no clip has scores")
     with whole_file(file) as temporary:
@@ -51,19 +54,16 @@ def plot_scores(outcomes: Iterable[Outcome], file: Path, config: QualityConfig) 
 
 def draw(axes: "Axes", name: str, kept: list[float], dropped: list[float], config: QualityConfig) -> None:
     """One histogram; the two sides are stacked."""
-    values = [*kept, *dropped]
     limits = [getattr(config, limit.field) for limit in LIMITS if limit.score == name]
-    spans = min(values), max(values)
-    wide = spans[0] > 0 and spans[1] > 30 * spans[0]
-    if wide:
-        edges = np.geomspace(*spans, BINS + 1)
+    shown = [*kept, *dropped, *limits]  # all that the axis has to reach: a bar is then never too thin to be seen
+    least, most = min(shown), max(shown)
+    if least > 0 and most > WIDE * least:
+        edges = np.geomspace(least, most, BINS + 1)
         axes.set_xscale("log")
     else:
-        edges = np.linspace(spans[0], max(spans[1], spans[0] + 1e-3), BINS + 1)
+        edges = np.linspace(least, most, BINS + 1) if most > least else np.array([least - 0.5, least + 0.5])
     axes.hist([kept, dropped], bins=edges.tolist(), stacked=True, color=[KEPT, DROPPED], label=["kept", "dropped"])
     for limit in limits:
         axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1, label="limit")
     axes.set(title=name, xlabel=AXES[name], ylabel="clips")
     axes.yaxis.get_major_locator().set_params(integer=True)
-    shown = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(shown.values(), shown.keys(), fontsize=8)

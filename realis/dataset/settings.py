@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from realis.errors import InputError, require
-from realis.files import remove_folder, whole_file
+from realis.files import whole_file
 
 SETTINGS, CALIBRATED = "build.yaml", "quality.yaml"  # in the folder of the build
 # What may be another when a build goes on: it does not change what is built.
@@ -17,7 +17,9 @@ FREE = {
     "review": ("auto_accept", "host", "port", "preview", "crop", "linger"),
     "ray": ("address", "cpus", "captioners", "gpus"),
 }  # fmt: skip
-NAMING = {"probe", "split", "publish"}  # stages whose settings are in the names, or in the LR, of what is published
+LEDGERS = {"probe": ("licences", "probe"), "quality": ("scores", "quality"), "duplicates": ("hashes", "duplicates")}
+# Ledgers of what takes long: only these settings of their stages would make them other ones.
+COSTLY = {"probe": ("lines", "least_rate"), "scores": ("samples",), "hashes": ("every",)}
 
 
 def check_folder(folder: Path) -> None:
@@ -40,7 +42,8 @@ class Settings:
         settings: that are given now, as plain values: a section for each stage, and others.
         stages: their names.
         folder: of the build.
-        anew: take settings that are others than those noted: what the stages have done by these is forgotten.
+        anew: take settings that are others than those noted: what the stages have done by these is forgotten. This goes
+            without saying as long as nothing but ``probe`` has begun.
 
     Raises:
         InputError: there are such, and they shall not be taken.
@@ -52,12 +55,14 @@ class Settings:
         self.begun = {stage for stage in stages if stage in noted}
         self.waiting = set(stages) - self.begun
         changed = changes(noted, {name: settings[name] for name in settings if name in noted})
-        if changed and not anew:
+        if changed and not (anew or self.begun <= {"probe"}):
             said = "; ".join(f"--{name} was {was!r}, is {now!r}" for name, (was, now) in changed.items())
             raise InputError(f"--output {folder} was begun with other settings: {said}; give those again, add --anew to do "
                              "the stages that they concern once more, or choose a new folder")  # fmt: skip
-        if changed:
-            self._forget({name.split(".")[0] for name in changed}, noted)
+        for stage in self.begun:
+            self._forget(
+                stage, {field for section, _, field in (name.partition(".") for name in changed) if section == stage}
+            )
         if changed or not noted:
             self._write()
 
@@ -81,14 +86,12 @@ class Settings:
         with whole_file(self.folder / SETTINGS) as temporary:
             temporary.write_text(yaml.safe_dump(noted, sort_keys=False, allow_unicode=True))
 
-    def _forget(self, sections: set[str], noted: dict[str, Any]) -> None:
-        """Remove what follows from the settings ``noted`` in these sections."""
-        for section in sections & self.begun:
-            for stage in ("hashes", "duplicates") if section == "duplicates" else (section,):
-                (self.folder / "work" / f"{stage}.jsonl").unlink(missing_ok=True)
-        if "publish" in noted and sections & NAMING:
-            for published in self.folder.glob(f"{noted['publish']['title']}-*"):
-                remove_folder(published)
+    def _forget(self, stage: str, fields: set[str]) -> None:
+        """Remove what the stage has noted by other settings of these names."""
+        for ledger in LEDGERS.get(stage, (stage,)) if fields else ():
+            concern = {field.replace("_", "-") for field in COSTLY[ledger]} if ledger in COSTLY else fields
+            if concern & fields:
+                (self.folder / "work" / f"{ledger}.jsonl").unlink(missing_ok=True)
 
 
 def changes(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -98,12 +101,21 @@ def changes(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, 
             if was.get(name) != given.get(name)}  # fmt: skip
 
 
-def fixed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide what is built, flat, by the names of their flags."""
-    flat = {}
+def binding(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what is built: a recipe of it."""
+    bound = {}
     for name, value in settings.items():
-        own = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-        flat |= {
-            key: one for key, one in own.items() if key.split(".")[-1] not in FREE.get(name if "." in key else "", ())
-        }
+        free = FREE.get(name, ())
+        if isinstance(value, dict) and (own := {key: one for key, one in value.items() if key not in free}):
+            bound[name] = own
+        elif not isinstance(value, dict) and name not in FREE[""]:
+            bound[name] = value
+    return bound
+
+
+def fixed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same, flat, by the names of their flags."""
+    flat = {}
+    for name, value in binding(settings).items():
+        flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
     return {key.replace("_", "-"): value for key, value in flat.items()}

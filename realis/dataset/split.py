@@ -1,14 +1,16 @@
 """Training and test clips: drawn at random, no footage on both sides (paper: "randomly select 140")."""
 
-from collections.abc import Iterator
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-
-import numpy as np
+from typing import TypeVar
 
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import require
 from realis.log import logger
 
+Item = TypeVar("Item")
 PAPER = 1000  # clips, of which 140 are the test set
 
 
@@ -28,20 +30,18 @@ class SplitConfig:
 
 def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
     """Mark each clip ``train`` or ``test``; all of one group of videos go to one side."""
-    rng = np.random.default_rng(config.seed)
-    left_out = drawn_out(len(clips), config.clips, rng)
+    drawn = {clip.name for clip in shuffled(clips, lambda clip: clip.name, config.seed)[: config.clips or None]}
     of_group: dict[str, list[str]] = {}
-    for number, clip in enumerate(clips):
-        if number not in left_out:
+    for clip in clips:
+        if clip.name in drawn:
             of_group.setdefault(clip.group, []).append(clip.name)
-    taken = len(clips) - len(left_out)
-    wanted = config.test if taken >= PAPER else max(1, round(config.test * taken / PAPER))
-    test, surplus = draw([of_group[group] for group in rng.permutation(sorted(of_group))], wanted)
-    if len(test) < config.test:
-        logger.warning("split: %d test clips instead of %d, of %d clips in %d groups of videos", len(test), config.test,
-                       taken, len(of_group))  # fmt: skip
-    for number, clip in enumerate(clips):
-        if number in left_out:
+    wanted = config.test if len(drawn) >= PAPER else max(1, round(config.test * len(drawn) / PAPER))
+    test, surplus = draw([of_group[group] for group in shuffled(of_group, str, config.seed)], wanted)
+    if len(test) < wanted:
+        logger.warning("split: %d test clips instead of %d, of %d clips in %d groups of videos", len(test), wanted,
+                       len(drawn), len(of_group))  # fmt: skip
+    for clip in clips:
+        if clip.name not in drawn:
             yield Dropped(clip.name, "not drawn")
         elif clip.name in surplus:
             yield Dropped(clip.name, "its video has filled the test set")
@@ -49,21 +49,24 @@ def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
             yield replace(clip, split="test" if clip.name in test else "train")
 
 
-def draw(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
-    """Which ``wanted`` clips are for testing, and which then have no place on either side.
+def shuffled(items: Iterable[Item], name: Callable[[Item], str], seed: int) -> list[Item]:
+    """In an order that depends on names and ``seed`` alone: where one comes or goes, the others stay in theirs, and so
+    most test clips test clips."""
+    return sorted(items, key=lambda item: hashlib.sha256(os.fsencode(f"{seed} {name(item)}")).digest())
 
-    Groups are taken whole as long as they fit. What is then missing comes from the smallest of the others, whose other
-    clips are those without a place. The last group stays for training.
+
+def draw(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
+    """Which clips are for testing, and which then have no place on either side.
+
+    Groups are taken whole, in order, as long as they fit. If then some of the ``wanted`` are missing, they come from the
+    smallest of the others, whose other clips are those without a place; unless these would be more than the test set. The
+    last group stays for training.
     """
     test: list[str] = []
     too_large = []
     for group in groups[:-1]:
         (test.extend if len(test) + len(group) <= wanted else too_large.append)(group)
     missing = wanted - len(test)
-    last = min(too_large, key=len, default=[]) if missing else []
+    smallest = min(too_large, key=len, default=[])
+    last = smallest if missing and len(smallest) - missing <= wanted else []
     return {*test, *last[:missing]}, set(last[missing:])
-
-
-def drawn_out(count: int, wanted: int, rng: np.random.Generator) -> set[int]:
-    """Numbers of the clips that are left out, so that ``wanted`` stay."""
-    return set(map(int, rng.permutation(count)[wanted:])) if wanted else set()

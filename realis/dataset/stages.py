@@ -47,6 +47,7 @@ def run_stage(name: str, stage: Stage, clips: list[Clip], ledger: Ledger, wanted
     todo = [clip for clip, key in zip(clips, keys, strict=True) if key not in ledger.outcomes]
     check_known(name, todo, wanted)
     if todo:
+        ledger.keep(keys)
         with progress(total=len(clips), unit="clip", initial=len(clips) - len(todo)) as bar:
             bar.set_description(name)
             for clip, outcomes in stage(todo):
@@ -64,6 +65,7 @@ def run_on_all(
     todo = key not in ledger.outcomes
     check_known(name, clips if todo else [], wanted)
     if todo:
+        ledger.keep([])
         ledger.add(key, stage(clips))
     return conclude(name, len(clips), [key], ledger, news=todo)
 
@@ -72,7 +74,7 @@ def check_known(name: str, todo: list[Clip], wanted: bool) -> None:
     """A stage that must not run must have run."""
     if todo and not wanted:
         raise InputError(
-            f"--stages: {name} has not been run on {len(todo)} clips, which what comes after it needs; add it"
+            f"--stages: {name} has not been run on {len(todo)} clips, and what comes after it needs that; add {name}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -66,6 +67,7 @@ def grid_sheet(images: Iterable[tuple[str, np.ndarray]], columns: int, side: int
     """Labelled images (H, W, 3) uint8 in rows of ``columns``, each ``side`` pixels wide: enlarged pixel by pixel. One of
     them at a time is held in its own size."""
     cells = [(label, _of_width(image, side)) for label, image in images]
+    columns = max(min(columns, len(cells)), 1)
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     heights = [max(image.height for _, image in row) + LABEL + MARGIN for row in rows]
     sheet = Image.new("RGB", (columns * (side + MARGIN) + MARGIN, sum(heights) + MARGIN), "white")
@@ -74,10 +76,19 @@ def grid_sheet(images: Iterable[tuple[str, np.ndarray]], columns: int, side: int
     for row, height in zip(rows, heights, strict=True):
         for i, (label, image) in enumerate(row):
             x = MARGIN + i * (side + MARGIN)
-            draw.text((x, y), label, "black", font)
+            draw.text((x, y), _shortened(label, draw, font, side), "black", font)
             sheet.paste(image, (x, y + LABEL))
         y += height
     return sheet
+
+
+def _shortened(label: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
+    """As much of ``label`` as ``width`` pixels hold."""
+    if draw.textlength(label, font) <= width:
+        return label
+    while label and draw.textlength(f"{label}...", font) > width:
+        label = label[:-1]
+    return f"{label}..."
 
 
 def _of_width(image: np.ndarray, width: int) -> Image.Image:

@@ -26,14 +26,14 @@ def rows(ledger):
 
 
 def dropped(build, stage):
-    return {one["name"].rsplit("-", 1 if stage == "probe" else 2)[0]: one["reason"]
+    return {one["name"].rsplit("-", 1 if stage in ("licences", "probe") else 2)[0]: one["reason"]
             for row in rows(build / "work" / f"{stage}.jsonl") for one in row["dropped"]}  # fmt: skip
 
 
 @pytest.mark.slow
 def test_each_stage_drops_what_was_made_for_it(built):
-    reasons = {"damaged": "cannot be read", "nobodys": "no licence named", "small": "fewer than 216 lines"}
-    assert dropped(built, "probe") == reasons
+    assert dropped(built, "licences") == {"nobodys": "no licence named"}
+    assert dropped(built, "probe") == {"damaged": "cannot be read", "small": "fewer than 216 lines"}
     assert dropped(built, "quality") == {"black": "black frames", "still": "frozen frames", "enlarged": "fake 4K"}
     assert dropped(built, "duplicates") == {"chelsea": "shows the same as another"}
     assert dropped(built, "keywords").keys() == {"wide_view", "rocket"}

@@ -127,7 +127,7 @@ def test_where_no_cluster_is_the_build_says_so(tmp_path):
 def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
-        pytest.raises(InputError, match=r"pip install 'realis\[cluster\]'"),
+        pytest.raises(InputError, match=r"pip install .* '\.\[cluster\]'"),
         Cluster(RayConfig(), tmp_path, 2) as cluster,
     ):
         cluster.tasks(int, ["1"])

@@ -1,6 +1,5 @@
 """Builds that are killed, run again, changed, disturbed; and what cannot be built."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmark_files import load_benchmark
+from realis.commands import build as commands_build
 from realis.commands.__main__ import run_build
 from realis.commands.build import only_one
+from realis.dataset import stages
 from realis.dataset.clip import Clip
 from realis.dataset.ledger import Ledger
 from realis.dataset.review import VERDICTS
@@ -179,7 +180,7 @@ def test_what_a_killed_process_left_of_its_settings_is_no_stranger(tmp_path, cap
     (tmp_path / OUTPUT).mkdir()
     (tmp_path / OUTPUT / ".build.yaml.123.tmp").write_text("output: the")
     assert "no clip is left after probe: 0 kept of 1; dropped: 1 cannot be read" in refused(
-        capsys, *words("source", "--licence", "CC0")
+        capsys, *words("source", "--licence", "CC0", "--stages", "probe")
     )
 
 
@@ -195,7 +196,16 @@ def test_what_is_built_is_never_taken_for_footage(footage, tmp_path, capsys, mon
     monkeypatch.chdir(tmp_path)
     shutil.copytree(footage, tmp_path / "footage")
     listed = sorted(tmp_path.rglob("*"))
-    said = refused(capsys, "--source", "footage/*.mp4" if output == "." else "footage", "--output", output, *SMALL)
+    said = refused(
+        capsys,
+        "--source",
+        "footage/*.mp4" if output == "." else "footage",
+        "--output",
+        output,
+        "--licence",
+        "CC0",
+        *SMALL,
+    )
     assert ("which is in --output" if output == "." else "which is in --source footage") in said
     assert sorted(tmp_path.rglob("*")) == listed
 
@@ -217,13 +227,73 @@ def test_what_is_gone_from_a_finished_build_is_made_again(finished, whole, foota
 def test_another_recipe_is_taken_if_it_is_asked_for(finished, whole, footage, capsys):
     """Only what it concerns is done once more; taken back, all is as it was."""
     scenes = (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns
-    run_build(words(footage, "--split.seed", "3", "--publish.lr", "bd", "--anew"))
+    run_build(words(footage, "--split.seed", "3", "--publish.lr", "bd", "--publish.metadata", "parquet", "--anew"))
     assert (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns == scenes
-    (lr,) = (finished / OUTPUT / "RealisVideo-64P-LR").glob("*.json")
-    assert json.loads(lr.read_text()) and "preset: bd" not in capsys.readouterr().err
+    lr = finished / OUTPUT / "RealisVideo-64P-LR"
+    assert (lr / "degradation.yaml").read_text() != (whole / OUTPUT / lr.name / "degradation.yaml").read_text()
+    assert (finished / OUTPUT / "RealisVideo-64P" / "train" / "metadata.parquet").exists()
     assert kill_build.differences(whole, finished)
     run_build(words(footage, "--anew"))
     assert kill_build.differences(whole, finished) == []
+
+
+@pytest.fixture
+def own(finished, footage):
+    """A copy of the footage, of which ``finished`` is a finished build."""
+    shutil.copytree(footage, finished / "own")
+    run_build(words(finished / "own", "--anew"))
+    return finished / "own"
+
+
+@pytest.mark.slow
+def test_a_video_that_was_replaced_for_a_while_leaves_nothing_behind(finished, own, monkeypatch):
+    before = kill_build.contents(finished)
+    shutil.copy2(own / "man.mp4", finished / "man")
+    shutil.copy(own / "coins.mp4", own / "man.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "conclude", ending(stages.conclude, "scenes"))
+        run_until_stopped(own)
+    shutil.copy2(finished / "man", own / "man.mp4")
+    run_build(words(own))
+    assert kill_build.contents(finished) == before
+
+
+@pytest.mark.slow
+def test_a_caption_that_was_corrected_for_a_while_leaves_nothing_behind(finished, own, monkeypatch):
+    before, rows = kill_build.contents(finished), (own / "metadata.jsonl").read_text()
+    (own / "metadata.jsonl").write_text(rows.replace("close-up", "texture"))
+    cut = (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns
+    with monkeypatch.context() as patch:
+        patch.setattr(commands_build, "write_checksums", ending(commands_build.write_checksums, "RealisVideo-64P"))
+        run_until_stopped(own)
+    assert (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns == cut
+    (own / "metadata.jsonl").write_text(rows)
+    run_build(words(own))
+    assert kill_build.contents(finished) == before
+
+
+def ending(function, at):
+    """``function``, but it ends the run where ``at`` is among its arguments."""
+
+    def disturbed(*given, **named):
+        if at in given:
+            raise KeyboardInterrupt
+        return function(*given, **named)
+
+    return disturbed
+
+
+def run_until_stopped(own):
+    with pytest.raises(SystemExit) as stop:
+        run_build(words(own))
+    assert stop.value.code == 130
+
+
+@pytest.mark.slow
+def test_one_stage_never_waits_for_reviewers(finished, footage):
+    (finished / OUTPUT / "work" / "publish.jsonl").unlink()
+    run_build(words(footage, "--review.no-auto-accept", "--stages", "publish"))
+    assert (finished / OUTPUT / "work" / "publish.jsonl").exists()
 
 
 def test_two_builds_at_once_are_one_too_many(footage, tmp_path, capsys, monkeypatch):

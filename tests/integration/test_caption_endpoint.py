@@ -211,11 +211,11 @@ def test_what_may_pass_is_asked_again(trouble, clips, build):
 
 def test_the_time_that_the_server_asks_for_is_waited(build, monkeypatch):
     pauses = []
-    monkeypatch.setattr("realis.dataset.caption_endpoint.time.sleep", pauses.append)
     sample = Sample([np.full((96, 128, 3), 30, np.uint8)], 1.0)
     troubles = [(429, "", {"Retry-After": "7"}), (503, "", {"Retry-After": "2.5"}), (500, "", {}), (500, "", {})]
     with serving(lambda _, before: troubles[before] if before < 4 else None) as server:
         captioner = EndpointCaptioner(config(server, retries=4, retry_wait=1.0))
+        monkeypatch.setattr(captioner._stopped, "wait", pauses.append)
         assert captioner.caption([sample]) == ["A close-up of\n clip 0."]
     assert pauses[:2] == [7.0, 2.5]
     assert 3.0 <= pauses[2] <= 5.0 and 6.0 <= pauses[3] <= 10.0  # 1, 2, 4, 8 seconds, give or take a quarter
@@ -235,13 +235,17 @@ def test_a_request_that_takes_too_long_is_made_again(trouble, clips, build):
         assert server.asked == once_each() | {2: 2}
 
 
-def test_a_clip_without_any_well_formed_reply_is_dropped_and_the_others_are_not(clips, build):
-    with serving(lambda clip, _: (200, '{"choices": []}', {}) if clip == 3 else None) as server:
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [((200, '{"choices": []}', {}), "malformed reply"), ((500, "cannot", {}), "the endpoint fails at it")],
+)
+def test_a_clip_at_which_it_always_fails_is_dropped_and_the_others_are_not(clips, build, answer, reason):
+    with serving(lambda clip, _: answer if clip == 3 else None) as server:
         outcomes = run(clips, build, config(server))
         assert server.asked == once_each() | {3: 4}
     dropped = outcomes.pop("clip3")
     assert isinstance(dropped, Dropped)
-    assert (dropped.name, dropped.reason) == ("clip3", "malformed reply")
+    assert (dropped.name, dropped.reason) == ("clip3", reason)
     assert outcomes == {name: clip for name, clip in expected(clips).items() if name != "clip3"}
 
 
@@ -324,6 +328,16 @@ def test_nobody_there_ends_the_run(clips, build):
         gone = config(server, retries=1)
     with pytest.raises(InputError, match=r"failed 2 times.*Connection refused"):
         run(clips, build, gone)
+
+
+def test_a_run_that_is_stopped_asks_a_busy_server_nothing_more(clips, build):
+    with serving(lambda clip, _: (503, "", {}) if clip else None) as server:
+        outcomes = captions(clips, build, config(server, retry_wait=30.0))
+        next(outcomes)
+        began = time.monotonic()
+        outcomes.close()
+        assert time.monotonic() - began < 20
+        assert all(server.asked[clip] <= 1 for clip in range(1, CLIPS))
 
 
 def test_a_run_that_is_stopped_keeps_what_was_under_way(clips, build):

@@ -149,7 +149,7 @@ def test_weights_that_are_no_safetensors_are_not_opened(qwen_folder, tmp_path, c
 
 def test_another_model_is_refused(tmp_path, config):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(InputError, match=r"is a llama, wanted a Qwen2\.5-VL"):
+    with pytest.raises(InputError, match=r"got a llama, wanted a Qwen2\.5-VL"):
         QwenCaptioner(replace(config, model=str(tmp_path)))
 
 

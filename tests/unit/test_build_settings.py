@@ -45,7 +45,7 @@ def test_what_does_not_decide_what_is_built_is_free(tmp_path):
     ("given", "left"),
     [
         (with_setting("captions", "prompt", "which?"), {"probe.jsonl", "publish.jsonl", "Set-4K"}),
-        (with_setting("publish", "title", "Other"), {"probe.jsonl", "captions.jsonl"}),
+        (with_setting("publish", "title", "Other"), {"probe.jsonl", "captions.jsonl", "Set-4K"}),
         (GIVEN | {"source": ["a", "b"]}, {"probe.jsonl", "captions.jsonl", "publish.jsonl", "Set-4K"}),
     ],
     ids=["captions", "publish", "source"],
@@ -75,3 +75,9 @@ def test_a_folder_of_other_things_is_refused_untouched(tmp_path):
     with pytest.raises(InputError, match=r"with thesis\.tex in it"):
         check_folder(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_as_long_as_only_probe_has_begun_other_settings_are_taken(tmp_path):
+    begun(tmp_path, "probe")
+    Settings(GIVEN | {"source": ["b"]}, STAGES, tmp_path, anew=False)
+    assert noted(tmp_path)["source"] == ["b"]

@@ -13,6 +13,7 @@ from realis.dataset.captions import (
     at_once,
     caption_file,
     captions,
+    check_captions,
     in_doubt,
     read_caption,
     read_sample,
@@ -98,7 +99,7 @@ def test_a_file_that_is_shorter_than_known_gives_its_last_frame(tmp_path):
 
 
 def test_after_an_error_what_is_under_way_is_finished_and_nothing_new_begun():
-    begun, release = [], threading.Event()
+    begun, release, stopped = [], threading.Event(), threading.Event()
 
     def make(item):
         begun.append(item)
@@ -110,10 +111,24 @@ def test_after_an_error_what_is_under_way_is_finished_and_nothing_new_begun():
 
     given = []
     with pytest.raises(InputError, match="stop"):
-        for item in at_once(make, iter(range(100)), 3):
+        for item in at_once(make, iter(range(100)), 3, stopped.set):
             given.append(item)
     assert sorted(given) == [1, 2]
     assert sorted(begun) == [0, 1, 2]
+    assert not stopped.is_set()
+
+
+def test_who_stops_waits_for_nothing_to_be_tried_again():
+    stopped = threading.Event()
+
+    def make(item):
+        assert item == 0 or stopped.wait(20)
+        return item
+
+    outcomes = at_once(make, iter(range(100)), 3, stopped.set)
+    assert next(outcomes) == 0
+    outcomes.close()
+    assert stopped.is_set()
 
 
 def test_so_many_at_a_time_and_no_more():
@@ -131,7 +146,7 @@ def test_so_many_at_a_time_and_no_more():
             together -= 1
         return item
 
-    assert sorted(at_once(make, iter(range(12)), 3)) == list(range(12))
+    assert sorted(at_once(make, iter(range(12)), 3, list)) == list(range(12))
     assert most == 3
 
 
@@ -167,3 +182,14 @@ def test_an_endpoint_needs_an_address(url):
 def test_the_file_of_a_caption_says_which_model_made_it(tmp_path):
     write_caption(tmp_path / "a.json", "A cat.", "some/model")
     assert json.loads((tmp_path / "a.json").read_text()) == {"caption": "A cat.", "model": "some/model"}
+
+
+def test_where_no_captions_will_come_from_is_said_before_the_work(tmp_path):
+    clip = Clip("a", "a.mp4")
+    with pytest.raises(InputError, match="got no caption for any video"):
+        check_captions([clip], CaptionsConfig(by="given"))
+    check_captions([clip, replace(clip, caption="A cat")], CaptionsConfig(by="given"))
+    with pytest.raises(InputError, match="nowhere is not there"):
+        check_captions([clip], CaptionsConfig(model=str(tmp_path / "nowhere")))
+    with pytest.raises(InputError, match=r"--captions.url: http://127.0.0.1:9/v1/chat/completions cannot be reached"):
+        check_captions([clip], CaptionsConfig(by="endpoint", url="http://127.0.0.1:9/v1"))

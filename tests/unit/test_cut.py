@@ -8,7 +8,7 @@ import pytest
 
 from footage import film
 from realis.dataset.clip import Clip, Dropped
-from realis.dataset.cut import copy_part, encode_part, parts_to_copy
+from realis.dataset.cut import copy_part, encode_part, part_to_copy
 from realis.dataset.scenes import ScenesConfig, holds_exactly, pieces, scenes, spread, watch
 from realis.video.read import VideoReader
 
@@ -30,7 +30,7 @@ def test_a_copy_is_exact(tmp_path, codec, fmt):
         options={"x265-params": "log-level=error:keyint=8:open-gop=0"},
     )
     _, sums = watch(path, CONFIG)
-    ((start, stop),) = parts_to_copy(path, 5, 36, least=9)
+    start, stop = part_to_copy(path, 5, 36, least=9)
     copy = copy_part(path, tmp_path / "copy", start, stop)
     assert stop - start >= 9 and start >= 5 and stop <= 36
     assert holds_exactly(copy, sums[start:stop])
@@ -39,13 +39,14 @@ def test_a_copy_is_exact(tmp_path, codec, fmt):
 
 def test_nothing_can_be_copied_between_key_frames(tmp_path):
     path = film(tmp_path / "in.mp4", frames=40, options={"g": "100"})
-    assert list(parts_to_copy(path, 5, 36, least=9)) == []
+    assert part_to_copy(path, 5, 36, least=9) is None
 
 
 def test_open_groups_are_not_copied(tmp_path):
     path = film(tmp_path / "in.mp4", frames=60, options={"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"})
     _, sums = watch(path, CONFIG)
-    for start, stop in parts_to_copy(path, 5, 60, least=9):
+    if part := part_to_copy(path, 5, 60, least=9):
+        start, stop = part
         assert holds_exactly(copy_part(path, tmp_path / "copy", start, stop), sums[start:stop])
 
 
@@ -127,3 +128,33 @@ def test_frames_that_a_decoder_mends_are_damage(tmp_path):
     content[len(content) // 2] ^= 16
     path.write_bytes(content)
     assert [one.reason for one in scenes(Clip("a", str(path)), tmp_path, CONFIG)] == ["damaged"]
+
+
+def test_frames_that_cannot_be_decoded_are_damage(tmp_path):
+    """A key frame of HEVC is gone: those that lean on it are left out without a word, and all numbers behind are others."""
+    options = {"x265-params": "keyint=12:min-keyint=12:open-gop=0:log-level=error"}
+    path = film(tmp_path / "whole.mkv", frames=48, codec="libx265", options=options)
+    with av.open(str(path)) as whole, av.open(str(tmp_path / "lossy.mkv"), "w") as lossy:
+        stream = lossy.add_stream_from_template(whole.streams.video[0])
+        keys = 0
+        for packet in whole.demux(whole.streams.video[0]):
+            keys += packet.is_keyframe
+            if packet.size and not (packet.is_keyframe and keys == 2):
+                packet.stream = stream
+                lossy.mux(packet)
+    assert all(isinstance(one, Clip) for one in scenes(Clip("a", str(path)), tmp_path, CONFIG))
+    (dropped,) = scenes(Clip("b", str(tmp_path / "lossy.mkv")), tmp_path, CONFIG)
+    assert dropped.reason == "damaged" and "frames can be decoded of 47" in dropped.detail
+
+
+@pytest.mark.parametrize("fmt", ["yuv420p", "yuv444p"])
+def test_sides_may_be_odd(tmp_path, fmt):
+    path = film(tmp_path / "in.mkv", frames=20, size=(65, 97), codec="ffv1", fmt=fmt)
+    clips = list(scenes(Clip("a", str(path)), tmp_path, CONFIG))
+    assert [(clip.height, clip.width, clip.frames) for clip in clips] == [(65, 97, 20)]
+
+
+def test_what_nothing_can_encode_is_dropped(tmp_path):
+    path = film(tmp_path / "in.avi", frames=20, codec="rawvideo", fmt="uyvy422")
+    (dropped,) = scenes(Clip("a", str(path)), tmp_path, CONFIG)
+    assert isinstance(dropped, Dropped) and "uyvy422" in dropped.detail

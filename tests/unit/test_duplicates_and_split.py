@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from footage import film
 from realis.dataset.clip import Clip, Dropped
 from realis.dataset.duplicates import DuplicatesConfig, alike, duplicates, first_alike, hashes
 from realis.dataset.split import SplitConfig, split
+from realis.video.encoding import Encoding
+from realis.video.read import VideoReader
+from realis.video.write import SegmentWriter
 
 
 def hashed(path, frames=12):
-    (clip,) = hashes(Clip(path.stem, str(path), frames=frames), path.parent, DuplicatesConfig())
+    (clip,) = hashes(Clip(path.stem, str(path), frames=frames, rate=Fraction(25)), path.parent, 0.2)
     return clip
 
 
@@ -56,6 +60,18 @@ def test_every_pair_is_compared(count):
     assert first_alike(alike(list(every), 2)) == [*range(count - 1), 0]
 
 
+def test_a_film_that_begins_later_is_linked(tmp_path):
+    """Frames are hashed at equal times, not at equal shares of the clip."""
+    long, late = film(tmp_path / "long.mp4", frames=40, size=(240, 320)), tmp_path / "late.mp4"
+    with VideoReader(long) as video, SegmentWriter(late, (240, 320), video.rate, Encoding(crf=8)) as sink:
+        sink.write(0, list(video)[12:])
+    given = [Clip(file.stem, str(file), frames=count, rate=Fraction(25)) for file, count in ((long, 40), (late, 28))]
+    hashed = [clip for one in given for clip in hashes(one, tmp_path, 0.5)]
+    assert len(hashed[0].hash) // 16 == 3
+    kept = [one.name for one in duplicates(hashed, DuplicatesConfig()) if isinstance(one, Clip)]
+    assert kept == ["long"]
+
+
 def clips(videos, each):
     return [Clip(f"{v}-{i}", f"{v}.mp4", group=f"{v // 2}") for v, i in itertools.product(range(videos), range(each))]
 
@@ -75,6 +91,24 @@ def test_no_group_of_videos_is_on_both_sides(videos, each, test, dropped):
     assert len(given) - len(kept) == dropped
     assert outcomes == list(split(given, SplitConfig()))
     assert test < 10 or outcomes != list(split(given, SplitConfig(seed=1)))
+
+
+def test_a_large_group_is_not_given_up_for_a_few_test_clips(caplog):
+    given = [Clip(f"{i}", "film.mp4", group="film") for i in range(900)] + clips(100, 1)
+    for seed in range(3):
+        outcomes = list(split(given, SplitConfig(seed=seed)))
+        assert all(isinstance(one, Clip) for one in outcomes)
+        assert 90 <= sum(one.split == "test" for one in outcomes) <= 100
+
+
+def test_who_comes_or_goes_hardly_changes_who_is_tested():
+    given = clips(2400, 1)
+    tested = [
+        {one.name for one in split(some, SplitConfig()) if one.split == "test"}
+        for some in (given, given[2:], given[:-9])
+    ]
+    assert all(len(one) == 140 for one in tested)
+    assert len(tested[0] & tested[1]) >= 138 and len(tested[0] & tested[2]) >= 136
 
 
 def test_only_so_many_are_drawn():

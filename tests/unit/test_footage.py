@@ -2,7 +2,9 @@
 
 import json
 import os
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from footage import film
 from realis.dataset.clip import Clip, Dropped
 from realis.dataset.footage import find_footage
 from realis.dataset.ledger import Ledger
-from realis.dataset.probe import ProbeConfig, probe, why_not
+from realis.dataset.probe import ProbeConfig, as_listed, licensed, probe, why_not
 from realis.dataset.publish import row_of
 from realis.dataset.stages import here, run_stage
 from realis.errors import InputError
@@ -73,10 +75,6 @@ def test_the_probe_knows_what_a_video_is(tmp_path):
     assert (clip.height, clip.width, clip.frames, clip.rate) == (128, 160, 20, 25)
     portrait = film(tmp_path / "portrait.mp4", frames=5, size=(160, 128))
     assert only(probe(Clip("portrait", str(portrait), "CC0"), tmp_path, CONFIG)).height == 160
-    assert only(probe(Clip("film", str(path)), tmp_path, CONFIG)) == Dropped("film", "no licence named", str(path))
-    assert isinstance(only(probe(Clip("film", str(path)), tmp_path, ProbeConfig(lines=128, unlicensed=True))), Clip)
-    path.write_bytes(b"no video")
-    assert only(probe(Clip("film", str(path), "CC0"), tmp_path, CONFIG)).reason == "cannot be read"
 
 
 @pytest.mark.parametrize(
@@ -102,3 +100,44 @@ def test_names_that_are_no_text_are_names_too(tmp_path):
     assert kept.path(tmp_path) == video
     row = row_of(kept, [])
     assert row["source_video"] == "caf?.mp4" and json.dumps(row, ensure_ascii=False).encode()
+
+
+def test_footage_of_nobody_is_left_out_and_what_lists_say_comes_back():
+    video = Clip("film", "film.mp4", "CC0", "pexels", caption="A cat")
+    bare = only(licensed(video, Path(), CONFIG))
+    assert bare == Clip("film", "film.mp4")
+    assert as_listed([replace(bare, name="film-000000", frames=9)], [video]) == [
+        replace(video, name="film-000000", frames=9)
+    ]
+    nobodys = replace(video, licence="")
+    assert only(licensed(nobodys, Path(), CONFIG)) == Dropped("film", "no licence named", "film.mp4")
+    assert only(licensed(nobodys, Path(), ProbeConfig(unlicensed=True))) == bare
+
+
+def test_one_video_has_one_licence(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text("file_name,licence\nx.mp4,CC0\n./x.mp4,All rights reserved\n")
+    with pytest.raises(InputError, match=r"x.mp4 is listed twice, with the licences CC0 and All rights reserved"):
+        find_footage((str(tmp_path / "list.csv"),), "")
+
+
+def test_what_a_list_leaves_out_is_said(tmp_path, caplog):
+    for name in "xyz":
+        (tmp_path / f"{name}.mp4").write_bytes(b"x")
+    (tmp_path / "metadata.csv").write_text("file_name\nx.mp4\n")
+    assert len(find_footage((str(tmp_path),), "")) == 1
+    assert "2 videos in its folder are not in it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("path,licence\nx.mp4,CC0\n", "row 1: got the columns path, licence, wanted file_name among them"),
+        ("file_name,caption\nx.mp4,A cat, a dog\n", "row 1: got 3 fields, wanted 2, as in the first line"),
+    ],
+)
+def test_lists_that_are_none_are_said(tmp_path, content, said):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text(content)
+    with pytest.raises(InputError, match=said):
+        find_footage((str(tmp_path / "list.csv"),), "")
