@@ -20,7 +20,8 @@ import realis  # noqa: F401
 
 import numpy as np  # isort: skip
 
-from realis.commands.build import STAGES, BuildConfig, build
+from realis.commands.build import BuildConfig, build
+from realis.commands.build_stages import STAGES
 from realis.config import parse
 from realis.video.encoding import Encoding
 from realis.video.photographs import photograph

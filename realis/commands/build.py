@@ -1,62 +1,34 @@
 """``build``: RealisVideo-4K out of footage, stage by stage (paper: "RealisVideo-4K")."""
 
 import fcntl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-from realis.commands.degrade import DegradeConfig, degrade, notes_of, read_notes
+from realis.commands.build_stages import STAGES, Build
 from realis.config import as_plain
 from realis.dataset.calibrate import calibrate
-from realis.dataset.captions import CaptionsConfig, captions, check_captions
-from realis.dataset.card import Story, write_card, write_contact_sheet
-from realis.dataset.clip import Clip, Outcome, digest_of
-from realis.dataset.duplicates import DuplicatesConfig, duplicates, hashes
+from realis.dataset.captions import CaptionsConfig
+from realis.dataset.clip import Clip
+from realis.dataset.duplicates import DuplicatesConfig
 from realis.dataset.footage import find_footage
-from realis.dataset.keywords import KeywordsConfig, keyword_counts, keywords
-from realis.dataset.ledger import Ledger
+from realis.dataset.keywords import KeywordsConfig
 from realis.dataset.on_ray import Cluster, RayConfig
-from realis.dataset.probe import ProbeConfig, as_listed, licensed, probe
+from realis.dataset.probe import ProbeConfig
 from realis.dataset.publish import (
-    SMALLER,
     PublishConfig,
-    is_whole,
-    lay_out,
-    remove_outdated,
-    set_name,
-    shrink,
-    write_checksums,
-    write_tables,
 )
-from realis.dataset.quality import QualityConfig, quality, scores
-from realis.dataset.review import ReviewConfig, review, review_sentence
-from realis.dataset.scenes import ScenesConfig, scenes
-from realis.dataset.settings import CALIBRATED, Settings, binding, check_folder
-from realis.dataset.split import SplitConfig, split
-from realis.dataset.stages import (
-    Stage,
-    StageOnAll,
-    Tally,
-    check_known,
-    conclude,
-    here,
-    in_workers,
-    run_on_all,
-    run_stage,
-)
-from realis.degradation.presets import load_degradation
+from realis.dataset.quality import QualityConfig
+from realis.dataset.review import ReviewConfig
+from realis.dataset.scenes import ScenesConfig
+from realis.dataset.settings import CALIBRATED, Settings, check_folder
+from realis.dataset.split import SplitConfig
 from realis.errors import InputError, require
-from realis.files import remove_folder, remove_leftovers
+from realis.files import remove_leftovers
 from realis.log import logger
 from realis.workers import Workers
-
-CONTACT_SHEET, SCORES = "contact_sheet.png", "scores.png"
-STAGES = ("probe", "scenes", "quality", "duplicates", "captions", "keywords", "review", "split", "publish")
 
 
 @dataclass(frozen=True)
@@ -146,193 +118,3 @@ def only_one(folder: Path) -> Iterator[None]:
                 f"--output {folder}: another process is building there; wait, or choose another folder"
             ) from error
         yield
-
-
-class Build:
-    """What each stage of a build is made of.
-
-    Args:
-        config: of the build.
-        folder: where it is.
-        settings: what it was begun with.
-        executor: does the work.
-    """
-
-    def __init__(self, config: BuildConfig, folder: Path, settings: Settings, executor: Workers | Cluster) -> None:
-        self.config, self.folder, self.settings = config, folder, settings
-        self.share = executor.tasks
-        self.captions = executor.captions if isinstance(executor, Cluster) else captions
-        self.tallies: list[Tally] = []
-        self.footage: list[Clip] = []
-        self.wanted = False
-
-    def run(self, clips: list[Clip]) -> None:
-        """The stages that are wanted, in order.
-
-        Raises:
-            InputError: one keeps nothing.
-        """
-        c = self.config
-        of_stage: dict[str, Callable[[list[Clip]], list[Clip]]] = {
-            "probe": self.probed,
-            "scenes": partial(self.each, "scenes", scenes, c.scenes),
-            "quality": self.good,
-            "duplicates": self.without_duplicates,
-            "captions": self.captioned,
-            "keywords": partial(self.one_by_one, "keywords", here(keywords), c.keywords),
-            "review": self.reviewed,
-            "split": partial(self.all_at_once, "split", partial(split, config=c.split)),
-            "publish": self.published,
-        }
-        self.footage = clips
-        if "captions" in c.stages and not self.ledger("captions").file.exists():
-            check_captions(clips, c.captions)
-        for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
-            self.wanted = stage in c.stages
-            if self.wanted:
-                self.settings.begin(stage)
-            clips = of_stage[stage](clips)
-        what = f"; {self.folder / self.names[0]}/README.md describes them" if stage == "publish" else ""
-        logger.info("%s: %d clips%s", self.folder, len(clips), what)
-
-    # 1. The three forms of a step; a stage is one or more
-
-    def each(self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]) -> list[Clip]:
-        """One that looks at a clip by itself, in worker processes, here or on the cluster."""
-        bound = partial(work, build=self.folder, config=settings)
-        return self.noted(name, partial(in_workers, bound, self.share), clips)
-
-    def one_by_one(self, name: str, work: Callable[..., Any], settings: Any, clips: list[Clip]) -> list[Clip]:
-        """One that shares its work out by itself."""
-        return self.noted(name, partial(work, build=self.folder, config=settings), clips)
-
-    def noted(self, name: str, stage: Stage, clips: list[Clip]) -> list[Clip]:
-        return self.counted(*run_stage(name, stage, clips, self.ledger(name), self.wanted))
-
-    def all_at_once(self, name: str, stage: StageOnAll, clips: list[Clip], beside: str = "") -> list[Clip]:
-        """One that has to see all clips, and what is known ``beside`` them."""
-        return self.counted(*run_on_all(name, stage, clips, self.ledger(name), self.wanted, beside))
-
-    def counted(self, clips: list[Clip], tally: Tally) -> list[Clip]:
-        """``clips``, which were kept; the tally is for the card."""
-        self.tallies.append(tally)
-        if not clips:
-            ledger = self.ledger(tally.name).file
-            raise InputError(f"--source: no clip is left after {tally}; {ledger} has the details")
-        return clips
-
-    def ledger(self, name: str) -> Ledger:
-        """What the stage of this name has done."""
-        return Ledger(self.folder, name)
-
-    # 2. Those that are more than one call
-
-    def probed(self, footage: list[Clip]) -> list[Clip]:
-        """Videos that may be used and are what is wanted; what their lists say of them comes back with the captions."""
-        videos = self.one_by_one("licences", here(licensed), self.config.probe, footage)
-        return self.each("probe", probe, self.config.probe, videos)
-
-    def good(self, clips: list[Clip]) -> list[Clip]:
-        """Clips whose scores are within the limits."""
-        clips = self.each("scores", scores, self.config.quality.samples, clips)
-        return self.one_by_one("quality", here(quality), self.config.quality, clips)
-
-    def without_duplicates(self, clips: list[Clip]) -> list[Clip]:
-        """One clip of those that show the same."""
-        clips = self.each("hashes", hashes, self.config.duplicates.every, clips)
-        return self.all_at_once("duplicates", partial(duplicates, config=self.config.duplicates), clips)
-
-    def captioned(self, clips: list[Clip]) -> list[Clip]:
-        """Clips with captions, and with what the footage's list says of them."""
-        return self.one_by_one("captions", self.captions, self.config.captions, as_listed(clips, self.footage))
-
-    def reviewed(self, clips: list[Clip]) -> list[Clip]:
-        """What people keep: asked anew every time, for they may think better of it.
-
-        Raises:
-            InputError: review is not wanted now, and some clips have not been decided.
-        """
-        ledger, config = self.ledger("review"), self.config.review
-        known, keys = dict(ledger.outcomes), [digest_of([clip]) for clip in clips]
-        if not self.wanted:
-            check_known(
-                "review", [clip for clip, key in zip(clips, keys, strict=True) if key not in known], wanted=False
-            )
-            config = replace(config, auto_accept=True)
-        ledger.replace({digest_of([clip]): outcomes for clip, outcomes in review(clips, self.folder, config)})
-        return self.counted(*conclude("review", len(clips), keys, ledger, news=ledger.outcomes != known))
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """Of the set and of the smaller test set."""
-        title, lines = self.config.publish.title, self.config.probe.lines
-        return set_name(title, lines), set_name(title, lines // SMALLER)
-
-    def published(self, clips: list[Clip]) -> list[Clip]:
-        """The sets as they are to be: laid out anew where a clip, or what the card says, has changed, or a file is gone."""
-        large, small = self.names
-        test, lr = any(clip.split == "test" for clip in clips), self.config.publish.lr
-        sets = [large, small] if test else [large]
-        every = [*sets, *(f"{name}-LR" for name in sets if test and lr)]
-        if not all(is_whole(self.folder / name) for name in every):
-            self.ledger("publish").file.unlink(missing_ok=True)
-        ranges = str(as_plain(load_degradation(lr))) if lr else ""
-        beside = [*map(str, self.tallies), review_sentence(clips, self.folder), ranges]
-        return self.all_at_once("publish", self.publish, clips, "\n".join(beside))
-
-    def publish(self, clips: list[Clip]) -> Iterator[Outcome]:
-        """The set itself, the smaller test set, and the LR of both."""
-        large, small = self.names
-        published = lay_out(clips, self.folder, large)
-        self.plot(self.folder / large / SCORES)
-        self.describe(large, published, published, [CONTACT_SHEET, SCORES])
-        test = [clip for clip in published if clip.split == "test"]
-        if test:
-            remove_outdated(self.folder / large / "test", self.folder / small / "test")
-            self.describe(small, self.each(small, shrink, small, test), test, [CONTACT_SHEET])
-        for name in (large, small) if test and self.config.publish.lr else ():
-            self.degrade(name)
-        for name in () if test else (small, f"{large}-LR", f"{small}-LR"):
-            remove_folder(self.folder / name)
-        yield from published
-
-    def degrade(self, name: str) -> None:
-        """The LR of the test clips of a set."""
-        source, lr = self.folder / name / "test", self.folder / f"{name}-LR"
-        config = DegradeConfig(str(source), str(lr), self.config.publish.lr, seed=self.config.split.seed)
-        if read_notes(lr) != notes_of(config):
-            remove_folder(lr)  # it is of other settings
-        remove_outdated(source, lr)
-        degrade(config, self.share)
-        write_checksums(self.folder, lr.name)
-
-    def describe(self, title: str, clips: list[Clip], reviewed: list[Clip], pictures: list[str]) -> None:
-        """Tables, pictures, card and checksums of a set.
-
-        Args:
-            reviewed: its clips, as the reviewers saw them.
-            pictures: on its card.
-        """
-        folder = self.folder / title
-        write_tables(clips, self.folder, title, self.config.publish.metadata)
-        write_contact_sheet(clips, self.folder, folder / CONTACT_SHEET)
-        lines = min(clips[0].height, clips[0].width)
-        story = self.story(title, clips, lines, review_sentence(reviewed, self.folder))
-        write_card(clips, story, pictures, folder / "README.md")
-        write_checksums(self.folder, title)
-
-    def plot(self, file: Path) -> None:
-        """The scores of all clips that were measured."""
-        from realis.dataset.score_plots import plot_scores
-
-        plot_scores(
-            [one for many in self.ledger("quality").outcomes.values() for one in many], file, self.config.quality
-        )
-
-    def story(self, title: str, clips: list[Clip], lines: int, review: str) -> Story:
-        """How a set came about."""
-        by = self.config.captions
-        captioner = "given with the footage" if by.by == "given" else f"by {by.model}"
-        settings = {name: value for name, value in binding(as_plain(self.config)).items() if name != "source"}
-        recipe = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-        return Story(title, lines, self.tallies, keyword_counts(clips), captioner, review, recipe)

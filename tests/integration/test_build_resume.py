@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark_files import load_benchmark
-from realis.commands import build as commands_build
+from realis.commands import build_stages
 from realis.commands.__main__ import run_build
 from realis.commands.build import only_one
 from realis.dataset import stages
@@ -264,7 +264,7 @@ def test_a_caption_that_was_corrected_for_a_while_leaves_nothing_behind(finished
     (own / "metadata.jsonl").write_text(rows.replace("close-up", "texture"))
     cut = (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns
     with monkeypatch.context() as patch:
-        patch.setattr(commands_build, "write_checksums", ending(commands_build.write_checksums, "RealisVideo-64P"))
+        patch.setattr(build_stages, "write_checksums", ending(build_stages.write_checksums, "RealisVideo-64P"))
         run_until_stopped(own)
     assert (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns == cut
     (own / "metadata.jsonl").write_text(rows)
