@@ -57,7 +57,7 @@ def _csv(file: Path) -> list[dict[str, Any]]:
         reader = csv.DictReader(text)
         rows = list(reader)
     for number, row in enumerate(rows, 1):
-        more = len(row.get(None) or ())  # pyright: ignore - where DictReader puts what is over
+        more = sum(map(bool, map(str.strip, row.pop(None, ()))))  # pyright: ignore - where DictReader puts what is over
         columns = reader.fieldnames or ()
         require(not more, f"{file}, row {number}", f"{len(columns) + more} fields", f"{len(columns)}, as in the first line; "
                 'text with a comma in it needs quotes: "a, b"')  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from realis.commands.degrade import DegradeConfig, degrade, notes_of, read_notes
+from realis.commands.degrade import DegradeConfig, degrade, is_of_others
 from realis.config import as_plain
 from realis.dataset.captions import captions, check_captions
 from realis.dataset.card import Story, write_card, write_contact_sheet
@@ -111,6 +111,15 @@ class Build:
         bound = partial(work, build=self.folder, config=settings)
         return self.noted(name, partial(in_workers, bound, self.share), clips)
 
+    def each_by_content(
+        self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]
+    ) -> list[Clip]:
+        """The same for work that looks at nothing but the content of a clip: what else is known of it may change without
+        its being done again."""
+        bare = {clip.name: clip.content() for clip in clips}
+        made = {clip.name: clip for clip in self.each(name, work, settings, list(bare.values()))}
+        return [clip.changed_as(bare[clip.name], made[clip.name]) for clip in clips if clip.name in made]
+
     def one_by_one(self, name: str, work: Callable[..., Any], settings: Any, clips: list[Clip]) -> list[Clip]:
         """One that shares its work out by itself."""
         return self.noted(name, partial(work, build=self.folder, config=settings), clips)
@@ -148,7 +157,7 @@ class Build:
 
     def without_duplicates(self, clips: list[Clip]) -> list[Clip]:
         """One clip of those that show the same."""
-        clips = self.each("hashes", hashes, self.config.duplicates.every, clips)
+        clips = self.each_by_content("hashes", hashes, self.config.duplicates.every, clips)
         return self.all_at_once("duplicates", partial(duplicates, config=self.config.duplicates), clips)
 
     def captioned(self, clips: list[Clip]) -> list[Clip]:
@@ -156,19 +165,13 @@ class Build:
         return self.one_by_one("captions", self.captions, self.config.captions, as_listed(clips, self.footage))
 
     def reviewed(self, clips: list[Clip]) -> list[Clip]:
-        """What people keep: asked anew every time, for they may think better of it.
-
-        Raises:
-            InputError: review is not wanted now, and some clips have not been decided.
-        """
-        ledger, config = self.ledger("review"), self.config.review
-        known, keys = dict(ledger.outcomes), [digest_of([clip]) for clip in clips]
-        if not self.wanted:
-            check_known(
-                "review", [clip for clip, key in zip(clips, keys, strict=True) if key not in known], wanted=False
-            )
-            config = replace(config, auto_accept=True)
-        ledger.replace({digest_of([clip]): outcomes for clip, outcomes in review(clips, self.folder, config)})
+        """What people keep: asked anew every time that it is wanted, for they may think better of it."""
+        ledger, keys = self.ledger("review"), [digest_of([clip]) for clip in clips]
+        known = dict(ledger.outcomes)
+        if self.wanted:
+            found = review(clips, self.folder, self.config.review)
+            ledger.replace({digest_of([clip]): outcomes for clip, outcomes in found})
+        check_known("review", [clip for clip, key in zip(clips, keys, strict=True) if key not in known], self.wanted)
         return self.counted(*conclude("review", len(clips), keys, ledger, news=ledger.outcomes != known))
 
     @property
@@ -177,40 +180,45 @@ class Build:
         title, lines = self.config.publish.title, self.config.probe.lines
         return set_name(title, lines), set_name(title, lines // SMALLER)
 
+    def sets(self, clips: list[Clip]) -> list[str]:
+        """Of the four that may be, those that are to be: without test clips there is only one."""
+        test, lr = any(clip.split == "test" for clip in clips), self.config.publish.lr
+        sets = self.names if test else self.names[:1]
+        return [*sets, *(f"{name}-LR" for name in sets if test and lr)]
+
     def published(self, clips: list[Clip]) -> list[Clip]:
         """The sets as they are to be: laid out anew where a clip, or what the card says, has changed, or a file is gone."""
-        large, small = self.names
-        test, lr = any(clip.split == "test" for clip in clips), self.config.publish.lr
-        sets = [large, small] if test else [large]
-        every = [*sets, *(f"{name}-LR" for name in sets if test and lr)]
-        if not all(is_whole(self.folder / name) for name in every):
+        if not all(is_whole(self.folder / name) for name in self.sets(clips)):
             self.ledger("publish").file.unlink(missing_ok=True)
+        lr = self.config.publish.lr
         ranges = str(as_plain(load_degradation(lr))) if lr else ""
-        beside = [*map(str, self.tallies), review_sentence(clips, self.folder), ranges]
+        beside = [*map(str, self.tallies), review_sentence(clips, self.folder), self.recipe(), ranges]
         return self.all_at_once("publish", self.publish, clips, "\n".join(beside))
 
     def publish(self, clips: list[Clip]) -> Iterator[Outcome]:
         """The set itself, the smaller test set, and the LR of both."""
-        large, small = self.names
+        (large, small), sets = self.names, self.sets(clips)
+        for name in {large, small, f"{large}-LR", f"{small}-LR"} - set(sets):
+            remove_folder(self.folder / name)
         published = lay_out(clips, self.folder, large)
         self.plot(self.folder / large / SCORES)
         self.describe(large, published, published, [CONTACT_SHEET, SCORES])
-        test = [clip for clip in published if clip.split == "test"]
-        if test:
+        if small in sets:
+            test = [clip for clip in published if clip.split == "test"]
             remove_outdated(self.folder / large / "test", self.folder / small / "test")
-            self.describe(small, self.each(small, shrink, small, test), test, [CONTACT_SHEET])
-        for name in (large, small) if test and self.config.publish.lr else ():
-            self.degrade(name)
-        for name in () if test else (small, f"{large}-LR", f"{small}-LR"):
-            remove_folder(self.folder / name)
+            smaller = self.each_by_content(small, shrink, small, test)
+            self.describe(small, [replace(clip, scores={}) for clip in smaller], test, [CONTACT_SHEET])
+        for name in (large, small):
+            if f"{name}-LR" in sets:
+                self.degrade(name)
         yield from published
 
     def degrade(self, name: str) -> None:
         """The LR of the test clips of a set."""
         source, lr = self.folder / name / "test", self.folder / f"{name}-LR"
         config = DegradeConfig(str(source), str(lr), self.config.publish.lr, seed=self.config.split.seed)
-        if read_notes(lr) != notes_of(config):
-            remove_folder(lr)  # it is of other settings
+        if is_of_others(config):
+            remove_folder(lr)
         remove_outdated(source, lr)
         degrade(config, self.share)
         write_checksums(self.folder, lr.name)
@@ -242,6 +250,9 @@ class Build:
         """How a set came about."""
         by = self.config.captions
         captioner = "given with the footage" if by.by == "given" else f"by {by.model}"
+        return Story(title, lines, self.tallies, keyword_counts(clips), captioner, review, self.recipe())
+
+    def recipe(self) -> str:
+        """The settings by which it can be built again from the same footage, as YAML."""
         settings = {name: value for name, value in binding(as_plain(self.config)).items() if name != "source"}
-        recipe = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-        return Story(title, lines, self.tallies, keyword_counts(clips), captioner, review, recipe)
+        return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

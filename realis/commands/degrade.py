@@ -96,6 +96,14 @@ def read_notes(output: Path) -> dict[str, Any]:
     return {name: yaml.safe_load((output / name).read_text()) for name in NOTES if (output / name).exists()}
 
 
+def is_of_others(config: DegradeConfig) -> bool:
+    """Whether a set is there that was made, or half made, with other settings."""
+    try:
+        return (Path(config.output) / SETTINGS).exists() and read_notes(Path(config.output)) != notes_of(config)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return True
+
+
 def write_settings(config: DegradeConfig, output: Path) -> None:
     """Note what the set is made with, or check that it is what the set was begun with.
 

@@ -22,16 +22,12 @@ JPEG_QUALITY = 92
 CHECKED_FOR = 20.0  # seconds
 LONGEST_REPLY = 2**22  # bytes; a caption has a few thousand
 LONGEST_WAIT, LONGEST_PAUSE = 60.0, 600.0  # seconds: between retries of our own, and if the server asks for it
-FAULT = 500  # ask again, and if it stays, the next
-MAY_PASS = (408, 409, 425, 429)  # and above 500: ask again
+MAY_PASS = (408, 409, 425, 429)  # and 5xx: ask again
 ABOUT_THE_CLIP = (400, 413, 415, 422)  # too long, not allowed: ask the next
 
 
 class _PassingError(Exception):
-    """Of a request that may succeed if it is made again; ``pause`` is how many seconds the server wants it to wait, and
-    ``reason``, if not empty, why the clip has no caption where it fails every time: else the endpoint is at fault."""
-
-    reason = ""
+    """Of a request that may succeed if it is made again; ``pause`` is how many seconds the server wants it to wait."""
 
     def __init__(self, message: str, pause: float | None = None) -> None:
         super().__init__(message)
@@ -40,14 +36,6 @@ class _PassingError(Exception):
 
 class _MalformedReplyError(_PassingError):
     """An answer in which there is no caption."""
-
-    reason = "malformed reply"
-
-
-class _ServerFaultError(_PassingError):
-    """HTTP 500: the server has failed at this, which need not mean that it fails at others."""
-
-    reason = "the endpoint fails at it"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -124,8 +112,8 @@ class EndpointCaptioner:
                 trouble = error
             if attempt < self.config.retries and self._stopped.wait(self._pause(attempt, trouble)):
                 raise InputError(f"captions: stopped while {self.url} was asked again: {trouble}")
-        if trouble.reason:
-            raise NoCaption(trouble.reason, str(trouble))
+        if isinstance(trouble, _MalformedReplyError):
+            raise NoCaption("malformed reply", str(trouble))
         raise InputError(
             f"captions: {self.url} failed {self.config.retries + 1} times, the last time with: {trouble}; "
             "what was captioned is kept: run again to go on"
@@ -189,9 +177,7 @@ class EndpointCaptioner:
             said = ""
         said = said.replace(self.key, "***") if self.key else said
         answer = f"HTTP {error.code} {error.reason}{': ' if said else ''}{said}"
-        if error.code == FAULT:
-            return _ServerFaultError(answer, retry_after(error.headers.get("Retry-After", "")))
-        if error.code in MAY_PASS or error.code > FAULT:
+        if error.code in MAY_PASS or error.code >= 500:
             return _PassingError(answer, retry_after(error.headers.get("Retry-After", "")))
         if error.code in ABOUT_THE_CLIP:
             return NoCaption("refused by the endpoint", answer)

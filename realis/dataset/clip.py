@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,16 @@ class Clip:
     def path(self, build: Path) -> Path:
         """Where its frames are: its own file in the folder ``build``, or the footage."""
         return build / self.file if self.file else Path(self.video)
+
+    def content(self) -> "Clip":
+        """The same, without all that says something of its file and is not seen in it."""
+        return Clip(self.name, self.video, file=self.file, height=self.height, width=self.width, rate=self.rate,
+                    start=self.start, frames=self.frames, digest=self.digest)  # fmt: skip
+
+    def changed_as(self, before: "Clip", after: "Clip") -> "Clip":
+        """The same with what is new in ``after``."""
+        new = {one.name: getattr(after, one.name) for one in fields(Clip)}
+        return replace(self, **{name: value for name, value in new.items() if value != getattr(before, name)})
 
     def to_row(self) -> dict[str, Any]:
         """Plain values, without what is not known yet."""

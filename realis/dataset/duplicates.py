@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import InputError, require
 from realis.video.read import VideoReader
 
 BITS = 64  # of the hash of a frame, sixteen hexadecimal digits
+FLAT = 4.0  # levels of 255 by which the luma of a frame spreads at least
 ROWS = 256  # frames that are compared at a time with all before them
 
 
@@ -27,18 +29,25 @@ class DuplicatesConfig:
 
 
 def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
-    """The perceptual hashes (pHash, of ImageHash) of a frame every ``config`` seconds of a clip, and of one at least."""
+    """The perceptual hashes (pHash, of ImageHash) of a frame every ``config`` seconds of a clip; flat ones, as in fades and
+    flashes, are all alike and do not count."""
     import imagehash
 
     step = min(max(round(config * clip.rate), 1), clip.frames)
     wanted = range(step // 2, clip.frames, step)
     try:
         with VideoReader(clip.path(build)) as video:
-            frames = [frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted]
+            images = (frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted)
+            found = [str(imagehash.phash(image)) for image in images if not is_flat(image)]
     except InputError as error:
         yield Dropped(clip.name, "damaged", str(error))
         return
-    yield replace(clip, hash="".join(str(imagehash.phash(frame)) for frame in frames))
+    yield replace(clip, hash="".join(found))
+
+
+def is_flat(image: Image.Image) -> bool:
+    """Whether nothing is to be seen in it."""
+    return float(np.asarray(image.convert("L").resize((32, 32))).std()) < FLAT
 
 
 def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:

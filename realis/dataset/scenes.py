@@ -75,18 +75,22 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
     from scenedetect.detectors import AdaptiveDetector
 
     detector = AdaptiveDetector(config.adaptive, min_scene_len=1, min_content_val=config.content)
-    cuts, sums = [], []
+    cuts, sums, times = [], [], []
+    due = probe(path).times
     with VideoReader(path) as video:
         width = min(DETECTED_AT, video.width)
         height = max(2, round(video.height * width / video.width))
         for number, frame in enumerate(video.frames()):
+            if frame.is_corrupt and number >= len(due) - 1:
+                break  # cut off in the middle of it
             if frame.is_corrupt:
                 raise InputError(f"{path}: frame {number} is damaged")
             small = frame.reformat(width, height, "bgr24").to_ndarray()
             cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, fps=25.0), small)]
             sums.append(checksum(frame))
-    if len(sums) != probe(path).frames:
-        raise InputError(f"{path}: {len(sums)} frames can be decoded of {probe(path).frames} that are in it")
+            times.append(frame.pts)
+    if times != due[: len(times)].tolist():
+        raise InputError(f"{path}: of its {len(due)} frames some in the middle cannot be decoded")
     return cuts, sums
 
 

@@ -54,9 +54,11 @@ def plot_scores(outcomes: Iterable[Outcome], file: Path, config: QualityConfig) 
 
 def draw(axes: "Axes", name: str, kept: list[float], dropped: list[float], config: QualityConfig) -> None:
     """One histogram; the two sides are stacked."""
+    values = [*kept, *dropped]
+    reach = WIDE * max(max(values) - min(values), abs(max(values)), 0.01)
     limits = [getattr(config, limit.field) for limit in LIMITS if limit.score == name]
-    shown = [*kept, *dropped, *limits]  # all that the axis has to reach: a bar is then never too thin to be seen
-    least, most = min(shown), max(shown)
+    limits = [limit for limit in limits if min(values) - reach <= limit <= max(values) + reach]  # others are far away
+    least, most = min(values + limits), max(values + limits)  # so that no bar is too thin to be seen
     if least > 0 and most > WIDE * least:
         edges = np.geomspace(least, most, BINS + 1)
         axes.set_xscale("log")

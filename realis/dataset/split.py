@@ -59,8 +59,8 @@ def draw(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
     """Which clips are for testing, and which then have no place on either side.
 
     Groups are taken whole, in order, as long as they fit. If then some of the ``wanted`` are missing, they come from the
-    smallest of the others, whose other clips are those without a place; unless these would be more than the test set. The
-    last group stays for training.
+    smallest of the others, whose other clips are those without a place; unless these would be more than the test set, and
+    there are test clips without them. The last group stays for training.
     """
     test: list[str] = []
     too_large = []
@@ -68,5 +68,5 @@ def draw(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
         (test.extend if len(test) + len(group) <= wanted else too_large.append)(group)
     missing = wanted - len(test)
     smallest = min(too_large, key=len, default=[])
-    last = smallest if missing and len(smallest) - missing <= wanted else []
+    last = smallest if missing and (not test or len(smallest) - missing <= wanted) else []
     return {*test, *last[:missing]}, set(last[missing:])

@@ -18,7 +18,7 @@ from realis.dataset import stages
 from realis.dataset.clip import Clip
 from realis.dataset.ledger import Ledger
 from realis.dataset.review import VERDICTS
-from realis.dataset.verdicts import DROP, KEEP, VerdictFile
+from realis.dataset.verdicts import DROP, KEEP, UNDO, VerdictFile
 from review_visitors import Page, Visitor, free_port
 
 pytestmark = pytest.mark.timeout(900)
@@ -232,7 +232,9 @@ def test_another_recipe_is_taken_if_it_is_asked_for(finished, whole, footage, ca
     lr = finished / OUTPUT / "RealisVideo-64P-LR"
     assert (lr / "degradation.yaml").read_text() != (whole / OUTPUT / lr.name / "degradation.yaml").read_text()
     assert (finished / OUTPUT / "RealisVideo-64P" / "train" / "metadata.parquet").exists()
-    assert kill_build.differences(whole, finished)
+    assert "seed: 3" in (finished / OUTPUT / "RealisVideo-64P" / "README.md").read_text()
+    run_build(words(footage, "--publish.lr", "", "--anew"))
+    assert not list((finished / OUTPUT).glob("*-LR"))
     run_build(words(footage, "--anew"))
     assert kill_build.differences(whole, finished) == []
 
@@ -262,11 +264,12 @@ def test_a_video_that_was_replaced_for_a_while_leaves_nothing_behind(finished, o
 def test_a_caption_that_was_corrected_for_a_while_leaves_nothing_behind(finished, own, monkeypatch):
     before, rows = kill_build.contents(finished), (own / "metadata.jsonl").read_text()
     (own / "metadata.jsonl").write_text(rows.replace("close-up", "texture"))
-    cut = (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns
+    kept = [finished / OUTPUT / "work" / "scenes.jsonl", *(finished / OUTPUT).glob("RealisVideo-21P*/**/*.mkv")]
+    cut = [file.stat().st_mtime_ns for file in kept]
     with monkeypatch.context() as patch:
-        patch.setattr(build_stages, "write_checksums", ending(build_stages.write_checksums, "RealisVideo-64P"))
+        patch.setattr(build_stages, "write_checksums", ending(build_stages.write_checksums, "RealisVideo-21P-LR"))
         run_until_stopped(own)
-    assert (finished / OUTPUT / "work" / "scenes.jsonl").stat().st_mtime_ns == cut
+    assert len(cut) == 3 and [file.stat().st_mtime_ns for file in kept] == cut
     (own / "metadata.jsonl").write_text(rows)
     run_build(words(own))
     assert kill_build.contents(finished) == before
@@ -290,9 +293,16 @@ def run_until_stopped(own):
 
 
 @pytest.mark.slow
-def test_one_stage_never_waits_for_reviewers(finished, footage):
+def test_without_its_stage_the_review_stands_as_it_was(finished, footage):
+    """Nobody is waited for, and what was dropped does not come back unseen because its verdict was taken back."""
+    verdicts = VerdictFile(finished / OUTPUT / VERDICTS)
+    clip = next(clip for (clip,) in Ledger(finished / OUTPUT, "review").outcomes.values())
+    verdicts.add(clip, "me", DROP, "blurred")
+    run_build(words(footage))
+    verdicts.add(clip, "me", UNDO)
     (finished / OUTPUT / "work" / "publish.jsonl").unlink()
-    run_build(words(footage, "--review.no-auto-accept", "--stages", "publish"))
+    run_build(words(footage, "--review.no-auto-accept", "--stages", "split", "publish"))
+    assert not list((finished / OUTPUT).glob(f"RealisVideo*/*/{clip.name}.*"))
     assert (finished / OUTPUT / "work" / "publish.jsonl").exists()
 
 

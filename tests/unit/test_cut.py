@@ -144,7 +144,7 @@ def test_frames_that_cannot_be_decoded_are_damage(tmp_path):
                 lossy.mux(packet)
     assert all(isinstance(one, Clip) for one in scenes(Clip("a", str(path)), tmp_path, CONFIG))
     (dropped,) = scenes(Clip("b", str(tmp_path / "lossy.mkv")), tmp_path, CONFIG)
-    assert dropped.reason == "damaged" and "frames can be decoded of 47" in dropped.detail
+    assert dropped.reason == "damaged" and "of its 47 frames some in the middle" in dropped.detail
 
 
 @pytest.mark.parametrize("fmt", ["yuv420p", "yuv444p"])
@@ -158,3 +158,14 @@ def test_what_nothing_can_encode_is_dropped(tmp_path):
     path = film(tmp_path / "in.avi", frames=20, codec="rawvideo", fmt="uyvy422")
     (dropped,) = scenes(Clip("a", str(path)), tmp_path, CONFIG)
     assert isinstance(dropped, Dropped) and "uyvy422" in dropped.detail
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_recording_that_was_cut_off_is_used_up_to_there(tmp_path, codec):
+    options = {"x265-params": "keyint=12:log-level=error", "bf": "0", "g": "12"}
+    path = film(tmp_path / "whole.ts", frames=48, codec=codec, options=options)
+    content = path.read_bytes()
+    (tmp_path / "cut.ts").write_bytes(content[: len(content) * 97 // 100])
+    clips = list(scenes(Clip("a", str(tmp_path / "cut.ts")), tmp_path, CONFIG))
+    assert all(isinstance(one, Clip) for one in clips), clips
+    assert 40 <= sum(one.frames for one in clips) <= 48

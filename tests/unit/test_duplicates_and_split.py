@@ -72,13 +72,26 @@ def test_a_film_that_begins_later_is_linked(tmp_path):
     assert kept == ["long"]
 
 
+def test_flat_frames_make_nothing_alike(tmp_path):
+    """Two shots with a white flash at the first frame that would be hashed."""
+    for number in range(2):
+        with VideoReader(film(tmp_path / f"{number}.mp4", frames=12, place=180 * number)) as video:
+            images = list(video)
+        images[1:4] = [np.full_like(images[0], 255)] * 3
+        with SegmentWriter(tmp_path / f"{number}f.mp4", images[0].shape[:2], Fraction(25), Encoding(crf=8)) as sink:
+            sink.write(0, images)
+    found = [hashed(tmp_path / f"{number}f.mp4") for number in range(2)]
+    assert all(len(clip.hash) == 16 for clip in found)  # of frames 2 and 7 the latter
+    assert all(isinstance(one, Clip) for one in duplicates(found, DuplicatesConfig()))
+
+
 def clips(videos, each):
     return [Clip(f"{v}-{i}", f"{v}.mp4", group=f"{v // 2}") for v, i in itertools.product(range(videos), range(each))]
 
 
 @pytest.mark.parametrize(
     ("videos", "each", "test", "dropped"),
-    [(1000, 1, 140, 0), (500, 2, 140, 0), (400, 3, 140, 4), (50, 2, 14, 2), (4, 1, 1, 1), (2, 5, 0, 0)],
+    [(1000, 1, 140, 0), (500, 2, 140, 0), (400, 3, 140, 4), (50, 2, 14, 2), (4, 1, 1, 1), (2, 5, 0, 0), (4, 10, 6, 14)],
 )
 def test_no_group_of_videos_is_on_both_sides(videos, each, test, dropped):
     """Two videos each are of one group here."""

@@ -129,6 +129,13 @@ def test_what_a_list_leaves_out_is_said(tmp_path, caplog):
     assert "2 videos in its folder are not in it" in caplog.text
 
 
+def test_blank_fields_at_the_end_of_a_row_are_nothing(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text("file_name,caption\nx.mp4,A cat, ,\n")
+    (clip,) = find_footage((str(tmp_path / "list.csv"),), "")
+    assert clip.caption == "A cat"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -235,3 +235,7 @@ def test_the_plot_shows_kept_and_dropped_apart(tmp_path):
     assert red[0] > 3 * red[1]  # in the legend of both, and as bars of the first
     assert Image.open(files[2]).size[0] > 0
     assert files[0].read_bytes() == files[3].read_bytes()
+    off = QualityConfig(max_motion=float("inf"), max_bars=1.0, min_sharpness=0)
+    plot_scores([*clips, *dropped, Clip("m", "v", scores={"motion": 0.1})], tmp_path / "off.png", off)
+    colours = np.asarray(Image.open(tmp_path / "off.png").convert("RGB")).astype(int)
+    assert ((colours[..., 2] > 140) & (colours[..., 0] < 100)).sum() > 1000  # the bars of what was kept
