@@ -1,6 +1,6 @@
 """How much faster two workers are than one at the builder's stages on CPUs: scenes, scores, hashes.
 
-    python benchmarks/builder.py [--videos 6] [--size 720 1280] [--frames 100] [--runs 3] [--executor local|ray]
+    python benchmarks/builder.py [--videos 12] [--size 720 1280] [--frames 100] [--runs 3] [--executor local|ray]
 
 The same rendered footage goes through the three stages with one worker and with two, by turns. Prints the seconds of each
 run and the median of their ratios. The start of processes counts; that of a Ray cluster, of as many CPUs, does not.
@@ -79,7 +79,7 @@ def measure(clips: list[Clip], build: Path, executor: str, workers: int) -> floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=int, default=6)
+    parser.add_argument("--videos", type=int, default=12)
     parser.add_argument("--size", type=int, nargs=2, default=(720, 1280))
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)

@@ -113,13 +113,13 @@ def test_where_the_journal_is_damaged_the_run_begins_anew(clip, undisturbed, tmp
                                                       ("av1", 10, "out.mp4"), ("h265", 10, "out.mp4")])  # fmt: skip
 def test_results_of_other_codecs_go_on(tmp_path, codec, depth, name):
     """A writer that an error stops after two segments, and one that takes over, against one that writes all three."""
-    encoding = Encoding(codec, depth)
+    encoding, size = Encoding(codec, depth), (128, 128)  # of 64x64 x265 makes now this and now that
     kind = np.uint8 if depth == 8 else np.uint16
-    images = (np.random.default_rng(0).random((9, 64, 64, 3)) * encoding.white).astype(kind)
+    images = (np.random.default_rng(0).random((9, *size, 3)) * encoding.white).astype(kind)
 
     def write(folder, numbers):
         folder.mkdir(exist_ok=True)
-        with SegmentWriter(folder / name, (64, 64), Fraction(25), encoding, key={"a": 1}) as sink:
+        with SegmentWriter(folder / name, size, Fraction(25), encoding, key={"a": 1}) as sink:
             for number in numbers:
                 sink.write(3 * number, images[3 * number : 3 * number + 3], last=number == 2)
             if 2 not in numbers:
