@@ -17,9 +17,7 @@ from realis.dataset.footage import find_footage
 from realis.dataset.keywords import KeywordsConfig
 from realis.dataset.on_ray import Cluster, RayConfig
 from realis.dataset.probe import ProbeConfig
-from realis.dataset.publish import (
-    PublishConfig,
-)
+from realis.dataset.publish import PublishConfig
 from realis.dataset.quality import QualityConfig
 from realis.dataset.review import ReviewConfig
 from realis.dataset.scenes import ScenesConfig

@@ -72,7 +72,8 @@ def introduction(clips: list[Clip], story: Story) -> str:
     frames = sum(clip.frames for clip in clips)
     return (f"# {story.title}\n\n{len(clips)} clips of {story.lines} lines with captions: {counts['train']} to train on, "
             f"{counts['test']} to test on; {frames} frames of {len({clip.video for clip in clips})} videos. No video has "
-            f"clips on both sides, and videos of which two clips were found to show the same count as one. Built with realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
+            f"clips on both sides, and videos of which two clips were found to show the same count as one. Built with "
+            f"realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
             f"captions ({story.captions}), selection by keywords, review. {story.review}\n\n"
             f"`metadata` beside the clips has a row a clip; `SHA256SUMS` its checksums.\n")  # fmt: skip
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate, chain, islice
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Packet:
     is_key: bool
 
 
+@lru_cache(maxsize=2)  # asked for by every clip of a video
 def packets(path: Path) -> list[Packet]:
     """The packets of a video in the order of decoding; none if they cannot be copied, or some are not to be shown."""
     with VideoReader(path) as video:

@@ -55,7 +55,7 @@ def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
         SegmentWriter(build / file, size, video.rate, Encoding("ffv1")) as sink,
     ):
         write_resized(video, size, sink.write)
-    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest="", scores={})
+    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest="")
 
 
 def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[int, list[Any]], None]) -> None:
@@ -148,7 +148,8 @@ def write_checksums(build: Path, folder: str) -> None:
 def is_whole(folder: Path) -> bool:
     """Whether a set has its checksums, and all files of which they are."""
     sums = folder / "SHA256SUMS"
-    return sums.exists() and all((folder / line.split("  ", 1)[1]).exists() for line in sums.read_text().splitlines())
+    lines = sums.read_text(errors="replace").splitlines() if sums.exists() else []
+    return bool(lines) and all((folder / line.partition("  ")[2]).exists() for line in lines)
 
 
 def sha256(file: Path) -> str:

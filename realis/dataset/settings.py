@@ -52,14 +52,14 @@ class Settings:
     def __init__(self, settings: dict[str, Any], stages: tuple[str, ...], folder: Path, anew: bool) -> None:
         self.settings, self.folder = settings, folder
         noted = self._read()
-        self.begun = {stage for stage in stages if stage in noted}
-        self.waiting = set(stages) - self.begun
+        begun = {stage for stage in stages if stage in noted}
+        self.waiting = set(stages) - begun
         changed = changes(noted, {name: settings[name] for name in settings if name in noted})
-        if changed and not (anew or self.begun <= {"probe"}):
+        if changed and not (anew or begun <= {"probe"}):
             said = "; ".join(f"--{name} was {was!r}, is {now!r}" for name, (was, now) in changed.items())
             raise InputError(f"--output {folder} was begun with other settings: {said}; give those again, add --anew to do "
                              "the stages that they concern once more, or choose a new folder")  # fmt: skip
-        for stage in self.begun:
+        for stage in begun:
             self._forget(
                 stage, {field for section, _, field in (name.partition(".") for name in changed) if section == stage}
             )

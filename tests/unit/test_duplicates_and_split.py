@@ -106,7 +106,7 @@ def test_no_group_of_videos_is_on_both_sides(videos, each, test, dropped):
     assert test < 10 or outcomes != list(split(given, SplitConfig(seed=1)))
 
 
-def test_a_large_group_is_not_given_up_for_a_few_test_clips(caplog):
+def test_a_large_group_is_not_given_up_for_a_few_test_clips():
     given = [Clip(f"{i}", "film.mp4", group="film") for i in range(900)] + clips(100, 1)
     for seed in range(3):
         outcomes = list(split(given, SplitConfig(seed=seed)))
