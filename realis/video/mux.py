@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from realis.log import logger
-from realis.video.read import film_stream, start_of
+from realis.video.read import film_stream, open_media, start_of
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
@@ -67,7 +67,7 @@ def join_segments(
         if source is None:
             joined.mux(packets)
             return
-        with av.open(str(source)) as container:
+        with open_media(source) as container:
             others = _others(container, joined, output)
             for packet in heapq.merge(packets, others, key=lambda p: (p.dts or 0) * p.time_base):
                 joined.mux(packet)
@@ -128,7 +128,7 @@ def is_held(stream: av.stream.Stream, output: Path) -> bool:
 
 def say_what_is_left_out(source: Path, output: Path) -> None:
     """Log which streams of ``source`` the result cannot have."""
-    with av.open(str(source)) as container:
+    with open_media(source) as container:
         film, chapters = film_stream(container), bool(container.chapters())
         for stream in container.streams:
             if stream is not film and not is_held(stream, output) and not (chapters and stream.type == "data"):

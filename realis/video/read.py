@@ -16,6 +16,26 @@ from realis.workers import threads
 SHORT = 0.9  # share of a file's length that a picture should reach
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
 ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere
+# Demuxers of libavformat that read one media file. Left out are those that follow what a file says to other files or
+# addresses (concat, hls, dash, sdp, imf, ...), and text. "*_pipe" is one image.
+MEDIA_FORMATS = (
+    "3dostr apng asf av1 avi dhav dv flv gif gxf h261 h263 h264 hevc hnm image2 ivf live_flv m4v matroska mjpeg mov "
+    "mpeg mpegts mpegvideo mxf nsv nut obu ogg rm vc1 vvc wtv yuv4mpegpipe aac ac3 aiff flac mp3 wav bmp_pipe "
+    "jpeg_pipe png_pipe tiff_pipe webp_pipe"
+).split()
+
+
+def open_media(path: str | Path) -> av.container.InputContainer:
+    """Open a media file with libav, as the file that ``path`` names and nothing else.
+
+    The name is never taken for a pattern (``shot_%02d.png``) or a protocol (``a:b.mp4``), and a playlist or script that
+    would read other files is refused whatever its ending.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: it cannot be opened, or is of no format in :data:`MEDIA_FORMATS`.
+    """
+    options = {"format_whitelist": ",".join(MEDIA_FORMATS), "pattern_type": "none"}
+    return av.open(str(Path(path).absolute()), options=options)
 
 
 class VideoReader:
@@ -42,7 +62,7 @@ class VideoReader:
         if not self.path.stat().st_size:
             raise InputError(f"{self.path}: the file is empty; wanted a video file")
         try:
-            self.container = av.open(str(self.path.absolute()))  # a colon in a bare name would be a protocol
+            self.container = open_media(self.path)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{self.path}: not a video that can be read ({error})") from error
         try:
@@ -156,7 +176,7 @@ def check_time(path: Path) -> None:
         InputError: it goes back, as where recordings were put together by ``cat``.
     """
     last: dict[int, Fraction] = {}
-    with av.open(str(path.absolute())) as container, suppress(av.FFmpegError):  # what is damaged, decoding will say
+    with open_media(path) as container, suppress(av.FFmpegError):  # what is damaged, decoding will say
         for packet in container.demux([*container.streams.video, *container.streams.audio]):
             if packet.dts is None:
                 continue

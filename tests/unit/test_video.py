@@ -197,3 +197,23 @@ def test_a_video_that_changes_its_size_is_refused(tmp_path):
     joined.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
     with VideoReader(joined) as video, pytest.raises(InputError, match="96x64 instead of 64x64"):
         list(video)
+
+
+def test_playlists_and_scripts_are_no_videos_whatever_their_ending(tmp_path):
+    """An ffconcat script, or an HLS list, would have libav read other files."""
+    write(tmp_path / "private.mp4", [2])
+    write(tmp_path / "private.mkv", [2])
+    for name, text in {
+        "script.mp4": "ffconcat version 1.0\nfile private.mp4\n",
+        "list.ts": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nprivate.mp4\n#EXT-X-ENDLIST\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match="not a video that can be read"):
+            VideoReader(tmp_path / name)
+
+
+def test_a_name_is_no_pattern(tmp_path):
+    for number, name in enumerate(("shot_01.png", "shot_%02d.png")):
+        av.VideoFrame.from_ndarray(np.full((8, 8, 3), 100 * number, np.uint8), format="rgb24").save(tmp_path / name)
+    with VideoReader(tmp_path / "shot_%02d.png") as image:
+        assert next(iter(image))[0, 0, 0] == 100
