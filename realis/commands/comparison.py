@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realis.commands.frames import as_tensor, stored, to_uint8
+from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import Encoding
 from realis.video.sheet import before_after_sheet, save_sheet
 from realis.video.source import TimedFrame, open_source
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 AT_A_TIME = 16  # frames of the video
 
 
-def save_before_after(source: Path, output: Path, number: int, picture: Path) -> None:
+def save_before_after(source: Path, mode: Deinterlace, output: Path, number: int, picture: Path) -> None:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
-    (pair,) = deque(islice(pairs(source, output), number + 1), maxlen=1)
+    (pair,) = deque(islice(pairs(source, mode, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
     save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
 
 
-def save_comparison(source: Path, output: Path, file: Path) -> None:
+def save_comparison(source: Path, mode: Deinterlace, output: Path, file: Path) -> None:
     """A video of the result's size with the input's times and sound: bicubic on the left half, the result on the right,
     a white line between them."""
     with open_source(output) as result:
@@ -33,29 +34,31 @@ def save_comparison(source: Path, output: Path, file: Path) -> None:
     encoding = Encoding("h265", 10, color=look.color) if look.color.hdr else Encoding(color=look.color)
     size = (look.size[0] // 2 * 2, look.size[1] // 2 * 2)
     with (
-        open_source(source) as timed,
+        open_source(source, mode) as timed,
         SegmentWriter(file, size, timed.rate, encoding, timed, look.aspect) as sink,
     ):
-        both = halves(source, output, size)
+        both = halves(source, mode, output, size)
         for number, chunk in enumerate(iter(lambda: list(islice(both, AT_A_TIME)), [])):
             images = [stored(frame, None, encoding) for frame, _ in chunk]
             times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
             sink.write(number * AT_A_TIME, images, times, durations)
 
 
-def halves(source: Path, output: Path, size: tuple[int, int]) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
+def halves(
+    source: Path, mode: Deinterlace, output: Path, size: tuple[int, int]
+) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
     """The frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
     middle = size[1] // 2
-    for small, large in pairs(source, output):
+    for small, large in pairs(source, mode, output):
         before, both = (image[:, : size[0], : size[1]] for image in alike(small, large))
         both[:, :, :middle] = before[:, :, :middle]
         both[:, :, middle - 1 : middle + 1] = 1
         yield both, small
 
 
-def pairs(source: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
+def pairs(source: Path, mode: Deinterlace, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
     """Each frame, and the same one in the result."""
-    with open_source(source) as before, open_source(output) as after:
+    with open_source(source, mode) as before, open_source(output) as after:
         yield from zip(before.frames(), after.frames(), strict=False)
 
 

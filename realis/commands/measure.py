@@ -18,11 +18,11 @@ def measure_plan(config: "UpscaleConfig", source: Source, plan: Plan, output: Pa
     """What the work will take, in words."""
     device = usable_device(config.device)
     seconds = time_a_tile(config, source, plan) * len(plan.tiles)
-    count, frames = source.frame_count, plan.segments.frames
+    count, frames = plan.frames, plan.segments.frames
     whole = f"about {seconds * plan.segments.count(count) / 60:.1f} minutes in all" if count else "of an unknown number"
     return (
         f"one segment of {frames} frames takes about {seconds:.0f} s on {device}{gpu_memory(device)}, {whole}; "
-        f"{disk_space(source, plan, output)}"
+        f"{disk_space(plan, output)}"
     )
 
 
@@ -49,16 +49,16 @@ def gpu_memory(device: str) -> str:
     return f" and {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB of GPU memory"
 
 
-def disk_space(source: Source, plan: Plan, output: Path) -> str:
+def disk_space(plan: Plan, output: Path) -> str:
     """What is needed and what is free, in words. The segments of a video stay until it is joined from them; images of
     segments are given a second name."""
     pixels = plan.size[0] * plan.size[1]
     waiting = plan.segments.overlap * pixels * 3 * 2
     folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())
     free = f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB are free"
-    if not source.frame_count:
+    if not plan.frames:
         return f"of an unknown size, {free}"
-    result = source.frame_count * pixels * plan.encoding.bits_per_pixel / 8
+    result = plan.frames * pixels * plan.encoding.bits_per_pixel / 8
     most = waiting + result * (1 if plan.encoding.codec == "png" else 2)
     return (
         f"by an estimate from usual footage the result takes {result / 2**30:.2f} GiB of disk, and all the work, with segments "

@@ -30,6 +30,7 @@ class Plan:
         encoding: of the result.
         segments: how time is cut.
         tiles: how frames are cut.
+        frames: how many there are; ``None``: not known.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Plan:
     encoding: Encoding
     segments: Segments
     tiles: Tiling
+    frames: int | None = None
 
     @property
     def tile(self) -> tuple[int, int]:
@@ -73,7 +75,7 @@ def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
 
 def describe(config: "UpscaleConfig", source: Source, plan: Plan) -> str:
     """The plan in one line: sizes, encoding, segments, tiles, memory."""
-    s, size, count = plan.segments, plan.size, source.frame_count
+    s, size, count = plan.segments, plan.size, plan.frames
     segments = s.count(count) if count else "?"
     held = min(s.frames, count or s.frames) + s.overlap
     height, width = source.look.size

@@ -15,6 +15,7 @@ from realis.commands.upscale_file import upscale_file
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.models.hub import TINY
+from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import SDR, Encoding
 from realis.video.source import Look
 from realis.video.target import target_size
@@ -61,6 +62,8 @@ class UpscaleConfig:
     depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
     crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
     drop_alpha: bool = False  # leave transparency out
+    deinterlace: Deinterlace = "no"  # no; frame: one frame for each; field: one for each field, at twice the rate
+    strict: bool = False  # refuse a damaged input, all of which is decoded first; otherwise it is upscaled as players show it
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
     compare: str = ""  # also write this video: bicubic on the left half, the result on the right
     preview: bool = False  # only one segment, from the middle

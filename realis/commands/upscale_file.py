@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from realis.commands.comparison import save_before_after, save_comparison
 from realis.commands.device import is_out_of_memory, load, memory_in_one_line, no_memory
+from realis.commands.findings import Findings
 from realis.commands.frames import read_frames, stored_frames
 from realis.commands.measure import measure_plan
 from realis.commands.outputs import sheet_file
@@ -26,8 +27,9 @@ from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.journal import made_from, tidy_up
-from realis.video.read import check_time
+from realis.video.names import IMAGES
 from realis.video.source import FolderSource, Source, TimedFrame, open_source
+from realis.video.survey import survey
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 READ_AHEAD = 4  # frames
 LEAST_TILE = 64  # pixels
 # Fields that do not change what a result is
-NOT_IN_KEY = ("input", "output", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "prompt_embeds",
-              "empty_prompt_embeds")  # fmt: skip
+NOT_IN_KEY = ("input", "output", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
+              "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
 
 
 def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | None:
@@ -49,16 +51,20 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     began = time.monotonic()
 
     # 1. Everything that can be wrong with what was given, before torch is imported
-    with open_source(path) as source:
+    with open_source(path, config.deinterlace) as source:
         if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
-            count = source.frame_count or "many"  # which not every container knows
-            raise InputError(f"--output {output}: got one image, wanted a folder for the {count} images of {path}")
-        plan = make_plan(config, source.look, output)
-        logger.info(describe(config, source, plan))
+            what = "is animated" if path.suffix.lower() in IMAGES else "has more frames than one"
+            raise InputError(f"--output {output}: got one image, but {path} {what}; wanted a video or a folder of images")
+        plan = replace(make_plan(config, source.look, output), frames=source.frame_count)
     key = result_key(config, path, plan) | ({"preview": True} if config.preview else {})
     done = not config.restart and output.exists() and made_from(output) == key
-    if not done and path.is_file():
-        check_time(path)
+    findings = Findings(path, output, config.deinterlace != "no")
+    if not done:
+        found = survey(path, config.strict)
+        make_plan(config, replace(source.look, opaque=source.look.opaque and found.opaque), output)
+        plan = replace(plan, frames=found.frames * (2 if config.deinterlace == "field" else 1))
+        findings.surveyed(found)
+    logger.info(describe(config, source, plan))
     if config.dry_run:
         with memory_in_one_line(plan):
             logger.info(measure_plan(config, source, plan, output))
@@ -76,16 +82,16 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
         with memory_in_one_line(plan):
             write_preview(config, path, plan, output, key)
     else:
-        write_whole(config, path, plan, output, key)
+        write_whole(config, path, plan, output, key, findings)
 
     # 3. The pictures
     sheet = sheet_file(output)
     pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
     for picture in pictures:
-        save_before_after(path, output, plan.segments.frames // 2, picture)
+        save_before_after(path, config.deinterlace, output, plan.segments.frames // 2, picture)
     if config.compare:
         pictures.append(Path(config.compare))
-        save_comparison(path, output, pictures[-1])
+        save_comparison(path, config.deinterlace, output, pictures[-1])
     written, took = " and ".join(map(str, [output] * (not done) + pictures)), time.monotonic() - began
     if written:
         logger.info("wrote %s in %.0f s, peak memory %.1f GiB", written, took, peak_memory())
@@ -103,19 +109,21 @@ def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any
     return json.loads(json.dumps(key))
 
 
-def write_whole(config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any]) -> None:
+def write_whole(
+    config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any], findings: Findings
+) -> None:
     """Upscale all of ``path``. Where the device's memory does not do, with smaller tiles, and say so."""
     while True:
         try:
             with (
-                open_source(path) as source,
+                open_source(path, config.deinterlace) as source,
                 SegmentWriter(
                     output, plan.size, source.rate, plan.encoding, source, plan.pixel_aspect, key, config.restart
                 ) as sink,
             ):
                 tile = sink.journal.settle_tile(plan.tile)
                 plan = plan if tile == plan.tile else with_tile(config, plan, tile)
-                return run(config, source, plan, sink)
+                return run(config, source, plan, sink, findings)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -146,7 +154,7 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter) -> None:
+def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter, findings: Findings) -> None:
     """Read, upscale and write, segment by segment, from where the journal ends."""
     done = sink.journal.segments
     first = done[-1].stop if done else 0
@@ -166,7 +174,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
         said_if_stopped(),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
-        progress(total=source.frame_count, unit="frame", initial=first) as bar,
+        progress(total=plan.frames, unit="frame", initial=first) as bar,
     ):
 
         def advance(done: float) -> None:
@@ -178,7 +186,8 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
             images = stored_frames(segment, meta, fix, plan.encoding)
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
             times, durations = [about.time for about in meta], [about.duration for about in meta]
-            behind.do(sink.write, segment.start, images, times, durations, kept, segment.last)
+            faults = findings.played(segment.start, meta, source)
+            behind.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last)
             del segment, images  # two segments at once would double the memory
 
 

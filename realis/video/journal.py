@@ -8,7 +8,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ Tensors = dict[str, Any]
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment: its first frame, for all its frames the time and length in ticks, whether it is the last."""
+    """A finished segment: its first frame, for all its frames the time and length in ticks, whether it is the last, and
+    the numbers of frames with a fault of the source by its name."""
 
     start: int
     times: list[int]
     durations: list[int]
     last: bool
+    faults: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def stop(self) -> int:
@@ -178,6 +180,14 @@ class Journal:
     def times(self) -> tuple[list[int], int]:
         """The times of all frames, and the length of the last one, in ticks."""
         return [t for segment in self.segments for t in segment.times], self.segments[-1].durations[-1]
+
+    def faults(self) -> dict[str, list[int]]:
+        """The numbers of all frames with a fault of the source, by its name."""
+        found: dict[str, list[int]] = {}
+        for segment in self.segments:
+            for name, numbers in segment.faults.items():
+                found.setdefault(name, []).extend(numbers)
+        return found
 
     def close(self, finished: bool) -> None:
         """Let go of the folder; remove it unless another run can go on from it."""

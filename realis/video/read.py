@@ -1,7 +1,6 @@
 """Read a video's frames with PyAV."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,12 +8,10 @@ import av
 import numpy as np
 
 from realis.errors import InputError
-from realis.log import logger
 from realis.video.color_tags import to_rgb
 from realis.workers import threads
 
-SHORT = 0.9  # share of a file's length that a picture should reach
-BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
+MOST_RATE = 1000  # frames a second: what announces more has a damaged header
 ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere
 # Demuxers of libavformat that read one media file. Left out are those that follow what a file says to other files or
 # addresses (concat, hls, dash, sdp, imf, ...), and text. "*_pipe" is one image.
@@ -85,6 +82,11 @@ class VideoReader:
         self.width, self.height = self.stream.width, self.stream.height
         self.start = start_of(self.container)
         self.rate = usual_rate(Fraction(self.stream.average_rate or self.stream.guessed_rate or 25))
+        if self.rate > MOST_RATE:
+            raise InputError(
+                f"{self.path}: announces {float(self.rate):.6g} frames a second, wanted up to {MOST_RATE}; "
+                f"set its rate (ffmpeg -r 25 -i {self.path.name} NEW.mkv)"
+            )
         self.frame_count = self.stream.frames or self._estimated_count()
 
     def _estimated_count(self) -> int | None:
@@ -108,32 +110,25 @@ class VideoReader:
         return (self.rgb(frame) for frame in self.frames())
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """The decoded frames as presented.
+        """Yield the decoded frames as presented. :func:`realis.video.playback.play` goes on where this one raises.
 
         Raises:
             InputError: damaged, changing its size, or without any frame.
         """
-        count, ends = 0, 0.0
+        count = 0
         try:
             for frame in self.container.decode(self.stream):
                 if (frame.width, frame.height) != (self.width, self.height):
                     raise InputError(
                         f"{self.path}: from frame {count} on it is {frame.width}x{frame.height} instead of "
-                        f"{self.width}x{self.height}; cut it there and upscale the parts"
+                        f"{self.width}x{self.height}; cut it there"
                     )
                 yield frame
                 count += 1
-                shown = frame.duration * self.stream.time_base if self.stream.time_base else 0
-                ends = (frame.time or 0.0) + float((shown or 1 / self.rate) - self.start)
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
             raise InputError(f"{self.path}: no frame in it can be decoded")
-        if count < self.stream.frames - 1:
-            logger.warning("%s: announces %d frames, but only %d are there", self.path, self.stream.frames, count)
-        elif self.container.duration and ends < SHORT * self.container.duration / av.time_base:
-            whole = self.container.duration / av.time_base
-            logger.warning("%s: its picture ends after %.1f of %.1f s; it may be cut short", self.path, ends, whole)
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """A decoded frame of this video as (H, W, 3) uint8, by the matrix and range that it is tagged with."""
@@ -165,27 +160,12 @@ def film_stream(container: av.container.InputContainer) -> av.VideoStream | None
 
 
 def start_of(container: av.container.InputContainer) -> Fraction:
-    """The time, in seconds, to take for 0: that of the first packet where clocks start anywhere."""
-    return Fraction(container.start_time or 0, av.time_base) if container.format.name in ANY_START else Fraction(0)
-
-
-def check_time(path: Path) -> None:
-    """Read all packets to make sure that time goes on to the end, so that picture and sound stay in step.
-
-    Raises:
-        InputError: it goes back, as where recordings were put together by ``cat``.
-    """
-    last: dict[int, Fraction] = {}
-    with open_media(path) as container, suppress(av.FFmpegError):  # what is damaged, decoding will say
-        for packet in container.demux([*container.streams.video, *container.streams.audio]):
-            if packet.dts is None:
-                continue
-            time = packet.dts * packet.time_base
-            before = last.get(packet.stream_index, time)
-            if time < before - BACK:
-                raise InputError(f"{path}: in stream {packet.stream_index} time goes back from {float(before):.2f} to "
-                                 f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)")  # fmt: skip
-            last[packet.stream_index] = max(before, time)
+    """Return the time, in seconds, to take for 0: that of the first packet where clocks start anywhere, and that of the
+    first frame where it is below 0, so that picture and sound move together."""
+    if container.format.name in ANY_START:
+        return Fraction(container.start_time or 0, av.time_base)
+    film = film_stream(container)
+    return min(Fraction(0), (film.start_time or 0) * film.time_base) if film and film.time_base else Fraction(0)
 
 
 def usual_rate(rate: Fraction) -> Fraction:

@@ -1,6 +1,6 @@
 """What is to be upscaled: a video, an image or a folder of images, read as it is meant to be seen.
 
-Frames come upright, with the time and length that the container gives them, in all bits that are stored.
+Frames come upright, at the times at which a player shows them, in all bits that are stored.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,16 @@ from av.video.reformatter import ColorRange
 from PIL import Image
 
 from realis.errors import InputError
-from realis.log import logger
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
+from realis.video.deinterlace import Deinterlace, deinterlace
 from realis.video.names import IMAGES, natural
+from realis.video.playback import Fault, play, tick
 from realis.video.read import VideoReader
+from realis.video.side_data import WITH_PROFILES, not_kept
 
 FOLDER_RATE = Fraction(25)
 ORIENTATION = 274  # of EXIF
-WITH_PROFILES = ("png", "apng", "mjpeg", "webp", "tiff", "jpegxl")  # PyAV frees a colour profile's name twice
+MIRRORED, TURNED = (2, 4, 5, 7), (5, 6, 7, 8)  # values of it
 
 
 class TimedFrame(NamedTuple):
@@ -35,6 +37,7 @@ class TimedFrame(NamedTuple):
         alpha: (H, W) uint8 or uint16 up to 255 or 65535, where the source has it.
         time: of presentation, in ticks of the source's ``time_base``.
         duration: in ticks.
+        fault: what is wrong with it, one of :data:`realis.video.playback.FAULTS`.
     """
 
     rgb: np.ndarray
@@ -42,6 +45,7 @@ class TimedFrame(NamedTuple):
     alpha: np.ndarray | None
     time: int
     duration: int
+    fault: Fault = ""
 
 
 @dataclass(frozen=True)
@@ -75,31 +79,41 @@ class Look:
 class VideoSource:
     """The frames of a video or of one image. A context manager.
 
+    Args:
+        path: the file.
+        mode: whether interlaced frames become one frame each, or one for each field.
+
     Attributes:
         path: the file.
         rate: frames a second.
         time_base: seconds of a tick.
         frame_count: as announced, or ``None``.
         look: what the frames are like.
-        interlaced: whether the first one is two fields.
+        interlaced: whether one of the frames so far is two fields.
+        not_kept: what the frames so far carry that a result cannot keep, in words.
 
     Raises:
-        InputError: no such file, not a video, damaged.
+        InputError: no such file, not a video, nothing in it that can be decoded.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, mode: Deinterlace = "no") -> None:
         self.path = Path(path)
+        if self.path.suffix.lower() in IMAGES:
+            image_facts(self.path)
         self.reader = VideoReader(path)
         try:
-            if self.path.suffix.lower() in IMAGES:
-                check_image(self.path)
             self.rate, self.frame_count = self.reader.rate, self.reader.frame_count
-            self.time_base = self.reader.stream.time_base or 1 / self.rate
-            frames = self.reader.frames()
-            first = next(frames)
-            self._frames = chain([first], frames)
-            self.look = look_of(first, self.reader)
-            self.interlaced = first.interlaced_frame
+            self.time_base = tick(self.reader)
+            shown = play(self.reader)
+            if mode != "no":
+                shown = deinterlace(shown, self.time_base, mode)
+            if mode == "field":
+                self.rate, self.time_base = self.rate * 2, self.time_base / 2
+                self.frame_count = self.frame_count and self.frame_count * 2
+            first = next(shown)
+            self._shown = chain([first], shown)
+            self.look = look_of(first.frame, self.reader)
+            self.interlaced, self.not_kept = first.frame.interlaced_frame, set[str]()
         except BaseException:
             self.reader.close()
             raise
@@ -111,45 +125,44 @@ class VideoSource:
         self.reader.close()
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """The frames from number ``first`` on; once."""
-        usual = max(1, round(1 / (self.rate * self.time_base)))
-        start, last, due, moved = round(self.reader.start / self.time_base), None, 0, False
-        for number, frame in enumerate(self._frames):
-            time = due if frame.pts is None else frame.pts - start
-            if last is not None and time <= last:
-                if not moved:
-                    logger.warning("%s: frame %d does not come after the one before it; it is moved by a tick, as are any "
-                                   "others like it", self.path, number)  # fmt: skip
-                time, moved = last + 1, True
-            duration = frame.duration or usual
-            last, due = time, time + duration
+        """Yield the frames from number ``first`` on; once."""
+        codec = self.reader.stream.codec_context.name
+        for number, (frame, time, duration, fault) in enumerate(self._shown):
+            self.interlaced |= frame.interlaced_frame
+            self.not_kept |= not_kept(frame, codec)
             if number >= first:
-                yield TimedFrame(*pixels(frame, self.reader), time, duration)
+                yield TimedFrame(*pixels(frame, self.reader), time, duration, fault)
 
 
-def check_image(file: Path) -> None:
-    """Say what of an image is not carried over.
+class ImageFacts(NamedTuple):
+    """What the header of an image says: height and width upright, and whether it has a colour profile."""
+
+    size: tuple[int, int]
+    has_profile: bool
+
+
+def image_facts(file: Path) -> ImageFacts | None:
+    """Read the header of an image; ``None`` where Pillow does not know it.
 
     Raises:
         InputError: it is to be shown mirrored, which is not known here; is a TIFF of several pages, of which libav
-            sees the first; is larger than Pillow opens.
+            sees the first, or an animated WebP, of which it sees nothing; is larger than Pillow opens.
     """
     try:
         with Image.open(file) as image:
             orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
-            pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            count, form, (width, height) = getattr(image, "n_frames", 1), image.format, image.size
     except Image.DecompressionBombError as error:
         raise InputError(f"{file}: is too large ({error}); cut it into parts") from error
     except (OSError, ValueError):
-        return  # Pillow does not know it; libav may
-    if pages > 1:
-        raise InputError(f"{file}: has {pages} pages; save each as an image of its own")
-    if orientation in (2, 4, 5, 7):
+        return None  # libav may know it
+    if count > 1 and form == "TIFF":
+        raise InputError(f"{file}: has {count} pages; save each as an image of its own")
+    if count > 1 and form == "WEBP":
+        raise InputError(f"{file}: is an animated WebP, which is not read here; convert it to GIF, APNG or a video")
+    if orientation in MIRRORED:
         raise InputError(f"{file}: is to be shown mirrored (EXIF orientation {orientation}); save it as it should look")
-    if profile:
-        logger.warning(
-            "%s: its colour profile is not carried over; colours will look different if it is not sRGB", file
-        )
+    return ImageFacts((width, height) if orientation in TURNED else (height, width), bool(profile))
 
 
 def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
@@ -159,8 +172,6 @@ def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
         InputError: it is to be shown in a way that is not known here.
     """
     check_upright(frame, reader)
-    if frame.interlaced_frame:
-        logger.warning("%s: is interlaced, and is not deinterlaced: combs will be upscaled with it", reader.path)
     aspect = Fraction(reader.stream.sample_aspect_ratio or 1)
     rgb, _, alpha = pixels(frame, reader)
     depth = min(16, max(part.bits for part in frame.format.components))
@@ -260,21 +271,34 @@ class FolderSource:
         pass
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """The frames from number ``first`` on."""
-        for number, file in enumerate(self.files[first:], first):
+        """Yield the frames from number ``first`` on. In place of one that cannot be read comes the one before it.
+
+        Raises:
+            InputError: one has another size, or is animated.
+        """
+        for number in range(first, len(self.files)):
+            yield self._frame(number)._replace(time=number, duration=1)
+
+    def _frame(self, number: int) -> TimedFrame:
+        file = self.files[number]
+        try:
             with VideoSource(file) as image:
-                frame, *more = islice(image.frames(), 2)
-                if more:
-                    raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
-                if image.look.size != self.look.size:
-                    got, wanted = (f"{w}x{h}" for h, w in (image.look.size, self.look.size))
-                    raise InputError(f"{file}: is {got}, and the images before it {wanted}; wanted one size")
-                yield frame._replace(time=number, duration=1)
+                look, (frame, *more) = image.look, islice(image.frames(), 2)
+        except InputError:
+            if not number:
+                raise
+            return self._frame(number - 1)._replace(fault="lost")
+        if more:
+            raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
+        if look.size != self.look.size:
+            got, wanted = (f"{w}x{h}" for h, w in (look.size, self.look.size))
+            raise InputError(f"{file}: is {got}, and the first image {wanted}; wanted one size")
+        return frame
 
 
 Source = VideoSource | FolderSource
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, mode: Deinterlace = "no") -> Source:
     """Open a video, an image, or a folder of images."""
-    return FolderSource(path) if Path(path).is_dir() else VideoSource(path)
+    return FolderSource(path) if Path(path).is_dir() else VideoSource(path, mode)

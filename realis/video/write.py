@@ -55,6 +55,18 @@ def check_output(output: Path, is_ours: bool = False) -> None:
         raise InputError(f"--output {output}: cannot be written there ({error.strerror})") from error
 
 
+def as_ranges(numbers: list[int]) -> str:
+    """Write rising numbers in short.
+
+    >>> as_ranges([3, 4, 5, 9])
+    '3-5, 9'
+    """
+    there = set(numbers)
+    firsts = [n for n in numbers if n - 1 not in there]
+    lasts = [n for n in numbers if n + 1 not in there]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
+
+
 class SegmentWriter:
     """Encode segments and join them. A context manager: leaving it without an error finishes the result.
 
@@ -112,6 +124,7 @@ class SegmentWriter:
         images: Iterable[np.ndarray],
         times: list[int] | None = None,
         durations: list[int] | None = None,
+        faults: dict[str, list[int]] | None = None,
         carry: dict[str, Any] | None = None,
         last: bool = False,
     ) -> None:
@@ -122,12 +135,13 @@ class SegmentWriter:
             images: (H, W, 3 or 4) each, as ``encoding`` takes them.
             times: when each is shown and how long, in ticks of the source; without one, in frames.
             durations: see there.
+            faults: numbers of frames with a fault of the source, by its name.
             carry: tensors that the segments after it depend on.
             last: whether they are the last ones.
         """
         images = list(images)
         numbers = list(range(start, start + len(images)))
-        segment = Segment(start, times or numbers, durations or [1] * len(images), last)
+        segment = Segment(start, times or numbers, durations or [1] * len(images), last, faults or {})
         with self._one_line():
             self.journal.add(segment, carry or {}, lambda file: self._encode(file, images))
 
@@ -154,7 +168,9 @@ class SegmentWriter:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
         if self.journal.key is not None:
             with whole_file(notes_file(self.output)) as notes:
-                notes.write_text(json.dumps({"made from": self.journal.key}, indent=1))
+                faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
+                said = {"faults of the input, by frames": faults} if faults else {}
+                notes.write_text(json.dumps({"made from": self.journal.key} | said, indent=1))
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()

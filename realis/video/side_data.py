@@ -1,0 +1,32 @@
+"""What frames carry beside their pixels, and a result cannot keep: PyAV hands none of it to an encoder."""
+
+import av
+
+WITH_PROFILES = ("png", "apng", "mjpeg", "webp", "tiff", "jpegxl")  # PyAV frees a colour profile's name twice
+NOT_KEPT = {  # by libavutil's names
+    "A53_CC": "closed captions",
+    "AFD": "active format description",
+    "AMBIENT_VIEWING_ENVIRONMENT": "HDR viewing environment",
+    "CONTENT_LIGHT_LEVEL": "HDR light levels",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
+    "GOP_TIMECODE": "timecode in the picture",
+    "ICC_PROFILE": "colour profile",
+    "MASTERING_DISPLAY_METADATA": "HDR mastering data",
+    "S12M_TIMECODE": "timecode in the picture",
+    "SPHERICAL": "spherical projection",
+    "STEREO3D": "stereo 3D layout",
+}
+
+
+def not_kept(frame: av.VideoFrame, codec: str) -> set[str]:
+    """Return what of a frame, decoded by ``codec``, a result cannot keep, in words."""
+    if codec in WITH_PROFILES:
+        return set()
+    try:
+        names = {data.type.name for data in list(frame.side_data)}  # pyright: ignore - PyAV's stub
+    except ValueError as error:  # one kind that PyAV does not know hides all the others
+        return {f"side data of an unknown kind ({str(error).split()[0]})"}
+    return {NOT_KEPT[name] for name in names & NOT_KEPT.keys()}
