@@ -4,6 +4,9 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 PIP = .venv/bin/pip install -q --disable-pip-version-check --no-compile -c constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# Bytecode, on all cores, which pip would write on one. Without it, and where PYTHONDONTWRITEBYTECODE is set as in many
+# containers, every process compiles torch, diffusers and transformers anew. A few files are meant for other Pythons.
+COMPILE = .venv/bin/python -m compileall -q -j 0 .venv realis >/dev/null 2>&1 || true
 
 .PHONY: demo test test-fast lint clean
 
@@ -27,11 +30,13 @@ lint: .venv/.dev
 .venv/.core: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "installing realis into .venv (1 to 2 minutes)"
 	$(PIP) -e .
+	$(COMPILE)
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "installing realis with everything that tests need into .venv (1 to 3 minutes)"
 	$(PIP) -e ".[train,data,metrics,ui,cluster,dev]"
+	$(COMPILE)
 	touch $@ .venv/.core
 
 clean:

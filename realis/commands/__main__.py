@@ -1,4 +1,7 @@
-"""The ``realis`` program: which command, its configuration, one kind of error."""
+"""The ``realis`` program: which command, its configuration, one kind of error.
+
+Each command is imported when it is called: ``--help`` and errors of one do not wait for what the others need.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -6,24 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from realis import log
-from realis.commands.build import BuildConfig, build
-from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
-from realis.commands.degrade import DegradeConfig, degrade
-from realis.commands.precompute import PrecomputeConfig, precompute
-from realis.commands.train_cpc import TrainCpcConfig, train_cpc
-from realis.commands.train_parts import (
-    TrainDecoderConfig,
-    TrainPriorConfig,
-    TrainVaeConfig,
-    train_decoder,
-    train_prior,
-    train_vae,
-)
-from realis.commands.train_tiny import TrainTinyConfig, train_tiny
-from realis.commands.upscale import UpscaleConfig, upscale
 from realis.config import parse
 from realis.errors import run_command
-from realis.training.run_folder import free_folder
 
 DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
 MINIATURE_RECIPE = Path(__file__).parent / "build_miniature.yaml"
@@ -37,21 +24,30 @@ def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence
 
 def run_train_vae(argv: Sequence[str] | None = None) -> None:
     """``train/train_vae.py``."""
+    from realis.commands.train_parts import TrainVaeConfig, train_vae
+
     _run("train_vae.py", TrainVaeConfig, train_vae, argv)
 
 
 def run_train_prior(argv: Sequence[str] | None = None) -> None:
     """``train/train_prior.py``."""
+    from realis.commands.train_parts import TrainPriorConfig, train_prior
+
     _run("train_prior.py", TrainPriorConfig, train_prior, argv)
 
 
 def run_train_decoder(argv: Sequence[str] | None = None) -> None:
     """``train/train_decoder.py``."""
+    from realis.commands.train_parts import TrainDecoderConfig, train_decoder
+
     _run("train_decoder.py", TrainDecoderConfig, train_decoder, argv)
 
 
 def run_train_cpc(argv: Sequence[str] | None = None) -> None:
     """``train/train_cpc.py``; without arguments, the debug recipe."""
+    from realis.commands.train_cpc import TrainCpcConfig, train_cpc
+    from realis.training.run_folder import free_folder
+
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         log.setup()
@@ -65,16 +61,22 @@ def run_train_cpc(argv: Sequence[str] | None = None) -> None:
 
 def run_train_tiny(argv: Sequence[str] | None = None) -> None:
     """``train/train_tiny.py``."""
+    from realis.commands.train_tiny import TrainTinyConfig, train_tiny
+
     _run("train_tiny.py", TrainTinyConfig, train_tiny, argv)
 
 
 def run_precompute(argv: Sequence[str] | None = None) -> None:
     """``train/precompute.py``."""
+    from realis.commands.precompute import PrecomputeConfig, precompute
+
     _run("precompute.py", PrecomputeConfig, precompute, argv)
 
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:
     """``infer/upscale.py``."""
+    from realis.commands.upscale import UpscaleConfig, upscale
+
     _run("upscale.py", UpscaleConfig, upscale, argv)
 
 
@@ -85,16 +87,22 @@ def run_plan(argv: Sequence[str] | None = None) -> None:
 
 def run_degrade(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/make_lr.py``."""
+    from realis.commands.degrade import DegradeConfig, degrade
+
     _run("make_lr.py", DegradeConfig, degrade, argv)
 
 
 def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/degradation_sheets.py``."""
+    from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
+
     _run("degradation_sheets.py", SheetsConfig, degradation_sheets, argv)
 
 
 def run_build(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/build_realisvideo.py``; without arguments, the miniature."""
+    from realis.commands.build import BuildConfig, build
+
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         log.setup()

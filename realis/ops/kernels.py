@@ -11,7 +11,6 @@ import math
 from typing import Literal
 
 import numpy as np
-from scipy.special import j1
 
 Filter = Literal["bilinear", "area", "bicubic", "matlab_bicubic", "gaussian"]  # of realis.ops.resample
 
@@ -31,6 +30,8 @@ def plateau_kernel(size: int, sigma: tuple[float, float], rotation: float, beta:
 
 def sinc_kernel(size: int, cutoff: float) -> np.ndarray:
     """Ideal circular low pass at ``cutoff`` radians a pixel (pi: all that there is), cut off: it rings."""
+    from scipy.special import j1  # slow to import, and every resize takes its kernel from this file
+
     y, x = _grid(size)
     r = np.hypot(x, y)
     with np.errstate(invalid="ignore", divide="ignore"):
