@@ -41,6 +41,10 @@ class ScenesConfig:
         require(0 <= self.crf <= 51, "--scenes.crf", self.crf, "0 to 51")
 
 
+class InterlacedError(InputError):
+    """A frame is two fields of different moments."""
+
+
 def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
     """Cut ``video`` into clips, files of their own.
 
@@ -50,6 +54,13 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
     path = video.path(build)
     try:
         cuts, sums = watch(path, config)
+    except InterlacedError as error:
+        yield Dropped(video.name, "interlaced", str(error))
+        return
+    except InputError as error:
+        yield Dropped(video.name, "damaged", str(error))
+        return
+    try:
         ranges = list(pieces(cuts, len(sums), config))
         for start, stop in spread(ranges, config.per_video):
             yield cut_out(video, build, start, stop, sums, config)
@@ -68,6 +79,7 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
     """Decode a video once: the numbers of frames where a shot begins, and a checksum of every frame.
 
     Raises:
+        InterlacedError: a frame of it is two fields.
         InputError: it is damaged, as far as its decoder knows: H.264's notices nearly every flipped bit, HEVC's hardly any
             that costs no frame.
     """
@@ -85,6 +97,8 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
                 break  # cut off in the middle of it
             if frame.is_corrupt:
                 raise InputError(f"{path}: frame {number} is damaged")
+            if frame.interlaced_frame:
+                raise InterlacedError(f"{path}: frame {number} is two fields")
             small = frame.reformat(width, height, "bgr24").to_ndarray()
             cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, fps=25.0), small)]
             sums.append(checksum(frame))

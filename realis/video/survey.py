@@ -124,7 +124,8 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
                         f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)"
                     )
                 latest[packet.stream_index] = max(time, last or time)
-                end = max(end, time + (packet.duration or 0) * packet.time_base - start)
+                ticks = max(packet.dts, packet.pts or packet.dts) + (packet.duration or 0)
+                end = max(end, ticks * packet.time_base - start)
         except (av.FFmpegError, OSError) as error:
             damage.append(f"cannot be read beyond {float(end):.1f} s ({getattr(error, 'strerror', '') or error})")
         announced = Fraction(container.duration or 0, av.time_base)
@@ -149,7 +150,9 @@ def _gaps(times: list[int], tick: Fraction, start: Fraction) -> list[str]:
     wide = np.flatnonzero(steps > GAP * usual)
     if not 0 < len(wide) <= max(3, RARE * len(steps)):
         return []
-    missing = int((steps[wide] / usual).round().sum()) - len(wide)
+    missing = round((times[-1] - times[0]) / usual) + 1 - len(times)  # none, where only times are wrong
+    if missing <= 0:
+        return []
     first = float(times[wide[0] + 1] * tick - start)
     return [f"about {missing} frames are missing in {len(wide)} places, first before {first:.2f} s; the one before is shown"]
 

@@ -213,7 +213,7 @@ def test_images_that_would_look_different_are_refused_or_said(tmp_path, capsys):
     assert "is to be shown mirrored" in capsys.readouterr().err.splitlines()[-1]
     Image.fromarray(picture(0)).save(tmp_path / "profile.png", icc_profile=b"a profile")
     upscale(tmp_path / "profile.png", tmp_path / "out.png")
-    assert "its colour profile is not carried over" in capsys.readouterr().err
+    assert "has a colour profile, which is not carried over" in capsys.readouterr().err
     grey = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
     Image.fromarray(grey).save(tmp_path / "grey.tif")
     (frame,) = contents(upscale(tmp_path / "grey.tif", tmp_path / "grey.png"))
@@ -230,7 +230,7 @@ def test_a_video_does_not_become_one_image(tmp_path, capsys):
     source = make(tmp_path / "in.mp4", [picture(i) for i in range(3)], "libx264", "yuv420p")
     with pytest.raises(SystemExit):
         upscale(source, tmp_path / "out.png")
-    assert "a folder for the 3 images" in capsys.readouterr().err.splitlines()[-1]
+    assert "has more frames than one; wanted a video or a folder of images" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_frames_that_nothing_announces_are_not_lost(tmp_path, capsys):
@@ -239,7 +239,7 @@ def test_frames_that_nothing_announces_are_not_lost(tmp_path, capsys):
     for name in ("a.png", "in/a.png", "a.tif"):
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
     make(tmp_path / "a.h264", [picture(i) for i in range(3)], "libx264", "yuv420p")
-    for name, said in (("a.png", "wanted a folder for the"), ("a.h264", "wanted a folder for the"), ("in", "is animated"),
+    for name, said in (("a.png", "is animated; wanted a video or a folder of images"), ("a.h264", "has more frames than one"), ("in", "is animated"),
                        ("a.tif", "has 3 pages")):  # fmt: skip
         with pytest.raises(SystemExit):
             upscale(tmp_path / name, tmp_path / "out.png")
