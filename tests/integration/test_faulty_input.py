@@ -104,12 +104,12 @@ def test_an_image_of_another_size_is_found_before_the_work(tmp_path, capsys):
 
 
 def interlaced(path, progressive=0, frames=36):
-    """A pan in two fields a frame, after so many progressive frames."""
+    """A pan in two fields a frame, the lower one first, after so many progressive frames."""
     data = b""
-    for count, x264 in ((progressive, "fake-interlaced=1"), (frames, "tff=1")):
+    for count, x264 in ((progressive, "fake-interlaced=1"), (frames, "bff=1")):
         images = [PICTURE[100:196, 3 * i : 3 * i + 128].copy() for i in range(2 * count)]
-        for i in range(count if x264 == "tff=1" else 0):
-            images[2 * i][1::2] = images[2 * i + 1][1::2]
+        for i in range(count if x264 == "bff=1" else 0):
+            images[2 * i][::2] = images[2 * i + 1][::2]
         if count:
             part = path.with_suffix(".part.h264")
             make(part, images[::2], "libx264", "yuv420p", rate=Fraction(25),

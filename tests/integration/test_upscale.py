@@ -122,7 +122,7 @@ def test_a_truncated_file_is_said_to_be(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     run_upscale(["--input", str(path), "--output", str(tmp_path / "o.mp4"), "--target", "2x", "--method", "bicubic"])
     said = capsys.readouterr().err
-    assert "its picture ends after 0.2 of 0.5 s; it may be cut short" in said
+    assert "ends after 0.2 of 0.5 s; it may be cut short" in said
 
 
 def test_dry_run_writes_nothing(clip, tmp_path, capsys):
