@@ -28,6 +28,34 @@ def film(path, frames=20, size=(128, 160), codec="libx264", fmt="yuv420p", optio
     return path
 
 
+def interlaced_film(path, progressive=0, frames=36):
+    """A pan in two fields a frame, 128x96, the lower field first, after so many progressive frames."""
+    packets = []
+    for count, x264 in ((progressive, "fake-interlaced=1"), (frames, "bff=1")):
+        if not count:
+            continue
+        moments = [PICTURE[100:196, 3 * i : 3 * i + 128].copy() for i in range(2 * count)]
+        part = path.with_suffix(f".{len(packets)}.h264")
+        with av.open(str(part), "w") as container:
+            stream = container.add_stream("libx264", rate=25, options={"x264-params": x264, "crf": "4", "bf": "0"})
+            (stream.height, stream.width), stream.pix_fmt = (96, 128), "yuv420p"
+            for upper, lower in zip(moments[1::2], moments[::2], strict=True):
+                if x264 == "bff=1":
+                    lower[::2] = upper[::2]
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(lower, format="rgb24")))
+            container.mux(stream.encode(None))
+        with av.open(str(part)) as container:
+            packets += [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    with av.open(str(part)) as template, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(template.streams.video[0])
+        for number, data in enumerate(packets):
+            packet = av.Packet(data)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), stream, number in (0, progressive)
+            container.mux(packet)
+    return path
+
+
 def damage(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 8 : -len(data) // 3] = bytes(len(data) - len(data) // 8 - len(data) // 3)

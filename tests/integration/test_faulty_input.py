@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footage import PICTURE, film
+from footage import PICTURE, film, interlaced_film
 from videos import contents, make, picture, seconds, sound, upscale
 
 
@@ -103,22 +103,6 @@ def test_an_image_of_another_size_is_found_before_the_work(tmp_path, capsys):
     assert "19.png: is 66x48, and the first image 64x48" in lines and "plan:" not in lines
 
 
-def interlaced(path, progressive=0, frames=36):
-    """A pan in two fields a frame, the lower one first, after so many progressive frames."""
-    data = b""
-    for count, x264 in ((progressive, "fake-interlaced=1"), (frames, "bff=1")):
-        images = [PICTURE[100:196, 3 * i : 3 * i + 128].copy() for i in range(2 * count)]
-        for i in range(count if x264 == "bff=1" else 0):
-            images[2 * i][::2] = images[2 * i + 1][::2]
-        if count:
-            part = path.with_suffix(".part.h264")
-            make(part, images[::2], "libx264", "yuv420p", rate=Fraction(25),
-                 setup=lambda stream, x264=x264: setattr(stream.codec_context, "options", {"x264-params": x264, "crf": "4"}))  # fmt: skip
-            data += part.read_bytes()
-    path.write_bytes(data)
-    return path
-
-
 def combs(frames):
     """How much rows differ from the mean of those beside them, against that two rows apart."""
     luma = np.stack([cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY) for frame in frames]).astype(float)
@@ -126,7 +110,7 @@ def combs(frames):
 
 
 def test_interlaced_video_is_said_once_and_deinterlaced_where_asked(tmp_path, capsys):
-    source = interlaced(tmp_path / "in.h264")
+    source = interlaced_film(tmp_path / "in.mkv")
     combed = contents(upscale(source, tmp_path / "combs.mkv", "--codec", "ffv1"))
     assert said(capsys).count("--deinterlace frame") == 1
     whole = contents(upscale(source, tmp_path / "frames.mkv", "--codec", "ffv1", "--deinterlace", "frame"))
@@ -142,7 +126,7 @@ def test_interlaced_video_is_said_once_and_deinterlaced_where_asked(tmp_path, ca
 
 
 def test_fields_after_progressive_frames_are_found(tmp_path, capsys):
-    source = interlaced(tmp_path / "in.h264", progressive=6)
+    source = interlaced_film(tmp_path / "in.mkv", progressive=6)
     before = contents(source)[:6]
     upscale(source, tmp_path / "out.mkv", "--codec", "ffv1")
     assert said(capsys).count("is interlaced") == 1

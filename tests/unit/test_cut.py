@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from footage import film
+from footage import film, interlaced_film
 from realis.dataset.clip import Clip, Dropped
 from realis.dataset.cut import copy_part, encode_part, part_to_copy
 from realis.dataset.scenes import ScenesConfig, holds_exactly, pieces, scenes, spread, watch
@@ -168,3 +168,11 @@ def test_a_recording_that_was_cut_off_is_used_up_to_there(tmp_path, codec):
     clips = list(scenes(Clip("a", str(tmp_path / "cut.ts")), tmp_path, CONFIG))
     assert all(isinstance(one, Clip) for one in clips), clips
     assert 40 <= sum(one.frames for one in clips) <= 48
+
+
+@pytest.mark.parametrize("progressive", [0, 6])
+def test_a_video_with_frames_of_two_fields_is_dropped(tmp_path, progressive):
+    path = interlaced_film(tmp_path / "in.mkv", progressive)
+    (dropped,) = scenes(Clip("in", str(path)), tmp_path, CONFIG)
+    assert isinstance(dropped, Dropped) and dropped.reason == "interlaced"
+    assert f"frame {progressive} is two fields" in dropped.detail
