@@ -17,6 +17,7 @@ from realis.degradation.draws import (
     check_range,
     check_step,
     check_weights,
+    split_draw,
     walk,
     weighted_choice,
     wrapping_walk,
@@ -55,6 +56,7 @@ class BlurConfig:
     beta_gaussian_step: float = 0.05
     beta_plateau: Range = (1.0, 2.0)
     beta_plateau_step: float = 0.1
+    beta_split: bool = False  # draw half of the betas below 1 and half above, as Real-ESRGAN; else uniformly
     cutoff: Range = (math.pi / 3, math.pi)  # of sinc kernels below 13 pixels
     cutoff_large: Range = (math.pi / 5, math.pi)  # of the others
     cutoff_step: float = 0.02 * math.pi
@@ -67,6 +69,9 @@ class BlurConfig:
             check_range(getattr(self, name), f"blur.{name}", 0.01, 1000)
         for name in ("sigma_step", "rotation_step", "beta_gaussian_step", "beta_plateau_step", "cutoff_step"):
             check_step(getattr(self, name), f"blur.{name}")
+        for name in ("beta_gaussian", "beta_plateau") if self.beta_split else ():
+            low, high = getattr(self, name)
+            require(low <= 1 <= high, f"blur.{name} with blur.beta_split", (low, high), "a range with 1 in it")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
         """A blur, or none."""
@@ -84,10 +89,15 @@ class BlurConfig:
             y, rotation = x, (0.0,) * frames
         beta = ()
         if kernel.startswith("generalized"):
-            beta = walk(rng, self.beta_gaussian, self.beta_gaussian_step, frames)
+            beta = self._sample_beta(rng, self.beta_gaussian, self.beta_gaussian_step, frames)
         elif kernel.startswith("plateau"):
-            beta = walk(rng, self.beta_plateau, self.beta_plateau_step, frames)
+            beta = self._sample_beta(rng, self.beta_plateau, self.beta_plateau_step, frames)
         return [Blur(kernel, size, tuple(zip(x, y, strict=True)), rotation, beta)]
+
+    def _sample_beta(self, rng: np.random.Generator, bounds: Range, step: float, frames: int) -> tuple[float, ...]:
+        # Only the first frame's beta is split: held to its side of 1, a plateau that starts at 1 could never move.
+        start = split_draw(rng, bounds, 1.0) if self.beta_split else None
+        return walk(rng, bounds, step, frames, start)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class ResizeConfig:
     weights: tuple[float, float, float, float] = (0.2, 0.7, 0.1, 0.0)  # up, down, keep, target
     scale: Range = (0.15, 1.5)
     scale_step: float = 0.015
-    of_target: bool = False  # scale the size of the result instead of that of the frame
+    of_target: bool = False  # scale the size of the result instead of that of the frame; keep: go to that size
     filters: tuple[Filter, ...] = ("bilinear", "area", "bicubic")
 
     def __post_init__(self) -> None:
@@ -111,10 +121,10 @@ class ResizeConfig:
         """A resize of frames that have ``sizes``, or none."""
         mode = ("up", "down", "keep", "target")[weighted_choice(rng, self.weights)]
         filter = self.filters[rng.integers(len(self.filters))]
+        if mode == "target" or (mode == "keep" and self.of_target):
+            return to_target(sizes, target, filter)
         if mode == "keep":
             return []
-        if mode == "target":
-            return to_target(sizes, target, filter)
         low, high = self.scale
         start = rng.uniform(1, high) if mode == "up" else rng.uniform(low, 1)
         scales = walk(rng, self.scale, self.scale_step, len(sizes), start)

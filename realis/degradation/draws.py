@@ -18,6 +18,14 @@ def walk(rng: np.random.Generator, bounds: Range, step: float, frames: int, star
     return tuple(values)
 
 
+def split_draw(rng: np.random.Generator, bounds: Range, split: float) -> float:
+    """Draw uniformly from below ``split`` or from above it within ``bounds``, either with probability one half.
+
+    Takes one number from ``rng``, as a uniform draw does. A side that is empty gives ``split`` itself.
+    """
+    return float(np.interp(rng.random(), (0, 0.5, 1), (bounds[0], split, bounds[1])))
+
+
 def wrapping_walk(rng: np.random.Generator, step: float, frames: int) -> tuple[float, ...]:
     """A random walk of an angle from -pi to pi, which goes on at the other end."""
     angles = rng.uniform(-math.pi, math.pi) + np.cumsum([0.0, *rng.uniform(-step, step, frames - 1)])

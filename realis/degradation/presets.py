@@ -24,8 +24,9 @@ NOTHING = OrderConfig(NO_BLUR, KEEP, NO_NOISE, NO_JPEG, NO_VIDEO)
 
 
 def _still(order: OrderConfig) -> OrderConfig:
-    """``order`` without video compression and without any change along time."""
+    """``order`` without video compression and without any change along time, with Real-ESRGAN's draw of beta."""
     blur = replace(order.blur, sigma_step=0, rotation_step=0, beta_gaussian_step=0, beta_plateau_step=0, cutoff_step=0)
+    blur = replace(blur, beta_split=True)
     noise, jpeg = replace(order.noise, sigma_step=0, poisson_step=0), replace(order.jpeg, quality_step=0)
     return OrderConfig(blur, replace(order.resize, scale_step=0), noise, jpeg, NO_VIDEO)
 

@@ -132,7 +132,7 @@ def test_ranges_come_from_a_file(tmp_path):
         lambda: BlurConfig(kernels=(1, 0)), lambda: ResizeConfig(scale=(1.1, 1.5)), lambda: JpegConfig(quality=(0, 95)),
         lambda: ResizeConfig(weights=(0, 0, 0, 0)), lambda: DegradationConfig(clean=-1),
         lambda: BlurConfig(sigma_step=-1), lambda: ResizeConfig(scale_step=math.inf), lambda: NoiseConfig(sigma=(0, math.inf)),
-        lambda: BlurConfig(kernels=(math.inf,) * 7),
+        lambda: BlurConfig(kernels=(math.inf,) * 7), lambda: BlurConfig(beta_split=True, beta_plateau=(1.2, 2.0)),
         lambda: DegradationConfig().sample(np.random.default_rng(0), 3, (5, 64)),
         lambda: DegradationConfig().sample(np.random.default_rng(0), 0, (64, 64)),
     ],

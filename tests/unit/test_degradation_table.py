@@ -1,8 +1,10 @@
-"""What is drawn: every parameter and probability of RealBasicVSR's table, 4,096 draws at fixed seeds."""
+"""What is drawn: every parameter and probability of RealBasicVSR's table and of Real-ESRGAN's training options
+(``train_realesrgan_x4plus.yml`` and the code that reads it), 4,096 draws of each at fixed seeds."""
 
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,21 +12,33 @@ from scipy import stats
 
 from realis.degradation.config import KERNELS, DegradationConfig
 from realis.degradation.parameters import Blur, Jpeg, Noise, Resize, Video
+from realis.degradation.presets import PRESETS
 
 DRAWS = 4096
 SIZE = (256, 320)
 
 
-@pytest.fixture(scope="module")
-def draws():
+def draw(preset):
     """4,096 draws for two frames, each split into first order, second order, and end."""
-    config = DegradationConfig()
-    return [split(config.sample(np.random.default_rng(seed), 2, SIZE).operations) for seed in range(DRAWS)]
+    config = PRESETS[preset]
+    return [split(config.sample(np.random.default_rng(seed), 2, SIZE).operations, preset) for seed in range(DRAWS)]
 
 
-def split(operations):
-    first = [type(op) for op in operations].index(Video) + 1
-    second = [i for i, op in enumerate(operations) if isinstance(op, Jpeg)][1] + 1
+@pytest.fixture(scope="module")
+def drawn():
+    return cache(draw)
+
+
+@pytest.fixture
+def draws(drawn):
+    return drawn("realbasicvsr")
+
+
+def split(operations, preset="realbasicvsr"):
+    """An order of Real-ESRGAN has no video codec, and the second one no JPEG either: that belongs to its end."""
+    of_first, of_second = (Video, Jpeg) if preset == "realbasicvsr" else (Jpeg, Noise)
+    first = [type(op) for op in operations].index(of_first) + 1
+    second = [i for i, op in enumerate(operations) if isinstance(op, of_second)][1] + 1
     return operations[:first], operations[first:second], operations[second:]
 
 
@@ -42,9 +56,14 @@ def assert_uniform(values, low, high):
     assert stats.kstest(values, "uniform", (low, high - low)).pvalue > 1e-4
 
 
+def betas_of(blurs, kind):
+    return [blur.beta[0] for blur in blurs if blur.kernel.startswith(kind)]
+
+
+@pytest.mark.parametrize("preset", ["realbasicvsr", "real_esrgan"])
 @pytest.mark.parametrize(("part", "probability", "sigma"), [(0, 1.0, 3.0), (1, 0.8, 1.5)])
-def test_drawn_blurs_match_the_table(draws, part, probability, sigma):
-    blurs = of_kind(draws, part, Blur)
+def test_drawn_blurs_match_the_table(drawn, preset, part, probability, sigma):
+    blurs = of_kind(drawn(preset), part, Blur)
     assert len(blurs) / DRAWS == share(probability)
     kinds = Counter(blur.kernel for blur in blurs)
     for kind, wanted in zip(KERNELS, (0.405, 0.225, 0.108, 0.027, 0.108, 0.027, 0.1), strict=True):
@@ -60,16 +79,54 @@ def test_drawn_blurs_match_the_table(draws, part, probability, sigma):
     assert all(
         x == y for blur in blurs if blur.kernel.endswith("iso") and "aniso" not in blur.kernel for x, y in blur.sigma
     )
-    assert_uniform([blur.beta[0] for blur in blurs if "generalized" in blur.kernel], 0.5, 4)
-    assert_uniform([blur.beta[0] for blur in blurs if "plateau" in blur.kernel], 1, 2)
     sinc = [blur for blur in blurs if blur.kernel == "sinc"]
     assert_uniform([blur.cutoff[0] for blur in sinc if blur.size < 13], math.pi / 3, math.pi)
     assert_uniform([blur.cutoff[0] for blur in sinc if blur.size >= 13], math.pi / 5, math.pi)
 
 
-@pytest.mark.parametrize(("part", "up", "down", "low", "high"), [(0, 0.2, 0.7, 0.15, 1.5), (1, 0.3, 0.4, 0.3, 1.2)])
-def test_drawn_resizes_match_the_table(draws, part, up, down, low, high):
-    scales, filters = [], []
+@pytest.mark.parametrize("part", [0, 1])
+def test_betas_of_realbasicvsr_are_uniform(draws, part):
+    blurs = of_kind(draws, part, Blur)
+    assert_uniform(betas_of(blurs, "generalized"), 0.5, 4)
+    assert_uniform(betas_of(blurs, "plateau"), 1, 2)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_half_of_the_betas_of_real_esrgan_are_below_1_or_1_itself(drawn, part):
+    blurs = of_kind(drawn("real_esrgan"), part, Blur)
+    gaussian, plateau = betas_of(blurs, "generalized"), betas_of(blurs, "plateau")
+    below, above = [beta for beta in gaussian if beta < 1], [beta for beta in gaussian if beta >= 1]
+    assert len(below) / len(gaussian) == share(0.5, len(gaussian))
+    assert_uniform(below, 0.5, 1)
+    assert_uniform(above, 1, 4)
+    assert np.mean([beta == 1 for beta in plateau]) == share(0.5, len(plateau))
+    assert_uniform([beta for beta in plateau if beta != 1], 1, 2)
+
+
+def test_the_second_resize_of_real_esrgan_scales_the_size_of_the_result():
+    resize, rng = PRESETS["real_esrgan"].second.resize, np.random.default_rng(0)
+    resizes = [resize.sample(rng, ((500, 600),), (2001, 1001))[0] for _ in range(DRAWS)]
+    heights = np.array([op.sizes[0][0] for op in resizes])
+    kept, up = heights == 2001, heights > 2001  # others are even
+    assert kept.mean() == share(0.3) and up.mean() == share(0.3)
+    assert {op.sizes[0] for op, is_kept in zip(resizes, kept, strict=True) if is_kept} == {(2001, 1001)}
+    scales = (heights + rng.uniform(0, 2, DRAWS)) / 2001
+    assert_uniform(scales[up].clip(1, 1.2), 1, 1.2)
+    assert_uniform(scales[~up & ~kept].clip(0.3, 1), 0.3, 1)
+    counts = Counter(op.filter for op in resizes)
+    assert all(counts[name] / DRAWS == share(1 / 3) for name in ("bilinear", "area", "bicubic"))
+
+
+@pytest.mark.parametrize(
+    ("preset", "part", "up", "down", "low", "high"),
+    [
+        ("realbasicvsr", 0, 0.2, 0.7, 0.15, 1.5),
+        ("realbasicvsr", 1, 0.3, 0.4, 0.3, 1.2),
+        ("real_esrgan", 0, 0.2, 0.7, 0.15, 1.5),
+    ],
+)
+def test_drawn_resizes_match_the_table(drawn, preset, part, up, down, low, high):
+    draws, scales, filters = drawn(preset), [], []
     for first, second, _ in draws:
         before = next((op.sizes[0] for op in first if isinstance(op, Resize)), SIZE) if part else SIZE
         for op in (first, second)[part]:
@@ -87,9 +144,10 @@ def test_drawn_resizes_match_the_table(draws, part, up, down, low, high):
     assert all(n % 2 == 0 for n in sizes)
 
 
+@pytest.mark.parametrize("preset", ["realbasicvsr", "real_esrgan"])
 @pytest.mark.parametrize(("part", "sigma", "scale"), [(0, 30, 3.0), (1, 25, 2.5)])
-def test_drawn_noise_matches_the_table(draws, part, sigma, scale):
-    noises = of_kind(draws, part, Noise)
+def test_drawn_noise_matches_the_table(drawn, preset, part, sigma, scale):
+    noises = of_kind(drawn(preset), part, Noise)
     assert len(noises) == DRAWS
     gaussian, poisson = ([op for op in noises if op.kind == kind] for kind in ("gaussian", "poisson"))
     assert len(gaussian) / DRAWS == share(0.5)
@@ -100,11 +158,16 @@ def test_drawn_noise_matches_the_table(draws, part, sigma, scale):
     assert len({op.seed for op in noises}) == DRAWS
 
 
-def test_drawn_compression_matches_the_table(draws):
-    for part in (0, 1):
-        qualities = [op.quality[0] for op in of_kind(draws, part, Jpeg)]
-        assert len(qualities) == DRAWS and min(qualities) == 30 and max(qualities) == 95
-        assert_uniform(qualities + np.random.default_rng(0).uniform(-0.5, 0.5, DRAWS).clip(-0.49, 0.49), 29.5, 95.5)
+@pytest.mark.parametrize(
+    ("preset", "part"), [("realbasicvsr", 0), ("realbasicvsr", 1), ("real_esrgan", 0), ("real_esrgan", 2)]
+)
+def test_drawn_jpeg_matches_the_table(drawn, preset, part):
+    qualities = [op.quality[0] for op in of_kind(drawn(preset), part, Jpeg)]
+    assert len(qualities) == DRAWS and min(qualities) == 30 and max(qualities) == 95
+    assert_uniform(qualities + np.random.default_rng(0).uniform(-0.5, 0.5, DRAWS).clip(-0.49, 0.49), 29.5, 95.5)
+
+
+def test_drawn_video_compression_matches_the_table(draws):
     assert not of_kind(draws, 1, Video) and not of_kind(draws, 2, Jpeg)
     for part in (0, 2):
         videos = of_kind(draws, part, Video)
@@ -112,20 +175,29 @@ def test_drawn_compression_matches_the_table(draws):
         assert_uniform([op.bits_per_pixel for op in videos], 1e4 / 65536, 1e5 / 65536)
 
 
-def test_the_end_is_shuffled(draws):
-    ends = [end for *_, end in draws]
-    assert np.mean([isinstance(end[0], Video) for end in ends]) == share(0.5)
-    filters = Counter(op.filter for op in of_kind(draws, 2, Resize))
-    assert all(filters[name] / DRAWS == share(1 / 3) for name in ("bilinear", "area", "bicubic"))
-    sinc = of_kind(draws, 2, Blur)
-    assert len(sinc) / DRAWS == share(0.8) and {op.kernel for op in sinc} == {"sinc"}
+@pytest.mark.parametrize(("preset", "compression"), [("realbasicvsr", Video), ("real_esrgan", Jpeg)])
+def test_the_end_is_shuffled(drawn, preset, compression):
+    ends = [end for *_, end in drawn(preset)]
+    with_sinc = [end for end in ends if any(isinstance(op, Blur) for op in end)]
+    assert len(with_sinc) / DRAWS == share(0.8)
+    assert np.mean([isinstance(end[0], compression) for end in with_sinc]) == share(0.5, len(with_sinc))
+    sinc = of_kind(drawn(preset), 2, Blur)
+    assert {op.kernel for op in sinc} == {"sinc"}
     assert_uniform([op.cutoff[0] for op in sinc], math.pi / 3, math.pi)
     sizes = Counter(op.size for op in sinc)
     assert set(sizes) == set(range(7, 22, 2)) and all(n / len(sinc) == share(1 / 8, len(sinc)) for n in sizes.values())
     for end in ends:
-        order = [type(op) for op in end if not isinstance(op, Video)]
-        assert order[-1:] != [Resize] or order == [Resize]
-    assert len(of_kind(draws, 2, Resize)) >= 0.99 * DRAWS  # few clips have the final size by chance
+        assert [type(op) for op in end if not isinstance(op, compression)] in ([Resize, Blur], [Resize], [Blur], [])
+
+
+@pytest.mark.parametrize(("preset", "least", "most"), [("realbasicvsr", 0.99, 1.0), ("real_esrgan", 0.63, 0.69)])
+def test_the_end_resizes_what_has_not_the_final_size_yet(drawn, preset, least, most):
+    """With RealBasicVSR few clips have it by chance; with Real-ESRGAN the 30 % that the second resize keeps have it, and
+    the 4 % (64x80) that it enlarges by less than two pixels."""
+    resizes = of_kind(drawn(preset), 2, Resize)
+    assert least <= len(resizes) / DRAWS <= most
+    filters = Counter(op.filter for op in resizes)
+    assert all(filters[name] / len(resizes) == share(1 / 3, len(resizes)) for name in ("bilinear", "area", "bicubic"))
 
 
 def test_the_order_of_operations(draws):

@@ -8,6 +8,7 @@ import pytest
 
 from realis.degradation.config import BlurConfig, ResizeConfig, VideoConfig
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Resize, Video
+from realis.degradation.presets import PRESETS
 from realis.degradation.second_order import apply
 from realis.ops.codec import decode, encode
 from realis.ops.noise import poisson_noise
@@ -36,9 +37,28 @@ def test_trap_beta_walks_and_is_not_drawn_anew_for_each_frame():
     assert set(still.beta) == {3.0}
 
 
+def test_trap_split_betas_start_on_either_side_of_1_and_may_cross_it():
+    config = BlurConfig(kernels=(0, 0, 1, 0, 0, 0, 0), beta_gaussian_step=0.05, beta_split=True)
+    crossed = 0
+    for seed in range(200):
+        rngs = np.random.default_rng(seed), np.random.default_rng(seed)
+        (blur,), (uniform,) = config.sample(rngs[0], 40), replace(config, beta_split=False).sample(rngs[1], 40)
+        assert min(blur.beta) >= 0.5 and max(blur.beta) <= 4 and np.abs(np.diff(blur.beta)).max() <= 0.05
+        crossed += min(blur.beta) < 1 < max(blur.beta)
+        assert replace(uniform, beta=blur.beta) == blur  # the rest of a draw does not depend on it
+        assert rngs[0].random() == rngs[1].random()
+    assert crossed > 20
+
+
+def test_trap_the_truth_is_sharpened_only_where_that_is_asked_for():
+    assert [name for name, config in PRESETS.items() if config.sharpen] == []
+
+
 def test_trap_kept_sizes_do_not_drift():
     keep = ResizeConfig(weights=(0, 0, 1, 0), scale_step=0.5)
     assert keep.sample(np.random.default_rng(0), ((64, 64),) * 20, (16, 16)) == []
+    (resize,) = replace(keep, of_target=True).sample(np.random.default_rng(0), ((64, 64),) * 20, (15, 17))
+    assert set(resize.sizes) == {(15, 17)}
 
 
 def test_trap_rotation_goes_on_at_the_other_end():
