@@ -54,7 +54,9 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     with open_source(path, config.deinterlace) as source:
         if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
             what = "is animated" if path.suffix.lower() in IMAGES else "has more frames than one"
-            raise InputError(f"--output {output}: got one image, but {path} {what}; wanted a video or a folder of images")
+            raise InputError(
+                f"--output {output}: got one image, but {path} {what}; wanted a video or a folder of images"
+            )
         plan = replace(make_plan(config, source.look, output), frames=source.frame_count)
     key = result_key(config, path, plan) | ({"preview": True} if config.preview else {})
     done = not config.restart and output.exists() and made_from(output) == key

@@ -27,6 +27,9 @@ FAULTS: dict[Fault, str] = {
 
 # Demuxers without times of presentation: what libav guesses from B-frames in AVI is off by up to three frames.
 UNTIMED = ("avi", "h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")
+GUESSED = (
+    "mpeg",
+)  # DVDs have times of some frames only; where libav's guess of the others does not rise, nothing is wrong
 AHEAD, AGAINST = 4, 2  # of so many frames after it, so many that are not later tell that a frame's own time is wrong
 RECOVERY = 32  # frames after a fault within which frames that do not come count as lost: a decoder with threads is late
 COARSE, FINER = Fraction(1, 1000), 64  # a longer tick is divided by so much: there is room between two frames then
@@ -80,6 +83,8 @@ def play(reader: VideoReader) -> Iterator[Shown]:
     for item, time in _rising(_decoded(reader), parts, usual):
         form = form or item.frame.format.name
         frame, fault = item.frame, item.fault
+        if fault == "retimed" and reader.container.format.name in GUESSED:
+            fault = ""
         if (frame.width, frame.height) != (reader.width, reader.height):
             fault = fault or "resized"
         if (frame.width, frame.height, frame.format.name) != (reader.width, reader.height, form):

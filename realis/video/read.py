@@ -16,10 +16,10 @@ ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks s
 # Demuxers of libavformat that read one media file. Left out are those that follow what a file says to other files or
 # addresses (concat, hls, dash, sdp, imf, ...), and text. "*_pipe" is one image.
 MEDIA_FORMATS = (
-    "3dostr apng asf av1 avi dhav dv flv gif gxf h261 h263 h264 hevc hnm image2 ivf live_flv m4v matroska mjpeg mov "
-    "mpeg mpegts mpegvideo mxf nsv nut obu ogg rm vc1 vvc wtv yuv4mpegpipe aac ac3 aiff flac mp3 wav bmp_pipe "
-    "jpeg_pipe png_pipe tiff_pipe webp_pipe"
-).split()
+    "3dostr,apng,asf,av1,avi,dhav,dv,flv,gif,gxf,h261,h263,h264,hevc,hnm,image2,ivf,live_flv,m4v,matroska,"
+    "mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nsv,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe,aac,ac3,aiff,flac,mp3,"
+    "wav,bmp_pipe,jpeg_pipe,png_pipe,tiff_pipe,webp_pipe"
+)
 
 
 def open_media(path: str | Path) -> av.container.InputContainer:
@@ -31,7 +31,7 @@ def open_media(path: str | Path) -> av.container.InputContainer:
     Raises:
         av.FFmpegError, OSError, ValueError: it cannot be opened, or is of no format in :data:`MEDIA_FORMATS`.
     """
-    options = {"format_whitelist": ",".join(MEDIA_FORMATS), "pattern_type": "none"}
+    options = {"format_whitelist": MEDIA_FORMATS, "pattern_type": "none"}
     return av.open(str(Path(path).absolute()), options=options)
 
 

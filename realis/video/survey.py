@@ -142,19 +142,21 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
 
 def _gaps(times: list[int], tick: Fraction, start: Fraction) -> list[str]:
     """Say where a video of otherwise constant rate has no frames for a while: damage that took whole packets away."""
-    times = np.sort(np.array(times, np.int64))
-    steps = np.diff(times)
+    at = np.sort(np.array(times, np.int64))
+    steps = np.diff(at)
     if not len(steps):
         return []
     usual = np.median(steps)
     wide = np.flatnonzero(steps > GAP * usual)
     if not 0 < len(wide) <= max(3, RARE * len(steps)):
         return []
-    missing = round((times[-1] - times[0]) / usual) + 1 - len(times)  # none, where only times are wrong
+    missing = round((at[-1] - at[0]) / usual) + 1 - len(at)  # none, where only times are wrong
     if missing <= 0:
         return []
-    first = float(times[wide[0] + 1] * tick - start)
-    return [f"about {missing} frames are missing in {len(wide)} places, first before {first:.2f} s; the one before is shown"]
+    first = float(int(at[wide[0] + 1]) * tick - start)
+    return [
+        f"about {missing} frames are missing in {len(wide)} places, first before {first:.2f} s; the one before is shown"
+    ]
 
 
 def _glances(reader: VideoReader, count: int) -> Iterator[av.VideoFrame]:

@@ -144,8 +144,8 @@ def captioned(path):
         for old in source.demux(video=0):
             if old.size:
                 packet = av.Packet(len(unit).to_bytes(4, "big") + unit + bytes(old))
-                packet.pts, packet.dts, packet.time_base, packet.is_keyframe = old.pts, old.dts, old.time_base, old.is_keyframe
-                packet.stream = stream
+                packet.pts, packet.dts, packet.time_base = old.pts, old.dts, old.time_base
+                packet.stream, packet.is_keyframe = stream, old.is_keyframe
                 copy.mux(packet)
     return path
 
