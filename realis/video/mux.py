@@ -1,22 +1,25 @@
 """Join encoded segments, and copy beside them what else the source has: sound, subtitles, chapters, metadata."""
 
 import heapq
-import io
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 
-from realis.log import logger
+from realis.video.other_streams import OtherStream, copy_tags, held_streams
+from realis.video.packet_order import in_order
 from realis.video.read import film_stream, open_media, start_of
+from realis.video.riff_sound import NO_CHECKSUMS, name_riff_sound
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
-FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
+# Beginnings of tags of the film's stream that are no longer true when it is encoded anew, such as Matroska's statistics
+NOT_OF_THE_FILM = (*NOT_METADATA, "alpha_mode", "bps", "duration", "number_of_", "_statistics_")
 
 
 @dataclass(frozen=True)
@@ -52,25 +55,44 @@ def join_segments(
     Frame i of a part is at i / ``rate`` in it; of all parts together it is shown at ``timeline.times[i]``. Nothing is
     encoded again.
     """
-    options = {"fflags": "+bitexact"}  # no random identifiers: the same segments make the same bytes
+    if source is None:
+        with _new_file(output, parts[0], timeline, pixel_aspect, {}) as (joined, video):
+            joined.mux(_video_packets(parts, rate, timeline, video))
+        return
+    with open_media(source) as tried, open_media(source) as container:
+        others = held_streams(tried, output.suffix.lower())
+        are_stand_ins = [other.is_stand_in for other in others if other.says_truehd]
+        options = NO_CHECKSUMS if any(are_stand_ins) else {}
+        with _new_file(output, parts[0], timeline, pixel_aspect, options) as (joined, video):
+            _describe(container, joined, video)
+            copies = {other.stream.index: other.add_to(joined) for other in others}
+            joined.start_encoding()  # from here on the copies know their ticks
+            packets = _video_packets(parts, rate, timeline, video)
+            for packet in heapq.merge(
+                packets, _other_packets(container, others, copies), key=lambda p: (p.dts or 0) * p.time_base
+            ):
+                joined.mux(packet)
+    if any(are_stand_ins):
+        name_riff_sound(output, are_stand_ins)
+
+
+@contextmanager
+def _new_file(
+    output: Path, part: Path, timeline: Timeline, pixel_aspect: Fraction, options: dict[str, str]
+) -> Iterator[tuple[av.container.OutputContainer, av.VideoStream]]:
+    """Open ``output`` with a stream for packets such as those of ``part``."""
+    options = {"fflags": "+bitexact"} | options  # no random identifiers: the same segments make the same bytes
     is_matroska = output.suffix.lower() == ".mkv"
     # streams begin at edit lists, by default rounded to milliseconds
     options |= {} if is_matroska else {"movflags": "+faststart", "movie_timescale": "90000"}
-    with av.open(str(output), "w", options=options) as joined, av.open(str(parts[0])) as first:
+    with av.open(str(output), "w", options=options) as joined, av.open(str(part)) as first:
         template = first.streams.video[0]
         video = joined.add_stream_from_template(template, opaque=True)
         if not is_matroska:
             video.codec_context.codec_tag = template.codec_context.codec_tag
         video.codec_context.sample_aspect_ratio = pixel_aspect
         video.time_base = timeline.time_base
-        packets = _video_packets(parts, rate, timeline, video)
-        if source is None:
-            joined.mux(packets)
-            return
-        with open_media(source) as container:
-            others = _others(container, joined, output)
-            for packet in heapq.merge(packets, others, key=lambda p: (p.dts or 0) * p.time_base):
-                joined.mux(packet)
+        yield joined, video
 
 
 def _video_packets(
@@ -93,70 +115,41 @@ def _video_packets(
         start += count
 
 
-def _others(
-    source: av.container.InputContainer, joined: av.container.OutputContainer, output: Path
-) -> Iterator[av.Packet]:
-    """Add the streams of ``source`` other than its video to ``joined``, and give their packets in order."""
+def _describe(source: av.container.InputContainer, joined: av.container.OutputContainer, video: av.VideoStream) -> None:
+    """Copy chapters, metadata, and what players need to know of the film: language, title, timecode, flags."""
     joined.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in NOT_METADATA})
-    joined.set_chapters(source.chapters())
-    wanted = [stream for stream in source.streams if is_held(stream, output)]
-    copies = {stream.index: _copy(stream, joined) for stream in wanted}
-    return _copied(source.demux(wanted), copies, start_of(source)) if wanted else iter(())
+    chapters = source.chapters()
+    for chapter in chapters:
+        shift = round(start_of(source) / chapter["time_base"])
+        chapter["start"], chapter["end"] = chapter["start"] - shift, chapter["end"] - shift
+    joined.set_chapters(chapters)
+    if film := film_stream(source):
+        copy_tags(film, video, NOT_OF_THE_FILM)
+        video.disposition = film.disposition
 
 
-def _copy(stream: av.stream.Stream, joined: av.container.OutputContainer) -> av.stream.Stream:
-    copy = joined.add_stream_from_template(stream, opaque=True)
-    copy.metadata.update(stream.metadata)
-    copy.disposition = stream.disposition
-    if isinstance(copy, av.AudioStream) and copy.codec_context.channels in (1, 2):
-        copy.codec_context.layout = ("mono", "stereo")[copy.codec_context.channels - 1]  # some containers leave it open
-    return copy
-
-
-def is_held(stream: av.stream.Stream, output: Path) -> bool:
-    """Whether a file such as ``output`` can hold a stream of sound or subtitles: a header with it is tried."""
-    if stream.type not in ("audio", "subtitle"):
-        return False
-    try:
-        with av.open(io.BytesIO(), "w", format=FORMATS[output.suffix.lower()]) as trial:
-            _copy(stream, trial)
-            trial.start_encoding()
-        return True
-    except (av.FFmpegError, ValueError):
-        return False
-
-
-def say_what_is_left_out(source: Path, output: Path) -> None:
-    """Log which streams of ``source`` the result cannot have."""
-    with open_media(source) as container:
-        film, chapters = film_stream(container), bool(container.chapters())
-        for stream in container.streams:
-            if stream is not film and not is_held(stream, output) and not (chapters and stream.type == "data"):
-                name = stream.codec_context.name if stream.codec_context else "unknown"
-                logger.warning("%s cannot hold stream %d of the input (%s, %s): it is left out", output.suffix,
-                               stream.index, stream.type, name)  # fmt: skip
-
-
-def _copied(
-    packets: Iterable[av.Packet], copies: dict[int, av.stream.Stream], start: Fraction
-) -> Iterator[av.Packet]:  # fmt: skip
-    """The packets with the streams that they go to, ``start`` seconds earlier. Time that stands still, which .mp4 does not take of sound, or goes
-    back, which nothing takes, goes on by a tick."""
-    last: dict[int, int] = {}
-    moved: set[int] = set()
-    for packet in packets:
-        if packet.dts is None:
-            continue
-        index, shift = packet.stream_index, round(start / packet.time_base)
-        packet.stream, packet.dts = copies[index], packet.dts - shift
-        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-        least = last.get(index, packet.dts) + (index in last and packet.stream.type == "audio")
-        if packet.dts < least:
-            if index not in moved:
-                logger.warning("stream %d of the input has timestamps that do not rise: moved by a tick each", index)
-            moved.add(index)
-            coarse = packet.stream.time_base or packet.time_base  # a tick of the source may be none of the result
-            packet.dts = last[index] + max(1, math.ceil(coarse / packet.time_base))
-            packet.pts = max(packet.dts, packet.pts)
-        last[index] = packet.dts
+def _other_packets(
+    source: av.container.InputContainer, others: list[OtherStream], copies: dict[int, av.stream.Stream]
+) -> Iterator[av.Packet]:
+    """Give the packets of all streams but the film, ``start_of(source)`` earlier, with the copies that they go to."""
+    for other in others:
+        if other.is_cover:
+            yield from other.first_packets(copies[other.stream.index])
+    streams = [source.streams[other.stream.index] for other in others if other.stream.type in ("audio", "subtitle")]
+    if not streams:
+        return
+    start = start_of(source)
+    steps = {stream.index: _least_step(stream, copies[stream.index]) for stream in streams}
+    for packet in in_order((packet for packet in source.demux(streams) if packet.size), steps):
+        assert packet.pts is not None and packet.dts is not None  # as in_order makes sure
+        shift = round(start / packet.time_base)
+        packet.stream = copies[packet.stream_index]
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         yield packet
+
+
+def _least_step(stream: av.stream.Stream, copy: av.stream.Stream) -> int:
+    """Return by how many ticks of ``stream`` the times of its packets must rise: .mp4 takes no sound that stands still."""
+    if stream.type != "audio" or copy.container.format.name == "matroska":
+        return 0
+    return max(1, math.ceil(copy.time_base / stream.time_base))

@@ -36,7 +36,7 @@ def open_media(path: str | Path) -> av.container.InputContainer:
 
 
 class VideoReader:
-    """The first video stream of a file. A context manager; iterating gives (H, W, 3) uint8 RGB frames in order.
+    """The film of a file (:func:`film_stream`). A context manager; iterating gives (H, W, 3) uint8 RGB frames in order.
 
     Args:
         path: the file.
@@ -154,9 +154,10 @@ def middle_frame(file: Path) -> tuple[np.ndarray, int]:
 
 
 def film_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The first video stream that is not a cover picture."""
-    covers = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & covers), None)
+    """Return the first video stream that is marked as the default, or the first of all; never a cover picture."""
+    flags = av.stream.Disposition
+    films = [stream for stream in container.streams.video if not stream.disposition & flags.attached_pic]
+    return next((stream for stream in films if stream.disposition & flags.default), films[0] if films else None)
 
 
 def start_of(container: av.container.InputContainer) -> Fraction:
