@@ -17,16 +17,18 @@ import argparse
 import functools
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 
 import realis  # noqa: F401
 
 import torch  # isort: skip
 from diffusers import AutoencoderKLWan
+from random_wan import Sizes, random_transformer
 from timing import flops, matmul_rate, median_seconds, model_flags, seconds
 
+from realis.log import setup
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.models.control_injection import ControlledWanTransformer3DModel
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.wan import encode_video
 from realis.training.cpc_step import CpcStep
@@ -34,19 +36,13 @@ from realis.training.export import halve
 from realis.training.settings import FlowConfig, OptimizerConfig
 
 GB = 1e9
-MODELS = {  # heads, ffn_dim, blocks
-    "1.3B": (12, 8960, 30),
-    "14B": (40, 13824, 40),
-}
+MODELS = {"1.3B": Sizes(), "14B": Sizes(heads=40, ffn_dim=13824, layers=40)}
 
 
 def build(name: str, layers: int, device: torch.device) -> CpcStep:
     """The training step over a transformer of ``layers`` blocks; frozen weights in bfloat16, the CPC in float32."""
-    heads, ffn_dim, _ = MODELS[name]
     with torch.device(device):
-        transformer = ControlledWanTransformer3DModel(
-            num_attention_heads=heads, attention_head_dim=128, ffn_dim=ffn_dim, num_layers=layers, text_dim=4096
-        )
+        transformer = random_transformer(replace(MODELS[name], layers=layers))
     halve(transformer)
     controlnet = CpcControlNet.from_transformer(transformer, min(4, layers)).float()
     for model in (transformer, controlnet):
@@ -148,18 +144,16 @@ def predict() -> None:
     """Print the memory table."""
     print("GB a GPU, predicted; eight GPUs where sharded; one clip of 49 frames a GPU (or a pair of GPUs)")
     for name, height, width in (("1.3B", 480, 832), ("1.3B", 704, 1280), ("14B", 480, 832)):
-        heads, ffn_dim, blocks = MODELS[name]
+        sizes = MODELS[name]
         with torch.device("meta"):
-            transformer = ControlledWanTransformer3DModel(
-                num_attention_heads=heads, attention_head_dim=128, ffn_dim=ffn_dim, num_layers=blocks, text_dim=4096
-            )
+            transformer = random_transformer(sizes)
             controlnet = CpcControlNet.from_transformer(transformer, 4)
             vae = AutoencoderKLWan()
         frozen = 2 * sum(p.numel() for p in transformer.parameters()) / GB
         trained = 4 * sum(p.numel() for p in controlnet.parameters()) / GB  # float32
         block = 2 * sum(p.numel() for p in transformer.blocks[0].parameters()) / GB
-        tokens, dim = 13 * (height // 16) * (width // 16), heads * 128
-        kept = (blocks + 4 + 4) * 2 * dim * tokens / GB  # inputs of all blocks, and the residuals
+        tokens, dim = 13 * (height // 16) * (width // 16), sizes.heads * 128
+        kept = (sizes.layers + 4 + 4) * 2 * dim * tokens / GB  # inputs of all blocks, and the residuals
         working = block_bytes_a_token(name) * tokens / GB
         n, activations = 8, kept + working
         pixels = 4 * 4 * 3 * 49 * height * width / GB  # HR and LR of the step's first clip and of the current one
@@ -183,6 +177,7 @@ def main() -> None:
     parser = model_flags(__doc__)
     parser.add_argument("--predict", action="store_true")
     a = parser.parse_args()
+    setup()
     torch.set_flush_denormal(True)
     predict() if a.predict else measure(a)
 

@@ -12,9 +12,11 @@ import realis  # noqa: F401
 
 import torch  # isort: skip
 from diffusers import AutoencoderKLWan
+from random_wan import Sizes, random_transformer
 from timing import flops, matmul_rate, median_seconds, model_flags
 
-from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
+from realis.log import setup
+from realis.models.control_injection import control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.wan import decode_video, encode_video
 from realis.training.export import halve
@@ -23,16 +25,15 @@ from realis.training.export import halve
 @torch.no_grad()
 def main() -> None:
     a = model_flags(__doc__).parse_args()
+    setup()
     device, dtype = torch.device(a.device), torch.bfloat16
 
     torch.manual_seed(0)
     with device:
-        transformer = ControlledWanTransformer3DModel(
-            num_attention_heads=12, attention_head_dim=128, ffn_dim=8960, num_layers=a.layers, text_dim=4096
-        )
-        vae = AutoencoderKLWan().to(dtype).eval()
-        controlnet = CpcControlNet.from_transformer(transformer, 4)
-    for model in (transformer, controlnet):
+        transformer = random_transformer(Sizes(layers=a.layers))
+        vae = AutoencoderKLWan()
+        controlnet = CpcControlNet.from_transformer(transformer, min(4, a.layers))
+    for model in (transformer, controlnet, vae):
         halve(model)
         model.eval()
     f, h, w = (a.frames + 3) // 4, a.height // 8, a.width // 8

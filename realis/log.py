@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
+from functools import cache
 
 from tqdm import tqdm
 
@@ -33,6 +34,12 @@ def setup() -> None:
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     # DeepSpeed calls collectives by names that torch is about to change: nothing a user could do
     warnings.filterwarnings("ignore", message="`torch.distributed.* is deprecated", category=FutureWarning)
+
+
+@cache
+def info_once(message: str) -> None:
+    """Log ``message``, but not again in this process: what reads a file twice has nothing new to say."""
+    logger.info("%s", message)
 
 
 def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:

@@ -10,7 +10,7 @@ from typing import Any
 from realis.dataset.clip import Clip, printable
 from realis.errors import InputError, require
 from realis.log import logger
-from realis.tables import FORMS, read_rows
+from realis.tables import FILE_NAME, FORMS, read_rows
 from realis.video.names import VIDEOS
 
 COLUMNS = {
@@ -61,18 +61,16 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     path = Path(word)
     holds_list = path.is_dir() and any((path / f"metadata{form}").is_file() for form in FORMS)
     if holds_list or (path.is_file() and path.suffix.lower() in FORMS):
-        rows, file = read_rows(path, "--source")
+        rows, file = read_rows(path, "--source", tuple(COLUMNS))
         for number, row in enumerate(rows, 1):
-            name = row.get("file_name")
-            require("file_name" in row, f"{file}, row {number}", f"the columns {', '.join(map(str, row))}", "file_name "
-                    "among them (and commas between them)")  # fmt: skip
+            name = row[FILE_NAME]
             require(isinstance(name, str) and name != "", f"{file}, row {number}: file_name", repr(name), "a path")
             video = file.parent / str(name)
             if not video.is_file():
                 raise InputError(f"{file}, row {number}: {video} is not there; names are relative to the list's folder")
             yield video, row
         if holds_list:
-            names = {(file.parent / str(row["file_name"])).resolve() for row in rows}
+            names = {(file.parent / str(row[FILE_NAME])).resolve() for row in rows}
             others = sum(is_video(video) and video.resolve() not in names for video in path.rglob("*"))
             if others:
                 logger.warning("%s: %d videos in its folder are not in it, and are left out", file, others)

@@ -1,13 +1,15 @@
 """Lists of clips to train on: JSONL, CSV or Parquet with a ``file_name`` a row, or a folder with one of them in it."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from realis.errors import InputError, require
-from realis.tables import read_rows
+from realis.log import info_once
+from realis.tables import FILE_NAME, read_rows
+
+OPTIONAL = ("caption", "start", "frames")
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,16 @@ def read_manifest(path: str) -> list[ClipEntry]:
     """Entries of a manifest, in its order.
 
     Columns: ``file_name`` (absolute, or relative to the manifest's folder), and optionally ``caption``, ``start`` and
-    ``frames``; empty cells count as absent. A folder is one in Hugging Face's VideoFolder form: it holds a
-    ``metadata`` file.
+    ``frames``; empty cells count as absent. Others are not read. A folder is one in Hugging Face's VideoFolder form: it
+    holds a ``metadata`` file.
 
     Raises:
         InputError: no such file, not of these forms, nothing in it, a row that is wrong, a named file that is missing.
     """
-    rows, file = read_rows(Path(path), "--clips.manifest")
+    rows, file = read_rows(Path(path), "--clips.manifest", OPTIONAL)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if "caption" not in columns and not {FILE_NAME, *OPTIONAL}.issuperset(columns):
+        info_once(f"{file}: no column caption (its columns: {', '.join(columns)}): every caption is empty")
     entries = [_entry(row, f"{file}, row {i}", file.parent) for i, row in enumerate(rows, 1)]
     missing = [entry.path for entry in entries if not entry.path.is_file()]
     if missing:
@@ -42,15 +47,11 @@ def read_manifest(path: str) -> list[ClipEntry]:
 
 
 def _entry(row: dict[str, Any], where: str, folder: Path) -> ClipEntry:
-    name, caption = (None if _absent(row.get(column)) else row[column] for column in ("file_name", "caption"))
-    require(isinstance(name, str), f"{where}: file_name", _listed(row) if name is None else repr(name), "a path")
+    name, caption = (None if _absent(row.get(column)) else row[column] for column in (FILE_NAME, "caption"))
+    require(isinstance(name, str), f"{where}: file_name", "nothing" if name is None else repr(name), "a path")
     require(caption is None or isinstance(caption, str), f"{where}: caption", repr(caption), "text")
     start = _whole(row.get("start"), f"{where}: start", 0)
     return ClipEntry(folder / name, caption or "", start or 0, _whole(row.get("frames"), f"{where}: frames", 1))
-
-
-def _listed(row: Iterable[Any]) -> str:
-    return f"none (its columns: {', '.join(map(str, row))})"
 
 
 def _absent(value: Any) -> bool:

@@ -43,7 +43,7 @@ def test_videos_are_found_once_under_names_that_differ(tmp_path):
 def test_lists_say_whose_it_is(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"x")
     (tmp_path / "y.mp4").write_bytes(b"y")
-    (tmp_path / "list.csv").write_text("file_name,licence,source,caption\nx.mp4,CC BY 4.0,pexels,A cat\ny.mp4,,,\n")
+    (tmp_path / "list.csv").write_text("file_name, licence,source,caption \nx.mp4, CC BY 4.0,pexels,A cat\ny.mp4,,,\n")
     one, other = sorted(find_footage((str(tmp_path / "list.csv"),), "own"), key=lambda clip: clip.video)
     assert (one.licence, one.origin, one.caption) == ("CC BY 4.0", "pexels", "A cat")
     assert (other.licence, other.origin, other.caption) == ("own", "", "")
@@ -139,7 +139,14 @@ def test_blank_fields_at_the_end_of_a_row_are_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("path,licence\nx.mp4,CC0\n", "row 1: got the columns path, licence, wanted file_name among them"),
+        ("name,licence\nx.mp4,CC0\n", "got the columns name, licence, wanted file_name among them"),
+        ("path,licence\nx.mp4,CC0\n", "got the columns path, licence, wanted file_name in place of path"),
+        ("file_name,Licence\nx.mp4,CC0\n", "got the columns file_name, Licence, wanted licence in place of Licence"),
+        ("file_name,LICENSE\nx.mp4,CC0\n", "wanted license in place of LICENSE"),
+        ("file_name,sources\nx.mp4,pexels\n", "wanted source in place of sources"),
+        ("file_name,text\nx.mp4,A cat\n", "wanted caption in place of text"),
+        ("file_name;licence\nx.mp4;CC0, as it says\n", "separated by semicolons"),
+        ("file_name,licence,licence\nx.mp4,CC0,own\n", "got the column licence twice"),
         ("file_name,caption\nx.mp4,A cat, a dog\n", "row 1: got 3 fields, wanted 2, as in the first line"),
     ],
 )
