@@ -25,10 +25,12 @@ from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
+from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.journal import made_from, tidy_up
 from realis.video.names import IMAGES
-from realis.video.source import FolderSource, Source, TimedFrame, open_source
+from realis.video.other_streams import say_what_is_left_out
+from realis.video.source import FolderSource, Source, TimedFrame, VideoSource, open_source
 from realis.video.survey import survey
 from realis.video.write import SegmentWriter, check_output
 
@@ -66,6 +68,9 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
         make_plan(config, replace(source.look, opaque=source.look.opaque and found.opaque), output)
         plan = replace(plan, frames=found.frames * (2 if config.deinterlace == "field" else 1))
         findings.surveyed(found)
+        endings = CODECS[plan.encoding.codec].endings
+        if isinstance(source, VideoSource) and "" not in endings and not config.preview:
+            say_what_is_left_out(path, output, endings)
     logger.info(describe(config, source, plan))
     if config.dry_run:
         with memory_in_one_line(plan):

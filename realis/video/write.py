@@ -21,7 +21,6 @@ from realis.files import link_or_copy, replace_folder, sync, whole_file
 from realis.video.encoding import CODECS, Encoding
 from realis.video.journal import Journal, Segment, notes_file, parts_folder
 from realis.video.mux import Timeline, join_segments
-from realis.video.other_streams import say_what_is_left_out
 from realis.video.source import Source, VideoSource
 
 ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
@@ -105,8 +104,6 @@ class SegmentWriter:
     def __enter__(self) -> "SegmentWriter":
         with self._one_line():
             self.journal.open()
-        if isinstance(self.source, VideoSource) and not self.are_images:
-            say_what_is_left_out(self.source.path.absolute(), self.output, CODECS[self.encoding.codec].endings)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
