@@ -105,6 +105,9 @@ def upscale(config: UpscaleConfig) -> list[Path]:
         return [path for path in [upscale_sample(config)] if path]
     paths = find_inputs(config.input)
     prompts = read_prompts(config.prompt_file)
+    if unnamed := [path.name for path in paths if prompts and path.name not in prompts]:
+        logger.warning("%s names %d of %d inputs, not %s", config.prompt_file, len(paths) - len(unnamed), len(paths),
+                       ", ".join(unnamed[:3]) + ", ..." * (len(unnamed) > 3))  # fmt: skip
     outputs = output_names(config, paths)
     check_names(config, paths, outputs)
     if len(paths) == 1:

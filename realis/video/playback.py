@@ -32,6 +32,7 @@ GUESSED = (
 )  # DVDs have times of some frames only; where libav's guess of the others does not rise, nothing is wrong
 AHEAD, AGAINST = 4, 2  # of so many frames after it, so many that are not later tell that a frame's own time is wrong
 RECOVERY = 32  # frames after a fault within which frames that do not come count as lost: a decoder with threads is late
+LONGEST_WAIT = 32  # frames without a time of their own that may wait for one that has
 COARSE, FINER = Fraction(1, 1000), 64  # a longer tick is divided by so much: there is room between two frames then
 
 
@@ -104,14 +105,14 @@ def _decoded(reader: VideoReader) -> Iterator[_Decoded]:
     before: _Decoded | None = None
     since_fault = RECOVERY
     for packet in _packets(reader):
-        if packet.size and not packet.is_discard:
+        if packet and packet.size and not packet.is_discard:
             time = packet.dts if untimed else packet.pts
             if time is not None:
                 heapq.heappush(due, time)
             if packet.is_corrupt:
                 corrupt.add(time)
         try:
-            frames = packet.decode()
+            frames = reader.stream.decode(packet)
         except av.FFmpegError:
             frames, since_fault = [], 0
             if untimed and due and before:
@@ -134,12 +135,13 @@ def _decoded(reader: VideoReader) -> Iterator[_Decoded]:
         yield replace(before, time=heapq.heappop(due), fault="lost")
 
 
-def _packets(reader: VideoReader) -> Iterator[av.Packet]:
-    """Yield the packets of a video up to where they can be read, and last the empty one that empties the decoder."""
+def _packets(reader: VideoReader) -> Iterator[av.Packet | None]:
+    """Yield the packets of a video up to where they can be read, and last ``None``, which empties the decoder."""
     try:
-        yield from reader.container.demux(reader.stream)
+        yield from (packet for packet in reader.container.demux(reader.stream) if packet.size)
     except (av.FFmpegError, OSError):
-        yield av.Packet()
+        pass  # the survey has said so
+    yield None
 
 
 def _rising(items: Iterable[_Decoded], parts: int, usual: int) -> Iterator[tuple[_Decoded, int]]:
@@ -157,6 +159,11 @@ def _rising(items: Iterable[_Decoded], parts: int, usual: int) -> Iterator[tuple
         is_too_late = 0 < min(AGAINST, len(following)) <= against
         if time is None or (last is not None and time <= last) or is_too_late:
             waiting.append(item)
+            if len(waiting) == LONGEST_WAIT:  # there are no times: memory must not grow
+                for held in waiting:
+                    last = 0 if last is None else last + usual
+                    yield _retimed(held), last
+                waiting.clear()
             continue
         begin = last if last is not None else time - usual * (len(waiting) + 1)
         for number, held in enumerate(waiting, 1):

@@ -45,6 +45,13 @@ def test_coarse_ticks_have_parts_to_set_frames_to():
     assert repaired([0, 1, 1, 2], parts=64, usual=64) == [0, 64, 96, 128]
 
 
+def test_frames_without_any_time_do_not_wait_for_the_end():
+    given_up = []
+    frames = (given_up.append(i) or _Decoded(FRAME, None) for i in range(1000))
+    assert next(_rising(frames, 1, 40))[1] == 0 and len(given_up) < 50
+    assert repaired([None] * 100) == list(range(0, 4000, 40))
+
+
 @given(
     st.lists(st.integers(2, 100), min_size=6, max_size=40),
     st.integers(1, 4),
