@@ -71,17 +71,18 @@ def parts_of(work: Path, small: bool) -> list[Part]:
     """Return all parts in their order: what is least certain comes before what follows from the rest."""
     device, clip = ("cpu", "--runs 1 --layers 2 --frames 5 --height 64 --width 128") if small else ("cuda", "--runs 3")
     sample, hd, uhd = ("1x", "2x", "4x") if small else ("4k", "720p", "4k")
-    wan = shlex.quote(f"{work}/wan")
+    folder = shlex.quote(str(work))
+    wan = f"{folder}/wan"
     upscale = (
         f"infer/upscale.py --device {device} --model {wan}/base --cpc {wan}/cpc --prompt-embeds {wan}/prompt.safetensors "
-        f"--input {wan}/clip.mp4 --output {wan}/result.mp4 --restart"
+        f"--input {wan}/clip.mp4 --output {folder}/result.mp4 --restart"
     )
     return [
         Part("versions", 90, f"-c {shlex.quote(VERSIONS)} {device}"),
         Part("wan_tile", 150, f"benchmarks/wan_tile.py --device {device} {clip}", "transformer, one step"),
         Part("training_step", 120, f"benchmarks/training_step.py --device {device} {clip}", "step:"),
         Part("gpu_tests", 90, "-m pytest -q -p no:cacheprovider tests/integration/test_gpu.py"),
-        Part("demo", 90, f"infer/upscale.py --device {device} --target {sample} --output {wan}/demo.mp4 --restart"),
+        Part("demo", 90, f"infer/upscale.py --device {device} --target {sample} --output {folder}/demo.mp4 --restart"),
         Part("random_wan", 90, f"benchmarks/random_wan.py {wan} {'--small' if small else ''}"),
         Part("upscale_720p_4_steps", 120, f"{upscale} --target {hd} --steps 4"),
         Part("upscale_4k_1_step", 240, f"{upscale} --target {uhd} --steps 1"),
@@ -136,7 +137,7 @@ def report(outcomes: list[Outcome], out: Path) -> str:
     for o in outcomes:
         memory, line = f"{o.memory / 1024:.1f}" if o.memory else "", o.line.replace("|", "\\|")
         rows.append(f"| {o.name} | {o.code} | {o.seconds:.1f} | {memory} | {line} |")
-    logs = [out / f"{name}.log" for name in ("wan_tile", "training_step")]
+    logs = [out / f"{o.name}.log" for o in outcomes if o.name in ("wan_tile", "training_step")]
     measured = [f"```\n{log.read_text(errors='replace').strip()}\n```" for log in logs if log.exists()]
     return "\n\n".join(["\n".join(rows), *measured]) + "\n"
 
