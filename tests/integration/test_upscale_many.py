@@ -118,6 +118,7 @@ def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
     )
     run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file, "--prompt", "a street")
     assert seen == {"a.mp4": "a cat", "b 2.mp4": "a street", "b 10.mp4": "a street"}
+    assert "prompts.jsonl names 1 of 3 inputs, not b 2.mp4, b 10.mp4" in capsys.readouterr().err
     file.write_text('{"file": "a.mp4"}')
     with pytest.raises(SystemExit):
         run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file)
