@@ -17,6 +17,7 @@ from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noi
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import degrade
 from realis.ops.resize import resize
+from realis.video.names import VIDEOS, files_in
 from realis.video.photographs import SAMPLE_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.video.read import VideoReader
 
@@ -48,7 +49,7 @@ def videos(folder: Path, frames: int) -> list[Source]:
     """The first ``4 n + 1`` frames of every video of 360 lines and 5 frames or more, shrunk to at most 1280x720 and cut
     to a multiple of 4, (F, 3, H, W) in [0, 1]."""
     found = []
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".mkv", ".mov")):
+    for path in files_in(folder, VIDEOS):
         with VideoReader(path) as video:
             enough = len(list(itertools.islice(video.frames(), LEAST_FRAMES))) == LEAST_FRAMES
             if enough and min(video.height, video.width) >= LEAST_LINES:

@@ -1,14 +1,50 @@
 """Files that appear complete or not at all."""
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
 from realis.errors import InputError
+
+LONGEST_NAME = 255  # bytes, on every usual file system
+
+
+def fitting_name(name: str, ending: str) -> str:
+    """Return ``name`` + ``ending``; where no file can have a name as long, ``name`` is cut, and a hash of it added.
+
+    >>> fitting_name("clip.mp4", ".json")
+    'clip.mp4.json'
+    >>> fitting_name("x" * 255, ".json")[-25:]
+    'xxxxxxx~0c2bd8ed6f34.json'
+    """
+    content = os.fsencode(name)
+    if len(content) + len(os.fsencode(ending)) <= LONGEST_NAME:
+        return name + ending
+    ending = f"~{hashlib.sha256(content).hexdigest()[:12]}{ending}"
+    # a character that is cut in two is dropped: macOS has no names that are not UTF-8
+    return content[: LONGEST_NAME - len(os.fsencode(ending))].decode(errors="ignore") + ending
+
+
+def check_name(path: Path, flag: str) -> None:
+    """Make sure that a file can have the name of ``path``; ``flag`` is what it was given by.
+
+    Raises:
+        InputError: it is too long.
+    """
+    if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
+        raise InputError(f"{flag} {path}: its name takes {size} bytes, wanted {LONGEST_NAME} at most")
+
+
+def temporary_name(file: Path) -> Path:
+    """The hidden name beside ``file`` under which this process writes it."""
+    return file.with_name(fitting_name(f".{file.name}", f".{os.getpid()}.tmp"))
 
 
 @contextmanager
@@ -18,7 +54,7 @@ def whole_file(file: Path) -> Iterator[Path]:
     Raises:
         InputError: it cannot be written.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(file)
     try:
         yield temporary
         temporary.replace(file)
@@ -48,7 +84,7 @@ def replace_folder(temporary: Path, final: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder that must not be seen half removed."""
-    hidden = folder.with_name(f".{folder.name}.old")
+    hidden = folder.with_name(fitting_name(f".{folder.name}", ".old"))
     shutil.rmtree(hidden, ignore_errors=True)
     if folder.is_dir():
         folder.rename(hidden)
@@ -67,3 +103,12 @@ def remove_leftovers(folder: Path) -> None:
     """Delete what a killed run left half-written, or half-removed, below ``folder``."""
     for path in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """The names and values in a JSON file; ``None`` if it is not there, cut off, or something else."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

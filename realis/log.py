@@ -21,7 +21,8 @@ class _StderrHandler(logging.Handler):
     """Writes to what ``sys.stderr`` is at the moment, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(f"realis: {record.getMessage()}", file=sys.stderr)
+        text = record.getMessage().encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
+        tqdm.write(f"realis: {text}", file=sys.stderr)
 
 
 def setup() -> None:

@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realis.commands.frames import as_tensor, stored, to_uint8
+from realis.video.color_tags import ColorTags
 from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import Encoding
+from realis.video.results import write_notes
 from realis.video.sheet import before_after_sheet, save_sheet
 from realis.video.source import TimedFrame, open_source
 from realis.video.write import SegmentWriter
@@ -26,13 +28,12 @@ def save_before_after(source: Path, mode: Deinterlace, output: Path, number: int
     save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
 
 
-def save_comparison(source: Path, mode: Deinterlace, output: Path, file: Path) -> None:
+def save_comparison(source: Path, mode: Deinterlace, output: Path, file: Path, key: dict[str, Any]) -> None:
     """A video of the result's size with the input's times and sound: bicubic on the left half, the result on the right,
-    a white line between them."""
+    a white line between them. Its notes say that it shows the result made from ``key``."""
     with open_source(output) as result:
         look = result.look
-    encoding = Encoding("h265", 10, color=look.color) if look.color.hdr else Encoding(color=look.color)
-    size = (look.size[0] // 2 * 2, look.size[1] // 2 * 2)
+    encoding, size = comparison_encoding(look.size, look.color)
     with (
         open_source(source, mode) as timed,
         SegmentWriter(file, size, timed.rate, encoding, timed, look.aspect) as sink,
@@ -42,6 +43,24 @@ def save_comparison(source: Path, mode: Deinterlace, output: Path, file: Path) -
             images = [stored(frame, None, encoding) for frame, _ in chunk]
             times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
             sink.write(number * AT_A_TIME, images, times, durations)
+    write_notes(file, compared_with(key))
+
+
+def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encoding, tuple[int, int]]:
+    """How a comparison with a result of ``size`` (height, width) is stored, and its size.
+
+    Raises:
+        InputError: too large or too small for a video.
+    """
+    encoding = Encoding("h265", 10, color=color) if color.hdr else Encoding(color=color)
+    even = (size[0] // 2 * 2, size[1] // 2 * 2)
+    encoding.check_size(even)
+    return encoding, even
+
+
+def compared_with(key: dict[str, Any]) -> dict[str, Any]:
+    """What a comparison is made from: all that the result that it shows is, and the result itself."""
+    return {"comparison with the result made from": key}
 
 
 def halves(

@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,8 @@ import numpy as np
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.errors import require
-from realis.files import whole_file
-from realis.video.clips import Clip, write_like
+from realis.files import fitting_name, whole_file
+from realis.video.clips import Clip, stored, write_like
 from realis.workers import Workers
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def counted(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 def draw(config: "DegradeConfig", name: str, frames: int, size: tuple[int, int]) -> DegradationParameters:
     """Parameters that depend on the seed and the clip's name alone, not on which clips there are besides."""
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+    number = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8])  # names need not be UTF-8
     rng = np.random.default_rng((config.seed, number))
     return load_degradation(config.preset).sample(rng, frames, size, config.scale)
 
@@ -110,7 +111,8 @@ def measure(clip: Clip) -> tuple[int, int, int]:
 
 def parameters_file(folder: Path, clip: Clip) -> Path:
     """Where the parameters of ``clip`` lie in a degraded set."""
-    return folder / f"{clip.name}.json"
+    file = folder / clip.name
+    return file.with_name(fitting_name(file.name, ".json"))
 
 
 def is_done(output: Path, clip: Clip) -> bool:
@@ -118,5 +120,5 @@ def is_done(output: Path, clip: Clip) -> bool:
     if not parameters_file(output, clip).exists():
         return False
     if not clip.path.is_dir():
-        return (output / f"{clip.name}.mkv").exists()
+        return stored(clip, output / clip.name).exists()
     return [file.stem for file in Clip(clip.name, output / clip.name).images] == [file.stem for file in clip.images]

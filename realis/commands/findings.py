@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from realis.log import logger
-from realis.video.journal import notes_file
 from realis.video.playback import FAULTS
+from realis.video.results import notes_file
 from realis.video.source import Source, TimedFrame, VideoSource
 from realis.video.survey import Survey
 

@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 from realis.errors import InputError
+from realis.files import fitting_name
 from realis.video.encoding import CODECS
-from realis.video.names import IMAGES, VIDEOS, natural
+from realis.video.names import IMAGES, VIDEOS, described, files_in, matching
 
 
 def find_inputs(words: tuple[str, ...]) -> list[Path]:
     """The inputs that words name: a file itself, the videos of a folder or else the folder as a row of images, what a
-    pattern such as ``clips/*.mp4`` matches. In natural order, each once.
+    pattern such as ``clips/*.mp4`` matches of these. In natural order, each once.
+
+    Of folders and patterns, hidden files and results of earlier runs are left out (:func:`realis.video.names.files_in`).
 
     Raises:
         InputError: a pattern matches nothing, a folder has neither.
@@ -19,27 +22,38 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            videos = sorted((file for file in path.iterdir() if file.suffix.lower() in VIDEOS), key=natural)
-            if not videos and not any(file.suffix.lower() in IMAGES for file in path.iterdir()):
-                raise InputError(f"--input {path}: is a folder without videos or images")
-            found |= dict.fromkeys(videos or [path])
+            inputs = inputs_of(path)
+            if not inputs:
+                held = described(path, VIDEOS + IMAGES)
+                raise InputError(f"--input {path}: is a folder without videos or images; {held}")
         elif path.exists() or not any(letter in word for letter in "*?["):
-            found[path] = None
+            inputs = [path]
         else:
-            matches = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))), key=natural)
-            if not matches:
-                raise InputError(f"--input {word}: matches nothing")
-            found |= dict.fromkeys(matches)
+            inputs = [one for match in matching(word) for one in inputs_of(match)]
+            if not inputs:
+                raise InputError(f"--input {word}: matches nothing but results of earlier runs and files of other "
+                                 f"endings, if anything; known are {', '.join(VIDEOS + IMAGES)}")  # fmt: skip
+        found |= dict.fromkeys(inputs)
     return list(found)
+
+
+def inputs_of(path: Path) -> list[Path]:
+    """The inputs that a folder or file stands for where it is not known to be one; there may be none."""
+    if path.is_dir():
+        return files_in(path, VIDEOS) or ([path] if files_in(path, IMAGES) else [])
+    return [path] if path.suffix.lower() in VIDEOS + IMAGES else []
 
 
 def default_name(path: Path, target: str, codec: str) -> str:
     """Name of a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another."""
-    is_image = path.suffix.lower() in IMAGES and not path.is_dir()
+    is_folder = path.is_dir()
+    is_image = path.suffix.lower() in IMAGES and not is_folder
     if codec == "auto":
-        codec = "png" if is_image or path.is_dir() else "h264"
+        codec = "png" if is_image or is_folder else "h264"
     ending = CODECS[codec].endings[0] if is_image or codec != "png" else ""
-    return f"{path.stem}_{target.replace('.', '_')}{ending}"
+    named = path if path.name not in ("", "..") else path.resolve()
+    name = f"{named.name if is_folder else named.stem}_{target.replace('.', '_')}"
+    return fitting_name(name if ending else name.replace(".", "_"), ending)  # what follows a dot would be an ending
 
 
 def read_prompts(file: str) -> dict[str, str]:

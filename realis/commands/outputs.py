@@ -1,14 +1,17 @@
 """Which files a run writes; and that none of them takes the place of what it reads."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realis.commands.inputs import default_name
 from realis.errors import InputError, require
+from realis.files import check_name, fitting_name
 from realis.video.encoding import CODECS
-from realis.video.journal import made_from, notes_file
-from realis.video.write import ENDINGS, check_output
+from realis.video.names import IMAGES, files_in
+from realis.video.results import is_result, made_from, notes_file, sheet_file
+from realis.video.write import ENDINGS, check_ending
 
 if TYPE_CHECKING:
     from realis.commands.upscale import UpscaleConfig
@@ -21,7 +24,9 @@ def output_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
         InputError: one file is named for several.
     """
     names = result_names(config, paths)
-    return [name.with_name(f"{name.stem}_preview{name.suffix}") for name in names] if config.preview else names
+    if not config.preview:
+        return names
+    return [name.with_name(fitting_name(f"{name.stem}_preview", name.suffix)) for name in names]
 
 
 def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
@@ -31,33 +36,43 @@ def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
         InputError: one file is named for several.
     """
     folder = Path(config.output or "out")
+    check_name(folder, "--output")
     names_a_file = folder.suffix.lower() in ENDINGS and not folder.is_dir()
     names = [default_name(path, config.target, config.codec) for path in paths]
     names_images = not Path(names[0]).suffix
     if config.output and len(paths) == 1 and (names_images or names_a_file):
-        return [folder]
+        # the result takes the place of a folder: of what a link stands for, and never of that which this runs in
+        output = folder.resolve() if folder.is_symlink() and folder.is_dir() else folder
+        around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
+        require(not around, "--output", f"{folder}, in which this command runs", "a folder in it, or another one")
+        return [output]
     require(not names_a_file, "--output", folder, "a folder for the results of several inputs")
-    if folder.suffix and not folder.is_dir():
-        check_output(folder)  # an ending that is not known
+    if not folder.is_dir():
+        check_ending(folder)
     return [folder / name for name in names]
 
 
-def sheet_file(output: Path) -> Path:
-    """The picture beside a result that shows one frame before and after."""
-    return output.with_name(f"{output.stem}_before_after.png")
+def without_own(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
+    """Leave out of several inputs what an earlier run of the same command wrote for the others: a shell, unlike
+    :func:`find_inputs`, finds that too for ``clips/*``."""
+    if len(paths) == 1:
+        return paths
+    results = [output for output in output_names(config, paths) if is_result(output)]
+    written = {file.resolve() for output in results for file in files_written(config, output)}
+    return [path for path in paths if path.resolve() not in written]
 
 
 def files_written(config: "UpscaleConfig", output: Path) -> list[Path]:
     """All files that upscaling to ``output`` writes."""
-    sheet = [] if config.preview else [sheet_file(output)]
-    return [output, notes_file(output), *sheet, *([Path(config.compare)] if config.compare else [])]
+    results = [output, *([Path(config.compare)] if config.compare else [])]
+    return [*results, *map(notes_file, results), *([] if config.preview else [sheet_file(output)])]
 
 
 def files_read(config: "UpscaleConfig", path: Path) -> Iterator[Path]:
     """All files that upscaling ``path`` reads, except the model's, and the folders that ``path`` is in."""
     yield path
     yield from path.resolve().parents
-    yield from path.iterdir() if path.is_dir() else ()
+    yield from files_in(path, IMAGES) if path.is_dir() else ()
     yield from (Path(file) for file in (config.prompt_file, config.prompt_embeds, config.empty_prompt_embeds) if file)
 
 
@@ -72,17 +87,18 @@ def check_names(config: "UpscaleConfig", paths: list[Path], outputs: list[Path])
         require(len(paths) == 1, "--compare", f"{config.compare} for {len(paths)} inputs", "one input")
         ending = Path(config.compare).suffix.lower()
         require(ending in CODECS["h264"].endings, "--compare", config.compare, ", ".join(CODECS["h264"].endings))
+        check_name(Path(config.compare), "--compare")
     written = [file for output in outputs for file in files_written(config, output)]
-    final = [file.resolve() for file in written]
+    final = Counter(file.resolve() for file in written)
     read = {file.resolve() for path in paths for file in files_read(config, path)}
     for file in written:
         if file.resolve() in read:
             raise InputError(f"--output, --compare: {file} is read by this run, and would be written over; choose "
                              "another name")  # fmt: skip
-    if twice := {str(file) for file in final if final.count(file) > 1}:
+    if twice := [str(file) for file, times in final.items() if times > 1]:
         raise InputError(f"--output, --compare: several would be written to {', '.join(twice)}; rename the inputs, or "
                          "upscale them one by one")  # fmt: skip
-    for output in outputs:
-        if notes_file(output).exists() and made_from(output) is None:
-            raise InputError(f"--output: {notes_file(output)} would be written over, and no run of this command made it; move it, or "
+    for file in [*outputs, *([Path(config.compare)] if config.compare else [])]:
+        if notes_file(file).exists() and made_from(file) is None:
+            raise InputError(f"--output: {notes_file(file)} would be written over, and no run of this command made it; move it, or "
                              "choose another name")  # fmt: skip

@@ -58,6 +58,7 @@ def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
     encoding = choose_encoding(output, config.codec, config.depth, config.crf, look, config.drop_alpha)
     height, width = look.shown
     size = target_size(config.target, width, height, even=not encoding.is_rgb)
+    encoding.check_size(size)
     aspect = Fraction(width * size[0], height * size[1])
     distorts = abs(aspect - 1) > ASPECT_ERROR + 2 / min(size)
     shape = (size, aspect.limit_denominator(1000) if distorts else Fraction(1), encoding)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from realis.commands.frames import to_uint8
 from realis.commands.inputs import find_inputs, read_prompts
-from realis.commands.outputs import check_names, output_names
+from realis.commands.outputs import check_names, output_names, without_own
 from realis.commands.plan import make_plan
 from realis.commands.upscale_file import upscale_file
 from realis.errors import InputError, require
@@ -19,7 +19,7 @@ from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import SDR, Encoding
 from realis.video.source import Look
 from realis.video.target import target_size
-from realis.video.write import SegmentWriter, check_output
+from realis.video.write import SegmentWriter, check_folder, check_output
 
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
@@ -103,7 +103,7 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     """
     if not config.input:
         return [path for path in [upscale_sample(config)] if path]
-    paths = find_inputs(config.input)
+    paths = without_own(config, find_inputs(config.input))
     prompts = read_prompts(config.prompt_file)
     if unnamed := [path.name for path in paths if prompts and path.name not in prompts]:
         logger.warning("%s names %d of %d inputs, not %s", config.prompt_file, len(paths) - len(unnamed), len(paths),
@@ -113,6 +113,8 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     if len(paths) == 1:
         written = upscale_file(replace(config, prompt=prompts.get(paths[0].name, config.prompt)), paths[0], outputs[0])
         return [written] if written else []
+    for folder in {output.parent for output in outputs if not config.dry_run}:
+        check_folder(folder)
     written, failed, began = [], [], time.monotonic()
     for number, (path, output) in enumerate(zip(paths, outputs, strict=True), start=1):
         logger.info("%d of %d: %s", number, len(paths), path)

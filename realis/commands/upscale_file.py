@@ -13,12 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.commands.comparison import save_before_after, save_comparison
+from realis.commands.comparison import compared_with, comparison_encoding, save_before_after, save_comparison
 from realis.commands.device import is_out_of_memory, load, memory_in_one_line, no_memory
 from realis.commands.findings import Findings
 from realis.commands.frames import read_frames, stored_frames
 from realis.commands.measure import measure_plan
-from realis.commands.outputs import sheet_file
 from realis.commands.plan import Plan, describe, make_plan
 from realis.commands.preview import write_preview
 from realis.errors import InputError
@@ -27,9 +26,10 @@ from realis.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
-from realis.video.journal import made_from, tidy_up
+from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import say_what_is_left_out
+from realis.video.results import made_from, sheet_file
 from realis.video.source import FolderSource, Source, TimedFrame, VideoSource, open_source
 from realis.video.survey import survey
 from realis.video.write import SegmentWriter, check_output
@@ -77,9 +77,10 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
             logger.info(measure_plan(config, source, plan, output))
         return None
     if not done:
-        check_output(output, is_ours=config.restart)
+        check_output(output, is_ours=config.restart, others=() if config.preview else (sheet_file(output),))
     if config.compare:
         check_output(Path(config.compare))
+        comparison_encoding(plan.size, plan.encoding.color)
 
     # 2. The work
     if done:
@@ -96,9 +97,10 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
     for picture in pictures:
         save_before_after(path, config.deinterlace, output, plan.segments.frames // 2, picture)
-    if config.compare:
-        pictures.append(Path(config.compare))
-        save_comparison(path, config.deinterlace, output, pictures[-1])
+    comparison = Path(config.compare)
+    if config.compare and (not done or not comparison.exists() or made_from(comparison) != compared_with(key)):
+        pictures.append(comparison)
+        save_comparison(path, config.deinterlace, output, comparison, key)
     written, took = " and ".join(map(str, [output] * (not done) + pictures)), time.monotonic() - began
     if written:
         logger.info("wrote %s in %.0f s, peak memory %.1f GiB", written, took, peak_memory())

@@ -11,7 +11,7 @@ from realis.dataset.clip import Clip, printable
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.tables import FILE_NAME, FORMS, read_rows
-from realis.video.names import VIDEOS
+from realis.video.names import VIDEOS, described, files_in, matching
 
 COLUMNS = {
     "licence": "licence",
@@ -52,7 +52,9 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
                 listed[here] = clip.licence
             if said or here not in found:  # a list knows more than a folder
                 found[here] = clip
-    require(len(found) > 0, "--source", " ".join(words), f"videos in it ({', '.join(VIDEOS)})")
+    if not found:
+        held = [described(Path(word), VIDEOS, below=True) for word in words if Path(word).is_dir()]
+        raise InputError(f"--source: got {' '.join(words)}, wanted videos in it; {'; '.join(held)}")
     return sorted(found.values(), key=lambda clip: clip.name)
 
 
@@ -71,26 +73,17 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield video, row
         if holds_list:
             names = {(file.parent / str(row[FILE_NAME])).resolve() for row in rows}
-            others = sum(is_video(video) and video.resolve() not in names for video in path.rglob("*"))
+            others = sum(video.resolve() not in names for video in files_in(path, VIDEOS, below=True))
             if others:
                 logger.warning("%s: %d videos in its folder are not in it, and are left out", file, others)
     elif path.is_dir():
-        yield from ((video, {}) for video in sorted(path.rglob("*")) if is_video(video))
+        yield from ((video, {}) for video in sorted(files_in(path, VIDEOS, below=True)))
     elif path.is_file():
         yield path, {}
     else:
-        matches = (
-            sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
-            if re.search(r"[*?[]", word)
-            else []
-        )
+        matches = matching(word)
         require(len(matches) > 0, f"--source {word}", "nothing there", "a folder, a video, a pattern or a list")
-        yield from ((video, {}) for video in matches if is_video(video))
-
-
-def is_video(path: Path) -> bool:
-    """Whether it is a file that may be one, and not hidden."""
-    return path.is_file() and path.suffix.lower() in VIDEOS and not path.name.startswith(".")
+        yield from ((video, {}) for video in sorted(matches) if video.suffix.lower() in VIDEOS and video.is_file())
 
 
 def name_of(video: Path) -> str:

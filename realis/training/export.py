@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from realis.config import as_plain
 from realis.errors import InputError
-from realis.files import replace_folder
+from realis.files import fitting_name, replace_folder
 from realis.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
@@ -79,7 +79,7 @@ def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
 
 
 def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
-    temporary = final.with_name(f".{final.name}.tmp")
+    temporary = final.with_name(fitting_name(f".{final.name}", ".tmp"))
     halve(part)
     averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
     card = CARD.format(

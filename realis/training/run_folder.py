@@ -13,6 +13,7 @@ import yaml
 
 from realis.config import as_plain, dump
 from realis.errors import InputError
+from realis.files import check_name
 from realis.log import is_main_process, logger
 from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
@@ -51,6 +52,7 @@ def check_export(folder: Path, flag: str = "--export") -> None:
     Raises:
         InputError: it is something else.
     """
+    check_name(folder, flag)
     if not folder.name or folder.is_file():
         raise InputError(f"{flag} {folder}: wanted the name of a folder for the trained part")
     if folder.is_dir() and any(folder.iterdir()) and not _is_model(folder):

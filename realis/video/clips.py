@@ -1,6 +1,5 @@
 """Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ import cv2
 import numpy as np
 
 from realis.errors import InputError
-from realis.video.names import IMAGES, VIDEOS, natural
+from realis.files import fitting_name, temporary_name
+from realis.video.names import IMAGES, VIDEOS, described, files_in
 from realis.video.read import VideoReader
 
 
@@ -28,7 +28,7 @@ class Clip:
         """The frames of a folder, in the order of the numbers in their names; empty for a video."""
         if not self.path.is_dir():
             return []
-        return sorted((file for file in self.path.iterdir() if file.suffix.lower() in IMAGES), key=natural)
+        return files_in(self.path, IMAGES)
 
     def announced_frames(self) -> int:
         """How many frames there are: exact for a folder, what the container says for a video, 0 if it cannot say."""
@@ -79,10 +79,8 @@ def find_clips(folder: Path) -> list[Clip]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
-    files = sorted(Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names)
-    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    videos = {file for file in files if file.suffix.lower() in VIDEOS}
-    folders = sorted({file.parent for file in files if file.suffix.lower() in IMAGES})
+    videos = set(files_in(folder, VIDEOS, below=True))
+    folders = sorted({file.parent for file in files_in(folder, IMAGES, below=True)})
     clips: dict[str, Clip] = {}
     for path in [*folders, *sorted(videos)]:
         name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)
@@ -92,7 +90,8 @@ def find_clips(folder: Path) -> list[Clip]:
             raise InputError(f"{folder}: {path.name} and {other} would have the same name {clip.name}; rename one")
         clips[clip.name] = clip
     if not clips:
-        raise InputError(f"{folder}: no clips in it; wanted videos, or folders of frames such as 000/00000000.png")
+        held = described(folder, VIDEOS + IMAGES, below=True)
+        raise InputError(f"{folder}: no clips in it: videos, or folders of frames such as 000/00000000.png; {held}")
     _check_apart(folder, clips, set(folders))
     return [clips[name] for name in sorted(clips)]
 
@@ -110,13 +109,18 @@ def _check_apart(folder: Path, clips: dict[str, Clip], folders: set[Path]) -> No
             raise InputError(f"{clip.path}: two pictures are called {twice}; wanted one a frame")
 
 
+def stored(clip: Clip, output: Path) -> Path:
+    """Where :func:`write_like` puts a clip."""
+    return output if clip.path.is_dir() else output.with_name(fitting_name(output.name, ".mkv"))
+
+
 def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
     """Write ``frames`` (H, W, 3) uint8 RGB without loss, in the form of ``clip``: complete or not at all.
 
     A folder of frames becomes a folder ``output`` of PNG files of the same names, a video ``output``.mkv (FFV1, RGB).
     """
-    final = output if clip.path.is_dir() else output.with_name(f"{output.name}.mkv")
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    final = stored(clip, output)
+    temporary = temporary_name(final)
     final.parent.mkdir(parents=True, exist_ok=True)
     _remove(temporary)
     try:

@@ -11,11 +11,16 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from realis.errors import InputError, require
+from realis.log import logger
 from realis.video.color_tags import BT709, RGB, ColorTags, to_ycbcr
 from realis.video.source import Look
 
 CodecName = Literal["h264", "h265", "av1", "ffv1", "prores", "png"]
 SDR = ColorTags(BT709, BT709, BT709)
+IN_MP4 = (65534, 65534)  # height and width are numbers of 16 bits there, and even
+# (height + 128) x (width + 128): Pillow opens no more for the sheet of an image, and libavcodec decodes 2**28
+MOST_PIXELS = 178_956_970
+H264_SIDE, H264_PIXELS = 4096, 4096 * 2304  # level 5.2, for which decoders in phones, televisions and browsers are made
 WRITTEN_RGB = ("bgr", "gbr", "rgb")  # pixel formats that begin like this hold RGB
 
 
@@ -32,6 +37,8 @@ class Codec:
         worst: the highest ``crf``.
         options: the encoder's own. Closed groups of pictures, so that segments can be joined.
         tag: the code by which players of .mp4 and .mov know it, where the usual one does not do.
+        largest: height and width that the encoder takes at most, or its container; ``None``: only :data:`MOST_PIXELS`.
+        smallest: height and width that frames of every length need.
     """
 
     encoder: str
@@ -42,28 +49,36 @@ class Codec:
     worst: int = 51
     options: dict[str, str] = field(default_factory=dict)
     tag: str = ""
+    largest: tuple[int, int] | None = None
+    smallest: int = 1
+
+    def takes(self, size: tuple[int, int]) -> bool:
+        """Whether frames of ``size`` (height, width) can be encoded."""
+        return all(self.smallest <= side <= most for side, most in zip(size, self.largest or size, strict=True))
 
 
 CODECS: dict[str, Codec] = {
     "h264": Codec(
         "libx264", 0.3, {(8, False): "yuv420p"}, (".mp4", ".mkv", ".mov"), 16,
-        options={"preset": "medium", "x264-params": "open-gop=0:cpu-independent=1"},
+        options={"preset": "medium", "x264-params": "open-gop=0:cpu-independent=1"}, largest=(16384, 16384), smallest=2,
     ),
     "h265": Codec(
         "libx265", 0.2, {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv", ".mov"), 18,
         # with B-frames x265 encodes the same frames now this way and now that, and now and then to what cannot be muxed
         options={"preset": "medium", "x265-params": "open-gop=0:bframes=0:log-level=error"}, tag="hvc1",
+        largest=IN_MP4, smallest=32,  # x265 refuses long frames of less
     ),
     "av1": Codec(
-        "libsvtav1", 0.15, {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv"), 24, 63, {"preset": "7"}
+        "libsvtav1", 0.15, {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv"), 24, 63, {"preset": "7"},
+        largest=(8704, 16384), smallest=32,  # with less SVT-AV1 hangs if frames are long: 128x16
     ),
     "ffv1": Codec(
         "ffv1", 12,
         {(8, False): "bgr0", (8, True): "bgra", (10, False): "gbrp10le", (12, False): "gbrp12le",
          (16, False): "gbrp16le", (16, True): "gbrap16le"},
-        (".mkv",), options={"level": "3", "g": "1"},
+        (".mkv",), options={"level": "3", "g": "1"}, smallest=2,
     ),
-    "prores": Codec("prores_ks", 3, {(10, False): "yuv422p10le", (10, True): "yuva444p10le"}, (".mov",)),
+    "prores": Codec("prores_ks", 3, {(10, False): "yuv422p10le", (10, True): "yuva444p10le"}, (".mov",), largest=IN_MP4, smallest=2),
     "png": Codec(
         "png", 14, {(8, False): "rgb24", (8, True): "rgba", (16, False): "rgb48be", (16, True): "rgba64be"}, (".png", "")
     ),
@@ -109,6 +124,26 @@ class Encoding:
     def white(self) -> int:
         """The level of 1.0 in the arrays that :meth:`frame` takes: libswscale's for 8 bits, for RGB, for YCbCr."""
         return 255 if self.depth == 8 else 65535 if self.is_rgb else 255 << 8
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Make sure that frames of ``size`` (height, width) can be encoded, and say where few can play them.
+
+        Raises:
+            InputError: too large or too small for the codec.
+        """
+        (height, width), codec = size, CODECS[self.codec]
+        if (height + 128) * (width + 128) > MOST_PIXELS:
+            raise InputError(
+                f"--target: {width}x{height} is too large; wanted up to about {MOST_PIXELS / 1e6:.0f} million pixels"
+            )
+        if not codec.takes(size):
+            most = f"{codec.largest[1]}x{codec.largest[0]}" if codec.largest else "any size"
+            others = " or ".join(name for name, other in CODECS.items() if other.takes(size))
+            raise InputError(f"--target: {width}x{height} is too {'small' if min(size) < codec.smallest else 'large'} for "
+                             f"{self.codec}, wanted {codec.smallest}x{codec.smallest} to {most}, or --codec {others}")  # fmt: skip
+        if self.codec == "h264" and (height * width > H264_PIXELS or max(size) > H264_SIDE):
+            logger.warning("%dx%d is above level 5.2 of H.264: VLC, mpv and ffmpeg play that, most browsers, televisions and "
+                           "phones do not; --codec h265 or av1 makes files for these", width, height)  # fmt: skip
 
     def frame(self, image: np.ndarray) -> av.VideoFrame:
         """An RGB(A) image (H, W, 3 or 4), uint8 or uint16 up to :attr:`white`, in the encoder's pixel format."""

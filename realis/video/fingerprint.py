@@ -1,7 +1,10 @@
 """What a file or folder is, in a short text: its size and a hash of parts of it, so that gigabytes take no time."""
 
 import hashlib
+import os
 from pathlib import Path
+
+from realis.video.names import visible_files
 
 BLOCK, BLOCKS = 1 << 16, 256
 
@@ -13,7 +16,7 @@ def fingerprint(path: Path) -> str:
     Up to 16 MiB all of a file counts, of larger ones 256 blocks spread over it, the first and the last among them.
     """
     if path.is_dir():
-        return fingerprint_all(sorted(file for file in path.rglob("[!.]*") if file.is_file()), path)
+        return fingerprint_all(sorted(visible_files(path, below=True)), path)
     digest = hashlib.sha256()
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -26,4 +29,4 @@ def fingerprint(path: Path) -> str:
 def fingerprint_all(files: list[Path], folder: Path) -> str:
     """A text that changes with names in ``folder`` and contents of ``files``."""
     every = [f"{file.relative_to(folder)} {fingerprint(file)}\n" for file in files]
-    return hashlib.sha256("".join(every).encode()).hexdigest()[:32]
+    return hashlib.sha256(os.fsencode("".join(every))).hexdigest()[:32]  # names need not be UTF-8

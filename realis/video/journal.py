@@ -15,8 +15,9 @@ from typing import Any
 from safetensors import SafetensorError
 
 from realis.errors import InputError
-from realis.files import remove_folder, sync, whole_file
+from realis.files import read_json, remove_folder, sync, whole_file
 from realis.log import logger
+from realis.video.results import parts_folder
 
 Tensors = dict[str, Any]
 
@@ -196,21 +197,6 @@ class Journal:
         self._lock.close()
 
 
-def parts_folder(output: Path) -> Path:
-    """Where what is finished of a result waits."""
-    return output.parent / f".{output.name}.parts"
-
-
-def notes_file(output: Path) -> Path:
-    """The file beside a result that says what it was made from."""
-    return output.with_name(f"{output.name}.json")
-
-
-def made_from(output: Path) -> dict[str, Any] | None:
-    """The key of a finished result, if it is known."""
-    return (read_json(notes_file(output)) or {}).get("made from")
-
-
 def tidy_up(output: Path) -> None:
     """Remove what a run left that was killed after its result was there, unless another process is at it."""
     if parts_folder(output).exists():
@@ -221,12 +207,3 @@ def tidy_up(output: Path) -> None:
         except InputError:
             return
     remove_folder(parts_folder(output))
-
-
-def read_json(file: Path) -> dict[str, Any] | None:
-    """The names and values in a JSON file; ``None`` if it is not there, cut off, or something else."""
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

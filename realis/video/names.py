@@ -1,13 +1,94 @@
-"""Files by their names: which are images, which are videos, and their natural order."""
+"""Files by their names: which are images, which are videos, what a folder holds of them, and their natural order."""
 
+import glob
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv",
-          ".gif")  # fmt: skip
+from realis.errors import InputError
+from realis.log import logger
+from realis.video.results import is_result, is_sheet
+
+# Not .avif: libav decodes its picture without its transparency and says nothing.
+IMAGES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp")
+VIDEOS = (
+    *(".mp4", ".mov", ".qt", ".m4v", ".f4v", ".3gp", ".3g2", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".xvid"),
+    *(".wmv", ".asf", ".wtv", ".flv", ".ogv", ".ogm", ".rm", ".rmvb", ".mxf", ".nut", ".ivf", ".y4m"),
+    *(".mpg", ".mpeg", ".mpe", ".vob", ".vro", ".mod", ".ts", ".m2ts", ".mts", ".m2t", ".tod", ".tp", ".trp"),
+    *(".gif", ".apng", ".mjpeg", ".mjpg"),
+    *(".m2v", ".mpv", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu"),  # the stream alone
+)
 
 
-def natural(file: Path) -> list[tuple[int, str]]:
-    """Sort key by which ``2.png`` comes before ``10.png``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]
+def natural(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key by which ``2.png`` comes before ``10.png``; the name itself decides between ``1.png`` and ``01.png``."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
+
+
+def files_in(folder: Path, endings: tuple[str, ...], below: bool = False) -> list[Path]:
+    """Return the files in ``folder`` that end in one of ``endings``, in upper or lower case, in natural order.
+
+    Passed over are hidden ones, among them the ``._NAME`` in which macOS keeps what other file systems have no place
+    for; and what earlier runs wrote, so that results may lie beside what they were made from.
+
+    Args:
+        folder: where to look.
+        endings: as :data:`IMAGES`.
+        below: look in the folders below it as well.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    files = visible_files(folder, below, results=False)
+    return sorted((file for file in files if file.suffix.lower() in endings), key=natural)
+
+
+def visible_files(folder: Path, below: bool = False, results: bool = True) -> Iterator[Path]:
+    """Yield the files in ``folder``, and ``below`` it, that neither are hidden nor lie in a hidden folder.
+
+    Links are followed, but for those that lead back to a folder above them.
+
+    Args:
+        folder: where to look.
+        below: look in the folders below it as well; one that cannot be listed is passed over with a warning.
+        results: whether results of earlier runs, files or folders, and the sheets beside them count.
+
+    Raises:
+        InputError: ``folder`` itself cannot be listed.
+    """
+
+    def fail(error: OSError) -> None:
+        if error.filename == str(folder):
+            raise InputError(f"{folder}: cannot be listed ({error.strerror})") from error
+        logger.warning("%s: cannot be listed (%s); passed over", error.filename, error.strerror)
+
+    for root, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        # looking beside each file takes a second for 10,000 frames, so only where there may be results
+        looks = not results and any(name.endswith((".json", ".parts")) for name in (*folders, *names))
+        shown = (Path(root, name) for name in (*folders, *names) if not name.startswith("."))
+        found = [path for path in shown if not (looks and (is_result(path) or is_sheet(path)))]
+        real = Path(root).resolve()
+        inner = [path for path in found if below and path.name in folders]
+        folders[:] = [path.name for path in inner if path.resolve() not in (real, *real.parents)]
+        yield from (path for path in found if path.is_file())
+
+
+def matching(pattern: str) -> list[Path]:
+    """Return the files and folders that a pattern such as ``raw/**/*.mp4`` matches, as a shell would: upper and lower case
+    differ, and hidden ones must be asked for. Results of earlier runs and the sheets beside them are passed over.
+    """
+    paths = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob finds hidden ones
+    return sorted((path for path in paths if not is_result(path) and not is_sheet(path)), key=natural)
+
+
+def described(folder: Path, endings: tuple[str, ...], below: bool = False) -> str:
+    """Say what a folder holds in which :func:`files_in` finds nothing."""
+    files = list(visible_files(folder, below))
+    results = [file.name for file in files if file.suffix.lower() in endings]
+    others = sorted({file.suffix.lower() or file.name for file in files})
+    if results:
+        return f"results of earlier runs are passed over, such as {min(results)}, unless a file itself is named"
+    held = f"it holds {', '.join(others[:8])} files" if others else "it is empty"
+    return f"{held}; known endings are {', '.join(endings)}"

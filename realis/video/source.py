@@ -18,7 +18,7 @@ from PIL import Image
 from realis.errors import InputError
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
 from realis.video.deinterlace import Deinterlace, deinterlace
-from realis.video.names import IMAGES, natural
+from realis.video.names import IMAGES, described, files_in
 from realis.video.playback import Fault, play, tick
 from realis.video.read import VideoReader
 from realis.video.side_data import WITH_PROFILES, not_kept
@@ -255,9 +255,9 @@ class FolderSource:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.files = sorted((f for f in self.path.iterdir() if f.suffix.lower() in IMAGES), key=natural)
+        self.files = files_in(self.path, IMAGES)
         if not self.files:
-            raise InputError(f"{self.path}: no images in it; wanted {', '.join(IMAGES)}")
+            raise InputError(f"{self.path}: no images in it; {described(self.path, IMAGES)}")
         if len({file.stem for file in self.files}) < len(self.files):
             raise InputError(f"{self.path}: has images that differ in their ending only; results would have one name")
         self.rate, self.time_base, self.frame_count = FOLDER_RATE, 1 / FOLDER_RATE, len(self.files)

@@ -4,7 +4,6 @@ import re
 
 from realis.errors import InputError
 
-LARGEST = 8192  # pixels a side, level 6 of H.264
 LARGEST_FACTOR = 16
 NAMED = {"4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720)}
 
@@ -44,10 +43,6 @@ def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, 
     if even and (size[0] % 2 or size[1] % 2):
         raise InputError(
             f"--target: got {size[1]}x{size[0]}, wanted even numbers (the colours of a video are stored at half the size)"
-        )
-    if max(size) > LARGEST:
-        raise InputError(
-            f"--target {target}: {size[1]}x{size[0]} is too large for H.264; wanted up to {LARGEST} pixels a side"
         )
     if size[0] < height - 1 or size[1] < width - 1:
         raise InputError(

@@ -4,8 +4,9 @@ Every segment is a file of its own with a closed group of pictures, or a folder 
 final name complete or not at all.
 """
 
-import json
+import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,42 +18,89 @@ import numpy as np
 from safetensors import SafetensorError
 
 from realis.errors import InputError, require
-from realis.files import link_or_copy, replace_folder, sync, whole_file
+from realis.files import fitting_name, link_or_copy, replace_folder, sync, temporary_name
 from realis.video.encoding import CODECS, Encoding
-from realis.video.journal import Journal, Segment, notes_file, parts_folder
+from realis.video.journal import Journal, Segment
 from realis.video.mux import Timeline, join_segments
+from realis.video.results import notes_file, parts_folder, write_notes
 from realis.video.source import Source, VideoSource
 
 ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
 
 
-def check_output(output: Path, is_ours: bool = False) -> None:
-    """Find out before any work whether ``output`` can be written.
+def check_output(output: Path, is_ours: bool = False, others: tuple[Path, ...] = ()) -> None:
+    """Find out before any work whether ``output`` can be written: by what is there, and by trying names.
 
     Args:
         output: file, or folder of images.
         is_ours: whether a folder of images that a run before made may be replaced.
+        others: files that are written with it.
 
     Raises:
-        InputError: an ending that is not known, or a folder that cannot be made or written to.
+        InputError: an ending that is not known, a name that is taken by something else, or a folder that cannot
+            be made or written to.
     """
-    ending = output.suffix.lower()
-    if ending and ending not in ENDINGS:
+    check_ending(output)
+    is_folder, files = not output.suffix, (notes_file(output), *others)
+    for path in (output, parts_folder(output), *files):
+        wanted = "a folder" if path == parts_folder(output) or (is_folder and path == output) else "a file"
+        if kind_of(path) not in ("", wanted):
+            raise InputError(
+                f"--output {output}: {path} is {kind_of(path)}, wanted {wanted}; move it, or choose another name"
+            )
+    if is_folder and os.path.ismount(output):  # which cannot be renamed, and so not be replaced
+        raise InputError(f"--output {output}: is where a disk is mounted; wanted a folder on it")
+    if is_folder and output.is_dir() and any(output.iterdir()) and not (is_ours and notes_file(output).exists()):
+        unfinished = parts_folder(output).exists()  # its last rename was done, the rest not
+        require(unfinished, "--output", output, "a new folder, or an empty one: there is something in it")
+    check_folder(output.parent)
+    try:
+        for path in (output, *files):  # never by their own names: nothing empty may be seen there, even for a moment
+            temporary_name(path).touch()
+            temporary_name(path).unlink()
+    except OSError as error:
+        raise InputError(f"--output {output}: {path.name} cannot be written there ({error.strerror})") from error
+
+
+def kind_of(path: Path) -> str:
+    """What is there, in words; empty if nothing is."""
+    if path.is_dir():
+        return "a folder"
+    return "a file" if path.exists() else "a link to nothing" if path.is_symlink() else ""
+
+
+def check_ending(output: Path) -> None:
+    """Make sure that the ending of ``output`` is known, or that it has none and is a folder.
+
+    Raises:
+        InputError: another one.
+    """
+    if output.suffix and output.suffix.lower() not in ENDINGS:
         raise InputError(
             f"--output {output}: got the ending {output.suffix!r}, wanted {', '.join(ENDINGS)}, or none for a folder of images"
         )
-    if ending and output.is_dir():
-        raise InputError(f"--output {output}: is a folder; wanted a file name")
-    if not ending and output.is_dir() and any(output.iterdir()) and not (is_ours and notes_file(output).exists()):
-        unfinished = parts_folder(output).exists()  # its last rename was done, the rest not
-        require(unfinished, "--output", output, "a new folder, or an empty one: there is something in it")
+
+
+def check_folder(folder: Path) -> None:
+    """Make ``folder``, and make sure that files can be written in it.
+
+    Raises:
+        InputError: it cannot be made, as where a file has its name, or nothing can be written in it.
+    """
+    for path in (folder, *folder.parents):
+        if kind_of(path) not in ("", "a folder"):
+            raise InputError(f"--output: {path} is {kind_of(path)}, wanted a folder; move it, or choose another name")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        probe = output.parent / f".{output.name}.probe"
-        probe.touch()
-        probe.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be written there ({error.strerror})") from error
+        raise InputError(f"--output {folder}: cannot be written there ({error.strerror})") from error
+
+
+def unfinished_name(output: Path) -> Path:
+    """The hidden name under which a result is put together from its segments."""
+    return output.with_name(fitting_name(f".{output.name}", f".tmp{output.suffix}"))
 
 
 def as_ranges(numbers: list[int]) -> str:
@@ -152,7 +200,7 @@ class SegmentWriter:
             self.encoding.write_video(file, self.size, self.rate, images)
 
     def _finish(self) -> None:
-        temporary = self.output.with_name(f".{self.output.name}.tmp{self.output.suffix}")
+        temporary = unfinished_name(self.output)
         parts = [self.journal.part(n) for n in range(len(self.journal.segments))]
         try:
             if self.are_images:
@@ -165,10 +213,9 @@ class SegmentWriter:
         finally:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
         if self.journal.key is not None:
-            with whole_file(notes_file(self.output)) as notes:
-                faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
-                said = {"faults of the input, by frames": faults} if faults else {}
-                notes.write_text(json.dumps({"made from": self.journal.key} | said, indent=1))
+            faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
+            more = {"faults of the input, by frames": faults} if faults else {}
+            write_notes(self.output, self.journal.key, more)
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()

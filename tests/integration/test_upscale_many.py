@@ -1,6 +1,7 @@
 """Several inputs, previews, comparisons, and what happens where memory does not do."""
 
 import json
+import os
 from fractions import Fraction
 
 import av
@@ -86,12 +87,17 @@ def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_p
     assert stop.value.code == 2 and "2 of 3 done" in said and "a.mp4: left out: " in said
 
 
-def test_a_sheet_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
-    (tmp_path / "o_before_after.png").mkdir()
-    with pytest.raises(SystemExit):
-        run("--input", folder / "a.mp4", "--output", tmp_path / "o.mp4")
-    assert "o_before_after.png: writing failed" in capsys.readouterr().err.splitlines()[-1]
-    assert (tmp_path / "o.mp4").exists() and not list(tmp_path.glob("*.tmp"))
+@pytest.mark.parametrize("name", ["o.mp4_before_after.png", ".o.mp4.parts", "both.mp4", ".both.mp4.parts"])
+def test_what_is_in_the_way_is_found_before_the_work(folder, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr(upscale_file, "write_whole", None)
+    way = tmp_path / name
+    way.touch() if name.endswith("parts") else way.mkdir()
+    with pytest.raises(SystemExit) as stop:
+        run("--input", folder / "a.mp4", "--output", tmp_path / "o.mp4", "--compare", tmp_path / "both.mp4")
+    assert stop.value.code == 2 and f"{way} is a fil" in capsys.readouterr().err.splitlines()[-1].replace(
+        "folder", "file"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in", name])
 
 
 @pytest.mark.parametrize(("codec", "names"), [("ffv1", ["a_2x.mkv", "b 10_2x.mkv", "b 2_2x.mkv"]),
@@ -241,7 +247,7 @@ def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, c
 
 
 @pytest.mark.parametrize(("source", "output", "flags"), [("clip_preview.mp4", "clip.mp4", ["--preview"]),
-                                                         ("p_before_after.png", "p.png", []), ("x.mp4", "x", ["--codec", "png"]),
+                                                         ("p.png_before_after.png", "p.png", []), ("x.mp4", "x", ["--codec", "png"]),
                                                          ("p.png", "x.mp4", ["--prompt-file", "x.mp4.json"])])  # fmt: skip
 def test_nothing_written_beside_a_result_takes_the_place_of_an_input(
     tmp_path, monkeypatch, capsys, source, output, flags
@@ -294,3 +300,114 @@ def test_smaller_tiles_stay_smaller_when_the_run_goes_on(tmp_path):
         (64, 128),
     ]
     journal.close(finished=True)
+
+
+def test_results_may_lie_beside_what_they_were_made_from(folder, tmp_path, capsys):
+    words = ["--input", folder, "--output", folder]
+    run(*words)
+    made = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert sorted(path.name for path in made if path.suffix == ".mp4") == [
+        "a.mp4", "a_2x.mp4", "b 10.mp4", "b 10_2x.mp4", "b 2.mp4", "b 2_2x.mp4"
+    ]  # fmt: skip
+    capsys.readouterr()
+    for inputs in ([folder], [f"{folder}/*"], sorted(folder.iterdir())):  # the last as a shell gives them for folder/*
+        run("--input", *inputs, "--output", folder)
+        assert capsys.readouterr().err.count("is there already") == 3
+    assert made == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_run_that_was_killed_before_its_notes_goes_on_beside_its_input(folder, monkeypatch, capsys):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("realis.video.write.write_notes", killed)
+        run("--input", folder / "a.mp4", "--output", folder)
+    assert (folder / "a_2x.mp4").exists() and not (folder / "a_2x.mp4.json").exists()
+    run("--input", folder, "--output", folder)
+    assert "3 of 3 done" in capsys.readouterr().err
+    assert not [path for path in folder.iterdir() if path.name.startswith(".") or "2x_2x" in path.name]
+
+
+def test_a_comparison_may_lie_beside_its_input_and_is_not_made_twice(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    clip(tmp_path / "in" / "a.mp4")
+    words = ["--input", tmp_path / "in", "--output", tmp_path / "in", "--compare", tmp_path / "in" / "both.mp4"]
+    run(*words)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "in").iterdir()}
+    run(*words)
+    assert "is there already" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "in").iterdir()}
+    (tmp_path / "in" / "both.mp4").unlink()
+    run(*words)
+    assert len(images(tmp_path / "in" / "both.mp4")) == 9
+
+
+@pytest.mark.parametrize("output", ["in/result", "result"])
+def test_a_folder_of_images_is_the_same_with_its_result_in_it_or_beside_it(tmp_path, capsys, output):
+    (tmp_path / "in").mkdir()
+    for name in ("1.png", "2.png", "._1.png"):
+        (tmp_path / "in" / name).write_bytes(b"of macOS")
+    for name in ("1.png", "2.png"):
+        Image.fromarray(FRAME).save(tmp_path / "in" / name)
+    for inputs in (tmp_path / "in", tmp_path / "in", f"{tmp_path}/*"):
+        run("--input", inputs, "--output", tmp_path / output)
+    assert capsys.readouterr().err.count("is there already") == 2
+    assert sorted(path.name for path in (tmp_path / output).iterdir()) == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize("stem", ["漢" * 80, "x" * 251, os.fsdecode(b"caf\xe9")], ids=["CJK", "longest", "no text"])
+def test_names_that_are_long_or_no_text_are_upscaled_once(tmp_path, capsys, stem):
+    (tmp_path / "in").mkdir()
+    clip(tmp_path / "in" / f"{stem}.mp4")
+    for again in (0, 1):
+        run("--input", tmp_path / "in", "--output", tmp_path / "in")
+        assert capsys.readouterr().err.count("is there already") == again
+    assert len(list((tmp_path / "in").iterdir())) == 4
+    run("--input", tmp_path / "in" / f"{stem}.mp4", "--output", tmp_path / f"{stem}.mp4")
+    assert len(images(tmp_path / f"{stem}.mp4")) == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "漢" * 84 + ".mp4"], "its name takes 256 bytes, wanted 255 at most"),
+        (["--output", "o.mp4", "--compare", "x" * 252 + ".mp4"], "its name takes 256 bytes, wanted 255 at most"),
+        (["--output", "o" * 256 + "/o.mp4"], "File name too long"),
+        (["--output", ".", "--codec", "png"], "in which this command runs"),
+        (["--output", "..", "--codec", "png"], "in which this command runs"),
+        (["--output", "file", "--codec", "png"], "file is a file, wanted a folder"),
+        (["--output", "file"], "file is a file, wanted a folder"),
+    ],
+)
+def test_outputs_that_cannot_be_are_one_line_before_the_work(folder, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(folder)
+    (folder / "file").touch()
+    monkeypatch.setattr(upscale_file, "write_whole", None)
+    with pytest.raises(SystemExit) as stop:
+        run("--input", folder / "a.mp4", *words)
+    assert stop.value.code == 2 and said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_results_that_differ_in_their_ending_have_sheets_of_their_own(tmp_path):
+    clip(tmp_path / "a.mp4")
+    Image.fromarray(FRAME).save(tmp_path / "a.png")
+    run("--input", tmp_path / "a.mp4", tmp_path / "a.png", "--output", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").glob("*_before_after.png")) == [
+        "a_2x.mp4_before_after.png", "a_2x.png_before_after.png"
+    ]  # fmt: skip
+
+
+def test_every_codec_has_a_limit_of_its_own(tmp_path, capsys):
+    Image.fromarray(np.full((2, 8300, 3), 99, np.uint8)).save(tmp_path / "wide.png")
+    run("--input", tmp_path / "wide.png", "--output", tmp_path / "o.png")
+    assert images(tmp_path / "o.png")[0].shape == (4, 16600, 3)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        run("--input", tmp_path / "wide.png", "--output", tmp_path / "o.mp4", "--codec", "h264")
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "16600x4 is too large for h264, wanted 2x2 to 16384x16384, or --codec ffv1 or prores or png" in said
+    with pytest.raises(SystemExit):
+        run("--input", tmp_path / "wide.png", "--output", tmp_path / "p.png", "--compare", tmp_path / "both.mp4")
+    assert "is too large for h264" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "p.png").exists()

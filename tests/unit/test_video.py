@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from realis.errors import InputError
-from realis.video.encoding import Encoding
+from realis.video.encoding import CODECS, Encoding
 from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.video.read import VideoReader
 from realis.video.sheet import before_after_sheet, detailed_places
@@ -217,3 +217,41 @@ def test_a_name_is_no_pattern(tmp_path):
         av.VideoFrame.from_ndarray(np.full((8, 8, 3), 100 * number, np.uint8), format="rgb24").save(tmp_path / name)
     with VideoReader(tmp_path / "shot_%02d.png") as image:
         assert next(iter(image))[0, 0, 0] == 100
+
+
+def encodes(codec, size, file):
+    """Whether a frame of ``size`` (height, width) is encoded."""
+    encoding = Encoding(codec, min(bits for bits, _ in CODECS[codec].forms))
+    frame = np.zeros((*size, 3), np.uint8 if encoding.depth == 8 else np.uint16)
+    try:
+        if codec == "png":
+            assert len(list(encoding.images(size, [frame]))) == 1
+        else:
+            encoding.write_video(file, size, Fraction(25), [frame])
+    except av.FFmpegError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", CODECS)
+def test_sizes_that_a_codec_takes(codec, tmp_path):
+    least, (height, width) = CODECS[codec].smallest, CODECS[codec].largest or (100_000, 100_000)
+    for size in ((least, least), (least, width), (height, least)):
+        assert CODECS[codec].takes(size) and encodes(codec, size, tmp_path / "file"), size
+    for size in ((least, width + 2), (height + 2, least)) if CODECS[codec].largest else ():
+        assert not CODECS[codec].takes(size) and not encodes(codec, size, tmp_path / "file"), size
+
+
+def test_sizes_are_checked_before_anything_is_encoded(caplog):
+    with pytest.raises(
+        InputError, match="8x20 is too small for h265, wanted 32x32 to 65534x65534, or --codec h264 or ffv1"
+    ):
+        Encoding("h265").check_size((20, 8))
+    with pytest.raises(InputError, match="20000x9000 is too large; wanted up to about 179 million pixels"):
+        Encoding("png").check_size((9000, 20000))
+    for codec, size, said in (("h264", (2304, 4096), 0), ("h264", (16, 4098), 1), ("h264", (2500, 4000), 1),
+                              ("h265", (4320, 7680), 0)):  # fmt: skip
+        caplog.clear()
+        Encoding(codec).check_size(size)
+        assert caplog.text.count("above level 5.2 of H.264") == said, size
