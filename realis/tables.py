@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ FILE_NAME = "file_name"  # the one column that every table has
 # FastVideo path and cap, Hugging Face's folders file_name and text.
 OTHER_NAMES = {FILE_NAME: ("file_path", "path", "video"), "caption": ("text", "prompt", "cap")}
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # that are mistaken for CSV's commas
-SIMILAR = 0.85  # of SequenceMatcher's ratio: captoin and licences are above it, option (to caption) is below
 
 
-def read_rows(path: Path, flag: str, optional: Sequence[str]) -> tuple[list[dict[str, Any]], Path]:
+def read_rows(path: Path, flag: str, optional: Sequence[tuple[str, ...]]) -> tuple[list[dict[str, Any]], Path]:
     """Return the rows of a table, and the file that it is.
 
     Spaces around the names of columns do not count. A column that is none of those that are read stays in the rows,
@@ -29,7 +27,7 @@ def read_rows(path: Path, flag: str, optional: Sequence[str]) -> tuple[list[dict
     Args:
         path: the table, or a folder with one called ``metadata``, which is Hugging Face's VideoFolder form.
         flag: that names it, for errors.
-        optional: columns that are read beside ``file_name``, if they are there.
+        optional: columns that are read beside ``file_name``, each with its spellings, if they are there.
 
     Raises:
         InputError: no such file, not of these forms, nothing in it, no ``file_name`` in a row, a column that looks like
@@ -132,25 +130,38 @@ def _check_separator(columns: Sequence[str], file: Path) -> None:
         )
 
 
-def _check_columns(columns: Sequence[str], optional: Sequence[str], where: str) -> None:
+def _check_columns(columns: Sequence[str], optional: Sequence[tuple[str, ...]], where: str) -> None:
     """Refuse columns without ``file_name``, and those of which one looks like a missing one."""
-    read = (FILE_NAME, *optional)
-    missing = [name for name in read if name not in columns]
-    alike: dict[str, str] = {}
-    for column in columns if missing else ():
-        name = max(missing, key=lambda name: _similarity(column, name))
-        if column not in read and _similarity(column, name) >= SIMILAR:
-            alike.setdefault(name, column)
-    faults = [f"{FILE_NAME} among them"] if FILE_NAME in missing and FILE_NAME not in alike else []
-    for name, column in alike.items():
+    missing = [names for names in ((FILE_NAME,), *optional) if not {*names} & {*columns}]
+    lookalikes: dict[str, str] = {}
+    for column in columns:
+        name = next((name for names in missing for name in names if _looks_like(column, name)), None)
+        if name:
+            lookalikes.setdefault(name, column)
+    faults = [f"{FILE_NAME} among them"] if (FILE_NAME,) in missing and FILE_NAME not in lookalikes else []
+    for name, column in lookalikes.items():
         otherwise = "" if name == FILE_NAME else f" (or an empty column {name} too, if {column} is something else)"
         faults.append(f"{name} in place of {column}{otherwise}")
     require(not faults, where, f"the columns {', '.join(columns) or '(none)'}", " and ".join(faults))
 
 
-def _similarity(column: str, name: str) -> float:
-    """Return how likely ``column`` is ``name`` written otherwise, from 0 to 1: in capitals, misspelt, or as it is called
-    elsewhere."""
+def _looks_like(column: str, name: str) -> bool:
+    """Whether ``column`` is ``name`` in capitals, with one letter wrong, or as it is called elsewhere."""
     letters, wanted = (re.sub("[^a-z0-9]", "", text.lower()) for text in (column, name))
-    elsewhere = [other.replace("_", "") for other in OTHER_NAMES.get(name, ())]
-    return 1.0 if letters in elsewhere else SequenceMatcher(None, letters, wanted).ratio()
+    return letters in [other.replace("_", "") for other in OTHER_NAMES.get(name, ())] or _edits(letters, wanted) <= 1
+
+
+def _edits(word: str, other: str) -> int:
+    """Return how many letters have to be put in, left out, replaced or swapped with the next (Damerau 1964), up to 2.
+
+    >>> _edits("captoin", "caption"), _edits("captions", "caption"), _edits("option", "caption")
+    (1, 1, 2)
+    """
+    if word == other:
+        return 0
+    same = next(
+        (i for i, (one, two) in enumerate(zip(word, other, strict=False)) if one != two), min(len(word), len(other))
+    )
+    a, b = word[same:], other[same:]
+    is_one = a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+    return 1 if is_one else 2

@@ -10,52 +10,57 @@ from realis.video.source import Source, TimedFrame, VideoSource
 from realis.video.survey import Survey
 
 INTERLACED = (
-    "is interlaced, and its combs will be upscaled with it; give --deinterlace frame for a whole frame of each, or "
+    "is interlaced, and combing will be upscaled with it; give --deinterlace frame for a whole frame of each, or "
     "--deinterlace field for one of each field"
 )
 
 
 class Findings:
-    """What was said of one input.
+    """Remarks on one input.
 
     Args:
         path: of the input.
         output: its result.
         deinterlaced: whether interlaced frames are made whole.
+
+    Attributes:
+        damage: what is damaged or missing, found before the work.
     """
 
     def __init__(self, path: Path, output: Path, deinterlaced: bool) -> None:
         self.path, self.output, self.deinterlaced = path, output, deinterlaced
-        self._said: set[str] = set()
+        self.damage: tuple[str, ...] = ()
+        self._told: set[str] = set()
 
-    def surveyed(self, survey: Survey) -> None:
-        """Say what was found before the work."""
-        for remark in (*survey.remarks, *survey.damage):
-            self._say(remark, remark)
-        self._say_properties(survey.interlaced, survey.not_kept)
+    def surveyed(self, survey: Survey, left_out: Iterable[str]) -> None:
+        """Log what was found before the work, and which streams are ``left_out`` of the result."""
+        self.damage = survey.damage
+        for remark in (*survey.remarks, *survey.damage, *left_out):
+            self._tell(remark, [remark])
+        self._tell_properties(survey.interlaced > 0, survey.not_kept)
 
     def played(self, start: int, frames: Sequence[TimedFrame], source: Source) -> dict[str, list[int]]:
-        """Say what is met in ``frames``, the first of which has the number ``start``; return the numbers of those with
-        a fault by its name."""
+        """Log what is met in ``frames``, the first of which has the number ``start``; return the numbers of those with
+        a fault by its name. The survey looked at a few places only, so properties are looked at again."""
         faults: dict[str, list[int]] = {}
         for number, frame in enumerate(frames, start):
             if frame.fault:
                 faults.setdefault(frame.fault, []).append(number)
-                more = f"frame {number} {FAULTS[frame.fault]}; {notes_file(self.output).name} will name all like it"
-                self._say(frame.fault, more)
+                what, remedy = FAULTS[frame.fault]
+                more = f"frame {number} {what}: {remedy}; {notes_file(self.output).name} will name all like it"
+                self._tell(more, [frame.fault])
         if isinstance(source, VideoSource):
-            self._say_properties(source.interlaced, source.not_kept)
+            self._tell_properties(source.interlaced, source.not_kept)
         return faults
 
-    def _say_properties(self, interlaced: bool, not_kept: Iterable[str]) -> None:
+    def _tell_properties(self, interlaced: bool, not_kept: Iterable[str]) -> None:
         if interlaced and not self.deinterlaced:
-            self._say("interlaced", INTERLACED)
-        if new := [what for what in sorted(not_kept) if what not in self._said]:
-            self._say(*new, f"the result cannot keep: {', '.join(new)}")
+            self._tell(INTERLACED, ["interlaced"])
+        if new := sorted(set(not_kept) - self._told):
+            self._tell(f"the result cannot keep: {', '.join(new)}", new)
 
-    def _say(self, *keys_and_remark: str) -> None:
-        """Log a remark, unless all that it is about was said before."""
-        *keys, remark = keys_and_remark
-        if not self._said.issuperset(keys):
+    def _tell(self, remark: str, about: list[str]) -> None:
+        """Log a remark, unless all that it is ``about`` was told before."""
+        if not self._told.issuperset(about):
             logger.warning("%s: %s", self.path, remark)
-        self._said.update(keys)
+        self._told.update(about)

@@ -28,7 +28,7 @@ from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
-from realis.video.other_streams import say_what_is_left_out
+from realis.video.other_streams import left_out
 from realis.video.results import made_from, sheet_file
 from realis.video.source import FolderSource, Source, TimedFrame, VideoSource, open_source
 from realis.video.survey import survey
@@ -63,24 +63,19 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     key = result_key(config, path, plan) | ({"preview": True} if config.preview else {})
     done = not config.restart and output.exists() and made_from(output) == key
     findings = Findings(path, output, config.deinterlace != "no")
+    if not config.dry_run:
+        if not done:
+            check_output(output, is_ours=config.restart, others=() if config.preview else (sheet_file(output),))
+        if config.compare:
+            check_output(Path(config.compare))
+            comparison_encoding(plan.size, plan.encoding.color)
     if not done:
-        found = survey(path, config.strict)
-        make_plan(config, replace(source.look, opaque=source.look.opaque and found.opaque), output)
-        plan = replace(plan, frames=found.frames * (2 if config.deinterlace == "field" else 1))
-        findings.surveyed(found)
-        endings = CODECS[plan.encoding.codec].endings
-        if isinstance(source, VideoSource) and "" not in endings and not config.preview:
-            say_what_is_left_out(path, output, endings)
+        plan = surveyed(config, path, source, plan, output, findings)
     logger.info(describe(config, source, plan))
     if config.dry_run:
         with memory_in_one_line(plan):
             logger.info(measure_plan(config, source, plan, output))
         return None
-    if not done:
-        check_output(output, is_ours=config.restart, others=() if config.preview else (sheet_file(output),))
-    if config.compare:
-        check_output(Path(config.compare))
-        comparison_encoding(plan.size, plan.encoding.color)
 
     # 2. The work
     if done:
@@ -107,6 +102,22 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     return output
 
 
+def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, output: Path, findings: Findings) -> Plan:
+    """Look at all of a source, log what is found, and return the plan with the number of frames.
+
+    Raises:
+        InputError: it cannot be upscaled as it is.
+    """
+    found = survey(path, config.strict)
+    if source.look.opaque and not found.opaque:  # a frame after the first is transparent
+        plan = make_plan(config, replace(source.look, alpha=True, opaque=False), output)
+    endings = CODECS[plan.encoding.codec].endings
+    has_sound = isinstance(source, VideoSource) and "" not in endings and not config.preview
+    findings.surveyed(found, left_out(path, output, endings) if has_sound else ())
+    fields = (found.interlaced or 1.0) if config.deinterlace == "field" else 0.0  # beside one for each frame
+    return replace(plan, frames=round(found.frames * (1 + fields)))
+
+
 def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
     files = {"model": plan.folder if config.method == "cpc" else None, "cpc": plan.cpc,
@@ -127,7 +138,15 @@ def write_whole(
             with (
                 open_source(path, config.deinterlace) as source,
                 SegmentWriter(
-                    output, plan.size, source.rate, plan.encoding, source, plan.pixel_aspect, key, config.restart
+                    output,
+                    plan.size,
+                    source.rate,
+                    plan.encoding,
+                    source,
+                    plan.pixel_aspect,
+                    key,
+                    config.restart,
+                    findings.damage,
                 ) as sink,
             ):
                 tile = sink.journal.settle_tile(plan.tile)

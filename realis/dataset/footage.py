@@ -63,7 +63,7 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     path = Path(word)
     holds_list = path.is_dir() and any((path / f"metadata{form}").is_file() for form in FORMS)
     if holds_list or (path.is_file() and path.suffix.lower() in FORMS):
-        rows, file = read_rows(path, "--source", tuple(COLUMNS))
+        rows, file = read_rows(path, "--source", [("licence", "license"), ("source",), ("caption",)])
         for number, row in enumerate(rows, 1):
             name = row[FILE_NAME]
             require(isinstance(name, str) and name != "", f"{file}, row {number}: file_name", repr(name), "a path")

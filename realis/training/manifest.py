@@ -32,7 +32,7 @@ def read_manifest(path: str) -> list[ClipEntry]:
     Raises:
         InputError: no such file, not of these forms, nothing in it, a row that is wrong, a named file that is missing.
     """
-    rows, file = read_rows(Path(path), "--clips.manifest", OPTIONAL)
+    rows, file = read_rows(Path(path), "--clips.manifest", [(name,) for name in OPTIONAL])
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if "caption" not in columns and not {FILE_NAME, *OPTIONAL}.issuperset(columns):
         info_once(f"{file}: no column caption (its columns: {', '.join(columns)}): every caption is empty")

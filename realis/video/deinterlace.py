@@ -3,34 +3,42 @@
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain
+from pathlib import Path
 from typing import Literal
 
 import av
 from av.filter import Graph
 
+from realis.video.glance import glances
 from realis.video.playback import Shown
+from realis.video.read import VideoReader
 
 Deinterlace = Literal["no", "frame", "field"]
-LOOKED_AT = 12  # frames: is none of them flagged as interlaced, flags are not to be trusted, and all are deinterlaced
 
 
-def deinterlace(shown: Iterator[Shown], tick: Fraction, mode: Deinterlace) -> Iterator[Shown]:
-    """Yield a whole frame for every frame, or for every field, of which times are in halves of a tick.
+def has_flagged_frames(path: Path) -> bool:
+    """Whether one of the frames at a few places of a video is flagged as interlaced."""
+    with VideoReader(path) as reader:
+        return any(frame.interlaced_frame for frame in glances(reader, reader.frame_count or 0))
 
-    Frames that are flagged as progressive stay as they are, unless the first ones are all flagged so.
+
+def deinterlace(
+    shown: Iterator[Shown], tick: Fraction, mode: Deinterlace, flagged_only: bool
+) -> Iterator[Shown]:  # fmt: skip
+    """Yield a whole frame for every frame, or for every field.
 
     Args:
         shown: the frames.
         tick: seconds of a tick of their times.
-        mode: ``frame`` or ``field``.
+        mode: ``frame``; or ``field``: times of what is yielded are in halves of a tick.
+        flagged_only: leave frames that are flagged as progressive as they are, one each.
     """
-    first = list(islice(shown, LOOKED_AT))
-    which = "interlaced" if any(item.frame.interlaced_frame for item in first) else "all"
-    per_tick = 2 if mode == "field" else 1
-    graph = _bwdif(first[0].frame, tick, f"mode=send_{mode}:deint={which}")
+    first = next(shown)
+    which = "interlaced" if flagged_only else "all"
+    graph = _bwdif(first.frame, tick, f"mode=send_{mode}:deint={which}")
     inside: deque[Shown] = deque()  # what the filter is at work on: it is one frame late
-    for item in chain(first, shown, [None]):
+    for item in chain([first], shown, [None]):
         if item:
             item.frame.pts, item.frame.time_base = item.time, tick
             inside.append(item)
@@ -39,7 +47,12 @@ def deinterlace(shown: Iterator[Shown], tick: Fraction, mode: Deinterlace) -> It
             halves = round(frame.pts * frame.time_base / tick * 2)
             while len(inside) > 1 and inside[1].time * 2 <= halves:
                 inside.popleft()
-            yield Shown(frame, halves * per_tick // 2, inside[0].duration, inside[0].fault)
+            _, _, duration, fault = inside[0]
+            is_one_of_two = not flagged_only or inside[0].frame.interlaced_frame
+            if mode == "field":
+                yield Shown(frame, halves, duration if is_one_of_two else 2 * duration, fault)
+            else:
+                yield Shown(frame, halves // 2, duration, fault)
 
 
 def _bwdif(frame: av.VideoFrame, tick: Fraction, options: str) -> Graph:

@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from realis.log import logger
 from realis.video.read import film_stream, open_media
 from realis.video.riff_sound import STAND_IN_CODEC, stand_in
 
@@ -164,8 +163,8 @@ def held_streams(container: av.container.InputContainer, ending: str) -> list[Ot
     return [other for other in found if other]
 
 
-def say_what_is_left_out(source: Path, output: Path, endings: Iterable[str]) -> None:
-    """Log which streams of ``source`` the result cannot have, why, and what would keep them.
+def left_out(source: Path, output: Path, endings: Iterable[str]) -> list[str]:
+    """Return which streams of ``source`` the result cannot have, why, and what would keep them, a line for each reason.
 
     Args:
         source: a video.
@@ -183,10 +182,12 @@ def say_what_is_left_out(source: Path, output: Path, endings: Iterable[str]) -> 
             lost.setdefault(reason(stream, ending, keep), []).append(stream)
         sound = {*container.streams.audio}
         silent = bool(sound) and sound <= {*chain(*lost.values())}
+        lines = []
         for why, streams in lost.items():
             named = ", ".join(f"stream {stream.index} ({stream.type}, {name_of(stream)})" for stream in streams)
             alone = "; the result will have no sound" if silent and sound & {*streams} else ""
-            logger.warning("left out: %s: %s%s", named, why, alone)
+            lines.append(f"left out: {named}: {why}{alone}")
+        return lines
 
 
 def is_told_otherwise(

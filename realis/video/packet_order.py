@@ -51,7 +51,7 @@ def in_order(packets: Iterable[av.Packet], steps: Mapping[int, int]) -> Iterator
 
 
 def settled(times: Sequence[int | None], last: int | None, step: int, duration: int) -> int:
-    """Return the first of ``times``, or, if it is not among the most that rise together, one between its neighbours.
+    """Return the first of ``times``, or, if more of them rise together without it, one between its neighbours.
 
     Args:
         times: of a packet and those after it; ``None``: not known.
@@ -64,15 +64,16 @@ def settled(times: Sequence[int | None], last: int | None, step: int, duration: 
     """
     first, *later = times
     known = [time for time in later if time is not None]
-    if first is not None and (last is None or last + step <= first) and (not known or first + step <= min(known)):
+    rises = first is not None and (last is None or last + step <= first)
+    if first is not None and rises and (not known or first + step <= min(known)):
         return first
-    kept = longest_rising(times, last, step)
+    kept = longest_rising(later, last, step)
+    if first is not None and rises and 1 + len(longest_rising(later, first, step)) >= len(kept):
+        return first
     if not kept:
         return 0 if last is None else last + max(step, duration)
     place, time = kept[0]
-    if not place:
-        return time
-    return time - place * step if last is None else max(last + step, last + (time - last) // (place + 1))
+    return time - (place + 1) * step if last is None else max(last + step, last + (time - last) // (place + 2))
 
 
 def longest_rising(times: Sequence[int | None], last: int | None, step: int) -> list[tuple[int, int]]:

@@ -1,12 +1,15 @@
 """Decode a video as a player shows it: every frame at its time, whatever of the file is damaged.
 
-Three stages, each a generator: what the decoder gives and what it lost (:func:`_decoded`), times that rise
-(:func:`_rising`), one size and pixel format (:func:`play`).
+A chain of generators: what the decoder gives (:func:`_decoded`), in the order of presentation (:func:`_in_order`), with
+lost frames replaced (:func:`_complete`), with times that rise (:func:`_settled`), in one size and pixel format
+(:func:`play`). Decoding takes one thread: errors come with the packet that they are of, and the same file gives the same
+frames on any machine.
 """
 
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -15,25 +18,25 @@ import av
 
 from realis.errors import InputError
 from realis.video.color_tags import convert
-from realis.video.read import VideoReader
+from realis.video.packet_order import settled
+from realis.video.read import UNTIMED, VideoReader
 
-Fault = Literal["", "lost", "damaged", "resized", "retimed"]
-FAULTS: dict[Fault, str] = {
-    "lost": "cannot be decoded: the frame before it is held",
-    "damaged": "is damaged: it is shown as the decoder patched it",
-    "resized": "has another size than the first: it is scaled to that",
-    "retimed": "has a time that does not rise: it is shown between its neighbours",
+Fault = Literal["", "lost", "damaged", "converted", "retimed"]
+FAULTS: dict[Fault, tuple[str, str]] = {  # what is wrong, and what is done about it
+    "lost": ("cannot be decoded", "the frame before it is held"),
+    "damaged": ("is damaged", "it is shown as the decoder patched it"),
+    "converted": ("has another size or pixel format than the first", "it is converted"),
+    "retimed": ("has a time that does not rise", "it is shown between its neighbours"),
 }
 
-# Demuxers without times of presentation: what libav guesses from B-frames in AVI is off by up to three frames.
-UNTIMED = ("avi", "h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")
-GUESSED = (
-    "mpeg",
-)  # DVDs have times of some frames only; where libav's guess of the others does not rise, nothing is wrong
-AHEAD, AGAINST = 4, 2  # of so many frames after it, so many that are not later tell that a frame's own time is wrong
-RECOVERY = 32  # frames after a fault within which frames that do not come count as lost: a decoder with threads is late
-LONGEST_WAIT = 32  # frames without a time of their own that may wait for one that has
-COARSE, FINER = Fraction(1, 1000), 64  # a longer tick is divided by so much: there is room between two frames then
+# DVDs have times of some frames only. Where libav's guess of the others does not rise, nothing is wrong with the file.
+GUESSED = ("mpeg",)
+AHEAD = 8  # frames that are looked at before one is shown: B-frames are reordered by less
+RECOVERY = (
+    16  # frames after an error within which packets without a frame count as lost; elsewhere they are intentional
+)
+# A tick longer than COARSE seconds is divided by FINER, so that a frame fits between two others
+COARSE, FINER = Fraction(1, 1000), 64
 
 
 class Shown(NamedTuple):
@@ -54,11 +57,12 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A frame with the time that the file gives it, in ticks of the stream; ``None``: it gives none."""
+    """A frame, and the time of its packet in ticks of the stream; ``None``: it has none."""
 
     frame: av.VideoFrame
     time: int | None
     fault: Fault = ""
+    after_error: bool = False
 
 
 def tick(reader: VideoReader) -> Fraction:
@@ -71,120 +75,136 @@ def play(reader: VideoReader) -> Iterator[Shown]:
     """Yield the frames of a video as presented, each once, with rising times.
 
     A frame that cannot be decoded is replaced by the one before it, a frame of another size is scaled, a time that does
-    not rise is set evenly between its neighbours': what players do.
+    not rise is set between its neighbours': what players do.
 
     Raises:
         InputError: no frame in it can be decoded.
     """
     base = reader.stream.time_base or 1 / reader.rate
-    parts = round(base / tick(reader))
+    per_base = round(base / tick(reader))
     usual = max(1, round(1 / (reader.rate * tick(reader))))
     start = round(reader.start / tick(reader))
-    form = None
-    for item, time in _rising(_decoded(reader), parts, usual):
-        form = form or item.frame.format.name
+    expected: list[int] = []
+    frames = _in_order(_decoded(reader, expected), is_timed(reader))
+    first: av.VideoFrame | None = None
+    for item, time in _settled(_complete(frames, expected, usual / per_base), per_base, usual, start):
+        first = first or item.frame
         frame, fault = item.frame, item.fault
         if fault == "retimed" and reader.container.format.name in GUESSED:
             fault = ""
-        if (frame.width, frame.height) != (reader.width, reader.height):
-            fault = fault or "resized"
-        if (frame.width, frame.height, frame.format.name) != (reader.width, reader.height, form):
-            frame = convert(frame, form, f"w={reader.width}:h={reader.height}")
-        yield Shown(frame, time - start, frame.duration * parts or usual, fault)
-
-
-def _decoded(reader: VideoReader) -> Iterator[_Decoded]:
-    """Yield the frames that the decoder gives, and in place of those that it loses the one before.
-
-    Lost is a frame whose packet was there, but that does not come near a fault. Elsewhere packets without a frame are
-    meant so (references that are never shown).
-    """
-    untimed = reader.container.format.name in UNTIMED
-    due: list[int] = []  # heap of the times of packets whose frames have not come
-    corrupt: set[int | None] = set()
-    before: _Decoded | None = None
-    since_fault = RECOVERY
-    for packet in _packets(reader):
-        if packet and packet.size and not packet.is_discard:
-            time = packet.dts if untimed else packet.pts
-            if time is not None:
-                heapq.heappush(due, time)
-            if packet.is_corrupt:
-                corrupt.add(time)
-        try:
-            frames = reader.stream.decode(packet)
-        except av.FFmpegError:
-            frames, since_fault = [], 0
-            if untimed and due and before:
-                yield (before := replace(before, time=heapq.heappop(due), fault="lost"))
-        for frame in frames:
-            time = frame.pts
-            if untimed:
-                time = heapq.heappop(due) if due else None
-            while time is not None and due and due[0] <= time:
-                lost = heapq.heappop(due)
-                if lost < time and since_fault < RECOVERY and before and lost > (before.time or 0):
-                    since_fault = 0
-                    yield (before := replace(before, time=lost, fault="lost"))
-            is_damaged = frame.is_corrupt or time in corrupt
-            since_fault = 0 if is_damaged else since_fault + 1
-            yield (before := _Decoded(frame, time, "damaged" if is_damaged else ""))
-    if before is None:
+        if (frame.width, frame.height, frame.format.name) != (reader.width, reader.height, first.format.name):
+            frame, fault = (
+                convert(frame, first.format.name, f"w={reader.width}:h={reader.height}"),
+                fault or "converted",
+            )
+        yield Shown(frame, time - start, frame.duration * per_base or usual, fault)
+    if first is None:
         raise InputError(f"{reader.path}: no frame in it can be decoded")
-    while due and since_fault < RECOVERY:
-        yield replace(before, time=heapq.heappop(due), fault="lost")
+
+
+def is_timed(reader: VideoReader) -> bool:
+    """Whether the file gives its frames times of presentation."""
+    return reader.container.format.name not in UNTIMED
+
+
+def is_shown(packet: av.Packet, codec: str) -> bool:
+    """Whether the frame of a packet is to be shown: not those that an edit list hides, nor VP8's alternate references,
+    which bit 4 of their first byte tells."""
+    return packet.size > 0 and not packet.is_discard and (codec != "vp8" or bool(bytes(packet)[0] & 0x10))
+
+
+def _decoded(reader: VideoReader, expected: list[int]) -> Iterator[_Decoded]:
+    """Yield the frames in the order in which the decoder gives them, and put the times of all packets to be shown into
+    the heap ``expected``.
+
+    Where the file has no times of presentation, a frame comes with that of decoding.
+    """
+    stream, has_times = reader.stream, is_timed(reader)
+    stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
+    codec, corrupt, since_error = stream.codec_context.name, set(), RECOVERY
+    for packet in _packets(reader):
+        if packet:
+            if not has_times:
+                packet.pts = packet.dts
+            if packet.pts is not None and is_shown(packet, codec):
+                heapq.heappush(expected, packet.pts)
+                corrupt |= {packet.pts} if packet.is_corrupt else set()
+        try:
+            frames = stream.decode(packet)
+        except av.FFmpegError:
+            frames, since_error = [], 0
+        for frame in frames:
+            is_damaged = frame.is_corrupt or frame.pts in corrupt
+            corrupt.discard(frame.pts)
+            since_error = 0 if is_damaged else since_error + 1
+            yield _Decoded(frame, frame.pts, "damaged" if is_damaged else "", since_error < RECOVERY)
 
 
 def _packets(reader: VideoReader) -> Iterator[av.Packet | None]:
     """Yield the packets of a video up to where they can be read, and last ``None``, which empties the decoder."""
-    try:
+    with suppress(av.FFmpegError, OSError):  # the survey tells of it
         yield from (packet for packet in reader.container.demux(reader.stream) if packet.size)
-    except (av.FFmpegError, OSError):
-        pass  # the survey has said so
     yield None
 
 
-def _rising(items: Iterable[_Decoded], parts: int, usual: int) -> Iterator[tuple[_Decoded, int]]:
-    """Give every frame a time, in ticks of a ``parts``-th of the stream's, so that times rise.
-
-    A time is kept if it is later than the last one kept and fewer than :data:`AGAINST` of the next :data:`AHEAD` are not
-    later than it. The others are set evenly between their neighbours that are kept. So neither a time that goes back
-    nor one far ahead moves any other frame.
-    """
-    waiting: list[_Decoded] = []
-    last: int | None = None
-    for item, following in _with_following(items):
-        time = None if item.time is None else item.time * parts
-        against = sum(other.time is not None and other.time <= (item.time or 0) for other in following)
-        is_too_late = 0 < min(AGAINST, len(following)) <= against
-        if time is None or (last is not None and time <= last) or is_too_late:
-            waiting.append(item)
-            if len(waiting) == LONGEST_WAIT:  # there are no times: memory must not grow
-                for held in waiting:
-                    last = 0 if last is None else last + usual
-                    yield _retimed(held), last
-                waiting.clear()
-            continue
-        begin = last if last is not None else time - usual * (len(waiting) + 1)
-        for number, held in enumerate(waiting, 1):
-            last = max(begin + (time - begin) * number // (len(waiting) + 1), (last if last is not None else begin) + 1)
-            yield _retimed(held), last
-        waiting.clear()
-        last = time if last is None else max(time, last + 1)
-        yield item, last
+def _in_order(frames: Iterable[_Decoded], has_times: bool) -> Iterator[_Decoded]:
+    """Put the frames into the order of their times after an error, where a decoder may give one late; elsewhere its order
+    is right. Without times of presentation, give the frames, in their order, the times of decoding in theirs."""
+    waiting: deque[_Decoded] = deque()
+    times: list[int] = []
+    for item in frames:
+        waiting.append(item)
+        if not has_times and item.time is not None:
+            heapq.heappush(times, item.time)
+        elif item.after_error and all(other.time is not None for other in waiting):
+            waiting = deque(sorted(waiting, key=lambda other: other.time or 0))
+        if len(waiting) > AHEAD:
+            yield _with_next(waiting.popleft(), times)
     for item in waiting:
-        last = 0 if last is None else last + usual
-        yield _retimed(item), last
+        yield _with_next(item, times)
 
 
-def _retimed(item: _Decoded) -> _Decoded:
-    return item if item.time is None or item.fault else replace(item, fault="retimed")
+def _with_next(item: _Decoded, times: list[int]) -> _Decoded:
+    return replace(item, time=heapq.heappop(times)) if times else item
 
 
-def _with_following(items: Iterable[_Decoded]) -> Iterator[tuple[_Decoded, list[_Decoded]]]:
-    """Yield each item with up to :data:`AHEAD` after it."""
+def _complete(frames: Iterable[_Decoded], expected: list[int], usual: float) -> Iterator[_Decoded]:
+    """Yield in place of each lost frame the one before it.
+
+    Lost is a frame that is ``expected`` and does not come, after an error or at the end; one that does not come elsewhere
+    is a reference that is never shown.
+    """
+    before: _Decoded | None = None
+    for item in frames:
+        while item.time is not None and expected and expected[0] <= item.time:
+            time = heapq.heappop(expected)
+            if item.after_error and before and (before.time or 0) < time < item.time:
+                yield (before := replace(before, time=time, fault="lost"))
+        yield (before := item)
+    while before and before.time is not None and expected:
+        time = heapq.heappop(expected)
+        if time > before.time + usual / 2:  # nearer is the second field of the last frame
+            yield (before := replace(before, time=time, fault="lost"))
+
+
+def _settled(
+    frames: Iterable[_Decoded], per_base: int, usual: int, start: int
+) -> Iterator[tuple[_Decoded, int]]:  # fmt: skip
+    """Give every frame a time from ``start`` on, in ticks of :func:`tick`, so that times rise. See
+    :func:`realis.video.packet_order.settled`: a few wrong times move no other frame."""
+    last = None
+    for item, following in _with_following(frames):
+        given = [None if one.time is None else one.time * per_base for one in (item, *following)]
+        times = [time if time is None or time >= start else None for time in given]
+        last = max(settled(times, last, 1, usual), start)
+        is_wrong = given[0] not in (None, last)
+        yield replace(item, fault=item.fault or "retimed") if is_wrong else item, last
+
+
+def _with_following(frames: Iterable[_Decoded]) -> Iterator[tuple[_Decoded, list[_Decoded]]]:
+    """Yield each frame with up to :data:`AHEAD` after it."""
     window: deque[_Decoded] = deque()
-    for item in items:
+    for item in frames:
         window.append(item)
         if len(window) > AHEAD:
             yield window.popleft(), list(window)

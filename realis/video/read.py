@@ -13,6 +13,8 @@ from realis.workers import threads
 
 MOST_RATE = 1000  # frames a second: what announces more has a damaged header
 ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere
+# Demuxers without times of presentation: what libav guesses from B-frames in AVI is off by up to three frames.
+UNTIMED = ("avi", "h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")
 # Demuxers of libavformat that read one media file. Left out are those that follow what a file says to other files or
 # addresses (concat, hls, dash, sdp, imf, ...), and text. "*_pipe" is one image.
 MEDIA_FORMATS = (
@@ -81,12 +83,14 @@ class VideoReader:
             raise InputError(f"{self.path}: its video stream has no picture size; the file may be damaged")
         self.width, self.height = self.stream.width, self.stream.height
         self.start = start_of(self.container)
-        self.rate = usual_rate(Fraction(self.stream.average_rate or self.stream.guessed_rate or 25))
-        if self.rate > MOST_RATE:
+        rates = [rate for rate in (self.stream.average_rate, self.stream.guessed_rate, self.stream.base_rate) if rate]
+        believable = [rate for rate in rates if rate <= MOST_RATE]  # of two frames of an APNG the average is 100,000
+        if rates and not believable and self.container.format.name in (*UNTIMED, "yuv4mpegpipe"):
             raise InputError(
-                f"{self.path}: announces {float(self.rate):.6g} frames a second, wanted up to {MOST_RATE}; "
+                f"{self.path}: announces {float(rates[0]):.6g} frames a second, wanted up to {MOST_RATE}; "
                 f"set its rate (ffmpeg -r 25 -i {self.path.name} NEW.mkv)"
             )
+        self.rate = usual_rate(Fraction(believable[0] if believable else 25))
         self.frame_count = self.stream.frames or self._estimated_count()
 
     def _estimated_count(self) -> int | None:

@@ -4,9 +4,10 @@ Frames come upright, at the times at which a player shows them, in all bits that
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 from realis.errors import InputError
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
-from realis.video.deinterlace import Deinterlace, deinterlace
+from realis.video.deinterlace import Deinterlace, deinterlace, has_flagged_frames
 from realis.video.names import IMAGES, described, files_in
 from realis.video.playback import Fault, play, tick
 from realis.video.read import VideoReader
@@ -106,7 +107,7 @@ class VideoSource:
             self.time_base = tick(self.reader)
             shown = play(self.reader)
             if mode != "no":
-                shown = deinterlace(shown, self.time_base, mode)
+                shown = deinterlace(shown, self.time_base, mode, has_flagged_frames(self.path))
             if mode == "field":
                 self.rate, self.time_base = self.rate * 2, self.time_base / 2
                 self.frame_count = self.frame_count and self.frame_count * 2
@@ -135,10 +136,19 @@ class VideoSource:
 
 
 class ImageFacts(NamedTuple):
-    """What the header of an image says: height and width upright, and whether it has a colour profile."""
+    """What the header of an image says.
+
+    Args:
+        size: height and width, upright.
+        has_profile: whether it has a colour profile.
+        has_alpha: whether it may be transparent.
+        is_animated: whether it has more than one frame.
+    """
 
     size: tuple[int, int]
     has_profile: bool
+    has_alpha: bool
+    is_animated: bool
 
 
 def image_facts(file: Path) -> ImageFacts | None:
@@ -152,6 +162,7 @@ def image_facts(file: Path) -> ImageFacts | None:
         with Image.open(file) as image:
             orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
             count, form, (width, height) = getattr(image, "n_frames", 1), image.format, image.size
+            has_alpha = image.has_transparency_data
     except Image.DecompressionBombError as error:
         raise InputError(f"{file}: is too large ({error}); cut it into parts") from error
     except (OSError, ValueError):
@@ -162,7 +173,8 @@ def image_facts(file: Path) -> ImageFacts | None:
         raise InputError(f"{file}: is an animated WebP, which is not read here; convert it to GIF, APNG or a video")
     if orientation in MIRRORED:
         raise InputError(f"{file}: is to be shown mirrored (EXIF orientation {orientation}); save it as it should look")
-    return ImageFacts((width, height) if orientation in TURNED else (height, width), bool(profile))
+    size = (width, height) if orientation in TURNED else (height, width)
+    return ImageFacts(size, bool(profile), has_alpha, count > 1)
 
 
 def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
@@ -271,29 +283,31 @@ class FolderSource:
         pass
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """Yield the frames from number ``first`` on. In place of one that cannot be read comes the one before it.
+        """Yield the frames from number ``first`` on. In place of an image that cannot be read comes the one before it.
 
         Raises:
-            InputError: one has another size, or is animated.
+            InputError: the first image cannot be read.
         """
+        before = None
         for number in range(first, len(self.files)):
-            yield self._frame(number)._replace(time=number, duration=1)
+            try:
+                before = self._read(number)
+            except InputError:
+                before = (before or self._last_readable(number))._replace(fault="lost")
+            yield before._replace(time=number, duration=1)
 
-    def _frame(self, number: int) -> TimedFrame:
+    def _read(self, number: int) -> TimedFrame:
         file = self.files[number]
-        try:
-            with VideoSource(file) as image:
-                look, (frame, *more) = image.look, islice(image.frames(), 2)
-        except InputError:
-            if not number:
-                raise
-            return self._frame(number - 1)._replace(fault="lost")
-        if more:
-            raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
-        if look.size != self.look.size:
-            got, wanted = (f"{w}x{h}" for h, w in (look.size, self.look.size))
-            raise InputError(f"{file}: is {got}, and the first image {wanted}; wanted one size")
-        return frame
+        with VideoSource(file) as image:
+            if image.look.size != self.look.size:
+                raise InputError(f"{file}: has another size than the first image")
+            return next(image.frames())
+
+    def _last_readable(self, number: int) -> TimedFrame:
+        for earlier in range(number - 1, 0, -1):
+            with suppress(InputError):
+                return self._read(earlier)
+        return self._read(0)
 
 
 Source = VideoSource | FolderSource

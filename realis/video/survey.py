@@ -5,26 +5,25 @@ is an error then, not after hours of work.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
 
 from realis.errors import InputError
+from realis.video.glance import glances
 from realis.video.names import IMAGES
-from realis.video.playback import FAULTS, UNTIMED, play, tick
-from realis.video.read import VideoReader
+from realis.video.playback import FAULTS, is_shown, is_timed, play, tick
+from realis.video.read import ANY_START, VideoReader
 from realis.video.side_data import not_kept
-from realis.video.source import FolderSource, image_facts, is_opaque, pixels
+from realis.video.source import FolderSource, VideoSource, image_facts, is_opaque, pixels
 
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
 SHORT = 0.9  # share of the announced length that a file's streams should reach
-GAP, RARE = 1.75, 0.05  # usual steps of time that make a gap; share of steps above which they are meant so
-PLACES, FRAMES = 8, 12  # where frames are looked at, and how many there
+GAP, RARE = 1.75, 0.05  # usual steps of time that make a gap; share of steps above which gaps are intentional
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Survey:
         frames: how many will be shown.
         remarks: what a user should know, a line each.
         damage: the same of what is damaged or missing.
-        interlaced: whether a frame that was looked at is two fields.
+        interlaced: share of the frames looked at that are two fields.
         opaque: whether none that was looked at is transparent anywhere.
         not_kept: what frames carry that a result cannot keep, in words.
     """
@@ -43,7 +42,7 @@ class Survey:
     frames: int
     remarks: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
-    interlaced: bool = False
+    interlaced: float = 0.0
     opaque: bool = True
     not_kept: frozenset[str] = frozenset()
 
@@ -59,21 +58,31 @@ def survey(path: Path, strict: bool = False) -> Survey:
         InputError: it cannot be upscaled as it is.
     """
     found = _survey_folder(path) if path.is_dir() else _survey_file(path)
-    if strict:
-        for damage in (*found.damage, *_faults(path)):
-            raise InputError(f"{path}: {damage}; without --strict it is upscaled as players show it")
+    if strict and (fault := next(chain(found.damage, _faults(path)), None)):
+        raise InputError(f"{path}: {fault} (refused by --strict)")
     return found
 
 
 def _survey_folder(path: Path) -> Survey:
     source = FolderSource(path)
     facts = {file: image_facts(file) for file in source.files}
+    opaque = source.look.opaque
     for file, fact in facts.items():
+        if fact and fact.is_animated:
+            raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
         if fact and fact.size != source.look.size:
             got, wanted = (f"{w}x{h}" for h, w in (fact.size, source.look.size))
             raise InputError(f"{file}: is {got}, and the first image {wanted}; wanted one size")
-    profiles = sum(fact.has_profile for fact in facts.values() if fact)
-    return Survey(len(facts), _profile_remark(f"{profiles} of {len(facts)} images have" if profiles else ""))
+        if fact and fact.has_alpha and opaque:
+            with VideoSource(file) as image:
+                opaque = image.look.opaque
+    profiles, unknown = (
+        sum(fact.has_profile for fact in facts.values() if fact),
+        [f.name for f in facts if not facts[f]],
+    )
+    remarks = _profile_remark(f"{profiles} of {len(facts)} images have" if profiles else "")
+    damage = (f"{len(unknown)} of {len(facts)} images cannot be read, first {unknown[0]}",) if unknown else ()
+    return Survey(len(facts), remarks, damage, opaque=opaque)
 
 
 def _profile_remark(having: str) -> tuple[str, ...]:
@@ -84,15 +93,19 @@ def _profile_remark(having: str) -> tuple[str, ...]:
 def _survey_file(path: Path) -> Survey:
     count, damage = _survey_packets(path)
     facts = image_facts(path) if path.suffix.lower() in IMAGES else None
-    interlaced, opaque, lost = False, True, set()
+    fields, opaque, beside, sizes = [], True, set(), []
     with VideoReader(path) as reader:
-        for frame in _glances(reader, count):
-            interlaced |= frame.interlaced_frame
-            lost |= not_kept(frame, reader.stream.codec_context.name)
+        for frame in glances(reader, count):
+            fields.append(frame.interlaced_frame)
+            beside |= not_kept(frame, reader.stream.codec_context.name)
+            sizes += [(frame.width, frame.height)] if (frame.width, frame.height) not in sizes else []
             if any(part.is_alpha for part in frame.format.components):
                 opaque &= is_opaque(pixels(frame, reader)[2])
+    if len(sizes) > 1:
+        damage.append(f"changes its size ({', '.join(f'{w}x{h}' for w, h in sizes)}); all is scaled to the first")
     remarks = _profile_remark("has" if facts and facts.has_profile else "")
-    return Survey(count, remarks, tuple(damage), interlaced, opaque, frozenset(lost))
+    share = sum(fields) / max(1, len(fields))
+    return Survey(count, remarks, tuple(damage), share, opaque, frozenset(beside))
 
 
 def _survey_packets(path: Path) -> tuple[int, list[str]]:
@@ -101,24 +114,23 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
     Raises:
         InputError: time goes back, as where recordings were put together by ``cat``: picture and sound would part.
     """
-    packets = corrupt = shown = 0
-    times: list[int] = []  # of the frames, where the file gives them
-    latest: dict[int, Fraction] = {}  # by stream, of decoding
+    packets = corrupt = 0
+    times: list[int | None] = []  # of the frames to be shown
+    latest: dict[int, Fraction] = {}  # by stream of picture and sound, of decoding
     end, damage = Fraction(0), []
     with VideoReader(path) as reader:
         container, film = reader.container, reader.stream
-        start = Fraction(container.start_time or 0, av.time_base)
+        codec, start = film.codec_context.name, Fraction(container.start_time or 0, av.time_base)
         try:
-            for packet in container.demux([film, *container.streams.audio]):
+            for packet in container.demux():
                 if packet.stream_index == film.index and packet.size:
                     packets, corrupt = packets + 1, corrupt + packet.is_corrupt
-                    shown += not packet.is_discard
-                    if packet.pts is not None and not packet.is_discard:
-                        times.append(packet.pts)
+                    times += [packet.pts] if is_shown(packet, codec) else []
                 if packet.dts is None:
                     continue
                 time, last = packet.dts * packet.time_base, latest.get(packet.stream_index)
-                if last is not None and time < last - BACK:
+                is_checked = packet.stream_index == film.index or packet.stream.type == "audio"
+                if is_checked and last is not None and time < last - BACK:
                     raise InputError(
                         f"{path}: in stream {packet.stream_index} time goes back from {float(last):.2f} to "
                         f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)"
@@ -131,43 +143,27 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
         announced = Fraction(container.duration or 0, av.time_base)
         if corrupt:
             damage.append(f"{corrupt} of its {packets} packets of picture are damaged")
-        if packets < film.frames - 1:
+        if packets < film.frames - 1 and is_timed(reader):  # AVI counts frames without bytes too
             damage.append(f"announces {film.frames} frames, but only {packets} are there; it may be cut short")
         elif end < SHORT * float(announced) and not damage:
             damage.append(f"ends after {float(end):.1f} of {float(announced):.1f} s; it may be cut short")
-        if reader.container.format.name not in UNTIMED:
-            damage += _gaps(times, film.time_base or 1 / reader.rate, reader.start)
-    return shown, damage
+        if container.format.name in ANY_START:
+            damage += _gaps([time for time in times if time is not None], film.time_base or 1 / reader.rate, start)
+    return len(times), damage
 
 
 def _gaps(times: list[int], tick: Fraction, start: Fraction) -> list[str]:
-    """Say where a video of otherwise constant rate has no frames for a while: damage that took whole packets away."""
-    at = np.sort(np.array(times, np.int64))
-    steps = np.diff(at)
-    if not len(steps):
-        return []
-    usual = np.median(steps)
+    """Say where a broadcast or DVD, whose rate is constant, has no frames for a while: damage that took whole packets
+    away. Other containers have gaps that are intentional."""
+    rising = np.sort(np.array(times, np.int64))
+    steps = np.diff(rising)
+    usual = float(np.median(steps)) if len(steps) else 0.0
     wide = np.flatnonzero(steps > GAP * usual)
-    if not 0 < len(wide) <= max(3, RARE * len(steps)):
+    missing = round((rising[-1] - rising[0]) / usual) + 1 - len(rising) if usual else 0  # none, where times are wrong
+    if missing <= 0 or not 0 < len(wide) <= max(3, RARE * len(steps)):
         return []
-    missing = round((at[-1] - at[0]) / usual) + 1 - len(at)  # none, where only times are wrong
-    if missing <= 0:
-        return []
-    first = float(int(at[wide[0] + 1]) * tick - start)
-    return [
-        f"about {missing} frames are missing in {len(wide)} places, first before {first:.2f} s; the one before is shown"
-    ]
-
-
-def _glances(reader: VideoReader, count: int) -> Iterator[av.VideoFrame]:
-    """Yield :data:`FRAMES` frames at each of :data:`PLACES` places, or from the beginning of a short or odd file."""
-    stream, places = reader.stream, PLACES if count > PLACES * FRAMES else 1
-    for place in range(places):
-        with suppress(av.FFmpegError, OSError):  # what is damaged is met, and counted, when it is played
-            if place:
-                seconds = count * place / (places * reader.rate) + reader.start
-                reader.container.seek(round(seconds / stream.time_base), stream=stream)
-            yield from islice(reader.container.decode(stream), FRAMES if places > 1 else PLACES * FRAMES)
+    first = float(int(rising[wide[0] + 1]) * tick - start)
+    return [f"about {missing} frames are missing, first before {first:.2f} s; the one before is shown meanwhile"]
 
 
 def _faults(path: Path) -> Iterator[str]:
@@ -176,9 +172,9 @@ def _faults(path: Path) -> Iterator[str]:
         with FolderSource(path) as source:
             for number, frame in enumerate(source.frames()):
                 if frame.fault:
-                    yield f"{source.files[number].name} {FAULTS[frame.fault]}"
+                    yield f"{source.files[number].name} {FAULTS[frame.fault][0]}"
         return
     with VideoReader(path) as reader:
         for number, shown in enumerate(play(reader)):
             if shown.fault:
-                yield f"frame {number}, at {float(shown.time * tick(reader)):.2f} s, {FAULTS[shown.fault]}"
+                yield f"frame {number}, at {float(shown.time * tick(reader)):.2f} s, {FAULTS[shown.fault][0]}"

@@ -7,7 +7,7 @@ final name complete or not at all.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -109,9 +109,9 @@ def as_ranges(numbers: list[int]) -> str:
     >>> as_ranges([3, 4, 5, 9])
     '3-5, 9'
     """
-    there = set(numbers)
-    firsts = [n for n in numbers if n - 1 not in there]
-    lasts = [n for n in numbers if n + 1 not in there]
+    known = set(numbers)
+    firsts = [n for n in numbers if n - 1 not in known]
+    lasts = [n for n in numbers if n + 1 not in known]
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
 
 
@@ -128,6 +128,7 @@ class SegmentWriter:
         key: all that the result depends on: what is finished then stays after an error, and a writer with the same key
             goes on from there. ``None``: nothing stays.
         anew: begin anew all the same.
+        damage: what is known to be wrong with the source, a line each, for the notes beside the result.
 
     Raises:
         InputError: it cannot be written, or another process is writing it.
@@ -143,9 +144,10 @@ class SegmentWriter:
         pixel_aspect: Fraction = Fraction(1),
         key: Mapping[str, Any] | None = None,
         anew: bool = False,
+        damage: Sequence[str] = (),
     ) -> None:
         self.output, self.size, self.rate, self.encoding = Path(output).absolute(), size, rate, encoding
-        self.source, self.pixel_aspect = source, pixel_aspect
+        self.source, self.pixel_aspect, self.damage = source, pixel_aspect, damage
         self.are_images = "" in CODECS[encoding.codec].endings
         self.journal = Journal(self.output, key, ".images" if self.are_images else ".video", anew)
 
@@ -214,8 +216,8 @@ class SegmentWriter:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
         if self.journal.key is not None:
             faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
-            more = {"faults of the input, by frames": faults} if faults else {}
-            write_notes(self.output, self.journal.key, more)
+            notes = {"damage of the input": list(self.damage), "faults of the input, by frames": faults}
+            write_notes(self.output, self.journal.key, {name: found for name, found in notes.items() if found})
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()

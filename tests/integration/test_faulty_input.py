@@ -1,5 +1,6 @@
 """Inputs that are damaged, interlaced, or hold what a result cannot, through the whole command."""
 
+import contextlib
 import json
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from footage import PICTURE, film, interlaced_film
+from realis.video.survey import survey
 from videos import contents, make, picture, seconds, sound, upscale
 
 
@@ -43,6 +45,7 @@ def test_a_damaged_video_is_upscaled_as_players_show_it(damaged, tmp_path, capsy
     frames = contents(output)
     assert np.array_equal(frames[lost].rgb, frames[lost - 1].rgb)
     right = contents(whole)
+    assert lost > 20
     assert np.array_equal(frames[lost - 20].rgb, right[lost - 20].rgb) and np.array_equal(frames[-1].rgb, right[-1].rgb)
 
 
@@ -72,7 +75,7 @@ def test_strict_refuses_damage_before_the_work(damaged, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         upscale(damaged, tmp_path / "out.mp4", "--strict")
     line = said(capsys).splitlines()[-1]
-    assert stop.value.code == 2 and "without --strict" in line and "frame" in line
+    assert stop.value.code == 2 and "cannot be decoded (refused by --strict)" in line and "held" not in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4"]
     upscale(film(tmp_path / "whole.mp4", 6, (48, 64)), tmp_path / "out.mp4", "--strict")
 
@@ -90,7 +93,7 @@ def test_a_damaged_image_of_a_folder_is_held_and_named(tmp_path, capsys):
     assert notes(output)["faults of the input, by frames"] == {"lost": "2"}
     with pytest.raises(SystemExit):
         upscale(tmp_path / "in", tmp_path / "strict", "--strict")
-    assert "2.png cannot be decoded" in said(capsys).splitlines()[-1]
+    assert "1 of 5 images cannot be read, first 2.png" in said(capsys).splitlines()[-1]
 
 
 def test_an_image_of_another_size_is_found_before_the_work(tmp_path, capsys):
@@ -191,6 +194,70 @@ def test_sound_that_is_longer_than_the_picture_is_no_damage(tmp_path, capsys):
                       extra=sound(48000, 0, 200))  # fmt: skip
         upscale(source, tmp_path / f"out{ending}", "--strict")
         assert "cut short" not in said(capsys)
+
+
+def copy_streams(sources, path):
+    with contextlib.ExitStack() as stack, av.open(str(path), "w") as joined:
+        files = [stack.enter_context(av.open(str(source))) for source in sources]
+        targets = [joined.add_stream_from_template(file.streams[0], opaque=True) for file in files]
+        for file, target in zip(files, targets, strict=True):
+            for packet in [packet for packet in file.demux() if packet.size]:
+                packet.stream = target
+                joined.mux(packet)
+
+
+def test_what_is_intentional_is_no_damage(tmp_path, capsys):
+    """Pauses of a screen recording, a long frame of a GIF, subtitles beyond the film, equal times, a capture's dropped
+    frames."""
+    times = [*range(0, 800, 40), *range(4000, 4800, 40)]
+    make(tmp_path / "pause.mp4", [picture(i) for i in range(40)], "libx264", "yuv420p", times, Fraction(1, 1000))
+    make(tmp_path / "pause.mkv", [picture(i) for i in range(40)], "ffv1", "bgr0", times, Fraction(1, 1000))
+    make(tmp_path / "equal.mkv", [picture(i) for i in range(8)], times=[*[0] * 7, 5], time_base=Fraction(1, 1000))
+    pages = [Image.fromarray(picture(i)) for i in range(12)]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=[40] * 6 + [1500] + [40] * 5)
+    make(tmp_path / "film.mkv", [picture(i) for i in range(20)], "libx264", "yuv420p")
+    (tmp_path / "late.srt").write_text(
+        "1\n00:00:00,100 --> 00:00:00,300\nHello\n\n2\n00:00:09,000 --> 00:00:09,900\nBye\n"
+    )
+    copy_streams([tmp_path / "film.mkv", tmp_path / "late.srt"], tmp_path / "in.mkv")
+    film(tmp_path / "chunks.mkv", 8, codec="mpeg4", options={"bf": "0"})
+    with av.open(str(tmp_path / "chunks.mkv")) as source, av.open(str(tmp_path / "dropped.avi"), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        stream.time_base = Fraction(1, 25)
+        for number, packet in enumerate(p for p in source.demux(video=0) if p.size):
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number + 3 * (number >= 4)
+            packet.duration = 1
+            copy.mux(packet)
+    for name in ("pause.mp4", "pause.mkv", "a.gif", "in.mkv", "dropped.avi"):
+        assert survey(tmp_path / name, strict=True).damage == (), name
+    assert survey(tmp_path / "equal.mkv").damage == ()
+
+
+def test_a_folder_is_looked_through_before_the_work(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        Image.fromarray(picture(number)).save(tmp_path / "in" / f"{number}.png")
+    clear = Image.fromarray(picture(9)).convert("RGBA")
+    clear.putpixel((3, 3), (1, 2, 3, 0))
+    clear.save(tmp_path / "in" / "5.png")
+    frames = contents(upscale(tmp_path / "in", tmp_path / "out"))  # PNG can be transparent
+    assert len(frames) == 6 and frames[5].alpha is not None and frames[5].alpha.min() == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        upscale(tmp_path / "in", tmp_path / "out.mp4")
+    assert "transparent in places" in said(capsys) and not (tmp_path / "out.mp4").exists()
+    pages = [Image.fromarray(picture(i)) for i in range(2)]
+    pages[0].save(tmp_path / "in" / "4.png", save_all=True, append_images=pages[1:])
+    with pytest.raises(SystemExit):
+        upscale(tmp_path / "in", tmp_path / "again")
+    assert "4.png: is animated" in said(capsys)
+
+
+def test_two_pages_of_an_animation_have_a_rate(tmp_path):
+    pages = [Image.fromarray(picture(i)) for i in range(2)]
+    pages[0].save(tmp_path / "a.png", save_all=True, append_images=pages[1:], duration=80)
+    assert len(contents(upscale(tmp_path / "a.png", tmp_path / "out.mkv", "--codec", "ffv1"))) == 2
 
 
 def test_animations_are_named(tmp_path, capsys, monkeypatch):

@@ -136,13 +136,20 @@ def test_blank_fields_at_the_end_of_a_row_are_nothing(tmp_path):
     assert clip.caption == "A cat"
 
 
+def test_columns_of_ones_own_are_left_alone(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text("file_name,license,license_id,resource,option\nx.mp4,CC0,7,r,o\n")
+    (clip,) = find_footage((str(tmp_path / "list.csv"),), "")
+    assert (clip.licence, clip.origin, clip.caption) == ("CC0", "", "")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("name,licence\nx.mp4,CC0\n", "got the columns name, licence, wanted file_name among them"),
         ("path,licence\nx.mp4,CC0\n", "got the columns path, licence, wanted file_name in place of path"),
         ("file_name,Licence\nx.mp4,CC0\n", "got the columns file_name, Licence, wanted licence in place of Licence"),
-        ("file_name,LICENSE\nx.mp4,CC0\n", "wanted license in place of LICENSE"),
+        ("file_name,LICENSE\nx.mp4,CC0\n", "wanted licence in place of LICENSE"),
         ("file_name,sources\nx.mp4,pexels\n", "wanted source in place of sources"),
         ("file_name,text\nx.mp4,A cat\n", "wanted caption in place of text"),
         ("file_name;licence\nx.mp4;CC0, as it says\n", "separated by semicolons"),
