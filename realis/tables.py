@@ -159,9 +159,8 @@ def _edits(word: str, other: str) -> int:
     """
     if word == other:
         return 0
-    same = next(
-        (i for i, (one, two) in enumerate(zip(word, other, strict=False)) if one != two), min(len(word), len(other))
-    )
-    a, b = word[same:], other[same:]
+    same = [one == two for one, two in zip(word, other, strict=False)]
+    start = [*same, False].index(False)  # of the letters that differ
+    a, b = word[start:], other[start:]
     is_one = a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
     return 1 if is_one else 2

@@ -63,9 +63,7 @@ class UpscaleConfig:
     crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
     drop_alpha: bool = False  # leave transparency out
     deinterlace: Deinterlace = "no"  # no; frame: one frame for each; field: one for each field, at twice the rate
-    strict: bool = (
-        False  # refuse a damaged input, all of which is decoded first; otherwise it is upscaled as players show it
-    )
+    strict: bool = False  # decode all of the input first, and refuse it if anything in it is damaged
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
     compare: str = ""  # also write this video: bicubic on the left half, the result on the right
     preview: bool = False  # only one segment, from the middle

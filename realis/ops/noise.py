@@ -60,9 +60,8 @@ def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
         (65536,) uint32, at ``256 * level + outcome``: threshold << 16 | cell of the alias; and (65536,) float32, the
         noise ``value / peak - level / 255`` of that outcome.
     """
-    from scipy.stats import (
-        poisson,  # slow to import, and inference, which takes NoiseField from here, draws no Poisson noise
-    )
+    # Slow to import, and inference, which takes NoiseField from this file, draws no Poisson noise
+    from scipy.stats import poisson
 
     means = np.arange(256)[:, None] / 255 * peak
     values = np.maximum(means.round() - OUTCOMES // 2, 0) + np.arange(OUTCOMES)

@@ -32,9 +32,7 @@ FAULTS: dict[Fault, tuple[str, str]] = {  # what is wrong, and what is done abou
 # DVDs have times of some frames only. Where libav's guess of the others does not rise, nothing is wrong with the file.
 GUESSED = ("mpeg",)
 AHEAD = 8  # frames that are looked at before one is shown: B-frames are reordered by less
-RECOVERY = (
-    16  # frames after an error within which packets without a frame count as lost; elsewhere they are intentional
-)
+RECOVERY = 16  # frames after an error within which a packet without a frame is a loss; elsewhere it is intentional
 # A tick longer than COARSE seconds is divided by FINER, so that a frame fits between two others
 COARSE, FINER = Fraction(1, 1000), 64
 
@@ -93,10 +91,8 @@ def play(reader: VideoReader) -> Iterator[Shown]:
         if fault == "retimed" and reader.container.format.name in GUESSED:
             fault = ""
         if (frame.width, frame.height, frame.format.name) != (reader.width, reader.height, first.format.name):
-            frame, fault = (
-                convert(frame, first.format.name, f"w={reader.width}:h={reader.height}"),
-                fault or "converted",
-            )
+            frame = convert(frame, first.format.name, f"w={reader.width}:h={reader.height}")
+            fault = fault or "converted"
         yield Shown(frame, time - start, frame.duration * per_base or usual, fault)
     if first is None:
         raise InputError(f"{reader.path}: no frame in it can be decoded")
@@ -187,9 +183,7 @@ def _complete(frames: Iterable[_Decoded], expected: list[int], usual: float) -> 
             yield (before := replace(before, time=time, fault="lost"))
 
 
-def _settled(
-    frames: Iterable[_Decoded], per_base: int, usual: int, start: int
-) -> Iterator[tuple[_Decoded, int]]:  # fmt: skip
+def _settled(frames: Iterable[_Decoded], per_base: int, usual: int, start: int) -> Iterator[tuple[_Decoded, int]]:
     """Give every frame a time from ``start`` on, in ticks of :func:`tick`, so that times rise. See
     :func:`realis.video.packet_order.settled`: a few wrong times move no other frame."""
     last = None

@@ -247,10 +247,7 @@ def check_upright(frame: av.VideoFrame, reader: VideoReader) -> None:
         return
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # pyright: ignore[reportGeneralTypeIssues] - PyAV's stub
-    except (
-        KeyError,
-        ValueError,
-    ):  # none; or PyAV meets a kind of side data that it does not know, and shows none at all
+    except (KeyError, ValueError):  # none, or one kind of side data that PyAV does not know hides all
         return
     (a, b, _), (c, d, _), _ = np.frombuffer(matrix, "<i4").reshape(3, 3).astype(float)
     if a * d < b * c or frame.rotation % 90:

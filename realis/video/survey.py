@@ -76,10 +76,8 @@ def _survey_folder(path: Path) -> Survey:
         if fact and fact.has_alpha and opaque:
             with VideoSource(file) as image:
                 opaque = image.look.opaque
-    profiles, unknown = (
-        sum(fact.has_profile for fact in facts.values() if fact),
-        [f.name for f in facts if not facts[f]],
-    )
+    profiles = sum(fact.has_profile for fact in facts.values() if fact)
+    unknown = [file.name for file, fact in facts.items() if not fact]
     remarks = _profile_remark(f"{profiles} of {len(facts)} images have" if profiles else "")
     damage = (f"{len(unknown)} of {len(facts)} images cannot be read, first {unknown[0]}",) if unknown else ()
     return Survey(len(facts), remarks, damage, opaque=opaque)
