@@ -21,14 +21,20 @@ class _StderrHandler(logging.Handler):
     """Writes to what ``sys.stderr`` is at the moment, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage().encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
-        tqdm.write(f"realis: {text}", file=sys.stderr)
+        tqdm.write(f"realis: {record.getMessage()}", file=sys.stderr)
+
+
+def _printable(record: logging.LogRecord) -> bool:
+    """Escape what is no text in a message, for every handler: names of files need not be UTF-8."""
+    record.msg, record.args = record.getMessage().encode(errors="backslashreplace").decode(), ()
+    return True
 
 
 def setup() -> None:
     """Send realis' messages to stderr, one per line; other ranks only warn. Called once by each command."""
     if not logger.handlers:
         logger.addHandler(_StderrHandler())
+        logger.addFilter(_printable)
     logger.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logger.propagate = False
     # bf16 activations meet the norms that diffusers keeps in float32: meant so

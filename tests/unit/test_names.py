@@ -18,9 +18,9 @@ from realis.training.run_folder import check_export
 from realis.video.clips import find_clips, write_like
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.names import IMAGES, VIDEOS, files_in, matching
-from realis.video.read import check_time
 from realis.video.results import is_sheet, notes_file, parts_folder, sheet_file, write_notes
 from realis.video.source import FolderSource, open_source
+from realis.video.survey import survey
 from realis.video.write import check_output
 
 NO_TEXT = os.fsdecode(b"caf\xe9")
@@ -155,7 +155,7 @@ def test_videos_of_known_endings_are_read(tmp_path, kind, endings):
         container.mux(stream.encode(None))
     for ending in endings.split():
         file = file.rename(file.with_suffix(ending))
-        check_time(file)
+        survey(file)
         with open_source(file) as source:
             frames = list(source.frames())
         assert [round(frame.rgb.mean() / 20) for frame in frames] == list(range(8)), ending
