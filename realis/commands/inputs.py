@@ -9,6 +9,9 @@ from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, described, files_in, matching
 
 
+WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
+
+
 def find_inputs(words: tuple[str, ...]) -> list[Path]:
     """The inputs that words name: a file itself, the videos of a folder or else the folder as a row of images, what a
     pattern such as ``clips/*.mp4`` matches of these. In natural order, each once.
@@ -50,7 +53,10 @@ def default_name(path: Path, target: str, codec: str) -> str:
     is_image = path.suffix.lower() in IMAGES and not is_folder
     if codec == "auto":
         codec = "png" if is_image or is_folder else "h264"
-    ending = CODECS[codec].endings[0] if is_image or codec != "png" else ""
+    endings = CODECS[codec].endings
+    ending = endings[0] if is_image or codec != "png" else ""
+    if path.suffix.lower() in WINDOWS_MEDIA and ".mkv" in endings:
+        ending = ".mkv"
     named = path if path.name not in ("", "..") else path.resolve()
     name = f"{named.name if is_folder else named.stem}_{target.replace('.', '_')}"
     return fitting_name(name if ending else name.replace(".", "_"), ending)  # what follows a dot would be an ending

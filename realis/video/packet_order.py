@@ -27,7 +27,7 @@ def in_order(packets: Iterable[av.Packet], steps: Mapping[int, int]) -> Iterator
     def settle(packet: av.Packet) -> av.Packet:
         index, old, before = packet.stream_index, packet.dts, last.get(packet.stream_index)
         if packet.stream.type == "audio" and not 0 < (packet.duration or 0) <= LONGEST:
-            # as long as the one before it, it may be: .mp4 hides a last packet that has no duration
+            # assume the length of the packet before: .mp4 hides a last packet that has no duration
             packet.duration = 0 if old is None or before is None else max(0, old - before)
         new = settled(times[index], before, steps[index], packet.duration or 0)
         if new != old and index not in moved:

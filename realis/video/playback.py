@@ -168,18 +168,18 @@ def _complete(frames: Iterable[_Decoded], expected: list[int], usual: float) -> 
     """Yield in place of each lost frame the one before it.
 
     Lost is a frame that is ``expected`` and does not come, after an error or at the end; one that does not come elsewhere
-    is a reference that is never shown.
+    is a reference that is never shown, and one within half of the usual duration the second field of a frame.
     """
     before: _Decoded | None = None
     for item in frames:
         while item.time is not None and expected and expected[0] <= item.time:
             time = heapq.heappop(expected)
-            if item.after_error and before and (before.time or 0) < time < item.time:
+            if item.after_error and before and (before.time or 0) + usual / 2 < time < item.time:
                 yield (before := replace(before, time=time, fault="lost"))
         yield (before := item)
     while before and before.time is not None and expected:
         time = heapq.heappop(expected)
-        if time > before.time + usual / 2:  # nearer is the second field of the last frame
+        if time > before.time + usual / 2:
             yield (before := replace(before, time=time, fault="lost"))
 
 

@@ -1,4 +1,4 @@
-"""Look at a source before the work: how many frames it has, what is wrong with it, what a result cannot keep of it.
+"""Look at a source before the work: how many frames it has, what is wrong with it, what a result of it cannot keep.
 
 All packets are read, and frames at a few places are decoded; of images, the headers are read. What makes a source unfit
 is an error then, not after hours of work.
@@ -114,7 +114,7 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
     """
     packets = corrupt = 0
     times: list[int | None] = []  # of the frames to be shown
-    latest: dict[int, Fraction] = {}  # by stream of picture and sound, of decoding
+    latest: dict[int, Fraction] = {}  # by stream, of decoding
     end, damage = Fraction(0), []
     with VideoReader(path) as reader:
         container, film = reader.container, reader.stream

@@ -215,6 +215,8 @@ def test_default_names(tmp_path, monkeypatch):
     assert default_name(Path(".."), "4k", "auto") == f"{tmp_path.name}_4k"
     assert default_name(tmp_path / "my.clip.mov", "2x", "auto") == "my.clip_2x.mp4"
     assert default_name(tmp_path / "my.clip.mov", "2x", "png") == "my_clip_2x"
+    assert default_name(tmp_path / "old.WMV", "2x", "auto") == "old_2x.mkv"  # whose sound .mp4 cannot hold
+    assert default_name(tmp_path / "old.wmv", "2x", "prores") == "old_2x.mov"
     one, other = (default_name(tmp_path / f"{'x' * 250}{i}.mp4", "2x", "auto") for i in (1, 2))
     assert one != other and all(len(name) == LONGEST_NAME and name.endswith(".mp4") for name in (one, other))
 
