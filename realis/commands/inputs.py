@@ -8,7 +8,6 @@ from realis.files import fitting_name
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, described, files_in, matching
 
-
 WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
 
 
