@@ -56,6 +56,19 @@ def interlaced_film(path, progressive=0, frames=36):
     return path
 
 
+def dropping_film(path):
+    """An AVI of frames 0 to 3 and 7 to 10: in place of the others are chunks of no bytes, which hold the frame before."""
+    whole = film(path.with_suffix(".0.mkv"), 8, codec="mpeg4", options={"bf": "0"})
+    with av.open(str(whole)) as source, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        stream.time_base = Fraction(1, 25)
+        for number, packet in enumerate(p for p in source.demux(video=0) if p.size):
+            packet.stream, packet.time_base, packet.duration = stream, stream.time_base, 1
+            packet.pts = packet.dts = number + 3 * (number >= 4)
+            copy.mux(packet)
+    return path
+
+
 def damage(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 8 : -len(data) // 3] = bytes(len(data) - len(data) // 8 - len(data) // 3)

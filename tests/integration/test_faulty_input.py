@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footage import PICTURE, film, interlaced_film
+from footage import PICTURE, dropping_film, film, interlaced_film
 from realis.video.survey import survey
 from videos import contents, make, picture, seconds, sound, upscale
 
@@ -220,15 +220,7 @@ def test_what_is_intentional_is_no_damage(tmp_path, capsys):
         "1\n00:00:00,100 --> 00:00:00,300\nHello\n\n2\n00:00:09,000 --> 00:00:09,900\nBye\n"
     )
     copy_streams([tmp_path / "film.mkv", tmp_path / "late.srt"], tmp_path / "in.mkv")
-    film(tmp_path / "chunks.mkv", 8, codec="mpeg4", options={"bf": "0"})
-    with av.open(str(tmp_path / "chunks.mkv")) as source, av.open(str(tmp_path / "dropped.avi"), "w") as copy:
-        stream = copy.add_stream_from_template(source.streams.video[0])
-        stream.time_base = Fraction(1, 25)
-        for number, packet in enumerate(p for p in source.demux(video=0) if p.size):
-            packet.stream, packet.time_base = stream, Fraction(1, 25)
-            packet.pts = packet.dts = number + 3 * (number >= 4)
-            packet.duration = 1
-            copy.mux(packet)
+    dropping_film(tmp_path / "dropped.avi")
     for name in ("pause.mp4", "pause.mkv", "a.gif", "in.mkv", "dropped.avi"):
         assert survey(tmp_path / name, strict=True).damage == (), name
     assert survey(tmp_path / "equal.mkv").damage == ()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footage import PICTURE, film
+from footage import PICTURE, dropping_film, film
 from realis.errors import InputError
 from realis.video.playback import _Decoded, _settled, play, tick
 from realis.video.read import VideoReader
@@ -91,16 +91,7 @@ def test_frames_without_times_of_their_own_stand_at_their_number_over_the_rate(t
 
 
 def test_an_avi_that_drops_a_frame_keeps_the_gap(tmp_path):
-    """A chunk of no bytes in an AVI holds the frame before it."""
-    film(tmp_path / "a.mkv", 8, codec="mpeg4", options={"bf": "0"})
-    with av.open(str(tmp_path / "a.mkv")) as source, av.open(str(tmp_path / "a.avi"), "w") as copy:
-        stream = copy.add_stream_from_template(source.streams.video[0])
-        stream.time_base = Fraction(1, 25)
-        for number, packet in enumerate(p for p in source.demux(video=0) if p.size):
-            packet.stream, packet.time_base = stream, Fraction(1, 25)
-            packet.pts = packet.dts = number + 3 * (number >= 4)
-            packet.duration = 1
-            copy.mux(packet)
+    dropping_film(tmp_path / "a.avi")
     got = frames_of(tmp_path / "a.avi")
     np.testing.assert_allclose([time for time, _ in got], np.array([0, 1, 2, 3, 7, 8, 9, 10]) / 25, atol=1e-6)
 
