@@ -14,10 +14,10 @@ demo: .venv/.core
 	.venv/bin/python infer/upscale.py --target 4k
 
 test: .venv/.dev
-	.venv/bin/python -m pytest -n 2
+	.venv/bin/python -m pytest -n 2 --dist worksteal
 
 test-fast: .venv/.dev
-	.venv/bin/python -m pytest -n 2 -m "not slow"
+	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: .venv/.dev
 	.venv/bin/ruff check .
