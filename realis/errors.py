@@ -26,7 +26,7 @@ def require(fits: bool, name: str, got: object, wanted: str) -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
-    Exit code 2 for an :class:`InputError` and for a path that is too long, 1 for a run that stopped by itself (a loss that
+    Exit code 2 for an :class:`InputError` and for a path that is too long or must not be read, 1 for a run that stopped by itself (a loss that
     is not finite, a full disk), 130 for Ctrl-C, 141 where what reads the output has gone (``| head``).
     """
     try:
@@ -41,7 +41,7 @@ def run_command(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again as it ends
         raise SystemExit(141) from None
     except OSError as error:
-        if error.errno not in (*DISK_ERRORS, errno.ENAMETOOLONG):
+        if error.errno not in (*DISK_ERRORS, errno.ENAMETOOLONG, errno.EACCES):
             raise
         print(f"realis: {error}", file=sys.stderr)
         raise SystemExit(1 if error.errno in DISK_ERRORS else 2) from None

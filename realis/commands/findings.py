@@ -47,7 +47,9 @@ class Findings:
             if frame.fault:
                 faults.setdefault(frame.fault, []).append(number)
                 what, remedy = FAULTS[frame.fault]
-                more = f"frame {number} {what}: {remedy}; {notes_file(self.output).name} will name all like it"
+                more = (
+                    f"frame {number} {what}: {remedy}; all such frames will be listed in {notes_file(self.output).name}"
+                )
                 self._tell(more, [frame.fault])
         if isinstance(source, VideoSource):
             self._tell_properties(source.interlaced, source.not_kept)

@@ -10,7 +10,7 @@ from realis.errors import InputError, require
 from realis.files import check_name, fitting_name
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, files_in
-from realis.video.results import is_result, made_from, notes_file, sheet_file
+from realis.video.results import is_result, is_sheet, made_from, notes_file, sheet_file
 from realis.video.write import ENDINGS, check_ending
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
 
 
 def without_own(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
-    """Leave out of several inputs what an earlier run of the same command wrote for the others: a shell, unlike
-    :func:`find_inputs`, finds that too for ``clips/*``."""
+    """Leave out of several inputs what an earlier run of the same command wrote for the others, and the notes and sheets
+    of any: a shell, unlike :func:`find_inputs`, finds these too for ``clips/*``."""
     if len(paths) == 1:
         return paths
     results = [output for output in output_names(config, paths) if is_result(output)]
     written = {file.resolve() for output in results for file in files_written(config, output)}
-    return [path for path in paths if path.resolve() not in written]
+    paths = [path for path in paths if path.resolve() not in written]
+    return [path for path in paths if path.suffix.lower() != ".json" and not is_sheet(path)] or paths
 
 
 def files_written(config: "UpscaleConfig", output: Path) -> list[Path]:

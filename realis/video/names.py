@@ -80,7 +80,14 @@ def matching(pattern: str) -> list[Path]:
     differ, and hidden ones must be asked for. Results of earlier runs and the sheets beside them are passed over.
     """
     paths = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob finds hidden ones
-    return sorted((path for path in paths if not is_result(path) and not is_sheet(path)), key=natural)
+    results: dict[Path, bool] = {}
+
+    def is_of_a_run(path: Path) -> bool:
+        if path not in results:
+            results[path] = bool(path.name) and (is_result(path) or is_sheet(path))
+        return results[path] or (path != path.parent and is_of_a_run(path.parent))
+
+    return sorted((path for path in paths if not is_of_a_run(path)), key=natural)
 
 
 def described(folder: Path, endings: tuple[str, ...], below: bool = False) -> str:
@@ -89,6 +96,6 @@ def described(folder: Path, endings: tuple[str, ...], below: bool = False) -> st
     results = [file.name for file in files if file.suffix.lower() in endings]
     others = sorted({file.suffix.lower() or file.name for file in files})
     if results:
-        return f"results of earlier runs are passed over, such as {min(results)}, unless a file itself is named"
+        return f"it holds only results of earlier runs, such as {min(results)}, which are passed over unless named themselves"
     held = f"it holds {', '.join(others[:8])} files" if others else "it is empty"
     return f"{held}; known endings are {', '.join(endings)}"

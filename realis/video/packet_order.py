@@ -73,7 +73,11 @@ def settled(times: Sequence[int | None], last: int | None, step: int, duration: 
     if not kept:
         return 0 if last is None else last + max(step, duration)
     place, time = kept[0]
-    return time - (place + 1) * step if last is None else max(last + step, last + (time - last) // (place + 2))
+    return (
+        time - (place + 1) * max(step, duration)
+        if last is None
+        else max(last + step, last + (time - last) // (place + 2))
+    )
 
 
 def longest_rising(times: Sequence[int | None], last: int | None, step: int) -> list[tuple[int, int]]:

@@ -23,15 +23,16 @@ from realis.video.read import UNTIMED, VideoReader
 
 Fault = Literal["", "lost", "damaged", "converted", "retimed"]
 FAULTS: dict[Fault, tuple[str, str]] = {  # what is wrong, and what is done about it
-    "lost": ("cannot be decoded", "the frame before it is held"),
+    "lost": ("cannot be decoded", "the frame before it is held, or at the beginning the first one"),
     "damaged": ("is damaged", "it is shown as the decoder patched it"),
-    "converted": ("has another size or pixel format than the first", "it is converted"),
+    "converted": ("differs from the first frame in size or pixel format", "it is converted"),
     "retimed": ("has a time that does not rise", "it is shown between its neighbours"),
 }
 
 # DVDs have times of some frames only. Where libav's guess of the others does not rise, nothing is wrong with the file.
 GUESSED = ("mpeg",)
-AHEAD = 8  # frames that are looked at before one is shown: B-frames are reordered by less
+AHEAD = 8  # frames that are looked at before one is shown
+REORDERED = 16  # frames by which H.264 and HEVC reorder at most
 RECOVERY = 16  # frames after an error within which a packet without a frame is a loss; elsewhere it is intentional
 # A tick longer than COARSE seconds is divided by FINER, so that a frame fits between two others
 COARSE, FINER = Fraction(1, 1000), 64
@@ -153,8 +154,9 @@ def _in_order(frames: Iterable[_Decoded], has_times: bool) -> Iterator[_Decoded]
         if not has_times and item.time is not None:
             heapq.heappush(times, item.time)
         elif item.after_error and all(other.time is not None for other in waiting):
-            waiting = deque(sorted(waiting, key=lambda other: other.time or 0))
-        if len(waiting) > AHEAD:
+            one_each = {other.time: other for other in waiting}  # MPEG-4's decoder may give a grey one first
+            waiting = deque(sorted(one_each.values(), key=lambda other: other.time or 0))
+        if len(waiting) > (AHEAD if has_times else REORDERED):
             yield _with_next(waiting.popleft(), times)
     for item in waiting:
         yield _with_next(item, times)
@@ -165,7 +167,7 @@ def _with_next(item: _Decoded, times: list[int]) -> _Decoded:
 
 
 def _complete(frames: Iterable[_Decoded], expected: list[int], usual: float) -> Iterator[_Decoded]:
-    """Yield in place of each lost frame the one before it.
+    """Yield in place of each lost frame the one before it, or at the beginning the first that comes.
 
     Lost is a frame that is ``expected`` and does not come, after an error or at the end; one that does not come elsewhere
     is a reference that is never shown, and one within half of the usual duration the second field of a frame.
@@ -174,8 +176,9 @@ def _complete(frames: Iterable[_Decoded], expected: list[int], usual: float) -> 
     for item in frames:
         while item.time is not None and expected and expected[0] <= item.time:
             time = heapq.heappop(expected)
-            if item.after_error and before and (before.time or 0) + usual / 2 < time < item.time:
-                yield (before := replace(before, time=time, fault="lost"))
+            last = (before.time or 0) if before else time - usual
+            if item.after_error and last + usual / 2 < time < item.time:
+                yield (before := replace(before or item, time=time, fault="lost"))
         yield (before := item)
     while before and before.time is not None and expected:
         time = heapq.heappop(expected)

@@ -14,7 +14,7 @@ from realis.workers import threads
 MOST_RATE = 1000  # frames a second: what announces more has a damaged header
 ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere
 # Demuxers without times of presentation: what libav guesses from B-frames in AVI is off by up to three frames.
-UNTIMED = ("avi", "h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")
+UNTIMED = ("asf", "avi", "h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")
 # Demuxers of libavformat that read one media file. Left out are those that follow what a file says to other files or
 # addresses (concat, hls, dash, sdp, imf, ...), and text. "*_pipe" is one image.
 MEDIA_FORMATS = (

@@ -48,8 +48,11 @@ def is_result(path: Path) -> bool:
 
 def is_sheet(path: Path) -> bool:
     """Whether ``path`` is the picture beside a result."""
-    if not path.name.endswith(SHEET):
+    if not path.name.endswith(SHEET) or path.name == SHEET:
         return False
     result = path.with_name(path.name.removesuffix(SHEET))
     # where the name was cut, only the result itself can tell what it was cut to
-    return is_result(result) or any(sheet_file(file) == path and is_result(file) for file in path.parent.iterdir())
+    was_cut = "~" in path.name
+    return is_result(result) or (
+        was_cut and any(sheet_file(file) == path and is_result(file) for file in path.parent.iterdir())
+    )

@@ -4,6 +4,7 @@ All packets are read, and frames at a few places are decoded; of images, the hea
 is an error then, not after hours of work.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,7 @@ from realis.video.side_data import not_kept
 from realis.video.source import FolderSource, VideoSource, image_facts, is_opaque, pixels
 
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
+RECENT, STAYS_BACK = 9, 5  # packets by whose median time is judged; so many in a row that are behind it are no mistake
 SHORT = 0.9  # share of the announced length that a file's streams should reach
 GAP, RARE = 1.75, 0.05  # usual steps of time that make a gap; share of steps above which gaps are intentional
 
@@ -77,10 +79,19 @@ def _survey_folder(path: Path) -> Survey:
             with VideoSource(file) as image:
                 opaque = image.look.opaque
     profiles = sum(fact.has_profile for fact in facts.values() if fact)
-    unknown = [file.name for file, fact in facts.items() if not fact]
+    unknown = [file.name for file, fact in facts.items() if not fact and not _is_readable(file)]
     remarks = _profile_remark(f"{profiles} of {len(facts)} images have" if profiles else "")
     damage = (f"{len(unknown)} of {len(facts)} images cannot be read, first {unknown[0]}",) if unknown else ()
     return Survey(len(facts), remarks, damage, opaque=opaque)
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether libav reads an image that Pillow does not know."""
+    try:
+        with VideoSource(file):
+            return True
+    except InputError:
+        return False
 
 
 def _profile_remark(having: str) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ def _survey_file(path: Path) -> Survey:
             if any(part.is_alpha for part in frame.format.components):
                 opaque &= is_opaque(pixels(frame, reader)[2])
     if len(sizes) > 1:
-        damage.append(f"changes its size ({', '.join(f'{w}x{h}' for w, h in sizes)}); all is scaled to the first")
+        damage.append(f"changes its size: {', '.join(f'{w}x{h}' for w, h in sizes)}")
     remarks = _profile_remark("has" if facts and facts.has_profile else "")
     share = sum(fields) / max(1, len(fields))
     return Survey(count, remarks, tuple(damage), share, opaque, frozenset(beside))
@@ -114,7 +125,7 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
     """
     packets = corrupt = 0
     times: list[int | None] = []  # of the frames to be shown
-    latest: dict[int, Fraction] = {}  # by stream, of decoding
+    clocks: defaultdict[int, _Clock] = defaultdict(_Clock)  # by stream
     end, damage = Fraction(0), []
     with VideoReader(path) as reader:
         container, film = reader.container, reader.stream
@@ -126,14 +137,12 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
                     times += [packet.pts] if is_shown(packet, codec) else []
                 if packet.dts is None:
                     continue
-                time, last = packet.dts * packet.time_base, latest.get(packet.stream_index)
-                is_checked = packet.stream_index == film.index or packet.stream.type == "audio"
-                if is_checked and last is not None and time < last - BACK:
+                time, is_checked = packet.dts * packet.time_base, packet.stream is film or packet.stream.type == "audio"
+                if is_checked and (before := clocks[packet.stream_index].went_back(time)) is not None:
                     raise InputError(
-                        f"{path}: in stream {packet.stream_index} time goes back from {float(last):.2f} to "
+                        f"{path}: in stream {packet.stream_index} time goes back from {float(before):.2f} to "
                         f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)"
                     )
-                latest[packet.stream_index] = max(time, last or time)
                 ticks = max(packet.dts, packet.pts or packet.dts) + (packet.duration or 0)
                 end = max(end, ticks * packet.time_base - start)
         except (av.FFmpegError, OSError) as error:
@@ -143,25 +152,43 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
             damage.append(f"{corrupt} of its {packets} packets of picture are damaged")
         if packets < film.frames - 1 and is_timed(reader):  # AVI counts frames without bytes too
             damage.append(f"announces {film.frames} frames, but only {packets} are there; it may be cut short")
-        elif end < SHORT * float(announced) and not damage:
+        elif end < SHORT * float(announced):
             damage.append(f"ends after {float(end):.1f} of {float(announced):.1f} s; it may be cut short")
         if container.format.name in ANY_START:
-            damage += _gaps([time for time in times if time is not None], film.time_base or 1 / reader.rate, start)
+            damage += _gaps(times, film.time_base or 1 / reader.rate, start)
     return len(times), damage
 
 
-def _gaps(times: list[int], tick: Fraction, start: Fraction) -> list[str]:
+class _Clock:
+    """The times of one stream's packets, some of which may be wrong."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Fraction] = deque(maxlen=RECENT)
+        self._behind = 0
+
+    def went_back(self, time: Fraction) -> Fraction | None:
+        """Take the next time; return that from which time has gone back and stays back, if it has."""
+        usual = sorted(self._recent)[len(self._recent) // 2] if self._recent else time
+        if time >= usual - Fraction(BACK):
+            self._recent.append(time)
+            self._behind = 0
+            return None
+        self._behind += 1
+        return usual if self._behind == STAYS_BACK else None
+
+
+def _gaps(times: list[int | None], tick: Fraction, start: Fraction) -> list[str]:
     """Say where a broadcast or DVD, whose rate is constant, has no frames for a while: damage that took whole packets
     away. Other containers have gaps that are intentional."""
-    rising = np.sort(np.array(times, np.int64))
+    rising = np.sort(np.array([time for time in times if time is not None], np.int64))
     steps = np.diff(rising)
     usual = float(np.median(steps)) if len(steps) else 0.0
     wide = np.flatnonzero(steps > GAP * usual)
-    missing = round((rising[-1] - rising[0]) / usual) + 1 - len(rising) if usual else 0  # none, where times are wrong
+    missing = round((rising[-1] - rising[0]) / usual) + 1 - len(times) if usual else 0  # none, where times are wrong
     if missing <= 0 or not 0 < len(wide) <= max(3, RARE * len(steps)):
         return []
     first = float(int(rising[wide[0] + 1]) * tick - start)
-    return [f"about {missing} frames are missing, first before {first:.2f} s; the one before is shown meanwhile"]
+    return [f"frames are missing, first before {first:.2f} s, {missing} or so in all"]
 
 
 def _faults(path: Path) -> Iterator[str]:

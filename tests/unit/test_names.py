@@ -81,7 +81,7 @@ def test_a_folder_without_any_is_described(tmp_path):
             find()
     touch(tmp_path, "c_2x.mp4")
     write_notes(tmp_path / "c_2x.mp4", {"a": 1})
-    with pytest.raises(InputError, match=r"results of earlier runs are passed over, such as c_2x\.mp4"):
+    with pytest.raises(InputError, match=r"it holds only results of earlier runs, such as c_2x\.mp4"):
         find_inputs((str(tmp_path),))
 
 
@@ -267,3 +267,13 @@ def test_degraded_clips_have_such_names_too(tmp_path, name):
     parameters_file(tmp_path / "lr", clip).touch()
     assert written.name == name and names(written.iterdir()) == [f"{NO_TEXT}.png"]
     assert len(list((tmp_path / "lr").iterdir())) == 2
+
+
+def test_patterns_pass_over_what_lies_in_a_result(tmp_path):
+    for folder in ("seq", "seq_2x"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / folder / "1.png")
+    write_notes(tmp_path / "seq_2x", {"a": 1})
+    (tmp_path / "_before_after.png").touch()
+    assert find_inputs((f"{tmp_path}/*/*.png",)) == [tmp_path / "seq" / "1.png"]
+    assert find_inputs((f"{tmp_path}/**/1.png",)) == [tmp_path / "seq" / "1.png"]
