@@ -1,6 +1,6 @@
 """What a user is told of an input: before the work, and when something is met in it. Each thing once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from realis.log import logger
@@ -10,8 +10,8 @@ from realis.video.source import Source, TimedFrame, VideoSource
 from realis.video.survey import Survey
 
 INTERLACED = (
-    "is interlaced, and combing will be upscaled with it; give --deinterlace frame for a whole frame of each, or "
-    "--deinterlace field for one of each field"
+    "is interlaced, as DVDs and tapes are: edges that move will show stripes; --deinterlace frame makes one frame of each "
+    "pair of fields, --deinterlace field one of each field, at twice the rate"
 )
 
 
@@ -39,7 +39,7 @@ class Findings:
             self._tell(remark, [remark])
         self._tell_properties(survey.interlaced > 0, survey.not_kept)
 
-    def played(self, start: int, frames: Sequence[TimedFrame], source: Source) -> dict[str, list[int]]:
+    def played(self, start: int, frames: Iterable[TimedFrame], source: Source | None = None) -> dict[str, list[int]]:
         """Log what is met in ``frames``, the first of which has the number ``start``; return the numbers of those with
         a fault by its name. The survey looked at a few places only, so properties are looked at again."""
         faults: dict[str, list[int]] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.commands.device import load
+from realis.commands.findings import Findings
 from realis.commands.frames import read_frames, stored_frames
 from realis.commands.plan import Plan
 from realis.log import progress
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from realis.commands.upscale import UpscaleConfig
 
 
-def write_preview(config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any]) -> None:
+def write_preview(
+    config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any], findings: Findings
+) -> None:
     """Upscale one segment from the middle of ``path``, without sound."""
     from realis.upscaling.color_fix import ColorFix
     from realis.upscaling.stream import upscale_stream
@@ -35,7 +38,8 @@ def write_preview(config: "UpscaleConfig", path: Path, plan: Plan, output: Path,
         upscaler, fix = load(config, plan), ColorFix(config.color_fix, {})
         with progress(total=len(frames), unit="frame") as bar:
             (segment,) = upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, bar.update)
-        sink.write(0, stored_frames(segment, waiting, fix, plan.encoding), last=True)
+        faults = findings.played(middle, waiting)
+        sink.write(0, stored_frames(segment, waiting, fix, plan.encoding), faults=faults, last=True)
 
 
 def middle_frames(

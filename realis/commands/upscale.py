@@ -62,7 +62,9 @@ class UpscaleConfig:
     depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
     crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
     drop_alpha: bool = False  # leave transparency out
-    deinterlace: Deinterlace = "no"  # no; frame: one frame for each; field: one for each field, at twice the rate
+    deinterlace: Deinterlace = (
+        "no"  # no; frame: a frame of each pair of fields; field: one of each field, at twice the rate
+    )
     strict: bool = False  # decode all of the input first, and refuse it if anything in it is damaged
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
     compare: str = ""  # also write this video: bicubic on the left half, the result on the right
@@ -121,7 +123,8 @@ def upscale(config: UpscaleConfig) -> list[Path]:
             written += [file for file in [upscale_file(own, path, output)] if file]
         except (InputError, OSError, MemoryError, RuntimeError) as error:
             failed.append(path)
-            logger.warning("%s: left out: %s", path, " ".join(str(error).split()) or type(error).__name__)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))
     logger.info("%d of %d done in %.0f s", len(paths) - len(failed), len(paths), time.monotonic() - began)
     if failed:
         raise InputError(f"{len(failed)} of {len(paths)} inputs failed: {', '.join(map(str, failed))}; the messages above "

@@ -83,7 +83,7 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
     elif config.preview:
         with memory_in_one_line(plan):
-            write_preview(config, path, plan, output, key)
+            write_preview(config, path, plan, output, key, findings)
     else:
         write_whole(config, path, plan, output, key, findings)
 
@@ -202,7 +202,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
         said_if_stopped(),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
-        progress(total=plan.frames, unit="frame", initial=first) as bar,
+        progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
     ):
 
         def advance(done: float) -> None:

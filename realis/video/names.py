@@ -97,5 +97,7 @@ def described(folder: Path, endings: tuple[str, ...], below: bool = False) -> st
     others = sorted({file.suffix.lower() or file.name for file in files})
     if results:
         return f"it holds only results of earlier runs, such as {min(results)}, which are passed over unless named themselves"
-    held = f"it holds {', '.join(others[:8])} files" if others else "it is empty"
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    held = f"it holds {', '.join(others[:8])} files" if others else "it holds no files"
+    held += f", and folders, which can be given themselves: {', '.join(folders[:8])}" if folders and not below else ""
     return f"{held}; known endings are {', '.join(endings)}"
