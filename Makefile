@@ -28,13 +28,13 @@ lint: .venv/.dev
 	$(PYTHON) -m venv .venv
 
 .venv/.core: pyproject.toml constraints.txt | .venv/bin/pip
-	@echo "installing realis into .venv (1 to 2 minutes)"
+	@echo "installing realis into .venv (2 to 3 minutes)"
 	$(PIP) -e .
 	$(COMPILE)
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	@echo "installing realis with everything that tests need into .venv (1 to 3 minutes)"
+	@echo "installing realis with everything that tests need into .venv (2 to 4 minutes)"
 	$(PIP) -e ".[train,data,metrics,ui,cluster,dev]"
 	$(COMPILE)
 	touch $@ .venv/.core
