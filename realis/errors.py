@@ -26,8 +26,8 @@ def require(fits: bool, name: str, got: object, wanted: str) -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
-    Exit code 2 for an :class:`InputError` and for a path that is too long or must not be read, 1 for a run that stopped by itself (a loss that
-    is not finite, a full disk), 130 for Ctrl-C, 141 where what reads the output has gone (``| head``).
+    Exit code 2 for an :class:`InputError`, and for a path that is too long or may not be read; 1 for a run that stopped by
+    itself (a loss that is not finite, a full disk); 130 for Ctrl-C; 141 where what reads the output has gone (``| head``).
     """
     try:
         main()

@@ -62,9 +62,7 @@ class UpscaleConfig:
     depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
     crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
     drop_alpha: bool = False  # leave transparency out
-    deinterlace: Deinterlace = (
-        "no"  # no; frame: a frame of each pair of fields; field: one of each field, at twice the rate
-    )
+    deinterlace: Deinterlace = "no"  # frame: a frame of each pair of fields; field: one of each, at twice the rate
     strict: bool = False  # decode all of the input first, and refuse it if anything in it is damaged
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
     compare: str = ""  # also write this video: bicubic on the left half, the result on the right
