@@ -2,14 +2,22 @@
 
 import logging
 import os
+import shutil
 import sys
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from tqdm import tqdm
 
 logger = logging.getLogger("realis")
+
+COLUMNS = 100  # of a progress bar at most
+LINES_EVERY = 30  # seconds, where there is no terminal
+UP = "\x1b[A"  # how tqdm moves to the line of a bar above another
+KNOWN_AFTER = (3, 3.0)  # steps and seconds after the first step: then the time left can be told
 
 
 def is_main_process() -> bool:
@@ -49,10 +57,59 @@ def info_once(message: str) -> None:
     logger.info("%s", message)
 
 
-def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:
-    """A tqdm bar: rate, count and time left; silent on ranks other than the first."""
-    return tqdm(
-        items, total=total, unit=unit, initial=initial, disable=not is_main_process(), mininterval=0.5, smoothing=0.1,
-        bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} {unit}s [{elapsed}, left {remaining}, {rate_fmt}{postfix}]"
-        if total else None,
+def progress(
+    items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0, lines_every: float = LINES_EVERY
+) -> tqdm:
+    """A bar with count, rate and time left, at most 100 columns wide; silent on ranks other than the first.
+
+    Where stderr is no terminal, a line each ``lines_every`` seconds instead.
+    """
+    is_terminal = sys.stderr.isatty()
+    graph = " |{bar}|" if is_terminal else ""
+    counted = (
+        f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {unit}s [{{elapsed}}, left {{remaining}}{{speed}}{{postfix}}]"
+    )
+    columns = min(COLUMNS, shutil.get_terminal_size().columns - 1)
+    return _Bar(
+        items, total=total, unit=unit, initial=initial, disable=not is_main_process(),
+        bar_format=counted if total else None, miniters=0, ncols=columns if is_terminal else None,
+        **({"mininterval": 0.5} if is_terminal else {"mininterval": lines_every, "delay": lines_every, "file": _Lines()}),
     )  # fmt: skip
+
+
+class _Bar(tqdm):
+    """Tells the time left by the rate since the first step, which is slow (reading, compiling), and only when enough
+    was done since then to tell: a guess from that first step is wrong by hours."""
+
+    _first: tuple[float, float] | None = None  # how much was done after the first step, and when
+    _steps = 0  # since then
+
+    def update(self, n: float = 1) -> bool | None:
+        if self._first is None:
+            self._first = self.n + n, time.monotonic()
+        else:
+            self._steps += 1
+        return super().update(n)
+
+    @property
+    def format_dict(self) -> Mapping[str, Any]:
+        rate, unit = self._rate(), self.unit
+        speed = f", {rate:.3g} {unit}s/s" if rate >= 1 else f", {1 / rate:.3g} s/{unit}" if rate else ""
+        return {**super().format_dict, "rate": rate, "speed": speed}
+
+    def _rate(self) -> float:
+        """Units a second; 0: not known yet."""
+        done, began = self._first or (0, 0)
+        seconds = time.monotonic() - began
+        return (self.n - done) / seconds if self._steps >= KNOWN_AFTER[0] and seconds >= KNOWN_AFTER[1] else 0
+
+
+class _Lines:
+    """What a bar writes to where there is no terminal: lines of their own, not one over the other."""
+
+    def write(self, text: str) -> None:
+        if line := text.replace(UP, "").strip():
+            print(f"realis: {line}", file=sys.stderr)
+
+    def flush(self) -> None:
+        sys.stderr.flush()

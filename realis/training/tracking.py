@@ -48,7 +48,7 @@ class Tracker:
         samples = steps * self.run.samples_per_step
         rates = {"samples a second": samples / seconds, "share of time waiting for data": self.waited / seconds}
         self.run.accelerator.log(terms | {"gradient norm": norm, "learning rate": rate} | rates, step=done)
-        self.bar.set_postfix({name: f"{value:.4f}" for name, value in terms.items()})
+        self.bar.set_postfix(loss=f"{terms['loss']:.3g}", refresh=False)
         self.steps_before, self.began, self.waited, self.sums = done, time.perf_counter(), 0.0, {}
 
     def show(self, done: int, clips: Batch) -> None:
