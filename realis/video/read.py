@@ -100,6 +100,16 @@ class VideoReader:
             return round(Fraction(self.container.duration, av.time_base) * self.rate)
         return None
 
+    def clock_start(self, first: Fraction) -> Fraction:
+        """Return when a player's clock shows 0, in seconds from ``start`` on: when the first of picture and sound is
+        presented.
+
+        Args:
+            first: when the first frame is, in seconds from ``start`` on: sound may begin before it, and a header be wrong.
+        """
+        announced = Fraction(self.container.start_time or 0, av.time_base) - self.start
+        return max(Fraction(0), min(announced, first))
+
     def __enter__(self) -> "VideoReader":
         return self
 
