@@ -25,6 +25,7 @@ from realis.video.names import IMAGES, described, files_in
 from realis.video.playback import Fault, Shown, play, tick
 from realis.video.read import VideoReader
 from realis.video.side_data import WITH_PROFILES, not_kept
+from realis.video.skip import first_needed
 from realis.video.span import WHOLE, Span, written
 
 FOLDER_RATE = Fraction(25)
@@ -106,7 +107,7 @@ class VideoSource:
     """
 
     def __init__(self, path: str | Path, mode: Deinterlace = "no", span: Span = WHOLE) -> None:
-        self.path = Path(path)
+        self.path, self._mode = Path(path), mode
         if self.path.suffix.lower() in IMAGES:
             facts = image_facts(self.path)
             if span != WHOLE and not (facts and facts.is_animated):
@@ -117,9 +118,7 @@ class VideoSource:
         try:
             self.rate, self.frame_count = self.reader.rate, self.reader.frame_count
             self.time_base = tick(self.reader)
-            shown = play(self.reader)
-            if mode != "no":
-                shown = deinterlace(shown, self.time_base, mode, has_flagged_frames(self.path))
+            shown = self._played()
             if mode == "field":
                 self.rate, self.time_base = self.rate * 2, self.time_base / 2
                 self.frame_count = self.frame_count and self.frame_count * 2
@@ -140,9 +139,33 @@ class VideoSource:
     def __exit__(self, *_: object) -> None:
         self.reader.close()
 
+    def _played(self) -> Iterator[Shown]:
+        """The frames of all of the file."""
+        shown = play(self.reader)
+        if self._mode == "no":
+            return shown
+        return deinterlace(shown, tick(self.reader), self._mode, has_flagged_frames(self.path))
+
     @cached_property
     def _first(self) -> Shown:
         """The first frame of the part.
+
+        Raises:
+            InputError: there is none.
+        """
+        self.reader.first_needed = first_needed(self.path, self.span.start)
+        found = self._search()
+        if found is None:
+            self.reader.close()
+            self.reader = VideoReader(self.path)
+            self._shown = self._played()
+            found = self._search()
+        assert found is not None  # as nothing is passed over
+        return found
+
+    def _search(self) -> Shown | None:
+        """Play up to the first frame of the part. ``None``: not all before it is decoded, and what is has damage, which may
+        leave other traces than if all were.
 
         Raises:
             InputError: there is none.
@@ -152,6 +175,8 @@ class VideoSource:
             time = last.time * self.time_base
             if self.span.holds(time):
                 return last
+            if last.fault and self.reader.first_needed:
+                return None
             if self.span.is_over(time):
                 break
         assert last is not None  # as there is one in every source
