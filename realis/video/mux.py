@@ -15,6 +15,7 @@ from realis.video.packet_order import in_order
 from realis.video.read import film_stream, open_media, start_of
 from realis.video.riff_sound import NO_CHECKSUMS, name_riff_sound
 from realis.video.span import Span
+from realis.video.timecode import later
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
@@ -144,6 +145,21 @@ def _describe(
     if film := film_stream(source):
         copy_tags(film, video, NOT_OF_THE_FILM)
         video.disposition = film.disposition
+        if span:
+            _move_timecodes(film, (joined, video), span.start)
+
+
+def _move_timecodes(
+    film: av.VideoStream, copies: tuple[av.container.OutputContainer, av.VideoStream], start: Fraction
+) -> None:
+    """Make the timecodes in tags, which are of the first frame of ``film``, those of its frame at ``start`` seconds."""
+    rate = film.average_rate or film.guessed_rate
+    if rate and film.time_base:
+        frames = round((start - (film.start_time or 0) * film.time_base) * rate)
+        for copy in copies:
+            copy.metadata.update(
+                {k: later(v, frames, rate) for k, v in copy.metadata.items() if k.lower() == "timecode"}
+            )
 
 
 def _other_packets(

@@ -147,6 +147,8 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
                     if is_inside(packet.pts if has_times else packet.dts):
                         inside, corrupt = inside + 1, corrupt + packet.is_corrupt
                         times += [packet.pts] if is_shown(packet, codec) else []
+                known = [time + (packet.duration or 0) for time in (packet.dts, packet.pts) if time is not None]
+                end = max([end, *(time * packet.time_base - start for time in known)])
                 if packet.dts is None:
                     continue
                 time, is_checked = packet.dts * packet.time_base, packet.stream is film or packet.stream.type == "audio"
@@ -155,8 +157,6 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
                         f"{path}: in stream {packet.stream_index} time goes back from {float(before):.2f} to "
                         f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)"
                     )
-                ticks = max(packet.dts, packet.pts or packet.dts) + (packet.duration or 0)
-                end = max(end, ticks * packet.time_base - start)
         except (av.FFmpegError, OSError) as error:
             damage.append(f"cannot be read beyond {float(end):.1f} s ({getattr(error, 'strerror', '') or error})")
         announced = Fraction(container.duration or 0, av.time_base)
