@@ -81,6 +81,24 @@ def sound(rate, track, frames=20):
     return add
 
 
+def pcm(times):
+    """Adds a track of 40 ms of sound at each of ``times``, in milliseconds."""
+
+    def add(container):
+        stream = container.add_stream("pcm_s16le", rate=48000, layout="mono")
+
+        def fill():
+            for i, time in enumerate(times):
+                packet = av.Packet(np.full(1920, i, np.int16).tobytes())
+                packet.stream, packet.time_base = stream, Fraction(1, 1000)
+                packet.pts = packet.dts = time
+                container.mux(packet)
+
+        return fill
+
+    return add
+
+
 def packets(path, track):
     """Times from the first frame of the picture on, and contents, of a track's packets."""
     start = float(seconds(path)[0])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from realis.commands.frames import as_tensor, stored, to_uint8
 from realis.video.color_tags import ColorTags
-from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import Encoding
 from realis.video.results import write_notes
 from realis.video.sheet import before_after_sheet, save_sheet
@@ -18,32 +17,34 @@ from realis.video.write import SegmentWriter
 if TYPE_CHECKING:
     import torch
 
+    from realis.commands.upscale import UpscaleConfig
+
 AT_A_TIME = 16  # frames of the video
 
 
-def save_before_after(source: Path, mode: Deinterlace, output: Path, number: int, picture: Path) -> None:
+def save_before_after(config: "UpscaleConfig", path: Path, output: Path, number: int, picture: Path) -> None:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
-    (pair,) = deque(islice(pairs(source, mode, output), number + 1), maxlen=1)
+    (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
     save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
 
 
-def save_comparison(source: Path, mode: Deinterlace, output: Path, file: Path, key: dict[str, Any]) -> None:
+def save_comparison(config: "UpscaleConfig", path: Path, output: Path, key: dict[str, Any]) -> None:
     """A video of the result's size with the input's times and sound: bicubic on the left half, the result on the right,
     a white line between them. Its notes say that it shows the result made from ``key``."""
     with open_source(output) as result:
         look = result.look
     encoding, size = comparison_encoding(look.size, look.color)
     with (
-        open_source(source, mode) as timed,
-        SegmentWriter(file, size, timed.rate, encoding, timed, look.aspect) as sink,
+        open_source(path, config.deinterlace, config.span) as timed,
+        SegmentWriter(Path(config.compare), size, timed.rate, encoding, timed, look.aspect) as sink,
     ):
-        both = halves(source, mode, output, size)
+        both = halves(config, path, output, size)
         for number, chunk in enumerate(iter(lambda: list(islice(both, AT_A_TIME)), [])):
             images = [stored(frame, None, encoding) for frame, _ in chunk]
             times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
             sink.write(number * AT_A_TIME, images, times, durations)
-    write_notes(file, compared_with(key))
+    write_notes(Path(config.compare), compared_with(key))
 
 
 def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encoding, tuple[int, int]]:
@@ -64,20 +65,20 @@ def compared_with(key: dict[str, Any]) -> dict[str, Any]:
 
 
 def halves(
-    source: Path, mode: Deinterlace, output: Path, size: tuple[int, int]
+    config: "UpscaleConfig", path: Path, output: Path, size: tuple[int, int]
 ) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
     """The frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
     middle = size[1] // 2
-    for small, large in pairs(source, mode, output):
+    for small, large in pairs(config, path, output):
         before, both = (image[:, : size[0], : size[1]] for image in alike(small, large))
         both[:, :, :middle] = before[:, :, :middle]
         both[:, :, middle - 1 : middle + 1] = 1
         yield both, small
 
 
-def pairs(source: Path, mode: Deinterlace, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
+def pairs(config: "UpscaleConfig", path: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
     """Each frame, and the same one in the result."""
-    with open_source(source, mode) as before, open_source(output) as after:
+    with open_source(path, config.deinterlace, config.span) as before, open_source(output) as after:
         yield from zip(before.frames(), after.frames(), strict=False)
 
 

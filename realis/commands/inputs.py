@@ -7,6 +7,7 @@ from realis.errors import InputError
 from realis.files import fitting_name
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, described, files_in, matching
+from realis.video.span import WHOLE, Span
 
 WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
 
@@ -46,8 +47,9 @@ def inputs_of(path: Path) -> list[Path]:
     return [path] if path.suffix.lower() in VIDEOS + IMAGES else []
 
 
-def default_name(path: Path, target: str, codec: str) -> str:
-    """Name of a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another."""
+def default_name(path: Path, target: str, codec: str, span: Span = WHOLE) -> str:
+    """Name of a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another.
+    That of a part says which."""
     is_folder = path.is_dir()
     is_image = path.suffix.lower() in IMAGES and not is_folder
     if codec == "auto":
@@ -58,6 +60,8 @@ def default_name(path: Path, target: str, codec: str) -> str:
         ending = ".mkv"
     named = path if path.name not in ("", "..") else path.resolve()
     name = f"{named.name if is_folder else named.stem}_{target.replace('.', '_')}"
+    if span != WHOLE:
+        name += f"_{span}".replace(" ", "_").replace(".", "_")
     return fitting_name(name if ending else name.replace(".", "_"), ending)  # what follows a dot would be an ending
 
 

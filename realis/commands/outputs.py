@@ -38,7 +38,7 @@ def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
     folder = Path(config.output or "out")
     check_name(folder, "--output")
     names_a_file = folder.suffix.lower() in ENDINGS and not folder.is_dir()
-    names = [default_name(path, config.target, config.codec) for path in paths]
+    names = [default_name(path, config.target, config.codec, config.span) for path in paths]
     names_images = not Path(names[0]).suffix
     if config.output and len(paths) == 1 and (names_images or names_a_file):
         # the result takes the place of a folder: of what a link stands for, and never of that which this runs in

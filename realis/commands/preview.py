@@ -26,7 +26,7 @@ def write_preview(
     from realis.upscaling.color_fix import ColorFix
     from realis.upscaling.stream import upscale_stream
 
-    with open_source(path, config.deinterlace) as source:
+    with open_source(path, config.deinterlace, config.span) as source:
         rate, middle = source.rate, max(0, ((plan.frames or 0) - plan.segments.frames) // 2)
     with SegmentWriter(
         output, plan.size, rate, plan.encoding, pixel_aspect=plan.pixel_aspect, key=key, anew=config.restart
@@ -48,6 +48,6 @@ def middle_frames(
     """A segment's frames from number ``first`` on, or from the start if that was beyond the end: the number of frames may
     be an estimate."""
     opaque = not plan.encoding.alpha and not config.drop_alpha
-    with open_source(path, config.deinterlace) as source:
+    with open_source(path, config.deinterlace, config.span) as source:
         frames = list(islice(read_frames(source, source.frames(first), waiting, opaque), plan.segments.frames))
     return frames or middle_frames(config, path, plan, 0, waiting)

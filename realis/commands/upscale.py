@@ -18,6 +18,7 @@ from realis.models.hub import TINY
 from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import SDR, Encoding
 from realis.video.source import Look
+from realis.video.span import Span, parse_span
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_folder, check_output
 
@@ -32,6 +33,8 @@ class UpscaleConfig:
     input: tuple[str, ...] = ()  # videos, images, folders of either, patterns; empty: a sample clip is rendered
     output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
+    start: str = ""  # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
+    duration: str = ""  # upscale so much, as --start; empty: to the end
     method: Literal["cpc", "bicubic"] = "cpc"
     model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
     cpc: str = ""  # folder or hub id of a trained CPC; empty: the model's own
@@ -79,6 +82,7 @@ class UpscaleConfig:
         require(self.crf >= -1, "--crf", self.crf, "-1 or more")
         require(not (self.preview and self.compare), "--preview and --compare", "both", "one")
         target_size(self.target, 2, 2, even=False)
+        parse_span(self.start, self.duration)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
         if self.shift <= 0:
@@ -89,6 +93,11 @@ class UpscaleConfig:
             file = getattr(self, name)
             if file and not Path(file).is_file():
                 raise InputError(f"--{name.replace('_', '-')} {file}: nothing there; wanted a file")
+
+    @property
+    def span(self) -> Span:
+        """The part that --start and --duration name."""
+        return parse_span(self.start, self.duration)
 
 
 def upscale(config: UpscaleConfig) -> list[Path]:

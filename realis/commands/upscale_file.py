@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 4  # frames
 LEAST_TILE = 64  # pixels
 # Fields that do not change what a result is
-NOT_IN_KEY = ("input", "output", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
+NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
               "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     began = time.monotonic()
 
     # 1. Everything that can be wrong with what was given, before torch is imported
-    with open_source(path, config.deinterlace) as source:
+    with open_source(path, config.deinterlace, config.span) as source:
         if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
             what = "is animated" if path.suffix.lower() in IMAGES else "has more frames than one"
             raise InputError(
@@ -91,11 +91,11 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
     sheet = sheet_file(output)
     pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
     for picture in pictures:
-        save_before_after(path, config.deinterlace, output, plan.segments.frames // 2, picture)
+        save_before_after(config, path, output, plan.segments.frames // 2, picture)
     comparison = Path(config.compare)
     if config.compare and (not done or not comparison.exists() or made_from(comparison) != compared_with(key)):
         pictures.append(comparison)
-        save_comparison(path, config.deinterlace, output, comparison, key)
+        save_comparison(config, path, output, key)
     written, took = " and ".join(map(str, [output] * (not done) + pictures)), time.monotonic() - began
     if written:
         logger.info("wrote %s in %.0f s, peak memory %.1f GiB", written, took, peak_memory())
@@ -108,7 +108,7 @@ def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, ou
     Raises:
         InputError: it cannot be upscaled as it is.
     """
-    found = survey(path, config.strict)
+    found = survey(path, config.strict, config.span)
     if source.look.opaque and not found.opaque:  # a frame after the first is transparent
         plan = make_plan(config, replace(source.look, alpha=True, opaque=False), output)
     endings = CODECS[plan.encoding.codec].endings
@@ -125,7 +125,7 @@ def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any
     settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
     read = fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
-    key = {"realis": version("realis"), "the input": read, **settings, **content}
+    key = {"realis": version("realis"), "the input": read, "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
 
 
@@ -136,7 +136,7 @@ def write_whole(
     while True:
         try:
             with (
-                open_source(path, config.deinterlace) as source,
+                open_source(path, config.deinterlace, config.span) as source,
                 SegmentWriter(
                     output,
                     plan.size,

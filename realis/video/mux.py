@@ -14,6 +14,8 @@ from realis.video.other_streams import OtherStream, copy_tags, held_streams
 from realis.video.packet_order import in_order
 from realis.video.read import film_stream, open_media, start_of
 from realis.video.riff_sound import NO_CHECKSUMS, name_riff_sound
+from realis.video.span import Span
+from realis.video.timecode import later
 
 FINEST = 10**8  # ticks a second that a container surely can hold
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
@@ -48,12 +50,19 @@ class Timeline:
 
 
 def join_segments(
-    output: Path, parts: list[Path], rate: Fraction, timeline: Timeline, pixel_aspect: Fraction, source: Path | None
+    output: Path,
+    parts: list[Path],
+    rate: Fraction,
+    timeline: Timeline,
+    pixel_aspect: Fraction,
+    source: Path | None,
+    span: Span | None = None,
 ) -> None:
     """Copy the packets of ``parts`` into ``output``, and all other streams of ``source`` that it can hold.
 
     Frame i of a part is at i / ``rate`` in it; of all parts together it is shown at ``timeline.times[i]``. Nothing is
-    encoded again.
+    encoded again. Of ``source``, what begins in ``span`` is copied, earlier by its start: seconds on the clock of its
+    packets; ``None``: all.
     """
     if source is None:
         with _new_file(output, parts[0], timeline, pixel_aspect, {}) as (joined, video):
@@ -64,13 +73,12 @@ def join_segments(
         are_stand_ins = [other.is_stand_in for other in others if other.says_truehd]
         options = NO_CHECKSUMS if any(are_stand_ins) else {}
         with _new_file(output, parts[0], timeline, pixel_aspect, options) as (joined, video):
-            _describe(container, joined, video)
+            _describe(container, joined, video, span)
             copies = {other.stream.index: other.add_to(joined) for other in others}
             joined.start_encoding()  # from here on the copies know their ticks
             packets = _video_packets(parts, rate, timeline, video)
-            for packet in heapq.merge(
-                packets, _other_packets(container, others, copies), key=lambda p: (p.dts or 0) * p.time_base
-            ):
+            beside = _other_packets(container, others, copies, span)
+            for packet in heapq.merge(packets, beside, key=lambda p: (p.dts or 0) * p.time_base):
                 joined.mux(packet)
     if any(are_stand_ins):
         name_riff_sound(output, are_stand_ins)
@@ -115,37 +123,82 @@ def _video_packets(
         start += count
 
 
-def _describe(source: av.container.InputContainer, joined: av.container.OutputContainer, video: av.VideoStream) -> None:
+def _describe(
+    source: av.container.InputContainer,
+    joined: av.container.OutputContainer,
+    video: av.VideoStream,
+    span: Span | None,
+) -> None:
     """Copy chapters, metadata, and what players need to know of the film: language, title, timecode, flags."""
     joined.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in NOT_METADATA})
-    chapters = source.chapters()
-    for chapter in chapters:
-        shift = round(start_of(source) / chapter["time_base"])
-        chapter["start"], chapter["end"] = chapter["start"] - shift, chapter["end"] - shift
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"]
+        if span is None:
+            shift = round(start_of(source) / base)
+            begin, end = chapter["start"] - shift, chapter["end"] - shift
+        else:
+            begin, end = (round(time / base) for time in span.clipped(chapter["start"] * base, chapter["end"] * base))
+        if span is None or begin < end:
+            chapters.append({**chapter, "start": begin, "end": end})
     joined.set_chapters(chapters)
     if film := film_stream(source):
         copy_tags(film, video, NOT_OF_THE_FILM)
         video.disposition = film.disposition
+        if span:
+            _move_timecodes(film, (joined, video), span.start)
+
+
+def _move_timecodes(
+    film: av.VideoStream, copies: tuple[av.container.OutputContainer, av.VideoStream], start: Fraction
+) -> None:
+    """Make the timecodes in tags, which are of the first frame of ``film``, those of its frame at ``start`` seconds."""
+    rate = film.average_rate or film.guessed_rate
+    if rate and film.time_base:
+        frames = round((start - (film.start_time or 0) * film.time_base) * rate)
+        for copy in copies:
+            copy.metadata.update(
+                {k: later(v, frames, rate) for k, v in copy.metadata.items() if k.lower() == "timecode"}
+            )
 
 
 def _other_packets(
-    source: av.container.InputContainer, others: list[OtherStream], copies: dict[int, av.stream.Stream]
+    source: av.container.InputContainer,
+    others: list[OtherStream],
+    copies: dict[int, av.stream.Stream],
+    span: Span | None,
 ) -> Iterator[av.Packet]:
-    """Give the packets of all streams but the film, ``start_of(source)`` earlier, with the copies that they go to."""
+    """Give the packets of all streams but the film, with the copies that they go to: ``start_of(source)`` earlier, or
+    those in ``span`` earlier by its start."""
     for other in others:
         if other.is_cover:
             yield from other.first_packets(copies[other.stream.index])
     streams = [source.streams[other.stream.index] for other in others if other.stream.type in ("audio", "subtitle")]
     if not streams:
         return
-    start = start_of(source)
+    start = span.start if span else start_of(source)
     steps = {stream.index: _least_step(stream, copies[stream.index]) for stream in streams}
     for packet in in_order((packet for packet in source.demux(streams) if packet.size), steps):
         assert packet.pts is not None and packet.dts is not None  # as in_order makes sure
+        if span and not _cut(packet, span):
+            continue
         shift = round(start / packet.time_base)
         packet.stream = copies[packet.stream_index]
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         yield packet
+
+
+def _cut(packet: av.Packet, span: Span) -> bool:
+    """Whether a packet is copied of a part: sound that begins in it, and subtitles that are shown in it, which then
+    begin and end with it."""
+    assert packet.pts is not None and packet.dts is not None
+    begin = packet.pts * packet.time_base
+    if packet.stream.type != "subtitle" or not packet.duration:  # some say when they end by another packet
+        return span.holds(begin)
+    first, last = span.clipped(begin, begin + packet.duration * packet.time_base)
+    packet.pts = packet.dts = round((first + span.start) / packet.time_base)
+    packet.duration = round((last - first) / packet.time_base)
+    return packet.duration > 0
 
 
 def _least_step(stream: av.stream.Stream, copy: av.stream.Stream) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import av
@@ -110,6 +111,12 @@ def is_shown(packet: av.Packet, codec: str) -> bool:
     return packet.size > 0 and not packet.is_discard and (codec != "vp8" or bool(bytes(packet)[0] & 0x10))
 
 
+def film_packets(reader: VideoReader) -> Iterator[av.Packet]:
+    """Yield the packets of a video up to where they can be read."""
+    with suppress(av.FFmpegError, OSError):  # the survey tells of it
+        yield from (packet for packet in reader.container.demux(reader.stream) if packet.size)
+
+
 def _decoded(reader: VideoReader, expected: list[int]) -> Iterator[_Decoded]:
     """Yield the frames in the order in which the decoder gives them, and put the times of all packets to be shown into
     the heap ``expected``.
@@ -119,7 +126,9 @@ def _decoded(reader: VideoReader, expected: list[int]) -> Iterator[_Decoded]:
     stream, has_times = reader.stream, is_timed(reader)
     stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
     codec, corrupt, since_error = stream.codec_context.name, set(), RECOVERY
-    for packet in _packets(reader):
+    for number, packet in enumerate(chain(film_packets(reader), [None])):  # the last empties the decoder
+        if packet and number < reader.first_needed:
+            continue
         if packet:
             if not has_times:
                 packet.pts = packet.dts
@@ -135,13 +144,6 @@ def _decoded(reader: VideoReader, expected: list[int]) -> Iterator[_Decoded]:
             corrupt.discard(frame.pts)
             since_error = 0 if is_damaged else since_error + 1
             yield _Decoded(frame, frame.pts, "damaged" if is_damaged else "", since_error < RECOVERY)
-
-
-def _packets(reader: VideoReader) -> Iterator[av.Packet | None]:
-    """Yield the packets of a video up to where they can be read, and last ``None``, which empties the decoder."""
-    with suppress(av.FFmpegError, OSError):  # the survey tells of it
-        yield from (packet for packet in reader.container.demux(reader.stream) if packet.size)
-    yield None
 
 
 def _in_order(frames: Iterable[_Decoded], has_times: bool) -> Iterator[_Decoded]:

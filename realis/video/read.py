@@ -48,6 +48,8 @@ class VideoReader:
         rate: frames a second, exact.
         start: the time, in seconds, to take for 0.
         frame_count: what the container says, or an estimate from the duration; ``None`` if neither is known.
+        first_needed: the packet of the film before which :func:`realis.video.playback.play` decodes none, or no further
+            one once it is at it.
 
     Raises:
         InputError: no such file, not a video, nothing in it that can be decoded.
@@ -92,6 +94,7 @@ class VideoReader:
             )
         self.rate = usual_rate(Fraction(believable[0] if believable else 25))
         self.frame_count = self.stream.frames or self._estimated_count()
+        self.first_needed = 0
 
     def _estimated_count(self) -> int | None:
         if self.stream.duration is not None and self.stream.time_base is not None:
@@ -99,6 +102,16 @@ class VideoReader:
         if self.container.duration is not None:
             return round(Fraction(self.container.duration, av.time_base) * self.rate)
         return None
+
+    def clock_start(self, first: Fraction) -> Fraction:
+        """Return when a player's clock shows 0, in seconds from ``start`` on: when the first of picture and sound is
+        presented.
+
+        Args:
+            first: when the first frame is, in seconds from ``start`` on: sound may begin before it, and a header be wrong.
+        """
+        announced = Fraction(self.container.start_time or 0, av.time_base) - self.start
+        return max(Fraction(0), min(announced, first))
 
     def __enter__(self) -> "VideoReader":
         return self

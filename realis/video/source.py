@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +22,11 @@ from realis.errors import InputError
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
 from realis.video.deinterlace import Deinterlace, deinterlace, has_flagged_frames
 from realis.video.names import IMAGES, described, files_in
-from realis.video.playback import Fault, play, tick
+from realis.video.playback import Fault, Shown, play, tick
 from realis.video.read import VideoReader
 from realis.video.side_data import WITH_PROFILES, not_kept
+from realis.video.skip import first_needed
+from realis.video.span import WHOLE, Span, written
 
 FOLDER_RATE = Fraction(25)
 ORIENTATION = 274  # of EXIF
@@ -78,41 +82,51 @@ class Look:
 
 
 class VideoSource:
-    """The frames of a video or of one image. A context manager.
+    """The frames of a video, or of a part of it, or of one image. A context manager.
+
+    Frames of a part are numbered from its first one on, which is at time 0. To open it decodes the first frame of the
+    file alone; the part is looked for when its frames are asked for.
 
     Args:
         path: the file.
         mode: whether interlaced frames become one frame each, or one for each field.
+        span: the part.
 
     Attributes:
         path: the file.
         rate: frames a second.
         time_base: seconds of a tick.
         frame_count: as announced, or ``None``.
+        span: the part on the clock of ``reader``, which may show something else than 0 when the first frame is shown.
         look: what the frames are like.
-        interlaced: whether one of the frames so far is two fields.
+        interlaced: whether the first frame of the file, or one of those so far, is two fields.
         not_kept: what the frames so far carry that a result cannot keep, in words.
 
     Raises:
-        InputError: no such file, not a video, nothing in it that can be decoded.
+        InputError: no such file, not a video, nothing in it that can be decoded; a part of an image.
     """
 
-    def __init__(self, path: str | Path, mode: Deinterlace = "no") -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, mode: Deinterlace = "no", span: Span = WHOLE) -> None:
+        self.path, self._mode = Path(path), mode
         if self.path.suffix.lower() in IMAGES:
-            image_facts(self.path)
+            facts = image_facts(self.path)
+            if span != WHOLE and not (facts and facts.is_animated):
+                raise InputError(
+                    f"{self.path}: is an image; --start and --duration are of videos and folders of images"
+                )
         self.reader = VideoReader(path)
         try:
             self.rate, self.frame_count = self.reader.rate, self.reader.frame_count
             self.time_base = tick(self.reader)
-            shown = play(self.reader)
-            if mode != "no":
-                shown = deinterlace(shown, self.time_base, mode, has_flagged_frames(self.path))
+            shown = self._played()
             if mode == "field":
                 self.rate, self.time_base = self.rate * 2, self.time_base / 2
                 self.frame_count = self.frame_count and self.frame_count * 2
+            self.frame_count = self.frame_count and span.count(self.rate, self.frame_count)
             first = next(shown)
             self._shown = chain([first], shown)
+            self._clock = self.reader.clock_start(first.time * self.time_base)
+            self.span = span.later(self._clock)
             self.look = look_of(first.frame, self.reader)
             self.interlaced, self.not_kept = first.frame.interlaced_frame, set[str]()
         except BaseException:
@@ -125,14 +139,100 @@ class VideoSource:
     def __exit__(self, *_: object) -> None:
         self.reader.close()
 
+    def _played(self) -> Iterator[Shown]:
+        """The frames of all of the file."""
+        shown = play(self.reader)
+        if self._mode == "no":
+            return shown
+        return deinterlace(shown, tick(self.reader), self._mode, has_flagged_frames(self.path))
+
+    @cached_property
+    def _first(self) -> Shown:
+        """The first frame of the part.
+
+        Raises:
+            InputError: there is none.
+        """
+        self.reader.first_needed = first_needed(self.path, self.span.start)
+        found = self._search()
+        if found is None:
+            self.reader.close()
+            self.reader = VideoReader(self.path)
+            self._shown = self._played()
+            found = self._search()
+        assert found is not None  # as nothing is passed over
+        return found
+
+    def _search(self) -> Shown | None:
+        """Play up to the first frame of the part. ``None``: not all before it is decoded, and what is has damage, which may
+        leave other traces than if all were.
+
+        Raises:
+            InputError: there is none.
+        """
+        last = None
+        for last in self._shown:
+            time = last.time * self.time_base
+            if self.span.holds(time):
+                return last
+            if last.fault and self.reader.first_needed:
+                return None
+            if self.span.is_over(time):
+                break
+        assert last is not None  # as there is one in every source
+        length = (last.time + last.duration) * self.time_base - self._clock
+        raise no_frames(self.path, self.span.later(-self._clock), length)
+
+    def shown(self) -> Iterator[Shown]:
+        """Yield the frames of the part as decoded; once.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.span == WHOLE:
+            yield from self._shown
+            return
+        for item in chain([self._first], self._shown):
+            time, duration = item.time * self.time_base, item.duration
+            if self.span.is_over(time):
+                return
+            if self.span.stop is not None:  # one frame may be shown for minutes
+                duration = max(1, min(duration, round((self.span.stop - time) / self.time_base)))
+            yield item._replace(time=item.time - self._first.time, duration=duration)
+
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """Yield the frames from number ``first`` on; once."""
+        """Yield the frames from number ``first`` on; once.
+
+        Raises:
+            InputError: there are none in the part.
+        """
         codec = self.reader.stream.codec_context.name
-        for number, (frame, time, duration, fault) in enumerate(self._shown):
+        for number, (frame, time, duration, fault) in enumerate(self.shown()):
             self.interlaced |= frame.interlaced_frame
             self.not_kept |= not_kept(frame, codec)
             if number >= first:
                 yield TimedFrame(*pixels(frame, self.reader), time, duration, fault)
+
+    def excerpt(self) -> Span | None:
+        """Return the part on the clock of the file's own packets, from its first frame on; ``None``: all of it.
+
+        Raises:
+            InputError: there is no frame in it.
+        """
+        if self.span == WHOLE:
+            return None
+        from_first = replace(self.span, start=self._first.time * self.time_base)
+        return from_first.later(self.reader.start)
+
+
+def no_frames(path: Path, span: Span, length: Fraction) -> InputError:
+    """The error for a part without frames of a source that is ``length`` seconds long."""
+    if span.start >= length:
+        return InputError(f"{path}: --start: got {written(span.start)} s, but it is {float(length):.3f} s long")
+    return InputError(
+        f"{path}: no frame begins between {written(span.start)} and {written(span.stop or length)} s; choose a longer "
+        "--duration, or another --start"
+    )
 
 
 class ImageFacts(NamedTuple):
@@ -258,19 +358,26 @@ def check_upright(frame: av.VideoFrame, reader: VideoReader) -> None:
 class FolderSource:
     """A folder of images in natural order, as a video of :data:`FOLDER_RATE`. Like :class:`VideoSource`.
 
+    Attributes:
+        files: the images of the part.
+
     Raises:
-        InputError: no images in it, or of different sizes.
+        InputError: no images in it, or none in the part.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, span: Span = WHOLE) -> None:
         self.path = Path(path)
-        self.files = files_in(self.path, IMAGES)
-        if not self.files:
+        self._all = files_in(self.path, IMAGES)
+        if not self._all:
             raise InputError(f"{self.path}: no images in it; {described(self.path, IMAGES)}")
-        if len({file.stem for file in self.files}) < len(self.files):
+        if len({file.stem for file in self._all}) < len(self._all):
             raise InputError(f"{self.path}: has images that differ in their ending only; results would have one name")
+        self._before = ceil(span.start * FOLDER_RATE)
+        self.files = self._all[self._before :][: span.count(FOLDER_RATE, len(self._all))]
+        if not self.files:
+            raise no_frames(self.path, span, len(self._all) / FOLDER_RATE)
         self.rate, self.time_base, self.frame_count = FOLDER_RATE, 1 / FOLDER_RATE, len(self.files)
-        with VideoSource(self.files[0]) as first:
+        with VideoSource(self._all[0]) as first:
             self.look = first.look
 
     def __enter__(self) -> "FolderSource":
@@ -280,21 +387,22 @@ class FolderSource:
         pass
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """Yield the frames from number ``first`` on. In place of an image that cannot be read comes the one before it.
+        """Yield the frames from number ``first`` on. In place of an image that cannot be read comes the one before it,
+        which may be one before the part.
 
         Raises:
-            InputError: the first image cannot be read.
+            InputError: the first image of the folder cannot be read.
         """
         before = None
         for number in range(first, len(self.files)):
             try:
-                before = self._read(number)
+                before = self._read(self._before + number)
             except InputError:
-                before = (before or self._last_readable(number))._replace(fault="lost")
+                before = (before or self._last_readable(self._before + number))._replace(fault="lost")
             yield before._replace(time=number, duration=1)
 
     def _read(self, number: int) -> TimedFrame:
-        file = self.files[number]
+        file = self._all[number]
         with VideoSource(file) as image:
             if image.look.size != self.look.size:
                 raise InputError(f"{file}: has another size than the first image")
@@ -310,6 +418,10 @@ class FolderSource:
 Source = VideoSource | FolderSource
 
 
-def open_source(path: str | Path, mode: Deinterlace = "no") -> Source:
-    """Open a video, an image, or a folder of images."""
-    return FolderSource(path) if Path(path).is_dir() else VideoSource(path, mode)
+def open_source(path: str | Path, mode: Deinterlace = "no", span: Span = WHOLE) -> Source:
+    """Open a video, an image, or a folder of images, or a part of it.
+
+    Raises:
+        InputError: as :class:`VideoSource` and :class:`FolderSource`.
+    """
+    return FolderSource(path, span) if Path(path).is_dir() else VideoSource(path, mode, span)

@@ -5,10 +5,11 @@ is an error then, not after hours of work.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
+from math import ceil, inf
 from pathlib import Path
 
 import av
@@ -17,10 +18,11 @@ import numpy as np
 from realis.errors import InputError
 from realis.video.glance import glances
 from realis.video.names import IMAGES
-from realis.video.playback import FAULTS, is_shown, is_timed, play, tick
+from realis.video.playback import FAULTS, is_shown, is_timed
 from realis.video.read import ANY_START, VideoReader
 from realis.video.side_data import not_kept
-from realis.video.source import FolderSource, VideoSource, image_facts, is_opaque, pixels
+from realis.video.source import FolderSource, VideoSource, image_facts, is_opaque, no_frames, pixels
+from realis.video.span import WHOLE, Span
 
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
 RECENT, STAYS_BACK = 9, 5  # packets by whose median time is judged; so many in a row that are behind it are no mistake
@@ -49,24 +51,25 @@ class Survey:
     not_kept: frozenset[str] = frozenset()
 
 
-def survey(path: Path, strict: bool = False) -> Survey:
+def survey(path: Path, strict: bool = False, span: Span = WHOLE) -> Survey:
     """Look at a video, an image or a folder of images.
 
     Args:
         path: of the source.
         strict: decode all of it, and refuse it if anything is damaged.
+        span: the part to be upscaled; what is damaged elsewhere is not told.
 
     Raises:
-        InputError: it cannot be upscaled as it is.
+        InputError: it cannot be upscaled as it is, or has no frames in ``span``.
     """
-    found = _survey_folder(path) if path.is_dir() else _survey_file(path)
-    if strict and (fault := next(chain(found.damage, _faults(path)), None)):
+    found = _survey_folder(path, span) if path.is_dir() else _survey_file(path, span)
+    if strict and (fault := next(chain(found.damage, _faults(path, span)), None)):
         raise InputError(f"{path}: {fault} (refused by --strict)")
     return found
 
 
-def _survey_folder(path: Path) -> Survey:
-    source = FolderSource(path)
+def _survey_folder(path: Path, span: Span) -> Survey:
+    source = FolderSource(path, span)
     facts = {file: image_facts(file) for file in source.files}
     opaque = source.look.opaque
     for file, fact in facts.items():
@@ -99,12 +102,18 @@ def _profile_remark(having: str) -> tuple[str, ...]:
     return (what,) if having else ()
 
 
-def _survey_file(path: Path) -> Survey:
-    count, damage = _survey_packets(path)
+def _survey_file(path: Path, span: Span) -> Survey:
+    part = span
+    if span != WHOLE:
+        with VideoSource(path, span=span) as source:
+            part = source.span
+    count, damage, length = _survey_packets(path, part)
+    if not count and span != WHOLE:
+        raise no_frames(path, span, length)
     facts = image_facts(path) if path.suffix.lower() in IMAGES else None
     fields, opaque, beside, sizes = [], True, set(), []
     with VideoReader(path) as reader:
-        for frame in glances(reader, count):
+        for frame in glances(reader, count, part):
             fields.append(frame.interlaced_frame)
             beside |= not_kept(frame, reader.stream.codec_context.name)
             sizes += [(frame.width, frame.height)] if (frame.width, frame.height) not in sizes else []
@@ -117,24 +126,29 @@ def _survey_file(path: Path) -> Survey:
     return Survey(count, remarks, tuple(damage), share, opaque, frozenset(beside))
 
 
-def _survey_packets(path: Path) -> tuple[int, list[str]]:
-    """Count the frames that packets announce, and say what is wrong with the packets.
+def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
+    """Count the frames in ``span`` that packets announce, say what is wrong with the packets, and how long all is.
 
     Raises:
         InputError: time goes back, as where recordings were put together by ``cat``: picture and sound would part.
     """
-    packets = corrupt = 0
+    packets = inside = corrupt = 0
     times: list[int | None] = []  # of the frames to be shown
     clocks: defaultdict[int, _Clock] = defaultdict(_Clock)  # by stream
     end, damage = Fraction(0), []
     with VideoReader(path) as reader:
         container, film = reader.container, reader.stream
         codec, start = film.codec_context.name, Fraction(container.start_time or 0, av.time_base)
+        has_times, is_inside = is_timed(reader), _ticks_inside(reader, span)
         try:
             for packet in container.demux():
                 if packet.stream_index == film.index and packet.size:
-                    packets, corrupt = packets + 1, corrupt + packet.is_corrupt
-                    times += [packet.pts] if is_shown(packet, codec) else []
+                    packets += 1
+                    if is_inside(packet.pts if has_times else packet.dts):
+                        inside, corrupt = inside + 1, corrupt + packet.is_corrupt
+                        times += [packet.pts] if is_shown(packet, codec) else []
+                known = [time + (packet.duration or 0) for time in (packet.dts, packet.pts) if time is not None]
+                end = max([end, *(time * packet.time_base - start for time in known)])
                 if packet.dts is None:
                     continue
                 time, is_checked = packet.dts * packet.time_base, packet.stream is film or packet.stream.type == "audio"
@@ -143,20 +157,37 @@ def _survey_packets(path: Path) -> tuple[int, list[str]]:
                         f"{path}: in stream {packet.stream_index} time goes back from {float(before):.2f} to "
                         f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)"
                     )
-                ticks = max(packet.dts, packet.pts or packet.dts) + (packet.duration or 0)
-                end = max(end, ticks * packet.time_base - start)
         except (av.FFmpegError, OSError) as error:
             damage.append(f"cannot be read beyond {float(end):.1f} s ({getattr(error, 'strerror', '') or error})")
         announced = Fraction(container.duration or 0, av.time_base)
-        if corrupt:
-            damage.append(f"{corrupt} of its {packets} packets of picture are damaged")
-        if packets < film.frames - 1 and is_timed(reader):  # AVI counts frames without bytes too
+        if packets < film.frames - 1 and has_times:  # AVI counts frames without bytes too
             damage.append(f"announces {film.frames} frames, but only {packets} are there; it may be cut short")
         elif end < SHORT * float(announced):
             damage.append(f"ends after {float(end):.1f} of {float(announced):.1f} s; it may be cut short")
+        if span.is_over(start + end - reader.start):
+            damage.clear()  # it is after the part
+        if corrupt:
+            damage.append(f"{corrupt} of its {inside} packets of picture are damaged")
         if container.format.name in ANY_START:
             damage += _gaps(times, film.time_base or 1 / reader.rate, start)
-    return len(times), damage
+    return len(times), damage, end
+
+
+def _ticks_inside(reader: VideoReader, span: Span) -> Callable[[int | None], bool]:
+    """Return a function that says of the times of a film's packets, in their order, whether they are in ``span``. One
+    that is not known follows on the one before."""
+    base = reader.stream.time_base or 1 / reader.rate
+    first = ceil((reader.start + span.start) / base)
+    stop = inf if span.stop is None else ceil((reader.start + span.stop) / base)
+    usual, expected = max(1, round(1 / (reader.rate * base))), round(reader.start / base)
+
+    def is_inside(time: int | None) -> bool:
+        nonlocal expected
+        time = expected if time is None else time
+        expected = time + usual
+        return span == WHOLE or first <= time < stop
+
+    return is_inside
 
 
 class _Clock:
@@ -191,15 +222,15 @@ def _gaps(times: list[int | None], tick: Fraction, start: Fraction) -> list[str]
     return [f"frames are missing, first before {first:.2f} s, {missing} or so in all"]
 
 
-def _faults(path: Path) -> Iterator[str]:
-    """Decode all of a source, and say which frames have a fault."""
+def _faults(path: Path, span: Span) -> Iterator[str]:
+    """Decode all of a source, or of a part of it, and say which frames have a fault."""
     if path.is_dir():
-        with FolderSource(path) as source:
+        with FolderSource(path, span) as source:
             for number, frame in enumerate(source.frames()):
                 if frame.fault:
                     yield f"{source.files[number].name} {FAULTS[frame.fault][0]}"
         return
-    with VideoReader(path) as reader:
-        for number, shown in enumerate(play(reader)):
+    with VideoSource(path, span=span) as source:
+        for number, shown in enumerate(source.shown()):
             if shown.fault:
-                yield f"frame {number}, at {float(shown.time * tick(reader)):.2f} s, {FAULTS[shown.fault][0]}"
+                yield f"frame {number}, at {float(shown.time * source.time_base):.2f} s, {FAULTS[shown.fault][0]}"

@@ -222,8 +222,9 @@ class SegmentWriter:
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()
         timeline = Timeline(times, last, self.source.time_base if self.source else 1 / self.rate).regular(self.rate)
-        file = self.source.path.absolute() if isinstance(self.source, VideoSource) else None
-        join_segments(temporary, parts, self.rate, timeline, self.pixel_aspect, file)
+        film = self.source if isinstance(self.source, VideoSource) else None
+        file, span = (film.path.absolute(), film.excerpt()) if film else (None, None)
+        join_segments(temporary, parts, self.rate, timeline, self.pixel_aspect, file, span)
 
     def _collect(self, temporary: Path, parts: list[Path]) -> None:
         """Give the images of all parts their names: the source's own, or numbers."""

@@ -11,7 +11,7 @@ import pytest
 
 from realis.video.encoding import Encoding
 from realis.video.mux import Timeline, join_segments
-from videos import RATE, contents, make, packets, picture, seconds, sound, upscale
+from videos import RATE, contents, make, packets, pcm, picture, seconds, sound, upscale
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
@@ -131,24 +131,6 @@ def test_a_dropped_frame_stays_dropped(tmp_path):
         tmp_path / "in.mkv", [picture(i) for i in ticks], "libx264", "yuv420p", ticks, Fraction(1, 25), Fraction(25)
     )
     assert seconds(upscale(source, tmp_path / "out.mp4")) == [Fraction(t, 25) for t in ticks]
-
-
-def pcm(times):
-    """Adds a track of 40 ms of sound at each of ``times``, in milliseconds."""
-
-    def add(container):
-        stream = container.add_stream("pcm_s16le", rate=48000, layout="mono")
-
-        def fill():
-            for i, time in enumerate(times):
-                packet = av.Packet(np.full(1920, i, np.int16).tobytes())
-                packet.stream, packet.time_base = stream, Fraction(1, 1000)
-                packet.pts = packet.dts = time
-                container.mux(packet)
-
-        return fill
-
-    return add
 
 
 def retime(path, wrong):

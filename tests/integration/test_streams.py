@@ -196,6 +196,19 @@ def test_matroska_keeps_subtitles_fonts_and_covers(tmp_path, episode, capsys):
     assert covers(output) == [cover()]
 
 
+def test_a_part_has_the_subtitles_that_are_shown_in_it(tmp_path, episode):
+    output = upscale(episode, tmp_path / "out.mkv", "--start", "0.2", "--duration", "0.3")
+    with av.open(str(output)) as container:
+        (subtitles,), (font,) = container.streams.subtitles, container.streams.attachments
+        shown = [(bytes(p), p.pts, p.duration) for p in container.demux(subtitles) if p.size]
+        assert shown == [(b"Hello", 0, 100), (b"Bye", 200, 100)]  # of 100 to 300 and 400 to 600 ms
+        assert font.data == FONT
+    assert covers(output) == [cover()]
+    upscale(episode, tmp_path / "other.mkv", "--start", "0.32", "--duration", "0.04")
+    with av.open(str(tmp_path / "other.mkv")) as container:
+        assert not [p for p in container.demux(container.streams.subtitles[0]) if p.size]
+
+
 @pytest.mark.parametrize(("ending", "lost"), [(".mp4", ""), (".mov", ", stream 3 (video, mjpeg)")])
 def test_what_other_containers_cannot_hold_is_named_once(tmp_path, episode, ending, lost, capsys):
     output = upscale(episode, tmp_path / f"out{ending}")
@@ -290,6 +303,10 @@ def test_tags_of_the_film_and_its_sound_stay_true(tmp_path, inside, language, in
         tags = {key.lower(): value for key, value in film.metadata.items()}
         assert film.language == sound.language == (in_mov if ending == ".mov" else language)
         assert tags["timecode"] == "01:00:00:00" and "bps" not in tags and "encoder" not in tags
+    if inside == ".mkv":
+        with av.open(str(upscale(source, tmp_path / f"part{ending}", "--start", "0.4"))) as container:
+            tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
+            assert tags["timecode"] == "01:00:00:10"
 
 
 def test_data_tracks_are_named_as_such(tmp_path):

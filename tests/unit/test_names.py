@@ -20,6 +20,7 @@ from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.names import IMAGES, VIDEOS, files_in, matching
 from realis.video.results import is_sheet, notes_file, parts_folder, sheet_file, write_notes
 from realis.video.source import FolderSource, open_source
+from realis.video.span import Span
 from realis.video.survey import survey
 from realis.video.write import check_output
 
@@ -217,6 +218,9 @@ def test_default_names(tmp_path, monkeypatch):
     assert default_name(tmp_path / "my.clip.mov", "2x", "png") == "my_clip_2x"
     assert default_name(tmp_path / "old.WMV", "2x", "auto") == "old_2x.mkv"  # whose sound .mp4 cannot hold
     assert default_name(tmp_path / "old.wmv", "2x", "prores") == "old_2x.mov"
+    part = Span(Fraction(90), Fraction(201, 2))
+    assert default_name(tmp_path / "my.clip.mov", "2x", "auto", part) == "my.clip_2x_from_90s_to_100_5s.mp4"
+    assert default_name(tmp_path / "my.clip.mov", "2x", "auto", Span(Fraction(90))) == "my.clip_2x_from_90s.mp4"
     one, other = (default_name(tmp_path / f"{'x' * 250}{i}.mp4", "2x", "auto") for i in (1, 2))
     assert one != other and all(len(name) == LONGEST_NAME and name.endswith(".mp4") for name in (one, other))
 
