@@ -45,6 +45,6 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         print(f"realis: {error}", file=sys.stderr)
         raise SystemExit(1 if error.errno in DISK_ERRORS else 2) from None
-    except KeyboardInterrupt:
-        print("realis: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"realis: {stop or 'interrupted'}", file=sys.stderr)
         raise SystemExit(130) from None

@@ -26,7 +26,13 @@ def save_before_after(config: "UpscaleConfig", path: Path, output: Path, number:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
     (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
-    save_sheet(before_after_sheet(before, after, ("bicubic", "realis")), picture)
+    save_sheet(before_after_sheet(before, after, ("bicubic", made_by(config))), picture)
+
+
+def made_by(config: "UpscaleConfig") -> str:
+    """What made a result, for a heading: the method and the last two parts of the name of its CPC or model."""
+    name = "/".join(Path(config.cpc or config.model).parts[-2:])
+    return "bicubic" if config.method == "bicubic" else f"{config.method} {name}"
 
 
 def save_comparison(config: "UpscaleConfig", path: Path, output: Path, key: dict[str, Any]) -> None:

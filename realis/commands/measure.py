@@ -1,66 +1,112 @@
-"""What the work of a plan will take: time, memory, disk. One tile is upscaled for it."""
+"""What the work on an input will take: time, memory, disk. One tile is upscaled for it."""
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realis.commands.device import load, usable_device
+from realis import units
+from realis.commands.device import load, memory_in_one_line, usable_device
 from realis.commands.plan import Plan
+from realis.log import logger
 from realis.upscaler import Tiling
-from realis.video.source import Source
+from realis.video.source import Look
 
 if TYPE_CHECKING:
     from realis.commands.upscale import UpscaleConfig
 
-
-def measure_plan(config: "UpscaleConfig", source: Source, plan: Plan, output: Path) -> str:
-    """What the work will take, in words."""
-    device = usable_device(config.device)
-    seconds = time_a_tile(config, source, plan) * len(plan.tiles)
-    count, frames = plan.frames, plan.segments.frames
-    whole = f"about {seconds * plan.segments.count(count) / 60:.1f} minutes in all" if count else "of an unknown number"
-    return (
-        f"one segment of {frames} frames takes about {seconds:.0f} s on {device}{gpu_memory(device)}, {whole}; "
-        f"{disk_space(plan, output)}"
-    )
+QUICK = 10.0  # seconds: a tile that takes less is timed again, as the first one also warms up
 
 
-def time_a_tile(config: "UpscaleConfig", source: Source, plan: Plan) -> float:
-    """Seconds that one tile of a segment takes."""
+@dataclass(frozen=True)
+class Estimate:
+    """What the work on an input takes, where the number of its frames is known.
+
+    Args:
+        frames: how many.
+        seconds: of work.
+        result: bytes of the result, by usual footage.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    result: float = 0.0
+
+    def __add__(self, other: "Estimate") -> "Estimate":
+        return Estimate(self.frames + other.frames, self.seconds + other.seconds, self.result + other.result)
+
+    def __str__(self) -> str:
+        took = f"about {units.duration(self.seconds)} for {units.count(self.frames, 'frame')}"
+        return f"{took}, and {units.size(self.result)} of disk for the result by usual footage"
+
+
+class Measure:
+    """Measures inputs of one command one after the other: a tile of one size is timed once.
+
+    Args:
+        config: of the command.
+    """
+
+    def __init__(self, config: "UpscaleConfig") -> None:
+        self.config = config
+        self._seconds: dict[tuple, float] = {}  # by the frames and the sizes of a tile
+
+    def measure(self, look: Look, plan: Plan, output: Path) -> Estimate:
+        """Time a tile, and log what all the work will take."""
+        segment = self._tile_seconds(look, plan) * len(plan.tiles)
+        device = usable_device(self.config.device)
+        pace = f"{units.duration(segment)} for {units.count(plan.segments.frames, 'frame')} on {device}{gpu_memory(device)}"
+        if not plan.frames:
+            logger.info("about %s; how many frames there are is not known", pace)
+            return Estimate()
+        result = plan.frames * plan.size[0] * plan.size[1] * plan.encoding.bits_per_pixel / 8
+        found = Estimate(plan.frames, segment * plan.segments.count(plan.frames), result)
+        logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
+        return found
+
+    def _tile_seconds(self, look: Look, plan: Plan) -> float:
+        scale = plan.size[0] / look.size[0]
+        lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
+        case = (plan.segments.frames, plan.tile, lr_size)
+        if case not in self._seconds:
+            logger.info("timing one tile")
+            with memory_in_one_line(plan):
+                self._seconds[case] = time_a_tile(self.config, plan, lr_size)
+        return self._seconds[case]
+
+
+def time_a_tile(config: "UpscaleConfig", plan: Plan, lr_size: tuple[int, ...]) -> float:
+    """Seconds that one tile of a segment takes, from frames of ``lr_size`` (height and width)."""
     import torch
 
     from realis.ops.noise import NoiseField
 
-    (height, width), scale = plan.tile, plan.size[0] / source.look.size[0]
-    lr = torch.rand(plan.segments.frames, 3, max(1, round(height / scale)), max(1, round(width / scale)))
+    (height, width), lr = plan.tile, torch.rand(plan.segments.frames, 3, *lr_size)
     upscaler, one = load(config, plan), Tiling([(0, height)], [(0, width)])
-    began = time.monotonic()
-    upscaler.upscale(lr, (height, width), tiles=one, noise=NoiseField(0, 0), carry={}, advance=lambda share: None)
-    return time.monotonic() - began
+
+    def run() -> float:
+        began = time.monotonic()
+        upscaler.upscale(lr, (height, width), tiles=one, noise=NoiseField(0, 0), carry={}, advance=lambda share: None)
+        return time.monotonic() - began
+
+    first = run()
+    return first if first > QUICK else run()
 
 
 def gpu_memory(device: str) -> str:
-    """What that tile and the model took of the device's own memory, in words."""
+    """What that tile and the model took of the device's own memory, in words; of a CPU nothing."""
     import torch
 
     if not device.startswith("cuda"):
         return ""
-    return f" and {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB of GPU memory"
+    return f" with {units.size(torch.cuda.max_memory_allocated(device))} of GPU memory"
 
 
-def disk_space(plan: Plan, output: Path) -> str:
+def disk_space(plan: Plan, result: float, output: Path) -> str:
     """What is needed and what is free, in words. The segments of a video stay until it is joined from them; images of
     segments are given a second name."""
-    pixels = plan.size[0] * plan.size[1]
-    waiting = plan.segments.overlap * pixels * 3 * 2
-    folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())
-    free = f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB are free"
-    if not plan.frames:
-        return f"of an unknown size, {free}"
-    result = plan.frames * pixels * plan.encoding.bits_per_pixel / 8
+    waiting = plan.segments.overlap * plan.size[0] * plan.size[1] * 3 * 2
     most = waiting + result * (1 if plan.encoding.codec == "png" else 2)
-    return (
-        f"by an estimate from usual footage the result takes {result / 2**30:.2f} GiB of disk, and all the work, with segments "
-        f"until they are joined, {most / 2**30:.2f} GiB; {free}"
-    )
+    folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())
+    return f"{units.size(most)}, free: {units.size(shutil.disk_usage(folder).free)}"

@@ -1,21 +1,24 @@
 """What ``upscale`` will do, known before torch is imported: size, encoding, segments, tiles; and what it will take."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realis import units
 from realis.models.hub import check_parts, model_folder
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import FRAME_BY_FRAME, Segments, Tiling
 from realis.video.encoding import Encoding, choose_encoding
-from realis.video.source import Look, Source
+from realis.video.source import Look
 from realis.video.target import target_size
 
 if TYPE_CHECKING:
     from realis.commands.upscale import UpscaleConfig
 
 ASPECT_ERROR = 0.01  # of a size that was rounded to even numbers
+TRAINED_FACTOR = 4  # of enlargement, in the paper and in the recipes here, at most
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Plan:
         encoding: of the result.
         segments: how time is cut.
         tiles: how frames are cut.
+        takes_text: whether the CPC was trained with a caption of each clip.
         frames: how many there are; ``None``: not known.
     """
 
@@ -40,6 +44,7 @@ class Plan:
     encoding: Encoding
     segments: Segments
     tiles: Tiling
+    takes_text: bool = False
     frames: int | None = None
 
     @property
@@ -68,31 +73,48 @@ def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
     needs_text = bool(config.prompt or config.negative_prompt) or not embedded
     folder = model_folder(config.model, text_encoder=needs_text)
     cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
-    frames, tile_height, tile_width = check_parts(folder, cpc, config.decoder)["window"]
+    controlnet = check_parts(folder, cpc, config.decoder)
+    frames, tile_height, tile_width = controlnet["window"]
     segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
     tile = (config.tile_height or tile_height, config.tile_width or tile_width)
-    return Plan(folder, cpc, *shape, segments, plan_tiles(size, tile, config.tile_overlap, 16))
+    tiles = plan_tiles(size, tile, config.tile_overlap, 16)
+    return Plan(folder, cpc, *shape, segments, tiles, controlnet.get("text_conditioned", True))
 
 
-def describe(config: "UpscaleConfig", source: Source, plan: Plan) -> str:
+def describe(config: "UpscaleConfig", look: Look, rate: Fraction, plan: Plan) -> str:
     """The plan in one line: sizes, encoding, segments, tiles, memory."""
     s, size, count = plan.segments, plan.size, plan.frames
-    segments = s.count(count) if count else "?"
-    held = min(s.frames, count or s.frames) + s.overlap
-    height, width = source.look.size
-    gibibytes = held * 3 * 4 * (2 * size[0] * size[1] + width * height) / 2**30
-    return (
-        f"plan: {width}x{height} -> {size[1]}x{size[0]}, frames: {count or '?'} at {float(source.rate):.3f}/s; "
-        f"{config.method}, {plan.encoding.codec} of {plan.encoding.depth} bits, segments: {segments} of {s.frames} "
-        f"frames, tiles: {len(plan.tiles)} of {plan.tile[1]}x{plan.tile[0]}; "
-        f"frames held in memory: about {gibibytes:.1f} GiB{model_memory(config, plan)}"
-    )
+    height, width = look.size
+    frames = (min(s.frames, count or s.frames) + s.overlap) * 3 * 4 * (2 * size[0] * size[1] + width * height)
+    length = "one image" if count == 1 else f"{count or 'as yet unknown'} frames at {float(rate):.5g} a second"
+    parts = [
+        f"plan: {width}x{height} -> {size[1]}x{size[0]}, {length}, as {plan.encoding.codec} of {plan.encoding.depth} bits"
+    ]
+    memory = f"memory: about {units.size(frames)} for frames"
+    if config.method != "bicubic":
+        number = units.count(s.count(count), "segment") if count else "segments"
+        tiles = f"{units.count(len(plan.tiles), 'tile')} of {plan.tile[1]}x{plan.tile[0]}"
+        parts.append(f"{number} of up to {s.frames} frames, each in {tiles}")
+        memory += f" and {units.size(model_size(plan))} for the model"
+    return "; ".join([*parts, memory])
 
 
-def model_memory(config: "UpscaleConfig", plan: Plan) -> str:
-    """What the model takes besides, by the size of its files, in words."""
-    if config.method == "bicubic":
-        return ""
+def model_size(plan: Plan) -> int:
+    """Bytes of the files of the model and of the CPC in place of its own."""
     files = {file for folder in (plan.folder, plan.cpc) if folder for file in folder.rglob("*.safetensors")}
-    where = "" if config.device == "cpu" else ", in GPU memory where there is a GPU"
-    return f", the model: about {sum(file.stat().st_size for file in files) / 2**30:.1f} GiB{where}"
+    return sum(file.stat().st_size for file in files)
+
+
+def advice(config: "UpscaleConfig", look: Look, plan: Plan) -> Iterator[str]:
+    """Yield what would probably do better, or as well and in less time."""
+    if plan.takes_text and not (config.prompt or config.prompt_embeds):
+        yield ("no prompt: this CPC was trained with a caption of each clip; --prompt (or --prompt-file, for several) "
+               "tells it what the video shows")  # fmt: skip
+    height, width = look.shown
+    factor = plan.size[0] / height
+    if config.method != "bicubic" and factor > TRAINED_FACTOR * (1 + ASPECT_ERROR):
+        smaller = target_size(f"{TRAINED_FACTOR}x", width, height, even=not plan.encoding.is_rgb)
+        share = smaller[0] * smaller[1] / (plan.size[0] * plan.size[1])
+        yield (f"{factor:.3g} times as large as the input, and models are trained for up to {TRAINED_FACTOR} times: beyond "
+               f"that there is hardly more to see; --target {TRAINED_FACTOR}x ({smaller[1]}x{smaller[0]}) takes {share:.0%} "
+               "of the time")  # fmt: skip

@@ -2,22 +2,26 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from realis import units
 from realis.commands.frames import to_uint8
 from realis.commands.inputs import find_inputs, read_prompts
+from realis.commands.measure import Estimate, Measure
 from realis.commands.outputs import check_names, output_names, without_own
 from realis.commands.plan import make_plan
-from realis.commands.upscale_file import upscale_file
+from realis.commands.upscale_file import announced, prepare, upscale_file
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.models.hub import TINY
 from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import SDR, Encoding
-from realis.video.source import Look
+from realis.video.source import Look, open_source
 from realis.video.span import Span, parse_span
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_folder, check_output
@@ -69,7 +73,7 @@ class UpscaleConfig:
     strict: bool = False  # decode all of the input first, and refuse it if anything in it is damaged
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
     compare: str = ""  # also write this video: bicubic on the left half, the result on the right
-    preview: bool = False  # only one segment, from the middle
+    preview: bool = False  # a few frames from the middle
     restart: bool = False  # begin anew, whatever is finished
     dry_run: bool = False  # print the plan, time one tile, and stop
 
@@ -80,7 +84,6 @@ class UpscaleConfig:
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
         require(self.crf >= -1, "--crf", self.crf, "-1 or more")
-        require(not (self.preview and self.compare), "--preview and --compare", "both", "one")
         target_size(self.target, 2, 2, even=False)
         parse_span(self.start, self.duration)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
@@ -101,15 +104,13 @@ class UpscaleConfig:
 
 
 def upscale(config: UpscaleConfig) -> list[Path]:
-    """Upscale as ``config`` says; returns the files written.
-
-    Of several inputs a bad one does not stop the rest.
+    """Upscale as ``config`` says, or measure what it would take; returns the files written.
 
     Raises:
         InputError: something given cannot be used, or some of several inputs failed.
     """
     if not config.input:
-        return [path for path in [upscale_sample(config)] if path]
+        return upscale_sample(config)
     paths = without_own(config, find_inputs(config.input))
     prompts = read_prompts(config.prompt_file)
     if unnamed := [path.name for path in paths if prompts and path.name not in prompts]:
@@ -117,29 +118,82 @@ def upscale(config: UpscaleConfig) -> list[Path]:
                        ", ".join(unnamed[:3]) + ", ..." * (len(unnamed) > 3))  # fmt: skip
     outputs = output_names(config, paths)
     check_names(config, paths, outputs)
-    if len(paths) == 1:
-        written = upscale_file(replace(config, prompt=prompts.get(paths[0].name, config.prompt)), paths[0], outputs[0])
-        return [written] if written else []
-    for folder in {output.parent for output in outputs if not config.dry_run}:
+    inputs = [
+        (replace(config, prompt=prompts.get(path.name, config.prompt)), path, output)
+        for path, output in zip(paths, outputs, strict=True)
+    ]
+    return upscale_several(config, inputs) if len(inputs) > 1 else upscale_one(*inputs[0])
+
+
+def upscale_one(config: UpscaleConfig, path: Path, output: Path) -> list[Path]:
+    """Upscale one input, or measure what it would take.
+
+    Raises:
+        InputError: it cannot be upscaled.
+    """
+    job = prepare(config, path, output)
+    if not config.dry_run:
+        return [upscale_file(job)]
+    Measure(config).measure(job.look, job.plan, output)
+    return []
+
+
+def upscale_several(config: UpscaleConfig, inputs: list[tuple[UpscaleConfig, Path, Path]]) -> list[Path]:
+    """Upscale several inputs, or measure what they would take. A bad one does not stop the rest.
+
+    Args:
+        config: of the command.
+        inputs: each with its own configuration, and where the result goes.
+
+    Raises:
+        InputError: some failed.
+    """
+    for folder in {output.parent for _, _, output in inputs if not config.dry_run}:
         check_folder(folder)
-    written, failed, began = [], [], time.monotonic()
-    for number, (path, output) in enumerate(zip(paths, outputs, strict=True), start=1):
-        logger.info("%d of %d: %s", number, len(paths), path)
-        try:
-            own = replace(config, prompt=prompts.get(path.name, config.prompt))
-            written += [file for file in [upscale_file(own, path, output)] if file]
-        except (InputError, OSError, MemoryError, RuntimeError) as error:
-            failed.append(path)
-            reason = " ".join(str(error).split()) or type(error).__name__
-            logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))
-    logger.info("%d of %d done in %.0f s", len(paths) - len(failed), len(paths), time.monotonic() - began)
+    failed: list[Path] = []
+
+    # 1. What none of the work is needed to see
+    ahead: list[tuple[UpscaleConfig, Path, Path, int]] = []
+    for own, path, output in inputs:
+        with left_out(path, failed), open_source(path, own.deinterlace, own.span) as source:
+            plan = announced(own, source, output)
+            ahead.append((own, path, output, (plan.frames or 0) * len(plan.tiles)))
+
+    # 2. The work; the time that is left by frames and tiles
+    measure, total, written = Measure(config), Estimate(), []
+    left, done, began, spent = sum(amount for *_, amount in ahead), 0, time.monotonic(), 0.0
+    for number, (own, path, output, amount) in enumerate(ahead, start=1):
+        remaining = f", about {units.duration(spent * left / done)} left for all" if done else ""
+        logger.info("%d of %d: %s%s", number, len(ahead), path, remaining)
+        left -= amount
+        with left_out(path, failed):
+            job, at_work = prepare(own, path, output), time.monotonic()
+            if config.dry_run:
+                total += measure.measure(job.look, job.plan, output)
+                continue
+            written.append(upscale_file(job))
+            if not job.done:
+                spent, done = spent + time.monotonic() - at_work, done + amount
+    took = f"in all: {total}" if config.dry_run else f"done in {units.duration(time.monotonic() - began)}"
+    logger.info("%d of %d %s", len(inputs) - len(failed), len(inputs), took)
     if failed:
-        raise InputError(f"{len(failed)} of {len(paths)} inputs failed: {', '.join(map(str, failed))}; the messages above "
+        raise InputError(f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above "
                          "say why, and the same command passes over what is done")  # fmt: skip
     return written
 
 
-def upscale_sample(config: UpscaleConfig) -> Path | None:
+@contextmanager
+def left_out(path: Path, failed: list[Path]) -> Iterator[None]:
+    """Log what goes wrong with one of several inputs, and note that it has ``failed``."""
+    try:
+        yield
+    except (InputError, OSError, MemoryError, RuntimeError) as error:
+        failed.append(path)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))
+
+
+def upscale_sample(config: UpscaleConfig) -> list[Path]:
     """Render the sample clip, 960x540, 17 frames at 25 a second, say so, and upscale it."""
     (output,) = output_names(config, [SAMPLE])
     check_names(config, [SAMPLE], [output])
@@ -152,4 +206,4 @@ def upscale_sample(config: UpscaleConfig) -> Path | None:
     with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20)) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
-    return upscale_file(config, SAMPLE, output)
+    return upscale_one(config, SAMPLE, output)

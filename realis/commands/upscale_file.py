@@ -7,19 +7,19 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realis import units
 from realis.commands.comparison import compared_with, comparison_encoding, save_before_after, save_comparison
-from realis.commands.device import is_out_of_memory, load, memory_in_one_line, no_memory
+from realis.commands.device import is_out_of_memory, load, no_memory
 from realis.commands.findings import Findings
 from realis.commands.frames import read_frames, stored_frames
-from realis.commands.measure import measure_plan
-from realis.commands.plan import Plan, describe, make_plan
-from realis.commands.preview import write_preview
+from realis.commands.plan import Plan, advice, describe, make_plan
 from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
@@ -30,75 +30,114 @@ from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
 from realis.video.results import made_from, sheet_file
-from realis.video.source import FolderSource, Source, TimedFrame, VideoSource, open_source
-from realis.video.survey import survey
+from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
+from realis.video.span import written
+from realis.video.survey import middle, survey
 from realis.video.write import SegmentWriter, check_output
 
 if TYPE_CHECKING:
     from realis.commands.upscale import UpscaleConfig
 
 READ_AHEAD = 4  # frames
+PREVIEW_FRAMES = 5  # two latent frames: the first and four more
 LEAST_TILE = 64  # pixels
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
               "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
 
 
-def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | None:
-    """Upscale ``path`` to ``output``; returns the file written (``None`` after ``dry_run``).
+@dataclass(frozen=True)
+class Job:
+    """One input, and all that is known of the work on it before torch is imported.
+
+    Args:
+        config: as given; for a preview with the part that it shows.
+        path: of the input.
+        output: its result.
+        look: of the input.
+        rate: its frames a second.
+        plan: what will be done.
+        key: all that the result depends on.
+        done: whether it is there already.
+        findings: remarks on the input.
+    """
+
+    config: "UpscaleConfig"
+    path: Path
+    output: Path
+    look: Look
+    rate: Fraction
+    plan: Plan
+    key: dict[str, Any]
+    done: bool
+    findings: Findings
+
+
+def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
+    """Find out everything that can be wrong with what was given; log what will be done.
 
     Raises:
         InputError: something given cannot be used.
     """
-    began = time.monotonic()
-
-    # 1. Everything that can be wrong with what was given, before torch is imported
+    if config.preview:
+        part = middle(path, config.span, PREVIEW_FRAMES)
+        end = "" if part.stop is None else written(part.stop - part.start)
+        config = replace(config, start=written(part.start), duration=end)
     with open_source(path, config.deinterlace, config.span) as source:
         if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
             what = "is animated" if path.suffix.lower() in IMAGES else "has more frames than one"
             raise InputError(
                 f"--output {output}: got one image, but {path} {what}; wanted a video or a folder of images"
             )
-        plan = replace(make_plan(config, source.look, output), frames=source.frame_count)
-    key = result_key(config, path, plan) | ({"preview": True} if config.preview else {})
+        plan = announced(config, source, output)
+    key = result_key(config, path, plan)
     done = not config.restart and output.exists() and made_from(output) == key
     findings = Findings(path, output, config.deinterlace != "no")
     if not config.dry_run:
         if not done:
-            check_output(output, is_ours=config.restart, others=() if config.preview else (sheet_file(output),))
+            check_output(output, is_ours=config.restart, others=(sheet_file(output),))
         if config.compare:
             check_output(Path(config.compare))
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
         plan = surveyed(config, path, source, plan, output, findings)
-    logger.info(describe(config, source, plan))
-    if config.dry_run:
-        with memory_in_one_line(plan):
-            logger.info(measure_plan(config, source, plan, output))
-        return None
+    logger.info(describe(config, source.look, source.rate, plan))
+    for line in advice(config, source.look, plan):
+        logger.info(line)
+    return Job(config, path, output, source.look, source.rate, plan, key, done, findings)
 
-    # 2. The work
-    if done:
+
+def announced(config: "UpscaleConfig", source: Source, output: Path) -> Plan:
+    """The plan by what the source says of itself.
+
+    Raises:
+        InputError: it cannot be upscaled so.
+    """
+    return replace(make_plan(config, source.look, output), frames=source.frame_count)
+
+
+def upscale_file(job: Job) -> Path:
+    """Upscale one input; returns the file written."""
+    config, path, output, plan, began = job.config, job.path, job.output, job.plan, time.monotonic()
+
+    # 1. The work
+    if job.done:
         tidy_up(output)
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
-    elif config.preview:
-        with memory_in_one_line(plan):
-            write_preview(config, path, plan, output, key, findings)
     else:
-        write_whole(config, path, plan, output, key, findings)
+        write_result(config, path, plan, output, job.key, job.findings)
 
-    # 3. The pictures
-    sheet = sheet_file(output)
-    pictures = [] if config.preview or (done and sheet.exists()) else [sheet]
-    for picture in pictures:
-        save_before_after(config, path, output, plan.segments.frames // 2, picture)
-    comparison = Path(config.compare)
-    if config.compare and (not done or not comparison.exists() or made_from(comparison) != compared_with(key)):
+    # 2. The pictures
+    sheet, comparison, pictures = sheet_file(output), Path(config.compare), []
+    if not (job.done and sheet.exists()):
+        pictures.append(sheet)
+        save_before_after(config, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet)
+    if config.compare and (not job.done or not comparison.exists() or made_from(comparison) != compared_with(job.key)):
         pictures.append(comparison)
-        save_comparison(config, path, output, key)
-    written, took = " and ".join(map(str, [output] * (not done) + pictures)), time.monotonic() - began
-    if written:
-        logger.info("wrote %s in %.0f s, peak memory %.1f GiB", written, took, peak_memory())
+        save_comparison(config, path, output, job.key)
+    files, took = " and ".join(map(str, [output] * (not job.done) + pictures)), time.monotonic() - began
+    if files:
+        logger.info("wrote %s in %s, peak memory %.1f GiB", files, units.duration(took), peak_memory())
     return output
 
 
@@ -112,7 +151,7 @@ def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, ou
     if source.look.opaque and not found.opaque:  # a frame after the first is transparent
         plan = make_plan(config, replace(source.look, alpha=True, opaque=False), output)
     endings = CODECS[plan.encoding.codec].endings
-    has_sound = isinstance(source, VideoSource) and "" not in endings and not config.preview
+    has_sound = isinstance(source, VideoSource) and "" not in endings
     findings.surveyed(found, left_out(path, output, endings) if has_sound else ())
     fields = (found.interlaced or 1.0) if config.deinterlace == "field" else 0.0  # beside one for each frame
     return replace(plan, frames=round(found.frames * (1 + fields)))
@@ -129,10 +168,10 @@ def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any
     return json.loads(json.dumps(key))
 
 
-def write_whole(
+def write_result(
     config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any], findings: Findings
 ) -> None:
-    """Upscale all of ``path``. Where the device's memory does not do, with smaller tiles, and say so."""
+    """Upscale ``path``. Where the device's memory does not do, with smaller tiles, and say so."""
     while True:
         try:
             with (
@@ -199,7 +238,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
-        said_if_stopped(),
+        said_if_stopped(sink),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
         progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
@@ -220,10 +259,12 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
 
 
 @contextmanager
-def said_if_stopped() -> Iterator[None]:
+def said_if_stopped(sink: SegmentWriter) -> Iterator[None]:
     """On Ctrl-C, say what stays and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        logger.warning("stopped; the same command goes on after the last segment that is finished")
-        raise
+        done = sink.journal.segments
+        kept = f"the same command goes on after the {units.count(done[-1].stop, 'frame')} that are done" if done else (
+            "no segment was finished, and nothing is kept")  # fmt: skip
+        raise KeyboardInterrupt(f"stopped; {kept}") from None

@@ -97,7 +97,8 @@ class VideoSource:
         rate: frames a second.
         time_base: seconds of a tick.
         frame_count: as announced, or ``None``.
-        span: the part on the clock of ``reader``, which may show something else than 0 when the first frame is shown.
+        clock: what the clock of ``reader`` shows, in seconds, when a player's shows 0.
+        span: the part on the clock of ``reader``.
         look: what the frames are like.
         interlaced: whether the first frame of the file, or one of those so far, is two fields.
         not_kept: what the frames so far carry that a result cannot keep, in words.
@@ -125,8 +126,8 @@ class VideoSource:
             self.frame_count = self.frame_count and span.count(self.rate, self.frame_count)
             first = next(shown)
             self._shown = chain([first], shown)
-            self._clock = self.reader.clock_start(first.time * self.time_base)
-            self.span = span.later(self._clock)
+            self.clock = self.reader.clock_start(first.time * self.time_base)
+            self.span = span.later(self.clock)
             self.look = look_of(first.frame, self.reader)
             self.interlaced, self.not_kept = first.frame.interlaced_frame, set[str]()
         except BaseException:
@@ -180,8 +181,8 @@ class VideoSource:
             if self.span.is_over(time):
                 break
         assert last is not None  # as there is one in every source
-        length = (last.time + last.duration) * self.time_base - self._clock
-        raise no_frames(self.path, self.span.later(-self._clock), length)
+        length = (last.time + last.duration) * self.time_base - self.clock
+        raise no_frames(self.path, self.span.later(-self.clock), length)
 
     def shown(self) -> Iterator[Shown]:
         """Yield the frames of the part as decoded; once.

@@ -18,10 +18,10 @@ import numpy as np
 from realis.errors import InputError
 from realis.video.glance import glances
 from realis.video.names import IMAGES
-from realis.video.playback import FAULTS, is_shown, is_timed
+from realis.video.playback import FAULTS, film_packets, is_shown, is_timed
 from realis.video.read import ANY_START, VideoReader
 from realis.video.side_data import not_kept
-from realis.video.source import FolderSource, VideoSource, image_facts, is_opaque, no_frames, pixels
+from realis.video.source import FOLDER_RATE, FolderSource, VideoSource, image_facts, is_opaque, no_frames, pixels
 from realis.video.span import WHOLE, Span
 
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
@@ -66,6 +66,40 @@ def survey(path: Path, strict: bool = False, span: Span = WHOLE) -> Survey:
     if strict and (fault := next(chain(found.damage, _faults(path, span)), None)):
         raise InputError(f"{path}: {fault} (refused by --strict)")
     return found
+
+
+def middle(path: Path, span: Span, frames: int) -> Span:
+    """Return the part of ``span`` with so many ``frames`` from its middle; ``span`` itself if it has no more. By the times
+    of packets: it begins and ends between two.
+
+    Raises:
+        InputError: nothing that can be decoded is there.
+    """
+    times = _folder_times(path, span) if path.is_dir() else _file_times(path, span)
+    first = (len(times) - frames) // 2
+    if first <= 0:
+        return span
+    return Span(*((times[i - 1] + times[i]) / 2 for i in (first, first + frames)))
+
+
+def _folder_times(path: Path, span: Span) -> list[Fraction]:
+    count = len(FolderSource(path).files)
+    return [time for time in (number / FOLDER_RATE for number in range(count)) if span.holds(time)]
+
+
+def _file_times(path: Path, span: Span) -> list[Fraction]:
+    """When frames begin in ``span``, on a player's clock, rising."""
+    with VideoSource(path) as source:
+        zero = source.reader.start + source.clock
+    with VideoReader(path) as reader:
+        base, codec, has_times = (
+            reader.stream.time_base or 1 / reader.rate,
+            reader.stream.codec_context.name,
+            is_timed(reader),
+        )
+        ticks = (packet.pts if has_times else packet.dts for packet in film_packets(reader) if is_shown(packet, codec))
+        times = sorted({tick * base - zero for tick in ticks if tick is not None})
+    return [time for time in times if span.holds(time)]
 
 
 def _survey_folder(path: Path, span: Span) -> Survey:

@@ -74,9 +74,9 @@ def test_a_damaged_video_goes_on_to_the_same_bytes(damaged, tmp_path, monkeypatc
 def test_a_preview_names_the_damage_that_it_shows(tmp_path, capsys):
     source = break_in_the_middle(film(tmp_path / "in.mp4", 20, (48, 64), options={"g": "5"}), 100)
     faults = [number for number, frame in enumerate(contents(source)) if frame.fault]
-    upscale(source, tmp_path / "out.mp4", "--preview")  # frames 6 to 13
+    upscale(source, tmp_path / "out.mp4", "--preview")  # frames 7 to 11
     named = notes(tmp_path / "out_preview.mp4")["faults of the input, by frames"]
-    assert set(faults) & set(range(6, 14)) and str(faults[0]) in " ".join(named.values())
+    assert set(faults) & set(range(7, 12)) and str(faults[0]) in " ".join(named.values())
     assert "will be listed in out_preview.mp4.json" in said(capsys)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from fractions import Fraction
 
 import av
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from realis.commands import measure, preview, upscale, upscale_file
+from realis.commands import comparison, measure, plan, upscale, upscale_file
 from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.inputs import find_inputs
 from realis.upscaling.bicubic import BicubicUpscaler
@@ -75,10 +76,10 @@ def test_a_bad_input_does_not_stop_the_rest_and_done_ones_are_passed_over(folder
 def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_path, monkeypatch, capsys, error):
     upscale_file = upscale.upscale_file
 
-    def fails(config, path, output):
-        if path.name == "a.mp4":
+    def fails(job):
+        if job.path.name == "a.mp4":
             raise error
-        return upscale_file(config, path, output)
+        return upscale_file(job)
 
     monkeypatch.setattr(upscale, "upscale_file", fails)
     with pytest.raises(SystemExit) as stop:
@@ -89,7 +90,7 @@ def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_p
 
 @pytest.mark.parametrize("name", ["o.mp4_before_after.png", ".o.mp4.parts", "both.mp4", ".both.mp4.parts"])
 def test_what_is_in_the_way_is_found_before_the_work(folder, tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setattr(upscale_file, "write_whole", None)
+    monkeypatch.setattr(upscale_file, "write_result", None)
     way = tmp_path / name
     way.touch() if name.endswith("parts") else way.mkdir()
     with pytest.raises(SystemExit) as stop:
@@ -119,9 +120,7 @@ def test_results_by_the_same_name_are_refused(folder, tmp_path, capsys):
 def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
     file, seen = tmp_path / "prompts.jsonl", {}
     file.write_text(json.dumps({"file": "a.mp4", "prompt": "a cat"}) + "\n\n")
-    monkeypatch.setattr(
-        "realis.commands.upscale.upscale_file", lambda config, path, _: seen.update({path.name: config.prompt})
-    )
+    monkeypatch.setattr(upscale, "upscale_file", lambda job: seen.update({job.path.name: job.config.prompt}))
     run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file, "--prompt", "a street")
     assert seen == {"a.mp4": "a cat", "b 2.mp4": "a street", "b 10.mp4": "a street"}
     assert "prompts.jsonl names 1 of 3 inputs, not b 2.mp4, b 10.mp4" in capsys.readouterr().err
@@ -131,14 +130,32 @@ def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
     assert "line 1: wanted" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_preview_is_the_middle(tmp_path):
+def test_a_preview_is_a_few_frames_from_the_middle_and_a_sheet(tmp_path):
     source = clip(tmp_path / "in.mp4", 29)
-    run("--input", source, "--output", tmp_path / "out.mp4", "--preview")
-    preview, wanted = images(tmp_path / "out_preview.mp4"), images(source)[10:18]  # bicubic takes eight at a time
-    assert len(preview) == 8
+    run("--input", source, "--output", tmp_path / "out.mp4", "--preview", "--compare", tmp_path / "both.mp4")
+    preview, wanted = images(tmp_path / "out_preview.mp4"), images(source)[12:17]
+    assert len(preview) == len(images(tmp_path / "both.mp4")) == 5
     for big, small in zip(preview, wanted, strict=True):
         assert np.abs(big[::2, ::2].astype(int) - small).mean() < 12
+    with Image.open(tmp_path / "out_preview.mp4_before_after.png") as sheet:
+        assert sheet.width > 100
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_preview_of_a_part_is_its_middle(tmp_path):
+    frames, ticks = [picture(i) for i in range(16)], [0, 1, 2, 3, 10, 11, 20, 31, 32, 33, 34, 35, 60, 61, 62, 63]
+    source = make(tmp_path / "in.mkv", frames, times=ticks, time_base=Fraction(1, 10), rate=Fraction(10))
+    words = ["--output", tmp_path / "out.mkv", "--codec", "ffv1", "--start", "1", "--duration", "5"]
+    run_upscale(
+        [*map(str, ["--input", source, *words]), "--target", "1x", "--method", "bicubic", "--preview"]
+    )  # frames 4 to 11
+    for image, wanted in zip(images(tmp_path / "out_preview.mkv"), images(source)[5:10], strict=True):
+        assert (image == wanted).all()
+
+
+def test_a_preview_of_a_short_video_is_all_of_it(tmp_path):
+    run("--input", clip(tmp_path / "in.mp4", 3), "--output", tmp_path / "out.mp4", "--preview")
+    assert len(images(tmp_path / "out_preview.mp4")) == 3
 
 
 def test_a_comparison_shows_bicubic_left_and_the_result_right(tmp_path):
@@ -181,7 +198,7 @@ def test_a_preview_of_images_can_be_repeated(tmp_path, capsys):
     run(*words)
     assert "is there already" in capsys.readouterr().err
     run(*words, "--restart")
-    assert len(images(tmp_path / "out_preview")) == 8
+    assert len(images(tmp_path / "out_preview")) == 5
 
 
 @pytest.mark.parametrize(("codec", "crf", "most"), [("h264", 52, 51), ("h265", 60, 51), ("av1", 64, 63)])
@@ -223,9 +240,78 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     source = clip(tmp_path / "in.mp4", 29)
     run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
-    assert "minutes in all" in said and "GiB are free" in said
-    assert "the model: about" in said and "by an estimate from usual footage the result takes" in said
+    assert "timing one tile" in said and re.search(r"about [\d.]+ (s|min) for 29 frames, and [\d.]+ KiB of disk", said)
+    assert "MiB for the model" in said and "GPU" not in said and re.search(r"on cpu\); disk while at work: .* free: ", said)
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, capsys, monkeypatch):
+    timed = []
+    monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
+    run("--input", folder, "--output", tmp_path / "out", "--dry-run")
+    assert len(timed) == 1
+    assert "3 of 3 in all: about 6.0 min for 27 frames" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_time_left_for_all_goes_by_frames(folder, tmp_path, capsys, monkeypatch):
+    clip(folder / "c.mp4", 27)
+
+    class Clock:
+        now = 0.0
+
+    def work(job):
+        Clock.now += 20 * job.plan.frames
+        return job.output
+
+    monkeypatch.setattr(upscale.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(upscale, "upscale_file", work)
+    run("--input", folder, "--output", tmp_path / "out")
+    lines = [line for line in capsys.readouterr().err.splitlines() if " of 4" in line]
+    assert [re.sub(r"(realis: |: \S*in/)", " ", line).strip() for line in lines] == [
+        "1 of 4 a.mp4", "2 of 4 b 2.mp4, about 15 min left for all", "3 of 4 b 10.mp4, about 12 min left for all",
+        "4 of 4 c.mp4, about 9.0 min left for all", "4 of 4 done in 18 min",
+    ]  # fmt: skip
+
+
+def test_more_than_the_trained_factor_is_said_to_bring_little(tmp_path, capsys):
+    source = clip(tmp_path / "in.mp4")
+    for target, is_said in (("4x", False), ("8x", True)):
+        run_plan(["--input", str(source), "--target", target])
+        assert ("--target 4x (176x120) takes 25% of the time" in capsys.readouterr().err) == is_said
+
+
+def test_a_cpc_that_was_trained_with_captions_asks_for_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "check_parts", lambda *parts: {"window": (17, 64, 64), "text_conditioned": True})
+    monkeypatch.setattr(upscale, "upscale_file", lambda job: job.output)
+    for words, is_said in ([], True), (["--prompt", "a cat"], False):
+        run_upscale(["--input", str(clip(tmp_path / "in.mp4")), "--output", str(tmp_path / "o.mp4"), *words])
+        assert ("no prompt: this CPC was trained with a caption" in capsys.readouterr().err) == is_said
+
+
+def test_a_sheet_names_what_made_the_result():
+    name = comparison.made_by
+    assert name(upscale.UpscaleConfig(method="bicubic")) == "bicubic"
+    assert name(upscale.UpscaleConfig()) == "cpc realis-tiny"
+    assert name(upscale.UpscaleConfig(cpc="/home/me/runs/out/cpc/export")) == "cpc cpc/export"
+
+
+def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
+    source, calls = clip(tmp_path / "in.mp4", 29), []
+
+    class Interrupted(BicubicUpscaler):
+        def upscale(self, frames, size, **others):
+            calls.append(frames)
+            if len(calls) in (1, 4):
+                raise KeyboardInterrupt
+            return super().upscale(frames, size, **others)
+
+    monkeypatch.setattr(upscale_file, "load", lambda config, plan: Interrupted())
+    for wanted in ("stopped; no segment was finished, and nothing is kept",
+                   "stopped; the same command goes on after the 16 frames that are done"):  # fmt: skip
+        with pytest.raises(SystemExit) as stop:
+            run("--input", source, "--output", tmp_path / "out.mp4")
+        assert stop.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == f"realis: {wanted}"
 
 
 def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, capsys):
@@ -281,14 +367,12 @@ def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
     assert (tmp_path / "restored" / "a_2x.mp4").is_file()
 
 
-def test_memory_that_does_not_do_for_a_preview_is_one_line(tmp_path, monkeypatch, capsys):
+def test_memory_that_does_not_do_for_a_dry_run_is_one_line(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
-    for module in (preview, measure):
-        monkeypatch.setattr(module, "load", lambda config, plan: SmallMemory())
-    for flag in ("--preview", "--dry-run"):
-        with pytest.raises(SystemExit):
-            run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", flag])
-        assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr(measure, "load", lambda config, plan: SmallMemory())
+    with pytest.raises(SystemExit):
+        run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--dry-run"])
+    assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_smaller_tiles_stay_smaller_when_the_run_goes_on(tmp_path):
@@ -383,7 +467,7 @@ def test_names_that_are_long_or_no_text_are_upscaled_once(tmp_path, capsys, stem
 def test_outputs_that_cannot_be_are_one_line_before_the_work(folder, monkeypatch, capsys, words, said):
     monkeypatch.chdir(folder)
     (folder / "file").touch()
-    monkeypatch.setattr(upscale_file, "write_whole", None)
+    monkeypatch.setattr(upscale_file, "write_result", None)
     with pytest.raises(SystemExit) as stop:
         run("--input", folder / "a.mp4", *words)
     assert stop.value.code == 2 and said in capsys.readouterr().err.splitlines()[-1]
