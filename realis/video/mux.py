@@ -18,6 +18,7 @@ from realis.video.span import Span
 from realis.video.timecode import later
 
 FINEST = 10**8  # ticks a second that a container surely can hold
+FINE = 90000  # ticks a second by which times are moved closely enough
 REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
 # Beginnings of tags of the film's stream that are no longer true when it is encoded anew, such as Matroska's statistics
@@ -190,8 +191,11 @@ def _other_packets(
 
 def _cut(packet: av.Packet, span: Span) -> bool:
     """Whether a packet is copied of a part: sound that begins in it, and subtitles that are shown in it, which then
-    begin and end with it."""
+    begin and end with it. Its times are then in ticks in which it can be moved by any time."""
     assert packet.pts is not None and packet.dts is not None
+    finer = math.ceil(packet.time_base * FINE)  # a tick of sound in AVI may be as long as a packet
+    packet.pts, packet.dts, packet.duration = packet.pts * finer, packet.dts * finer, (packet.duration or 0) * finer
+    packet.time_base /= finer
     begin = packet.pts * packet.time_base
     if packet.stream.type != "subtitle" or not packet.duration:  # some say when they end by another packet
         return span.holds(begin)

@@ -17,11 +17,12 @@ import numpy as np
 
 from realis.errors import InputError
 from realis.video.glance import glances
+from realis.video.image_facts import image_facts
 from realis.video.names import IMAGES
 from realis.video.playback import FAULTS, film_packets, is_shown, is_timed
 from realis.video.read import ANY_START, VideoReader
 from realis.video.side_data import not_kept
-from realis.video.source import FOLDER_RATE, FolderSource, VideoSource, image_facts, is_opaque, no_frames, pixels
+from realis.video.source import FOLDER_RATE, FolderSource, VideoSource, is_opaque, no_frames, pixels
 from realis.video.span import WHOLE, Span
 
 BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little

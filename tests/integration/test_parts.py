@@ -10,6 +10,8 @@ import pytest
 
 from realis.commands.__main__ import run_upscale
 from realis.video.results import sheet_file
+from realis.video.source import open_source
+from realis.video.span import Span
 from videos import contents, make, packets, pcm, picture, seconds, upscale
 
 COUNT = 20  # frames of 40 ms
@@ -48,6 +50,16 @@ def test_picture_sound_and_chapters_of_a_part_stay_together(tmp_path, film):
         assert [title for title, *_ in chapters] == ["1", "2"]
     assert np.abs(contents(compared)[5].rgb.astype(int) - picture(13)).mean() < 12
     assert cv2.imread(str(sheet_file(output))) is not None
+
+
+@pytest.mark.parametrize(("extra", "first"), [(talk, 5), (None, 6)])
+def test_times_are_counted_from_the_first_sound_or_picture(tmp_path, extra, first):
+    times = [21 + 40 * i for i in range(COUNT)]
+    path = make(
+        tmp_path / "late.mkv", [picture(i) for i in range(COUNT)], times=times, time_base=Fraction(1, 1000), extra=extra
+    )
+    with open_source(path, span=Span(Fraction("0.215"))) as source:
+        assert np.array_equal(next(source.frames()).rgb, picture(first))
 
 
 def test_a_part_that_was_stopped_goes_on_and_others_do_not(tmp_path, film, capsys, monkeypatch):

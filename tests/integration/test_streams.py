@@ -209,6 +209,16 @@ def test_a_part_has_the_subtitles_that_are_shown_in_it(tmp_path, episode):
         assert not [p for p in container.demux(container.streams.subtitles[0]) if p.size]
 
 
+def test_sound_of_coarse_ticks_stays_in_time_in_a_part(tmp_path):
+    """In AVI a tick of MP3 is a packet of 24 ms."""
+    source = make(tmp_path / "in.avi", [picture(i) for i in range(12)], "libx264", "yuv420p", rate=RATE_25,
+                  extra=lambda container: add_sound(container, "libmp3lame"))  # fmt: skip
+    output = upscale(source, tmp_path / "out.mkv", "--start", "0.2")
+    with av.open(str(output)) as container:
+        assert next(container.demux(audio=0)).pts == 9 * 24 - 200
+    assert sound_packets(output) == sound_packets(source)[9:]
+
+
 @pytest.mark.parametrize(("ending", "lost"), [(".mp4", ""), (".mov", ", stream 3 (video, mjpeg)")])
 def test_what_other_containers_cannot_hold_is_named_once(tmp_path, episode, ending, lost, capsys):
     output = upscale(episode, tmp_path / f"out{ending}")
