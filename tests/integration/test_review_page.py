@@ -109,7 +109,7 @@ def test_previews_are_served_and_nothing_else(served):
     film = http.get("/previews/4096-00000001/film.mp4", headers={"Range": "bytes=0-99"})
     assert (film.status_code, film.headers["content-type"], len(film.content)) == (206, "video/mp4", 100)
     assert http.get("/previews/4096-00000001/places.json").json()["frame"] == 3
-    part = http.get("/previews/4096-00000001/part.png", params={"top": 3, "left": 3})
+    part = http.get("/previews/4096-00000001/part.png", params={"top": 3, "left": 3, "side": 560})
     assert part.content.startswith(b"\x89PNG")
     assert part.headers["content-security-policy"].startswith("default-src 'self'")
     assert http.get("/previews/ffffffff/film.mp4").status_code == 404

@@ -355,9 +355,9 @@ def test_a_part_is_shown_pixel_for_pixel(previews, tmp_path):
     still = previews.still("9-00a")
     assert still.number == 4
     assert still.places[0] in {(y, x) for y in range(0, 65, 8) for x in range(0, 97, 8)}
-    for asked, at in (((5, 7), (5, 7)), ((-9, 500), (0, 96))):
+    for asked, at, side in (((5, 7, 99), (5, 7), 32), ((-9, 500, 32), (0, 96), 32), ((5, 120, 16), (5, 112), 16)):
         part = cv2.imdecode(np.frombuffer(previews.part("9-00a", *asked), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-        assert np.array_equal(part, middle[at[0] : at[0] + 32, at[1] : at[1] + 32])
+        assert np.array_equal(part, middle[at[0] : at[0] + side, at[1] : at[1] + side])
 
 
 def test_the_preview_is_small_made_once_and_whole(previews):
