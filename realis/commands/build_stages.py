@@ -95,7 +95,7 @@ class Build:
         }
         self.footage = clips
         if "captions" in c.stages and not self.ledger("captions").file.exists():
-            check_captions(clips, c.captions)
+            check_captions(clips, c.captions, elsewhere=c.executor == "ray")
         for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
             self.wanted = stage in c.stages
             if self.wanted:

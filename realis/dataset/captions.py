@@ -171,20 +171,23 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
         logger.info("captions: %s%s", facts, f" ({summary})" if summary else "")
 
 
-def check_captions(clips: list[Clip], config: CaptionsConfig) -> None:
-    """Whether there will be captions for ``clips``, before hours are spent on what comes before them.
+def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -> None:
+    """Check that there will be captions for ``clips``, before hours are spent on what comes before them.
+
+    Args:
+        elsewhere: the model runs on other machines than this one.
 
     Raises:
-        InputError: none is given, the model is not there, nobody answers at the endpoint.
+        InputError: none is given, the model cannot be had or run, nobody answers at the endpoint.
     """
     if config.by == "endpoint":
         from realis.dataset.caption_endpoint import EndpointCaptioner
 
         EndpointCaptioner(config).check()
     elif config.by == "qwen":
-        from realis.dataset.caption_qwen import find_model
+        from realis.dataset.caption_qwen import check_model
 
-        find_model(config.model)
+        check_model(config, elsewhere)
     elif not any(clip.caption for clip in clips):
         raise InputError("--captions.by given: got no caption for any video, wanted a list with a column caption")
 
