@@ -49,10 +49,19 @@ def info_once(message: str) -> None:
     logger.info("%s", message)
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number of things in words; ``plural`` where it is not ``noun`` with an s.
+
+    >>> count(1, "clip"), count(0, "clip"), count(2, "group of videos", "groups of videos")
+    ('1 clip', '0 clips', '2 groups of videos')
+    """
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:
     """A tqdm bar: rate, count and time left; silent on ranks other than the first."""
     return tqdm(
         items, total=total, unit=unit, initial=initial, disable=not is_main_process(), mininterval=0.5, smoothing=0.1,
-        bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} {unit}s [{elapsed}, left {remaining}, {rate_fmt}{postfix}]"
-        if total else None,
+        bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} {unit}" + "s" * (total != 1)
+        + " [{elapsed}, left {remaining}, {rate_fmt}{postfix}]" if total else None,
     )  # fmt: skip

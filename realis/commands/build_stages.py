@@ -47,7 +47,7 @@ from realis.dataset.stages import (
 from realis.degradation.presets import load_degradation
 from realis.errors import InputError
 from realis.files import remove_folder
-from realis.log import logger
+from realis.log import count, logger
 from realis.workers import Workers
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Build:
                 self.settings.begin(stage)
             clips = of_stage[stage](clips)
         what = f"; {self.folder / self.names[0]}/README.md describes them" if stage == "publish" else ""
-        logger.info("%s: %d clips%s", self.folder, len(clips), what)
+        logger.info("%s: %s%s", self.folder, count(len(clips), "clip"), what)
 
     # 1. The three forms of a step; a stage is one or more
 

@@ -5,7 +5,7 @@ from typing import Any
 from realis.dataset.captions import CaptionsConfig, Sample
 from realis.dataset.qwen_files import OTHERWISE, find_model, said_of_model
 from realis.errors import InputError
-from realis.log import logger
+from realis.log import count, logger
 
 SMALLEST = 56 * 56  # pixels: qwen_vl_utils enlarges a frame that has fewer than asked for
 
@@ -51,7 +51,9 @@ class QwenCaptioner:
                     ) from None
                 self.together = len(group) // 2
                 logger.warning(
-                    "captions: out of GPU memory with %d clips at a time; going on with %d", len(group), self.together
+                    "captions: out of GPU memory with %s at a time; going on with %d",
+                    count(len(group), "clip"),
+                    self.together,
                 )
             if self.together < len(group):  # here the error, which holds tensors, is gone
                 torch.cuda.empty_cache()
@@ -62,7 +64,7 @@ class QwenCaptioner:
 
     def summary(self) -> str:
         """The size of batches, if it had to be reduced."""
-        return f"{self.together} clips at a time" if self.together < self.config.batch else ""
+        return f"{count(self.together, 'clip')} at a time" if self.together < self.config.batch else ""
 
     def _generated(self, samples: list[Sample]) -> list[str]:
         import torch
@@ -159,7 +161,7 @@ def load(name: str, device: str) -> tuple[Any, Any]:
         )
     model, info = loaded
     if missing := sorted(info["missing_keys"]):
-        raise InputError(f"--captions.model: {name}: {len(missing)} weights are missing, such as {missing[0]}")
+        raise InputError(f"--captions.model: {name}: lacks {count(len(missing), 'weight')}, such as {missing[0]}")
     processor.tokenizer.padding_side = "left"
     # Of the three settings that go with sampling nothing is used here, and each would be warned of.
     model.generation_config.update(temperature=None, top_p=None, top_k=None)

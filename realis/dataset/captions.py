@@ -167,7 +167,7 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
                     yield clip, [with_answer(clip, answer)]
             summary = captioner.summary()
     finally:
-        facts = ", ".join(f"{count} {what}" for what, count in counts.items())
+        facts = ", ".join(f"{number} {what}" for what, number in counts.items())
         logger.info("captions: %s%s", facts, f" ({summary})" if summary else "")
 
 

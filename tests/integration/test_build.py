@@ -66,7 +66,7 @@ def test_the_set_is_whole(built):
     }
     card = (folder / "README.md").read_text()
     assert yaml.safe_load(card.split("---")[1])["configs"][0]["data_files"][1] == {"split": "test", "path": "test/*"}
-    assert "**9 of 9 clips were not looked at by anybody**" in card
+    assert "**Nobody has looked at 9 of 9 clips**" in card
     assert "| public domain or CC0, see skimage.data | scikit-image | 9 |" in card
     with Image.open(folder / "contact_sheet.png") as sheet:
         assert sheet.width > 1000

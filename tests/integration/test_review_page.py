@@ -178,10 +178,10 @@ def test_ctrl_c_keeps_what_was_decided(tmp_path):
     while "open http://127.0.0.1:" not in said:
         assert process.poll() is None, said
         said = process.stderr.readline()
-    assert "2 clips wait for a verdict" in said
+    assert "verdicts are wanted on 2 clips" in said
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "2 of 3 clips wait for a verdict" in rest
+    assert "verdicts are still wanted on 2 of 3 clips" in rest
     assert "Traceback" not in rest
     assert (tmp_path / VERDICTS).read_bytes() == before
