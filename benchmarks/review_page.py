@@ -4,7 +4,7 @@
 
 Seven clips are filmed from photographs. Ann and Bob, in two browser contexts, keep, drop with a reason, undo, move, load
 the page again, and decide at once, until every clip has a verdict. Checked are the file of verdicts, what the stage gives,
-that the page fits 1440x900 without scrolling, that the part of a frame is shown pixel for pixel, that nothing is asked of
+that the page fits windows from 1280x600 on without scrolling, that the part of a frame is shown pixel for pixel, that nothing is asked of
 any other address, and that paths outside and foreign origins are refused. Screenshots go to the folder; prints one line a
 check, exit code 1 if one fails. Needs Chromium (Debian: apt-get install chromium) and no Python package for it: the browser
 is spoken to over two pipes.
@@ -52,6 +52,8 @@ PHOTOGRAPHS = {
     "gravel": ("gravel.png", "Gravel of many colours; every stone is seen with its own texture."),
     "tissue": ("ihc.png", "A stained section of tissue under a microscope, with an intricate pattern."),
 }  # fmt: skip
+# Screens of 1280x720 and 1366x768 less what a browser takes of them, and a larger window.
+WINDOWS = ((1280, 600), (1366, 650), (1440, 900))
 SIZE, PORTRAIT = (1080, 1920), (1920, 1080)  # height, width
 FRAMES = 24
 SCORES = {"sharpness": 0.0421, "high_frequencies": 0.00318, "exposure": 0.473, "motion": 3.86, "blockiness": 1.013,
@@ -158,7 +160,7 @@ class Browser:
 
 
 class Tab:
-    """A page in the browser, 1440x900."""
+    """A page in the browser, in the last of :data:`WINDOWS`."""
 
     KEYS = {"ArrowLeft": 37, "ArrowRight": 39, " ": 32, "Enter": 13}
 
@@ -167,11 +169,15 @@ class Tab:
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)
+        self.resize(*WINDOWS[-1])
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask something of this tab."""
         return self.browser.call(method, self.session, **parameters)
+
+    def resize(self, width: int, height: int) -> None:
+        """The window gets another size, in pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def do(self, script: str) -> Any:
         """The value of an expression of JavaScript."""
@@ -276,22 +282,14 @@ def drive_ann(ann: Tab, address: str, build: Path, output: Path, check: Checks) 
     ann.click("document.querySelector('#begin')")
     check("the first clip is shown", ann.clip() == "astronaut", ann.clip())
     ann.is_ready()
-    time.sleep(1)
-    ann.picture(output / "2_candidate.png")
-    high = ann.do("[document.documentElement.scrollHeight, document.documentElement.scrollWidth]")
-    check("it fits 1440x900", high[0] <= 900 and high[1] <= 1440, high)
-    lowest = ann.do("Math.max(...['#keep', '#forward', '.known'].map("
-                    "one => document.querySelector(one).getBoundingClientRect().bottom))")  # fmt: skip
-    check("so do its buttons and its scores", lowest <= 900, lowest)
-    shown = ann.do("(image => [image.naturalWidth, image.getBoundingClientRect().width, image.naturalHeight, "
-                   "image.getBoundingClientRect().height])(document.querySelector('.part img'))")  # fmt: skip
-    check("the part is shown pixel for pixel", shown == [560] * 4, shown)
+    for size in WINDOWS:
+        check_window(ann, size, output, check)
     check("the film plays", ann.wait("document.querySelector('video').currentTime > 0.1"))
     check("the words are marked", ann.do("[...document.querySelectorAll('mark')].length") >= 3)
     before = ann.do("document.querySelector('.part img').src")
     ann.click("document.querySelector('.screen')", y=0.9, x=0.95)
     after = ann.wait(f"(now => now !== '{before}' && now)(document.querySelector('.part img').src)")
-    check("a click moves the part", after.endswith("part.png?top=520&left=1360"), after)
+    check("a click moves the part", after.endswith("part.png?top=520&left=1360&side=560"), after)
     ann.press("c")
     check("C goes to the next detailed place", ann.wait(f"document.querySelector('.part img').src !== '{after}'"))
     ann.press(" ")
@@ -319,6 +317,26 @@ def drive_ann(ann: Tab, address: str, build: Path, output: Path, check: Checks) 
     ann.picture(output / "4_decided.png")
     check("a decided clip says so", "Ann kdu16: keep" in ann.do("document.querySelector('.said').innerText"))
     ann.act("ArrowRight")
+
+
+def check_window(tab: Tab, size: tuple[int, int], output: Path, check: Checks) -> None:
+    """Whether a candidate can be looked at and decided without scrolling in a window of this width and height."""
+    name = "x".join(map(str, size))
+    tab.resize(*size)
+    time.sleep(1)
+    tab.picture(output / f"2_candidate_{name}.png")
+    found = tab.do("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+    check(f"it fits {name}", found[0] <= size[0] and found[1] <= size[1], found)
+    lowest = tab.do("Math.max(...['#keep', '#forward', '.known'].map("
+                    "one => document.querySelector(one).getBoundingClientRect().bottom))")  # fmt: skip
+    check(f"so do its buttons and its scores, {name}", lowest <= size[1], lowest)
+    cut = tab.do("[...document.querySelectorAll('#verdicts button')].filter(one => one.scrollWidth > one.clientWidth)"
+                 ".map(one => one.innerText)")  # fmt: skip
+    check(f"no word of a button is cut off, {name}", not cut, cut)
+    shown = tab.do("(image => [image.naturalWidth, image.getBoundingClientRect().width, image.naturalHeight, "
+                   "image.getBoundingClientRect().height])(document.querySelector('.part img'))")  # fmt: skip
+    room = tab.do("document.querySelector('.part').clientHeight")
+    check(f"the part is shown pixel for pixel, {name}", shown == [room] * 4 and room >= 300, (shown, room))
 
 
 def drive_both(ann: Tab, bob: Tab, address: str, build: Path, output: Path, check: Checks) -> None:

@@ -58,7 +58,12 @@ def info_once(message: str) -> None:
 
 
 def progress(
-    items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0, lines_every: float = LINES_EVERY
+    items: Iterable | None = None,
+    *,
+    total: float | None,
+    unit: str,
+    initial: float = 0,
+    lines_every: float = LINES_EVERY,
 ) -> tqdm:
     """A bar with count, rate and time left, at most 100 columns wide; silent on ranks other than the first.
 
@@ -66,9 +71,7 @@ def progress(
     """
     is_terminal = sys.stderr.isatty()
     graph = " |{bar}|" if is_terminal else ""
-    counted = (
-        f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {unit}s [{{elapsed}}, left {{remaining}}{{speed}}{{postfix}}]"
-    )
+    counted = f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {unit}{'s' * (total != 1)} [{{elapsed}}, left {{remaining}}{{speed}}{{postfix}}]"
     columns = min(COLUMNS, shutil.get_terminal_size().columns - 1)
     return _Bar(
         items, total=total, unit=unit, initial=initial, disable=not is_main_process(),

@@ -1,13 +1,13 @@
 """Amounts as people say them."""
 
 
-def count(number: int, thing: str) -> str:
-    """So many of a thing.
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number of things; ``plural`` where it is not ``noun`` with an s.
 
-    >>> count(1, "frame"), count(1500, "frame")
-    ('1 frame', '1,500 frames')
+    >>> count(1, "clip"), count(0, "clip"), count(2, "group of videos", "groups of videos")
+    ('1 clip', '0 clips', '2 groups of videos')
     """
-    return f"{number:,} {thing}{'s' * (number != 1)}"
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from realis.dataset.split import SplitConfig
 from realis.errors import InputError, require
 from realis.files import remove_leftovers
 from realis.log import logger
+from realis.units import count
 from realis.workers import Workers
 
 
@@ -71,7 +72,7 @@ def build(config: BuildConfig) -> None:
         return
     clips = find_footage(config.source, config.licence)
     require(config.probe.unlicensed or any(clip.licence for clip in clips), "--licence",
-            f"none, and none in a list, for any of {len(clips)} videos",
+            f"none, and none in a list, for any of {count(len(clips), 'video')}",
             "one, if it is that of all; or a list with a column licence; or --probe.unlicensed")  # fmt: skip
     check_apart(folder, config.source, clips)
     check_folder(folder)

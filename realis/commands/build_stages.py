@@ -48,6 +48,7 @@ from realis.degradation.presets import load_degradation
 from realis.errors import InputError
 from realis.files import remove_folder
 from realis.log import logger
+from realis.units import count
 from realis.workers import Workers
 
 if TYPE_CHECKING:
@@ -95,14 +96,14 @@ class Build:
         }
         self.footage = clips
         if "captions" in c.stages and not self.ledger("captions").file.exists():
-            check_captions(clips, c.captions)
+            check_captions(clips, c.captions, elsewhere=c.executor == "ray")
         for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
             self.wanted = stage in c.stages
             if self.wanted:
                 self.settings.begin(stage)
             clips = of_stage[stage](clips)
         what = f"; {self.folder / self.names[0]}/README.md describes them" if stage == "publish" else ""
-        logger.info("%s: %d clips%s", self.folder, len(clips), what)
+        logger.info("%s: %s%s", self.folder, count(len(clips), "clip"), what)
 
     # 1. The three forms of a step; a stage is one or more
 

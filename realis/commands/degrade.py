@@ -15,6 +15,7 @@ from realis.degradation.presets import load_degradation
 from realis.errors import InputError, require
 from realis.files import remove_leftovers
 from realis.log import logger, progress
+from realis.units import count
 from realis.video.clips import find_clips
 
 NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
@@ -61,7 +62,7 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
     remove_leftovers(output)
     todo = [clip for clip in clips if not is_done(output, clip)]
     if len(todo) < len(clips):
-        logger.info("%d of %d clips are there already", len(clips) - len(todo), len(clips))
+        logger.info("already there: %d of %s", len(clips) - len(todo), count(len(clips), "clip"))
     if not todo:
         return
     failed = []
@@ -75,8 +76,8 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
             elif outcome:
                 logger.warning("%s: %s", clip.name, outcome)
     if failed:
-        raise InputError(f"{len(failed)} of {len(clips)} clips could not be degraded: {', '.join(failed)}")
-    logger.info("%d clips in %s, each with its parameters beside it", len(clips), output)
+        raise InputError(f"{len(failed)} of {count(len(clips), 'clip')} could not be degraded: {', '.join(failed)}")
+    logger.info("%s in %s, the parameters of each beside it", count(len(clips), "clip"), output)
 
 
 def notes_of(config: DegradeConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from realis.dataset.quality import LIMITS, QualityConfig, decided, measure
 from realis.errors import InputError, require
 from realis.files import whole_file
 from realis.log import logger, progress
+from realis.units import count
 from realis.video.clips import find_clips
 
 FEW = 20  # clips, below which percentiles say little
@@ -34,7 +35,7 @@ def calibrate(folder: Path, recipe: Path, config: QualityConfig, percent: float 
     for low, high in (("min_brightness", "max_brightness"), ("min_motion", "max_motion")):
         require(limits[low] < limits[high], f"{folder}: {low}", limits[low], f"less than {high} {limits[high]}; "
                 "wanted clips that differ, or a smaller share to drop")  # fmt: skip
-    head = [f"# From {len(scores)} clips of {folder}: each limit drops about {percent:g} % of them.", "#",
+    head = [f"# From {count(len(scores), 'clip')} of {folder}: each limit drops about {percent:g} % of them.", "#",
             f"# {'percentile':12s} {' '.join(f'{p:>9d}' for p in SHOWN)}"]  # fmt: skip
     for name in sorted({name for row in scores for name in row}):
         values = np.percentile([row[name] for row in scores if name in row], SHOWN)
@@ -57,7 +58,7 @@ def measured(folder: Path, config: QualityConfig) -> list[dict[str, float]]:
     if not scores:
         raise InputError(f"{folder}: no video in it can be measured; wanted footage that you know to be good")
     if len(scores) < FEW:
-        logger.warning("%s: %d clips; percentiles of fewer than %d say little", folder, len(scores), FEW)
+        logger.warning("%s: %s; percentiles of fewer than %d say little", folder, count(len(scores), "clip"), FEW)
     return scores
 
 

@@ -17,6 +17,7 @@ import cv2
 
 from realis.dataset.captions import CaptionsConfig, NoCaption, Sample
 from realis.errors import InputError
+from realis.units import count
 
 JPEG_QUALITY = 92
 CHECKED_FOR = 20.0  # seconds
@@ -100,7 +101,8 @@ class EndpointCaptioner:
 
     def summary(self) -> str:
         """Requests and tokens so far."""
-        return f"{self.requests} requests, {self.tokens if self.counts_tokens else 'unknown'} tokens"
+        tokens = count(self.tokens, "token") if self.counts_tokens else "unknown tokens"
+        return f"{count(self.requests, 'request')}, {tokens}"
 
     def _caption(self, sample: Sample) -> str:
         body = request_body(sample, self.config)
@@ -224,7 +226,7 @@ def read_key(file: Path) -> str:
 
 def request_body(sample: Sample, config: CaptionsConfig) -> bytes:
     """The request for one clip: its frames as JPEG, and the prompt."""
-    told = f"These are {len(sample.frames)} frames of one video, {1 / sample.rate:.2f} seconds apart. {config.prompt}"
+    told = f"You see {count(len(sample.frames), 'frame')} of one video, {1 / sample.rate:.2f} seconds apart. {config.prompt}"
     images = []
     for frame in sample.frames:
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])

@@ -1,13 +1,12 @@
 """Captions by Qwen2.5-VL in this process."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from realis.dataset.captions import CaptionsConfig, Sample
-from realis.errors import InputError, require
+from realis.dataset.qwen_files import OTHERWISE, find_model, said_of_model
+from realis.errors import InputError
 from realis.log import logger
+from realis.units import count
 
 SMALLEST = 56 * 56  # pixels: qwen_vl_utils enlarges a frame that has fewer than asked for
 
@@ -53,7 +52,9 @@ class QwenCaptioner:
                     ) from None
                 self.together = len(group) // 2
                 logger.warning(
-                    "captions: out of GPU memory with %d clips at a time; going on with %d", len(group), self.together
+                    "captions: out of GPU memory with %s at a time; going on with %d",
+                    count(len(group), "clip"),
+                    self.together,
                 )
             if self.together < len(group):  # here the error, which holds tensors, is gone
                 torch.cuda.empty_cache()
@@ -64,7 +65,7 @@ class QwenCaptioner:
 
     def summary(self) -> str:
         """The size of batches, if it had to be reduced."""
-        return f"{self.together} clips at a time" if self.together < self.config.batch else ""
+        return f"{count(self.together, 'clip')} at a time" if self.together < self.config.batch else ""
 
     def _generated(self, samples: list[Sample]) -> list[str]:
         import torch
@@ -105,43 +106,36 @@ class QwenCaptioner:
         )
 
 
-def find_model(name: str) -> bool:
-    """Whether a Qwen2.5-VL has to come from the hub's cache, since the hub does not answer; its weights are not read.
+def check_model(config: CaptionsConfig, elsewhere: bool) -> None:
+    """Check, before hours of work, that the model can be had and run, and say what it will take. Nothing is fetched but its
+    configuration.
+
+    Args:
+        config: of the captions; ``config.model`` and ``config.device`` count.
+        elsewhere: it runs on other machines, of which nothing is known here.
 
     Raises:
-        InputError: packages are missing, it is not there, or it is another model.
+        InputError: it cannot.
     """
-    try:
-        import qwen_vl_utils  # noqa: F401
-        from transformers import AutoConfig
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        raise InputError(f"--captions.by qwen: {error}; install the extra: pip install realis[data]") from error
-    transformers_logging.set_verbosity_error()
-    if name.startswith((".", "/")) and not Path(name).is_dir():
-        raise InputError(f"--captions.model: {name} is not there; wanted a Qwen2.5-VL: a folder, or a hub id")
-    cached = not Path(name).is_dir() and not hub_answers(name)
-    with said_of_model(name, cached):
-        kind = AutoConfig.from_pretrained(name, local_files_only=cached).model_type
-        require(kind == "qwen2_5_vl", f"--captions.model {name}", f"a {kind}", "a Qwen2.5-VL (qwen2_5_vl)")
-    return cached
+    found = find_model(config.model)
+    if not elsewhere:
+        found.check_room(config.model)
+        if place_of(config.device) == "cpu":
+            found.check_memory(config.model)
 
 
-@contextmanager
-def said_of_model(name: str, cached: bool) -> Iterator[None]:
-    """What goes wrong as it is opened, in one line."""
-    from safetensors import SafetensorError
+def place_of(device: str) -> str:
+    """``--captions.device`` as torch calls it.
 
-    try:
-        yield
-    except InputError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        missing = "the hub does not answer or does not know it, nor is it in its cache"
-        reason = missing if cached else " ".join(str(error).split())
-        raise InputError(
-            f"--captions.model: {name!r} cannot be loaded: {reason}; wanted a Qwen2.5-VL: a folder, or a hub id"
-        ) from error
+    Raises:
+        InputError: it is a GPU that torch does not see.
+    """
+    import torch
+
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if place.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"--captions.device: got {device}, but torch sees no GPU; wanted cpu or auto, {OTHERWISE}")
+    return place
 
 
 def load(name: str, device: str) -> tuple[Any, Any]:
@@ -152,12 +146,10 @@ def load(name: str, device: str) -> tuple[Any, Any]:
     """
     import torch
 
-    cached = find_model(name)
+    cached = find_model(name).cached
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if place.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--captions.device: got {device}, but torch sees no GPU; wanted cpu or auto")
+    place = place_of(device)
     with said_of_model(name, cached):
         processor = AutoProcessor.from_pretrained(name, local_files_only=cached)
         loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
@@ -170,19 +162,8 @@ def load(name: str, device: str) -> tuple[Any, Any]:
         )
     model, info = loaded
     if missing := sorted(info["missing_keys"]):
-        raise InputError(f"--captions.model: {name}: {len(missing)} weights are missing, such as {missing[0]}")
+        raise InputError(f"--captions.model: {name}: lacks {count(len(missing), 'weight')}, such as {missing[0]}")
     processor.tokenizer.padding_side = "left"
     # Of the three settings that go with sampling nothing is used here, and each would be warned of.
     model.generation_config.update(temperature=None, top_p=None, top_k=None)
     return processor, model.eval()
-
-
-def hub_answers(name: str) -> bool:
-    """A small question without retries: of each of its many files the hub's client asks five times more."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(name, timeout=10)
-    except Exception:  # noqa: BLE001 - of whichever HTTP library the hub's client is built on
-        return False
-    return True

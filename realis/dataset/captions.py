@@ -28,12 +28,12 @@ from realis.queues import prefetch
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
+# A model repeats what it is asked about: a word of the keyword lists in here would be in every caption, and select nothing.
 PROMPT = (
-    "Describe this video in one detailed paragraph of plain sentences. Begin with the framing: whether it is a close-up, "
-    "a medium shot or a wide shot, and how the camera moves. Then describe the subjects, what they do, their materials, "
-    "the surroundings and the light. Name each fine texture that is sharply resolved, such as hair, fabric, foliage or "
-    "stone. Quote text that can be read. Mention flaws that can be seen, such as blur, haze, noise or a watermark. Say "
-    "only what is visible; do not list what is absent, and do not repeat yourself."
+    "Describe this video in one long paragraph of plain, exact sentences. Begin with how it is framed: how near the camera "
+    "is to what it shows, and how it moves. Then describe the subjects and what they do, what each surface is made of and "
+    "how finely it is resolved, the surroundings and the light. Quote any words that can be read. If the picture has "
+    "flaws, name them. Say only what is visible; do not list what is absent, and do not repeat yourself."
 )
 LEAST_PIXELS, MOST_PIXELS = 16 * 28 * 28, 768 * 28 * 28  # of a frame; the upper one is Qwen2.5-VL's own
 UNREADABLE = "cannot be read"
@@ -167,24 +167,27 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
                     yield clip, [with_answer(clip, answer)]
             summary = captioner.summary()
     finally:
-        facts = ", ".join(f"{count} {what}" for what, count in counts.items())
+        facts = ", ".join(f"{number} {what}" for what, number in counts.items())
         logger.info("captions: %s%s", facts, f" ({summary})" if summary else "")
 
 
-def check_captions(clips: list[Clip], config: CaptionsConfig) -> None:
-    """Whether there will be captions for ``clips``, before hours are spent on what comes before them.
+def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -> None:
+    """Check that there will be captions for ``clips``, before hours are spent on what comes before them.
+
+    Args:
+        elsewhere: the model runs on other machines than this one.
 
     Raises:
-        InputError: none is given, the model is not there, nobody answers at the endpoint.
+        InputError: none is given, the model cannot be had or run, nobody answers at the endpoint.
     """
     if config.by == "endpoint":
         from realis.dataset.caption_endpoint import EndpointCaptioner
 
         EndpointCaptioner(config).check()
     elif config.by == "qwen":
-        from realis.dataset.caption_qwen import find_model
+        from realis.dataset.caption_qwen import check_model
 
-        find_model(config.model)
+        check_model(config, elsewhere)
     elif not any(clip.caption for clip in clips):
         raise InputError("--captions.by given: got no caption for any video, wanted a list with a column caption")
 

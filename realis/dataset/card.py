@@ -7,6 +7,7 @@ from pathlib import Path
 from realis.dataset.clip import Clip
 from realis.dataset.stages import Tally
 from realis.files import whole_file
+from realis.units import count
 from realis.video.read import middle_frame
 from realis.video.sheet import grid_sheet, save_sheet
 
@@ -69,9 +70,9 @@ def header(clips: list[Clip], story: Story) -> str:
 def introduction(clips: list[Clip], story: Story) -> str:
     """What it is, in a few lines."""
     counts = Counter(clip.split for clip in clips)
-    frames = sum(clip.frames for clip in clips)
-    return (f"# {story.title}\n\n{len(clips)} clips of {story.lines} lines with captions: {counts['train']} to train on, "
-            f"{counts['test']} to test on; {frames} frames of {len({clip.video for clip in clips})} videos. No video has "
+    frames, videos = sum(clip.frames for clip in clips), len({clip.video for clip in clips})
+    return (f"# {story.title}\n\n{count(len(clips), 'clip')} of {story.lines} lines with captions: {counts['train']} to "
+            f"train on, {counts['test']} to test on; {count(frames, 'frame')} of {count(videos, 'video')}. No video has "
             f"clips on both sides, and videos of which two clips were found to show the same count as one. Built with "
             f"realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
             f"captions ({story.captions}), selection by keywords, review. {story.review}\n\n"

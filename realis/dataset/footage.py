@@ -11,6 +11,7 @@ from realis.dataset.clip import Clip, printable
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.tables import FILE_NAME, FORMS, read_rows
+from realis.units import count
 from realis.video.names import VIDEOS, described, files_in, matching
 
 COLUMNS = {
@@ -75,7 +76,7 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             names = {(file.parent / str(row[FILE_NAME])).resolve() for row in rows}
             others = sum(video.resolve() not in names for video in files_in(path, VIDEOS, below=True))
             if others:
-                logger.warning("%s: %d videos in its folder are not in it, and are left out", file, others)
+                logger.warning("%s: left out is what it does not list, %s in its folder", file, count(others, "video"))
     elif path.is_dir():
         yield from ((video, {}) for video in sorted(files_in(path, VIDEOS, below=True)))
     elif path.is_file():

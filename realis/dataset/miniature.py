@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,15 +33,23 @@ SHOTS = {
 Frames = Iterator[torch.Tensor]
 
 
+class Footage(NamedTuple):
+    """A video to be made: (3, H, W) frames in [0, 1] by ``render`` from the photographs of these names."""
+
+    render: Callable[..., Frames]
+    photographs: tuple[str, ...]
+    caption: str
+
+
 def write_miniature(folder: Path) -> None:
     """Render the footage into ``folder``, with a list of it, unless it is there."""
     if (folder / "metadata.jsonl").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for name, (frames, caption) in progress(plan().items(), total=len(plan()), unit="video"):
-        write_video(folder / name, frames())
-        rows.append({"file_name": name, "caption": caption, "source": ORIGIN, "licence": LICENCE})
+    for name, footage in progress(plan().items(), total=len(plan()), unit="video"):
+        write_video(folder / name, footage.render(*footage.photographs))
+        rows.append({"file_name": name, "caption": footage.caption, "source": ORIGIN, "licence": LICENCE})
     (folder / "damaged.mp4").write_bytes(b"not a video at all")
     rows.append({"file_name": "damaged.mp4", "caption": "", "source": ORIGIN, "licence": LICENCE})
     write_video(folder / "nobodys.mp4", pan("camera.png"))
@@ -51,18 +60,19 @@ def write_miniature(folder: Path) -> None:
         list_of_all.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def plan() -> dict[str, tuple[Callable[[], Frames], str]]:
-    """By file name: what makes the frames, and the caption."""
-    good = {f"{Path(name).stem}.mp4": (lambda name=name: pan(name), caption) for name, caption in SHOTS.items()}
+def plan() -> dict[str, Footage]:
+    """By file name: the footage. No photograph is in two videos that a build keeps: the split tells footage apart by what
+    looks the same at some moment, which another view of a photograph, such as a mirrored one, does not."""
+    good = {f"{Path(name).stem}.mp4": Footage(pan, (name,), caption) for name, caption in SHOTS.items()}
     cat, wall = SHOTS["chelsea.png"], SHOTS["brick.png"]
     return good | {
-        "again.mp4": (lambda: pan("chelsea.png"), cat),
-        "two_shots.mp4": (lambda: chain_of("coins.png", "grass.png"), "Coins, detailed, and then grass."),
-        "enlarged.mp4": (lambda: enlarged("gravel.png"), wall),
-        "black.mp4": (lambda: (torch.zeros(3, *SIZE) for _ in range(FRAMES)), "Darkness in detail."),
-        "still.mp4": (lambda: standing("brick.png"), wall),
-        "small.mp4": (lambda: (resize(frame, (108, 192)) for frame in pan("brick.png")), wall),
-        "wide_view.mp4": (lambda: pan("moon.png"), "The moon."),
+        "again.mp4": Footage(pan, ("chelsea.png",), cat),
+        "two_shots.mp4": Footage(chain, ("coffee.png", "hubble_deep_field.jpg"), "A cup, detailed, and then galaxies."),
+        "enlarged.mp4": Footage(enlarged, ("gravel.png",), wall),
+        "black.mp4": Footage(black, (), "Darkness in detail."),
+        "still.mp4": Footage(standing, ("brick.png",), wall),
+        "small.mp4": Footage(small, ("brick.png",), wall),
+        "wide_view.mp4": Footage(pan, ("moon.png",), "The moon."),
     }
 
 
@@ -78,10 +88,20 @@ def pan(name: str, flip: bool = False) -> Frames:
     yield from film(image, CameraMove(start, stop, zoom, zoom), FRAMES, SIZE)
 
 
-def chain_of(*names: str) -> Frames:
-    """Shots one after the other, seen from the other side."""
+def chain(*names: str) -> Frames:
+    """Shots one after the other."""
     for name in names:
-        yield from (frame.flip(2) for frame in pan(name, flip=True))
+        yield from pan(name)
+
+
+def black() -> Frames:
+    """Nothing to be seen."""
+    yield from (torch.zeros(3, *SIZE) for _ in range(FRAMES))
+
+
+def small(name: str) -> Frames:
+    """Of half the size."""
+    yield from (resize(frame, (SIZE[0] // 2, SIZE[1] // 2)) for frame in pan(name))
 
 
 def enlarged(name: str) -> Frames:

@@ -113,8 +113,8 @@ class Cluster:
     def _answers(self, asked: dict[Path, list[Clip]], config: CaptionsConfig) -> Iterator[tuple[Path, str | Dropped]]:
         ray, count, gpus = self._ray(), self.config.captioners, self.config.gpus
         has = sum(self._each_has("GPU"))
-        require(count * gpus <= has, "--ray.captioners", f"{count} with {gpus:g} GPUs each",
-                f"what the {has:g} GPUs of the cluster do for, or --ray.gpus 0 for CPUs")  # fmt: skip
+        require(count * gpus <= has, "--ray.captioners", f"{count}, each with --ray.gpus {gpus:g}",
+                f"no more GPUs than the cluster has, {has:g}, or --ray.gpus 0 for CPUs")  # fmt: skip
         actor = ray.remote(num_gpus=gpus, max_restarts=RETRIES, max_task_retries=RETRIES)(CaptionActor)
         idle = [actor.remote(config, Path.cwd(), self.build) for _ in range(count)]
         clips = ((file, of_file[0]) for file, of_file in asked.items())

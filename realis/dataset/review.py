@@ -13,6 +13,7 @@ from realis.dataset.review_previews import Previews
 from realis.dataset.verdicts import DROP, KEEP, Verdict, VerdictFile, decision, opinions, undecided
 from realis.errors import require
 from realis.log import logger
+from realis.units import count
 
 VERDICTS = Path("review", "verdicts.jsonl")  # in the folder of the build
 PREVIEWS = Path("work", "previews")
@@ -53,8 +54,8 @@ def review(clips: list[Clip], build: Path, config: ReviewConfig) -> Iterator[tup
         verdicts = by_hand(clips, build, file, config)
     if unseen := undecided(clips, verdicts):
         logger.warning(
-            "REVIEW LEFT OUT: %d of %d clips are kept though nobody has looked at them (--review.auto-accept); the data "
-            "set's card says so", len(unseen), len(clips),
+            "REVIEW LEFT OUT: nobody has looked at %d of %s, kept all the same (--review.auto-accept); the data set's card "
+            "says so", len(unseen), count(len(clips), "clip"),
         )  # fmt: skip
     opinion = opinions(clips, verdicts)
     for clip in clips:
@@ -79,12 +80,15 @@ def by_hand(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewCon
         app = make_app(desk, previews, config.host)
         try:
             with serve(app, config.host, config.port) as address:
-                logger.info("review: %d clips wait for a verdict: open %s in a browser", desk.waiting(), address)
+                logger.info(
+                    "review: verdicts are wanted on %s: open %s in a browser", count(desk.waiting(), "clip"), address
+                )
                 return wait(desk, config.linger)
         except KeyboardInterrupt:
             logger.warning(
-                "review: %d of %d clips wait for a verdict; what was decided stays in %s: give the same command to go on, "
-                "or add --review.auto-accept to keep the rest unseen", desk.waiting(), len(clips), file.file,
+                "review: verdicts are still wanted on %d of %s; what was decided stays in %s: give the same command to go "
+                "on, or add --review.auto-accept to keep the rest unseen",
+                desk.waiting(), count(len(clips), "clip"), file.file,
             )  # fmt: skip
             raise
 
@@ -110,8 +114,8 @@ def review_sentence(clips: list[Clip], build: Path) -> str:
     opinion = opinions(clips, VerdictFile(build / VERDICTS).read())
     reviewers = {reviewer for one in opinion.values() for reviewer in one}
     unseen = sum(not one for one in opinion.values())
-    people = f"{len(reviewers)} reviewer{'s' * (len(reviewers) != 1)}"
+    people = count(len(reviewers), "reviewer")
     if not unseen:
-        return f"All {len(clips)} clips were looked at and kept by hand, by {people}."
-    seen = f"; the other {len(clips) - unseen} were, by {people}" if reviewers else ""
-    return f"**{unseen} of {len(clips)} clips were not looked at by anybody** (`--review.auto-accept`){seen}."
+        return f"Every clip was looked at and kept by hand, by {people}."
+    seen = f"; {people} looked at the other {len(clips) - unseen}" if reviewers else ""
+    return f"**Nobody has looked at {unseen} of {count(len(clips), 'clip')}** (`--review.auto-accept`){seen}."

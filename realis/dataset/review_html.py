@@ -7,6 +7,7 @@ from realis.dataset.clip import Clip
 from realis.dataset.keywords import DENIED_BEHIND, SENTENCE, VERSIONS, denied_spans, pattern_of
 from realis.dataset.review_desk import Progress
 from realis.dataset.verdicts import Verdict
+from realis.units import count
 
 
 def header_html(progress: Progress) -> str:
@@ -30,7 +31,7 @@ def card_html(clip: Clip, place: int, total: int, opinion: dict[str, Verdict], c
         f'<span class="{one.verdict}">{escape(one.reviewer)}: {one.verdict}{escape(f", {one.reason}" * bool(one.reason))}</span>'
         for one in opinion.values()
     )
-    facts = f"{clip.width}x{clip.height}, {clip.frames} frames, {float(clip.rate):.5g} frames a second"
+    facts = f"{clip.width}x{clip.height}, {count(clip.frames, 'frame')}, {float(clip.rate):.5g} frames a second"
     return f"""
 <div id="candidate" data-clip="{escape(clip.name)}" data-digest="{escape(clip.digest)}"
      data-height="{clip.height}" data-width="{clip.width}" data-crop-height="{crop_height}" data-crop-width="{crop_width}"

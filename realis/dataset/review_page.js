@@ -11,10 +11,8 @@
     const now = { card, clip: data.clip, places: [], at: -1, base: `/previews/${data.digest}` };
     for (const key of ["height", "width", "cropHeight", "cropWidth"]) now[key] = Number(data[key]);
     shown = now;
-    const screen = card.querySelector(".screen"), video = card.querySelector("video");
-    screen.style.aspectRatio = `${now.width} / ${now.height}`;
-    const box = card.querySelector(".film").getBoundingClientRect();
-    screen.style[now.width * box.height > now.height * box.width ? "width" : "height"] = "100%";
+    const video = card.querySelector("video");
+    fit();
     video.muted = true;  // the attribute alone does not count in a part that is put in later, and forbids autoplay
     video.src = `${now.base}/film.mp4`;
     fetch(`${now.base}/places.json`).then(async (answer) => {
@@ -25,28 +23,42 @@
     }).catch((error) => { if (shown === now) fail(".part", error.message); });
   };
 
+  const fit = () => {  // the film into its box, which is as large as the window leaves room for
+    const screen = shown.card.querySelector(".screen"), box = shown.card.querySelector(".film").getBoundingClientRect();
+    const isWide = shown.width * box.height > shown.height * box.width;
+    screen.style.aspectRatio = `${shown.width} / ${shown.height}`;
+    screen.style.width = isWide ? "100%" : "";
+    screen.style.height = isWide ? "" : "100%";
+    if (shown.middle) look(...shown.middle);
+  };
+
   const fail = (box, text) => { shown.card.querySelector(`${box} .wait`).textContent = text; };
 
-  const look = (top, left) => {
+  const look = (y, x) => {  // at the part around it
     if (!shown.places.length) return;
-    top = Math.round(Math.min(Math.max(top, 0), shown.height - shown.cropHeight));
-    left = Math.round(Math.min(Math.max(left, 0), shown.width - shown.cropWidth));
+    shown.middle = [y, x];
     const image = shown.card.querySelector(".part img"), here = shown.card.querySelector(".here");
-    image.style.width = `${shown.cropWidth / window.devicePixelRatio}px`;  // a pixel of the clip is one of the screen
-    image.src = `${shown.base}/part.png?top=${top}&left=${left}`;
+    const ratio = window.devicePixelRatio;  // a pixel of the clip is one of the screen
+    const side = Math.floor(shown.card.querySelector(".part").clientHeight * ratio);  // on a low window there is room for less
+    const height = Math.min(side, shown.cropHeight), width = Math.min(side, shown.cropWidth);
+    const top = Math.round(Math.min(Math.max(y - height / 2, 0), shown.height - height));
+    const left = Math.round(Math.min(Math.max(x - width / 2, 0), shown.width - width));
+    image.style.width = `${width / ratio}px`;
+    image.src = `${shown.base}/part.png?top=${top}&left=${left}&side=${side}`;
     here.style.top = `${100 * top / shown.height}%`;
     here.style.left = `${100 * left / shown.width}%`;
-    here.style.height = `${100 * shown.cropHeight / shown.height}%`;
-    here.style.width = `${100 * shown.cropWidth / shown.width}%`;
+    here.style.height = `${100 * height / shown.height}%`;
+    here.style.width = `${100 * width / shown.width}%`;
     here.style.display = "block";
     shown.card.querySelector(".where").textContent =
-      `pixel for pixel: frame ${shown.frame}, ${shown.cropWidth}x${shown.cropHeight} at (${left}, ${top})`;
+      `pixel for pixel: frame ${shown.frame}, ${width}x${height} at (${left}, ${top})`;
   };
 
   const next = () => {
     if (!shown?.places.length) return;
     shown.at = (shown.at + 1) % shown.places.length;
-    look(...shown.places[shown.at]);
+    const [top, left] = shown.places[shown.at];
+    look(top + shown.cropHeight / 2, left + shown.cropWidth / 2);
   };
 
   document.addEventListener("keydown", (event) => {
@@ -67,8 +79,9 @@
     if (!screen) return;
     const box = screen.getBoundingClientRect();
     const y = (event.clientY - box.top) / box.height, x = (event.clientX - box.left) / box.width;
-    look(y * shown.height - shown.cropHeight / 2, x * shown.width - shown.cropWidth / 2);
+    look(y * shown.height, x * shown.width);
   });
+  window.addEventListener("resize", () => { if (shown?.card.isConnected) fit(); });
   // These do not rise from their element: they are caught on the way down.
   document.addEventListener("loadeddata", (event) => event.target.closest(".screen")?.classList.add("ready"), true);
   document.addEventListener("load", (event) => event.target.closest?.(".part")?.classList.add("ready"), true);

@@ -224,8 +224,8 @@ def add_previews(app: "FastAPI", previews: Previews) -> None:
         return FileResponse(made(previews.film, digest), media_type="video/mp4")
 
     @app.get("/previews/{digest}/part.png")
-    def part(digest: str, top: int, left: int) -> Response:
-        return Response(made(previews.part, digest, top, left), media_type="image/png")
+    def part(digest: str, top: int, left: int, side: int) -> Response:
+        return Response(made(previews.part, digest, top, left, side), media_type="image/png")
 
     @app.get("/previews/{digest}/places.json")
     def places(digest: str) -> dict[str, Any]:

@@ -107,18 +107,15 @@ class Previews:
                 self._stills.popitem(last=False)
             return self._stills[digest]
 
-    def part(self, digest: str, top: int, left: int) -> bytes:
-        """The crop of the still at ``top``, ``left``, moved into the frame, as PNG: its pixels as they are."""
-        image, (height, width) = self.still(digest).image, self.part_size(digest)
+    def part(self, digest: str, top: int, left: int, side: int) -> bytes:
+        """The crop of the still at ``top``, ``left``, of ``side`` pixels or less, moved into the frame, as PNG: its pixels
+        as they are."""
+        image = self.still(digest).image
+        height, width = (min(max(side, 1), self.crop, edge) for edge in image.shape[:2])
         top = min(max(top, 0), image.shape[0] - height)
         left = min(max(left, 0), image.shape[1] - width)
         cut = cv2.cvtColor(image[top : top + height, left : left + width], cv2.COLOR_RGB2BGR)
         return cv2.imencode(".png", cut, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-
-    def part_size(self, digest: str) -> tuple[int, int]:
-        """Height and width of the crops of a clip."""
-        height, width = self.still(digest).image.shape[:2]
-        return min(self.crop, height), min(self.crop, width)
 
 
 def preview_size(height: int, width: int, longer: int) -> tuple[int, int]:

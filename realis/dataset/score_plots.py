@@ -9,6 +9,7 @@ import numpy as np
 from realis.dataset.clip import Clip, Outcome
 from realis.dataset.quality import LIMITS, QualityConfig
 from realis.files import whole_file
+from realis.units import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,9 @@ def plot_scores(outcomes: Iterable[Outcome], file: Path, config: QualityConfig) 
     marks = {label: mark for axes in figure.axes for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(marks.values(), marks.keys(), loc="outside upper right", ncols=len(marks) or 1)
     counts = [sum(kept == side and bool(scores) for kept, scores in rows) for side in (True, False)]
-    figure.suptitle(f"{counts[0]} clips kept, {counts[1]} dropped by quality" if names else "no clip has scores")
+    figure.suptitle(
+        f"{count(counts[0], 'clip')} kept, {counts[1]} dropped by quality" if names else "no clip has scores"
+    )
     with whole_file(file) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})  # the same bytes each time
 

@@ -114,8 +114,11 @@ def binding(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def fixed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The same, flat, by the names of their flags."""
+    """The same, flat, by the names of their flags; the sources spelled one way: ``./footage/`` is ``footage``."""
     flat = {}
-    for name, value in binding(settings).items():
+    bound = binding(settings)
+    if "source" in bound:
+        bound["source"] = [str(Path(word)) for word in bound["source"]]
+    for name, value in bound.items():
         flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
     return {key.replace("_", "-"): value for key, value in flat.items()}

@@ -9,6 +9,7 @@ from typing import TypeVar
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import require
 from realis.log import logger
+from realis.units import count
 
 Item = TypeVar("Item")
 PAPER = 1000  # clips, of which 140 are the test set
@@ -38,8 +39,8 @@ def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
     wanted = config.test if len(drawn) >= PAPER else max(1, round(config.test * len(drawn) / PAPER))
     test, surplus = draw([of_group[group] for group in shuffled(of_group, str, config.seed)], wanted)
     if len(test) < wanted:
-        logger.warning("split: %d test clips instead of %d, of %d clips in %d groups of videos", len(test), wanted,
-                       len(drawn), len(of_group))  # fmt: skip
+        logger.warning("split: %s instead of %d, of %s in %s", count(len(test), "test clip"), wanted,
+                       count(len(drawn), "clip"), count(len(of_group), "group of videos", "groups of videos"))  # fmt: skip
     for clip in clips:
         if clip.name not in drawn:
             yield Dropped(clip.name, "not drawn")

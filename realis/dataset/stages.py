@@ -10,6 +10,7 @@ from realis.dataset.clip import Clip, Outcome, digest_of
 from realis.dataset.ledger import Ledger
 from realis.errors import InputError
 from realis.log import logger, progress
+from realis.units import count
 
 # A stage takes clips and gives each back, in any order, with what has become of it.
 Stage = Callable[[list[Clip]], Iterable[tuple[Clip, list[Outcome]]]]
@@ -27,7 +28,7 @@ class Tally:
     reasons: Counter[str]
 
     def __str__(self) -> str:
-        dropped = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
+        dropped = ", ".join(f"{number} {reason}" for reason, number in self.reasons.most_common())
         return f"{self.name}: {self.kept} kept of {self.given}{f'; dropped: {dropped}' if dropped else ''}"
 
 
@@ -74,7 +75,7 @@ def check_known(name: str, todo: list[Clip], wanted: bool) -> None:
     """A stage that must not run must have run."""
     if todo and not wanted:
         raise InputError(
-            f"--stages: {name} has not been run on {len(todo)} clips, and what comes after it needs that; add {name}"
+            f"--stages: {name} has not been run on {count(len(todo), 'clip')}, and what comes after it needs that; add {name}"
         )
 
 

@@ -1,12 +1,15 @@
 """The builder without arguments: footage of every kind in, a set that others read out."""
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
 
 from realis.commands.__main__ import run_build, run_train_cpc
+from realis.dataset.miniature import plan
 from realis.dataset.publish import sha256
 from realis.training.manifest import read_manifest
 from realis.video.read import VideoReader
@@ -54,13 +57,16 @@ def test_the_set_is_whole(built):
             with VideoReader(folder / split / row["file_name"]) as video:
                 assert (sum(1 for _ in video), video.height, video.width) == (row["frame_count"], 216, 384)
     assert not {row["source_video"] for row in tables["train"]} & {row["source_video"] for row in tables["test"]}
+    kept = {Path(row["source_video"]).name for table in tables.values() for row in table}
+    shown = Counter(photograph for name in kept for photograph in plan()[name].photographs)
+    assert len(kept) == 8 and set(shown.values()) == {1}
     sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert sums == {
         str(f.relative_to(folder)): sha256(f) for f in folder.rglob("*") if f.is_file() and f.name != "SHA256SUMS"
     }
     card = (folder / "README.md").read_text()
     assert yaml.safe_load(card.split("---")[1])["configs"][0]["data_files"][1] == {"split": "test", "path": "test/*"}
-    assert "**9 of 9 clips were not looked at by anybody**" in card
+    assert "**Nobody has looked at 9 of 9 clips**" in card
     assert "| public domain or CC0, see skimage.data | scikit-image | 9 |" in card
     with Image.open(folder / "contact_sheet.png") as sheet:
         assert sheet.width > 1000

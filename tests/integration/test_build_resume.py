@@ -171,8 +171,8 @@ def test_a_build_waits_for_reviewers_and_its_cards_say_what_they_did(fresh, tmp_
         visitor.press(button)
     assert process.wait() == 0
     cards = [tmp_path / OUTPUT / name / "README.md" for name in ("RealisVideo-64P", "RealisVideo-21P")]
-    assert "All 3 clips were looked at and kept by hand, by 1 reviewer." in cards[0].read_text()
-    assert "All 1 clips were looked at and kept by hand, by 1 reviewer." in cards[1].read_text()
+    assert "Every clip was looked at and kept by hand, by 1 reviewer." in cards[0].read_text()
+    assert "Every clip was looked at and kept by hand, by 1 reviewer." in cards[1].read_text()
     assert "| review | 4 | 3 | drop: blurry: 1 |" in cards[0].read_text()
     kept = next(clip for (clip,) in Ledger(Path(OUTPUT), "review").outcomes.values() if isinstance(clip, Clip))
     VerdictFile(tmp_path / OUTPUT / VERDICTS).add(kept, "Bob", KEEP)

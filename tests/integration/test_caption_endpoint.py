@@ -178,7 +178,7 @@ def test_the_form_of_a_request(clips, build):
     *images, text = body["messages"][0]["content"]
     assert len(images) == 2
     assert all(image["image_url"]["url"].startswith("data:image/jpeg;base64,") for image in images)
-    assert text == {"type": "text", "text": "These are 2 frames of one video, 0.12 seconds apart. What is it?"}
+    assert text == {"type": "text", "text": "You see 2 frames of one video, 0.12 seconds apart. What is it?"}
 
 
 def test_clips_with_the_same_content_are_asked_for_once(clips, build):

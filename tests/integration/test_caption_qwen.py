@@ -161,7 +161,7 @@ def test_weights_that_are_missing_are_refused(qwen_folder, tmp_path, config):
     weights = load_file(tmp_path / "model.safetensors")
     del weights["lm_head.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match="1 weights are missing"):
+    with pytest.raises(InputError, match="lacks 1 weight, such as"):
         QwenCaptioner(replace(config, model=str(tmp_path)))
 
 

@@ -70,7 +70,7 @@ def test_a_set_is_made_resumed_and_replayed(ground_truth, tmp_path, capsys):
     assert again.pop("deeper/a/1.png") == b"mine"
     made.pop("deeper/a/1.png")
     assert again == made
-    assert "1 of 3 clips are there already" in capsys.readouterr().err
+    assert "already there: 1 of 3 clips" in capsys.readouterr().err
 
     # replayed, at whatever scale it was, and drawn again from the ranges that lie beside it
     for name, flags in (

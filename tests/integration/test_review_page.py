@@ -109,7 +109,7 @@ def test_previews_are_served_and_nothing_else(served):
     film = http.get("/previews/4096-00000001/film.mp4", headers={"Range": "bytes=0-99"})
     assert (film.status_code, film.headers["content-type"], len(film.content)) == (206, "video/mp4", 100)
     assert http.get("/previews/4096-00000001/places.json").json()["frame"] == 3
-    part = http.get("/previews/4096-00000001/part.png", params={"top": 3, "left": 3})
+    part = http.get("/previews/4096-00000001/part.png", params={"top": 3, "left": 3, "side": 560})
     assert part.content.startswith(b"\x89PNG")
     assert part.headers["content-security-policy"].startswith("default-src 'self'")
     assert http.get("/previews/ffffffff/film.mp4").status_code == 404
@@ -178,10 +178,10 @@ def test_ctrl_c_keeps_what_was_decided(tmp_path):
     while "open http://127.0.0.1:" not in said:
         assert process.poll() is None, said
         said = process.stderr.readline()
-    assert "2 clips wait for a verdict" in said
+    assert "verdicts are wanted on 2 clips" in said
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "2 of 3 clips wait for a verdict" in rest
+    assert "verdicts are still wanted on 2 of 3 clips" in rest
     assert "Traceback" not in rest
     assert (tmp_path / VERDICTS).read_bytes() == before

@@ -241,7 +241,11 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
     assert "timing one tile" in said and re.search(r"about [\d.]+ (s|min) for 29 frames, and [\d.]+ KiB of disk", said)
-    assert "MiB for the model" in said and "GPU" not in said and re.search(r"on cpu\); disk while at work: .* free: ", said)
+    assert (
+        "MiB for the model" in said
+        and "GPU" not in said
+        and re.search(r"on cpu\); disk while at work: .* free: ", said)
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 

@@ -81,3 +81,11 @@ def test_as_long_as_only_probe_has_begun_other_settings_are_taken(tmp_path):
     begun(tmp_path, "probe")
     Settings(GIVEN | {"source": ["b"]}, STAGES, tmp_path, anew=False)
     assert noted(tmp_path)["source"] == ["b"]
+
+
+@pytest.mark.parametrize("spelled", ["a/", "./a", ".//a/."])
+def test_a_source_spelled_otherwise_is_the_same(tmp_path, spelled):
+    begun(tmp_path, *STAGES)
+    Settings(GIVEN | {"source": [spelled]}, STAGES, tmp_path, anew=False)
+    with pytest.raises(InputError, match=r"--source was \['a'\], is \['a/b'\]"):
+        Settings(GIVEN | {"source": [f"{spelled}/b"]}, STAGES, tmp_path, anew=False)

@@ -1,10 +1,13 @@
 import json
+import logging
 import threading
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from footage import film
 from realis.dataset.captions import (
@@ -187,9 +190,75 @@ def test_the_file_of_a_caption_says_which_model_made_it(tmp_path):
 def test_where_no_captions_will_come_from_is_said_before_the_work(tmp_path):
     clip = Clip("a", "a.mp4")
     with pytest.raises(InputError, match="got no caption for any video"):
-        check_captions([clip], CaptionsConfig(by="given"))
-    check_captions([clip, replace(clip, caption="A cat")], CaptionsConfig(by="given"))
+        check_captions([clip], CaptionsConfig(by="given"), False)
+    check_captions([clip, replace(clip, caption="A cat")], CaptionsConfig(by="given"), False)
     with pytest.raises(InputError, match="nowhere is not there"):
-        check_captions([clip], CaptionsConfig(model=str(tmp_path / "nowhere")))
+        check_captions([clip], CaptionsConfig(model=str(tmp_path / "nowhere")), False)
     with pytest.raises(InputError, match=r"--captions.url: http://127.0.0.1:9/v1/chat/completions cannot be reached"):
-        check_captions([clip], CaptionsConfig(by="endpoint", url="http://127.0.0.1:9/v1"))
+        check_captions([clip], CaptionsConfig(by="endpoint", url="http://127.0.0.1:9/v1"), False)
+
+
+BOTH = r"--captions\.by endpoint --captions\.url .*--captions\.by given, of a --source list with a column caption"
+
+
+class TestTheModelIsLookedUpBeforeTheWork:
+    """Of a hub that has a model of 16 GB, of which half is in its cache."""
+
+    @pytest.fixture(autouse=True)
+    def _hub(self, monkeypatch, tmp_path):
+        files = [SimpleNamespace(rfilename=f"model-{n}.safetensors", size=8 * 10**9) for n in (1, 2)]
+        card = SimpleNamespace(rfilename="README.md", size=10**12)
+        info = SimpleNamespace(siblings=[*files, card], sha="1f")
+        config = SimpleNamespace(model_type="qwen2_5_vl", dtype=torch.bfloat16)
+        monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: info)
+        monkeypatch.setattr("huggingface_hub.try_to_load_from_cache",
+                            lambda name, file, revision: "here" if file == "model-2.safetensors" else None)  # fmt: skip
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "not" / "yet"))
+        monkeypatch.setattr("transformers.AutoConfig.from_pretrained", lambda *_, **__: config)
+        monkeypatch.setattr(logging.getLogger("realis"), "propagate", True)
+
+    def has(self, monkeypatch, disk=10**12, memory=10**12, gpu=False):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=disk))
+        monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": memory}[name])
+        monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+
+    def test_what_will_be_fetched_is_said(self, monkeypatch, tmp_path, caplog):
+        self.has(monkeypatch, gpu=True)
+        with caplog.at_level(logging.INFO, "realis"):
+            check_captions([], CONFIG, elsewhere=False)
+        (said,) = caplog.messages
+        assert f"8.0 GB into {tmp_path / 'not' / 'yet'}" in said
+
+    def test_no_room_for_it(self, monkeypatch):
+        self.has(monkeypatch, disk=7 * 10**9, gpu=True)
+        with pytest.raises(InputError, match=rf"its 8\.0 GB do not fit into .* 7\.0 GB are free.*HF_HOME.*{BOTH}"):
+            check_captions([], CONFIG, elsewhere=False)
+        check_captions([], CONFIG, elsewhere=True)
+
+    def test_no_gpu(self, monkeypatch, caplog):
+        self.has(monkeypatch)
+        check_captions([], CONFIG, elsewhere=False)
+        assert "with 32.0 GB of memory" in caplog.messages[-1]
+        self.has(monkeypatch, memory=16 * 10**9)
+        with pytest.raises(InputError, match=rf"takes 32 GB of memory, of which there are 16; .*{BOTH}"):
+            check_captions([], CONFIG, elsewhere=False)
+        with pytest.raises(InputError, match="got cuda, but torch sees no GPU"):
+            check_captions([], replace(CONFIG, device="cuda"), elsewhere=False)
+
+    def test_no_hub(self, monkeypatch):
+        def offline(*_, **__):
+            raise OSError("no route to host")
+
+        monkeypatch.setattr("huggingface_hub.HfApi.model_info", offline)
+        monkeypatch.setattr("transformers.AutoConfig.from_pretrained", offline)
+        with pytest.raises(InputError, match=rf"hub does not answer or does not know it.*{BOTH}"):
+            check_captions([], CONFIG, elsewhere=False)
+
+
+def test_a_folder_that_lacks_weights_is_refused_before_the_work(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "model-1.safetensors").write_bytes(b"x")
+    with pytest.raises(InputError, match=r": model-2\.safetensors not in "):
+        check_captions([], replace(CONFIG, model=str(tmp_path)), elsewhere=False)

@@ -126,7 +126,7 @@ def test_what_a_list_leaves_out_is_said(tmp_path, caplog):
         (tmp_path / f"{name}.mp4").write_bytes(b"x")
     (tmp_path / "metadata.csv").write_text("file_name\nx.mp4\n")
     assert len(find_footage((str(tmp_path),), "")) == 1
-    assert "2 videos in its folder are not in it" in caplog.text
+    assert "left out is what it does not list, 2 videos in its folder" in caplog.text
 
 
 def test_blank_fields_at_the_end_of_a_row_are_nothing(tmp_path):

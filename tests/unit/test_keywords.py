@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from realis.dataset.captions import PROMPT
 from realis.dataset.clip import Clip, Dropped
-from realis.dataset.keywords import VERSIONS, KeywordsConfig, inflections, keyword_counts, keywords, said
+from realis.dataset.keywords import VERSIONS, KeywordsConfig, inflections, keyword_counts, keywords, pattern_of, said
 from realis.errors import InputError
 
 SELECT, REJECT = VERSIONS["1"].select, VERSIONS["1"].reject
@@ -127,3 +128,12 @@ def test_every_keyword_is_found_by_its_own_name():
 ])  # fmt: skip
 def test_inflections(word, forms):
     assert inflections(word) == forms
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_prompt_for_captions_suggests_no_keyword(version):
+    """Nor a word that begins as one does: a model repeats what it is asked about, and every caption would have it."""
+    lists = VERSIONS[version]
+    forms = [form for words in (lists.select, lists.reject) for standing in words.values() for form in standing]
+    suggested = [form for form in forms if pattern_of((form,)).search(PROMPT.lower()) or f" {form}" in PROMPT.lower()]
+    assert len(forms) > 40 and not suggested

@@ -224,7 +224,7 @@ def test_all_decided_needs_no_page(tmp_path, file, clips, monkeypatch):
         (clips[2], [clips[2]]), (clips[3], [Dropped("c3", "drop: no reason given", "drop 1, keep 0")]),
     ]  # fmt: skip
     assert (
-        review_sentence([clips[0], clips[2]], tmp_path) == "All 2 clips were looked at and kept by hand, by 1 reviewer."
+        review_sentence([clips[0], clips[2]], tmp_path) == "Every clip was looked at and kept by hand, by 1 reviewer."
     )
 
 
@@ -239,9 +239,9 @@ def test_auto_accept_keeps_and_says_so(tmp_path, file, clips, log):
     file.add(clips[1], "Ann", KEEP)
     given = list(review(clips, tmp_path, ReviewConfig(auto_accept=True)))
     assert [isinstance(outcome, Clip) for _, (outcome,) in given] == [False, True, True, True]
-    assert any("REVIEW LEFT OUT: 2 of 4 clips" in line for line in log)
+    assert any("REVIEW LEFT OUT: nobody has looked at 2 of 4 clips" in line for line in log)
     sentence = review_sentence(clips[1:], tmp_path)
-    assert "**2 of 3 clips were not looked at by anybody**" in sentence
+    assert "**Nobody has looked at 2 of 3 clips**" in sentence
     assert "the other 1" in sentence
     assert len(file.read()) == 2  # what nobody has said is not written down
 
@@ -355,9 +355,9 @@ def test_a_part_is_shown_pixel_for_pixel(previews, tmp_path):
     still = previews.still("9-00a")
     assert still.number == 4
     assert still.places[0] in {(y, x) for y in range(0, 65, 8) for x in range(0, 97, 8)}
-    for asked, at in (((5, 7), (5, 7)), ((-9, 500), (0, 96))):
+    for asked, at, side in (((5, 7, 99), (5, 7), 32), ((-9, 500, 32), (0, 96), 32), ((5, 120, 16), (5, 112), 16)):
         part = cv2.imdecode(np.frombuffer(previews.part("9-00a", *asked), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-        assert np.array_equal(part, middle[at[0] : at[0] + 32, at[1] : at[1] + 32])
+        assert np.array_equal(part, middle[at[0] : at[0] + side, at[1] : at[1] + side])
 
 
 def test_the_preview_is_small_made_once_and_whole(previews):
