@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
 
 LONGEST_NAME = 255  # bytes, on every usual file system
 
@@ -59,7 +59,7 @@ def whole_file(file: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: writing failed ({error})") from error
+        raise InputError(f"{file}: writing failed ({reason(error)})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
 from realis.files import read_json, remove_folder, sync, whole_file
 from realis.log import logger
 from realis.video.results import parts_folder
@@ -138,7 +138,7 @@ class Journal:
         try:
             return load_file(file) if self.segments else {}
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file}: cannot be read ({error}); begin anew with --restart") from error
+            raise InputError(f"{file}: cannot be read ({reason(error)}); begin anew with --restart") from error
 
     def add(self, segment: Segment, carry: Tensors, encode: Callable[[Path], None]) -> None:
         """Encode a segment and make it durable, with what comes after it depends on.
