@@ -1,8 +1,6 @@
 """One video (or image, or folder of images): plan, read, upscale, write, from where an earlier run stopped."""
 
 import json
-import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from realis.commands.preview import write_preview
 from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
+from realis.system import peak_memory
 from realis.tiling.plan import plan_tiles
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
@@ -98,7 +97,8 @@ def upscale_file(config: "UpscaleConfig", path: Path, output: Path) -> Path | No
         save_comparison(path, config.deinterlace, output, comparison, key)
     written, took = " and ".join(map(str, [output] * (not done) + pictures)), time.monotonic() - began
     if written:
-        logger.info("wrote %s in %.0f s, peak memory %.1f GiB", written, took, peak_memory())
+        peak = peak_memory()
+        logger.info("wrote %s in %.0f s%s", written, took, f", peak memory {peak:.1f} GiB" if peak else "")
     return output
 
 
@@ -174,12 +174,6 @@ def with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
     if min(height, width) < max(LEAST_TILE, 2 * config.tile_overlap):
         raise no_memory(plan)
     return with_tile(config, plan, (height, width))
-
-
-def peak_memory() -> float:
-    """Largest resident size of this process so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter, findings: Findings) -> None:
