@@ -39,22 +39,21 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
         if words and words[0].endswith(RECIPES):
             flags = recipe_flags(Path(words[0]))
             recipe = f"; recipe {words.pop(0)}"
-            values, _ = parser.read(flags)
+            values, rest = parser.read(flags)
+            if rest:  # of a list
+                raise InputError(f"got {rest[0]!r} beside another value; wanted one")
         own, rest = parser.read(words)
-        return build(config, values | own | _from_words(rest, positional, own))
+        if late := next((word for word in rest if word.endswith(RECIPES)), None):
+            raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
+        if rest and not positional:
+            raise InputError(
+                f"got {rest[0]!r} without a flag; wanted one before it, such as {parser.names[0]} {rest[0]}"
+            )
+        if rest and positional in own:
+            raise InputError(f"got --{positional} and, without a flag, {rest[0]!r}; wanted one or the other")
+        return build(config, values | own | ({positional: rest} if rest else {}))
     except InputError as error:
         raise InputError(f"{error} (see --help{recipe})") from error
-
-
-def _from_words(words: list[str], positional: str, flags: dict[str, Any]) -> dict[str, Any]:
-    """The value of the field that takes words without a flag."""
-    if late := next((word for word in words if word.endswith(RECIPES)), None):
-        raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
-    if words and not positional:
-        raise InputError(f"got {words[0]!r}, which belongs to no flag; wanted --flag {words[0]}")
-    if words and positional in flags:
-        raise InputError(f"got --{positional} and, without a flag, {words[0]!r}; wanted one or the other")
-    return {positional: words} if words else {}
 
 
 def recipe_flags(file: Path) -> list[str]:

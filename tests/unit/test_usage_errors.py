@@ -77,7 +77,9 @@ def test_usage_errors_are_plain_lines_on_a_terminal(tmp_path, columns, environme
         for said, words in wrong_words(number, choice, str(tmp_path / "recipe.yaml")).items()
     ]
     cases += [
-        (program, "got 'stray', which belongs to no flag", ["stray"]) for program in FLAGS if "upscale" not in program
+        (program, "got 'stray' without a flag; wanted one before it, such as --", ["stray"])
+        for program in FLAGS
+        if "upscale" not in program
     ]
     printed = in_terminal(
         f"from realis.commands import __main__ as programs\n"
@@ -151,12 +153,29 @@ def test_words_take_the_place_of_the_inputs_of_a_recipe(tmp_path):
     [
         (["--input", "a.mp4", "--target", "2x", "b.mp4"], "got --input and, without a flag, 'b.mp4'; wanted one"),
         (["--target", "2x", "recipe.yaml"], "recipe recipe.yaml: got it after other words"),
+        (["-x.mp4"], "-x.mp4: no such flag"),
         (["--no-strict=yes"], "--strict/--no-strict: got 'yes', wanted no value"),
     ],
 )
 def test_words_that_contradict_each_other(words, message):
     with pytest.raises(InputError, match=message):
         parse(UpscaleConfig, words, "test")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("target: [2x, 4x]", "got '4x' beside another value; wanted one"),
+        ("preview: 1", "--preview/--no-preview: got '1', wanted no value"),
+        ("target: [", "line 1: wanted YAML, but "),
+        ("target: 2x\ntarget: 4x", "line 1: wanted YAML, but 'target' is there twice"),
+    ],
+)
+def test_recipes_that_cannot_be_taken(tmp_path, text, message):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(InputError, match=message) as refused:
+        parse(UpscaleConfig, [str(tmp_path / "recipe.yaml")], "test")
+    assert "recipe.yaml" in str(refused.value)
 
 
 def test_flags_with_underscores_are_the_same():
