@@ -23,7 +23,7 @@ def fitting_name(name: str, ending: str) -> str:
     >>> fitting_name("clip.mp4", ".json")
     'clip.mp4.json'
     >>> fitting_name("x" * 255, ".json")[-25:]
-    'xxxxxxx~0c2bd8ed6f34.json'
+    'xxxxxxx~d22609da3ae3.json'
     """
     content = os.fsencode(name)
     if len(content) + len(os.fsencode(ending)) <= LONGEST_NAME:
