@@ -1,4 +1,4 @@
-"""``python infer/upscale.py --input in.mp4 --target 4k``; without --input, a sample clip is rendered and upscaled."""
+"""``python infer/upscale.py in.mp4 --target 4k``; without an input, a sample clip is rendered and upscaled."""
 
 from realis.commands.__main__ import run_upscale
 

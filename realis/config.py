@@ -1,29 +1,27 @@
 """Configuration of a command: frozen dataclasses, a command line made from them, YAML recipes.
 
-A recipe is flattened into flags that come before the user's own, so there is one parser and one kind of error; the
+A recipe is flattened into flags, which the user's own override, so there is one parser and one kind of error; the
 resolved configuration that a run writes is itself a recipe.
 """
 
-import contextlib
 import dataclasses
-import io
 import os
-import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
 import yaml
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
+from realis.flags import FlagParser, build
 
 Config = TypeVar("Config")
+RECIPES = (".yaml", ".yml")
 
 
 def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
-    """Build ``config`` from ``[recipe.yaml] [--flags]``.
+    """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if one of its fields takes them: it
+    is ``positional`` in its metadata.
 
     Args:
         config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags.
@@ -33,32 +31,46 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
     Raises:
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
     """
-    flags = list(argv)
-    if flags and flags[0].endswith((".yaml", ".yml")):
-        flags = [*recipe_flags(Path(flags[0])), *flags[1:]]
-    printed = io.StringIO()
+    positional = next((field.name for field in dataclasses.fields(config) if field.metadata.get("positional")), "")
+    usage = f"{prog} [recipe.yaml]{f' [{positional.upper()} ...]' if positional else ''} [--flags]"
+    parser, words, recipe = FlagParser(config, usage), list(argv), ""
     try:
-        with contextlib.redirect_stderr(printed):
-            return tyro.cli(config, args=flags, prog=f"{prog} [recipe.yaml]")
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        recipe = f"; recipe {argv[0]}" if len(flags) > len(argv) else ""
-        raise InputError(f"{_plain(printed.getvalue())} (see --help{recipe})") from None
+        values = {}
+        if words and words[0].endswith(RECIPES):
+            flags = recipe_flags(Path(words[0]))
+            recipe = f"; recipe {words.pop(0)}"
+            values, rest = parser.read(flags)
+            if rest:  # of a list
+                raise InputError(f"got {rest[0]!r} beside another value; wanted one")
+        own, rest = parser.read(words)
+        if late := next((word for word in rest if word.endswith(RECIPES)), None):
+            raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
+        if rest and not positional:
+            raise InputError(
+                f"got {rest[0]!r} without a flag; wanted one before it, such as {parser.names[0]} {rest[0]}"
+            )
+        if rest and positional in own:
+            raise InputError(f"got --{positional} and, without a flag, {rest[0]!r}; wanted one or the other")
+        return build(config, values | own | ({positional: rest} if rest else {}))
+    except InputError as error:
+        raise InputError(f"{error} (see --help{recipe})") from error
 
 
 def recipe_flags(file: Path) -> list[str]:
     """The flags that a YAML recipe stands for.
 
     >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
-    ['--run.steps', '3', '--scales', '4', '2', '--no-static']
+    ['--run.steps=3', '--scales', '4', '2', '--no-static']
     """
     if not file.is_file():
         raise InputError(f"recipe {file}: nothing there; wanted a YAML file")
     try:
-        recipe = yaml.load(file.read_text(), _StrictLoader)
+        recipe = yaml.load(file.read_text(encoding="utf-8"), _StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"recipe {file}{line}: wanted YAML, but {error.problem}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"recipe {file}: cannot be read as YAML: {error}") from error
+        raise InputError(f"recipe {file}: cannot be read as YAML ({reason(error)})") from error
     if not isinstance(recipe, dict):
         got = "nothing" if recipe is None else f"a {type(recipe).__name__}"
         raise InputError(f"recipe {file}: got {got}, wanted names and values")
@@ -72,7 +84,7 @@ class _StrictLoader(yaml.SafeLoader):
         names = [key.value for key, _ in node.value]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise yaml.YAMLError(f"{twice!r} is there twice{node.start_mark}")
+            raise yaml.MarkedYAMLError(problem=f"{twice!r} is there twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -85,9 +97,11 @@ def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
             yield from _flatten(value, here)
         elif isinstance(value, bool):
             yield "--" + ".".join((*path, here[-1] if value else f"no-{here[-1]}"))
-        else:
+        elif isinstance(value, list):
             yield "--" + ".".join(here)
-            yield from map(str, value if isinstance(value, list) else [value])
+            yield from map(str, value)
+        else:
+            yield f"--{'.'.join(here)}={value}"  # one word: it may begin with a dash
 
 
 def dump(config: Any, file: Path) -> None:
@@ -99,10 +113,10 @@ def dump(config: Any, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        temporary.write_text(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True))
+        temporary.write_text(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
         temporary.replace(file)
     except OSError as error:
-        raise InputError(f"{file}: cannot be written ({error.strerror}); choose another output") from error
+        raise InputError(f"{file}: cannot be written ({reason(error)}); choose another output") from error
 
 
 def as_plain(config: Any) -> dict[str, Any]:
@@ -114,14 +128,3 @@ def _plain_values(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain_values(v) for name, v in value.items()}
     return list(value) if isinstance(value, tuple) else value
-
-
-def _plain(printed: str) -> str:
-    """One line from the message that the parser printed under a title: framed, or between lines of dashes."""
-    untitled = re.sub(r"^.*\n *-{5,} *\n", "", printed.strip())
-    lines = [
-        re.sub(r"[\u2500-\u257f]|-{5,}", " ", line).strip() for line in untitled.splitlines() if "\u256d" not in line
-    ]
-    kept = [line for line in lines if line and not line.startswith(("For full helptext", "Usage", "usage"))]
-    kept[:1] = [re.sub(r"^Error parsing \w+: ", "", line) for line in kept[:1]]
-    return " ".join(kept) or f"wrong arguments: {' '.join(sys.argv[1:])}"

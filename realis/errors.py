@@ -23,6 +23,11 @@ def require(fits: bool, name: str, got: object, wanted: str) -> None:
         raise InputError(f"{name}: got {got}, wanted {wanted}")
 
 
+def reason(error: Exception) -> str:
+    """What an exception says, without the number and the file name that an OSError, or an error of libav, adds."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
@@ -43,7 +48,7 @@ def run_command(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in (*DISK_ERRORS, errno.ENAMETOOLONG, errno.EACCES):
             raise
-        print(f"realis: {error}", file=sys.stderr)
+        print(f"realis: {f'{error.filename}: ' if error.filename else ''}{reason(error)}", file=sys.stderr)
         raise SystemExit(1 if error.errno in DISK_ERRORS else 2) from None
     except KeyboardInterrupt as stop:
         print(f"realis: {stop or 'interrupted'}", file=sys.stderr)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
 
 LONGEST_NAME = 255  # bytes, on every usual file system
 
@@ -22,7 +23,7 @@ def fitting_name(name: str, ending: str) -> str:
     >>> fitting_name("clip.mp4", ".json")
     'clip.mp4.json'
     >>> fitting_name("x" * 255, ".json")[-25:]
-    'xxxxxxx~0c2bd8ed6f34.json'
+    'xxxxxxx~d22609da3ae3.json'
     """
     content = os.fsencode(name)
     if len(content) + len(os.fsencode(ending)) <= LONGEST_NAME:
@@ -59,14 +60,17 @@ def whole_file(file: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: writing failed ({error})") from error
+        raise InputError(f"{file}: writing failed ({reason(error)})") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Wait until a file, or the names in a folder, are on disk; on Windows, which opens no folders, a file only."""
+    windows = sys.platform == "win32"
+    if windows and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

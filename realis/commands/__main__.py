@@ -11,6 +11,7 @@ from typing import Any
 from realis import log
 from realis.config import parse
 from realis.errors import run_command
+from realis.flags import one_of
 
 DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
 MINIATURE_RECIPE = Path(__file__).parent / "build_miniature.yaml"
@@ -124,13 +125,13 @@ COMMANDS = {"upscale": run_upscale, "plan": run_plan, "degrade": run_degrade, "p
 def main() -> None:
     """``realis upscale | plan | degrade | precompute | train | build``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name not in COMMANDS:
-        wanted = " | ".join(COMMANDS)
-        asked = name in ("-h", "--help")
-        usage = f"usage: realis {wanted} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)"
-        print(usage, file=sys.stdout if asked else sys.stderr)
-        raise SystemExit(0 if asked else 2)
-    COMMANDS[name](sys.argv[2:])
+    if name in ("-h", "--help"):
+        print(f"usage: realis {' | '.join(COMMANDS)} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)")
+    elif name in COMMANDS:
+        COMMANDS[name](sys.argv[2:])
+    else:
+        print(f"realis: got {name or 'no command'}, wanted {one_of(list(COMMANDS))} (see --help)", file=sys.stderr)
+        raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """``build``: RealisVideo-4K out of footage, stage by stage (paper: "RealisVideo-4K")."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from realis.dataset.split import SplitConfig
 from realis.errors import InputError, require
 from realis.files import remove_leftovers
 from realis.log import logger
+from realis.system import lock
 from realis.units import count
 from realis.workers import Workers
 
@@ -109,11 +109,7 @@ def only_one(folder: Path) -> Iterator[None]:
         file = (folder / "work" / "lock").open("w")
     except OSError as error:
         raise InputError(f"--output {folder}: cannot be written ({error.strerror}); choose another folder") from error
-    with file as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"--output {folder}: another process is building there; wait, or choose another folder"
-            ) from error
+    with file:
+        if not lock(file, wait=False):
+            raise InputError(f"--output {folder}: another process is building there; wait, or choose another folder")
         yield

@@ -122,7 +122,7 @@ def write_settings(config: DegradeConfig, output: Path) -> None:
         require(not strangers, "--output", config.output, "an empty or new folder; this holds other files")
         for name, note in notes.items():  # SETTINGS last: where it stands, the set is begun
             (output / f".{name}").write_text(yaml.safe_dump(note, sort_keys=False))
-            (output / f".{name}").rename(output / name)
+            (output / f".{name}").replace(output / name)
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:

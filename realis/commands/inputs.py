@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
 from realis.files import fitting_name
 from realis.video.encoding import CODECS
-from realis.video.names import IMAGES, VIDEOS, described, files_in, matching
+from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
 from realis.video.span import WHOLE, Span
 
 WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
@@ -29,13 +29,12 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
             if not inputs:
                 held = described(path, VIDEOS + IMAGES)
                 raise InputError(f"--input {path}: is a folder without videos or images; {held}")
-        elif path.exists() or not any(letter in word for letter in "*?["):
+        elif path.exists() or not any(letter in word for letter in WILDCARDS):
             inputs = [path]
         else:
             inputs = [one for match in matching(word) for one in inputs_of(match)]
             if not inputs:
-                raise InputError(f"--input {word}: matches nothing but results of earlier runs and files of other "
-                                 f"endings, if anything; known are {', '.join(VIDEOS + IMAGES)}")  # fmt: skip
+                raise InputError(f"--input {word}: {unmatched(word, VIDEOS + IMAGES)}")
         found |= dict.fromkeys(inputs)
     return list(found)
 
@@ -75,7 +74,7 @@ def read_prompts(file: str) -> dict[str, str]:
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--prompt-file {file}: cannot be read ({error})") from error
+        raise InputError(f"--prompt-file {file}: cannot be read ({reason(error)})") from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:

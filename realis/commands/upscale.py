@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -32,50 +32,60 @@ SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=S
 
 @dataclass(frozen=True)
 class UpscaleConfig:
-    """Upscale videos. Without --input, a sample clip is rendered and upscaled."""
+    """Upscale videos and images, into out/ unless --output says otherwise. Without an input, a sample clip is rendered
+    and upscaled.
 
-    input: tuple[str, ...] = ()  # videos, images, folders of either, patterns; empty: a sample clip is rendered
+      upscale.py holiday.mp4 --target 4k
+      upscale.py holiday.mp4 --dry-run      (the plan, and how long it would take)
+      upscale.py clips/*.mp4 --target 2x --output upscaled
+    """
+
+    # in the order in which --help shows them: what most people need first
+    input: tuple[str, ...] = field(
+        default=(),
+        metadata={"positional": True},  # videos, images, folders of either, patterns; the flag may be left out
+    )
     output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
-    target: str = "4k"  # 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
+    target: str = "4k"  # 8k, 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     start: str = ""  # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
     duration: str = ""  # upscale so much, as --start; empty: to the end
-    method: Literal["cpc", "bicubic"] = "cpc"
+    method: Literal["cpc", "bicubic"] = "cpc"  # the diffusion model, or interpolation
+    preview: bool = False  # a few frames from the middle, to look at before all of the work
+    dry_run: bool = False  # print the plan, time one tile, and stop
+    compare: str = ""  # also write this video: bicubic on the left half, the result on the right
+    restart: bool = False  # begin anew, whatever is finished
+    codec: Literal["auto", "h264", "h265", "av1", "ffv1", "prores", "png"] = "auto"  # auto: h264; h265 above 8 bits
+    crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
+    depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
+    color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
+    deinterlace: Deinterlace = "no"  # frame: a frame of each pair of fields; field: one of each, at twice the rate
+    drop_alpha: bool = False  # leave transparency out
+    strict: bool = False  # decode all of the input first, and refuse it if anything in it is damaged
     model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
     cpc: str = ""  # folder or hub id of a trained CPC; empty: the model's own
-    cpc_scale: float = 1.0  # strength of the control
-    decoder: Literal["auto", "wan", "lr"] = "auto"  # auto: the LR-conditioned decoder if the model has one
     prompt: str = ""  # what the video shows
     prompt_file: str = ""  # JSON lines {"file": NAME, "prompt": TEXT}, for several inputs
     negative_prompt: str = ""  # read with --guidance other than 1
-    prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
-    empty_prompt_embeds: str = ""  # the same of the empty prompt, where no text encoder is to be loaded
-    steps: int = 0  # sampling steps; 0: what the CPC was trained for
-    shift: float = 3.0  # moves sampling towards high noise levels
-    guidance: float = 1.0  # classifier-free guidance; 1: off
-    sampler: Literal["euler", "unipc"] = "euler"
-    seed: int = 0
     device: str = "auto"  # auto: cuda if there is one, else cpu
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
     offload: bool = False  # weights wait in main memory, layer by layer: for GPUs that the model does not fit
     fp8: bool = False  # weights are kept in 8 bits: half the memory, nearly the same result
-    attention: str = ""  # diffusers' backend of attention, such as flash or sage; empty: torch's choice
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"  # of the model; float32 takes twice the memory
     compile: bool = False  # torch.compile: faster after minutes of compiling
+    attention: str = ""  # diffusers' backend of attention, such as flash or sage; empty: torch's choice
+    steps: int = 0  # sampling steps; 0: what the CPC was trained for
+    seed: int = 0  # of the noise; the same seed gives the same result
+    sampler: Literal["euler", "unipc"] = "euler"  # solver of the flow's equation; unipc is of higher order
+    shift: float = 3.0  # moves sampling towards high noise levels
+    guidance: float = 1.0  # classifier-free guidance; 1: off
+    cpc_scale: float = 1.0  # strength of the control
+    decoder: Literal["auto", "wan", "lr"] = "auto"  # auto: the LR-conditioned decoder if the model has one
     tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
-    tile_width: int = 0
+    tile_width: int = 0  # pixels, as --tile-height
     tile_overlap: int = 32  # pixels that tiles share at least
     segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for
     segment_overlap: int = 5  # frames that segments share, 4 n + 1
-    codec: Literal["auto", "h264", "h265", "av1", "ffv1", "prores", "png"] = "auto"  # auto: h264; h265 above 8 bits
-    depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
-    crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
-    drop_alpha: bool = False  # leave transparency out
-    deinterlace: Deinterlace = "no"  # frame: a frame of each pair of fields; field: one of each, at twice the rate
-    strict: bool = False  # decode all of the input first, and refuse it if anything in it is damaged
-    color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
-    compare: str = ""  # also write this video: bicubic on the left half, the result on the right
-    preview: bool = False  # a few frames from the middle
-    restart: bool = False  # begin anew, whatever is finished
-    dry_run: bool = False  # print the plan, time one tile, and stop
+    prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
+    empty_prompt_embeds: str = ""  # the same of the empty prompt, where no text encoder is to be loaded
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:

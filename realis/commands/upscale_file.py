@@ -1,8 +1,6 @@
 """One video (or image, or folder of images): plan, read, upscale, write, from where an earlier run stopped."""
 
 import json
-import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from realis.commands.plan import Plan, advice, describe, make_plan
 from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
+from realis.system import peak_memory
 from realis.tiling.plan import plan_tiles
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
@@ -137,7 +136,9 @@ def upscale_file(job: Job) -> Path:
         save_comparison(config, path, output, job.key)
     files, took = " and ".join(map(str, [output] * (not job.done) + pictures)), time.monotonic() - began
     if files:
-        logger.info("wrote %s in %s, peak memory %.1f GiB", files, units.duration(took), peak_memory())
+        peak = peak_memory()
+        memory = f", peak memory {peak:.1f} GiB" if peak else ""
+        logger.info("wrote %s in %s%s", files, units.duration(took), memory)
     return output
 
 
@@ -213,12 +214,6 @@ def with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
     if min(height, width) < max(LEAST_TILE, 2 * config.tile_overlap):
         raise no_memory(plan)
     return with_tile(config, plan, (height, width))
-
-
-def peak_memory() -> float:
-    """Largest resident size of this process so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter, findings: Findings) -> None:

@@ -5,7 +5,6 @@ never changed. ``undo`` takes back the last verdict of its reviewer on its clip 
 and its content: a clip that was cut anew has no verdict.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from typing import BinaryIO
 
 from realis.dataset.clip import Clip
 from realis.errors import InputError
+from realis.system import lock
 
 KEEP, DROP, UNDO = "keep", "drop", "undo"
 
@@ -55,7 +55,7 @@ class VerdictFile:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("ab+", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+                lock(file, wait=True)  # until the file is closed
                 append(file, line)
         except OSError as error:
             raise InputError(f"{self.file}: the verdict cannot be written ({error.strerror or error})") from error

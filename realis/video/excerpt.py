@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from realis.errors import InputError, require
+from realis.errors import InputError, reason, require
 from realis.video.read import VideoReader
 
 Window = tuple[int, int, int, int]  # top, left, height, width
@@ -142,7 +142,7 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
                     if frame.pts is not None and frame.pts >= times[-1]:
                         return None
         except (av.FFmpegError, ValueError) as error:  # ValueError: no pixel format is known
-            raise InputError(f"{path}: damaged ({error})") from error
+            raise InputError(f"{path}: damaged ({reason(error)})") from error
     return None
 
 

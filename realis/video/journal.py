@@ -4,7 +4,6 @@ In a hidden folder beside the result, for segment n: ``n.json`` (its frames and 
 next segment depends on) and last the segment itself, whose appearance makes it count.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,9 +13,10 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
 from realis.files import read_json, remove_folder, sync, whole_file
 from realis.log import logger
+from realis.system import HAS_LOCKS, lock
 from realis.video.results import parts_folder
 
 Tensors = dict[str, Any]
@@ -65,13 +65,9 @@ class Journal:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not lock(self._lock, wait=False):
             self._lock.close()
-            raise InputError(
-                f"--output {self.output}: another process is writing it; wait, or choose another name"
-            ) from error
+            raise InputError(f"--output {self.output}: another process is writing it; wait, or choose another name")
         try:
             self._read()
         except BaseException:
@@ -138,7 +134,7 @@ class Journal:
         try:
             return load_file(file) if self.segments else {}
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file}: cannot be read ({error}); begin anew with --restart") from error
+            raise InputError(f"{file}: cannot be read ({reason(error)}); begin anew with --restart") from error
 
     def add(self, segment: Segment, carry: Tensors, encode: Callable[[Path], None]) -> None:
         """Encode a segment and make it durable, with what comes after it depends on.
@@ -154,7 +150,7 @@ class Journal:
         encode(temporary)
         for path in (*(temporary.iterdir() if temporary.is_dir() else ()), temporary):
             sync(path)
-        temporary.rename(self.path(self.suffix))
+        temporary.replace(self.path(self.suffix))
         sync(self.folder)
         self.segments.append(segment)
         before.unlink(missing_ok=True)
@@ -192,6 +188,8 @@ class Journal:
 
     def close(self, finished: bool) -> None:
         """Let go of the folder; remove it unless another run can go on from it."""
+        if not HAS_LOCKS:
+            self._lock.close()  # first, for Windows removes no folder in which a file is open
         if finished or self.key is None or not self.segments:
             remove_folder(self.folder)
         self._lock.close()

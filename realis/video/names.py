@@ -4,6 +4,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from realis.errors import InputError
@@ -19,6 +20,8 @@ VIDEOS = (
     *(".gif", ".apng", ".mjpeg", ".mjpg"),
     *(".m2v", ".mpv", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu"),  # the stream alone
 )
+
+WILDCARDS = "*?["
 
 
 def natural(file: Path) -> tuple[list[tuple[int, str]], str]:
@@ -100,4 +103,23 @@ def described(folder: Path, endings: tuple[str, ...], below: bool = False) -> st
     folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
     held = f"it holds {', '.join(others[:8])} files" if others else "it holds no files"
     held += f", and folders, which can be given themselves: {', '.join(folders[:8])}" if folders and not below else ""
-    return f"{held}; known endings are {', '.join(endings)}"
+    return f"{held}; {known(endings)}"
+
+
+def unmatched(pattern: str, endings: tuple[str, ...]) -> str:
+    """Say why :func:`matching` finds nothing for a pattern that ends in one of ``endings``, or no folder of such files."""
+    parts = Path(pattern).parts[:-1]
+    folder = Path(*takewhile(lambda part: not any(letter in part for letter in WILDCARDS), parts))
+    if not folder.is_dir():
+        return f"the folder {folder} is not there"
+    names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - as matching
+    if not names:
+        return f"nothing in {folder.resolve()} matches it"
+    if results := [name for name in names if Path(name).suffix.lower() in endings]:
+        return f"it matches only results of earlier runs, such as {results[0]}, which are passed over unless named themselves"
+    return f"it matches nothing of a known ending, but {', '.join(names[:3])}{', ...' * (len(names) > 3)}; {known(endings)}"
+
+
+def known(endings: tuple[str, ...]) -> str:
+    """Say which endings are known, without a list that buries the message."""
+    return f"known endings are {', '.join(endings[:3])} and {len(endings) - 3} more, listed in docs/upscaling.md"

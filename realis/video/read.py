@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from realis.errors import InputError
+from realis.errors import InputError, reason
 from realis.video.color_tags import to_rgb
 from realis.workers import threads
 
@@ -65,7 +65,7 @@ class VideoReader:
         try:
             self.container = open_media(self.path)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"{self.path}: not a video that can be read ({error})") from error
+            raise InputError(f"{self.path}: not a video that can be read ({reason(error)})") from error
         try:
             self._check()
         except BaseException:

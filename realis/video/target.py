@@ -5,7 +5,7 @@ import re
 from realis.errors import InputError
 
 LARGEST_FACTOR = 16
-NAMED = {"4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720)}
+NAMED = {"8k": (7680, 4320), "4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720)}
 
 
 def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, int]:
@@ -16,8 +16,8 @@ def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, 
         width, height: of the input in square pixels.
         even: whether colours are stored at half the size, so that both must be even.
 
-    A named target is the largest size of the input's aspect that fits 3840x2160 (``4k``), 1920x1080 or 1280x720,
-    turned by 90 degrees for portrait. ``WIDTHxHEIGHT`` is taken as it is.
+    A named target is the largest size of the input's aspect that fits 7680x4320 (``8k``), 3840x2160 (``4k``), 1920x1080
+    or 1280x720, turned by 90 degrees for portrait. ``WIDTHxHEIGHT`` is taken as it is.
 
     Raises:
         InputError: an unknown target, an odd size, or one smaller than the input.
@@ -37,9 +37,9 @@ def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, 
     elif match := re.fullmatch(r"(\d+)x(\d+)", name):
         size = (int(match[2]), int(match[1]))
     else:
-        raise InputError(
-            f"--target: got {target!r}, wanted {', '.join(NAMED)}, a factor such as 2x or 4x, or WIDTHxHEIGHT"
-        )
+        wanted = f"{', '.join(NAMED)}, a factor such as 2x or 4x, or WIDTHxHEIGHT"
+        hint = f"; write {name}x for {name} times the size" if re.fullmatch(r"\d+(\.\d+)?", name) else ""
+        raise InputError(f"--target: got {target!r}, wanted {wanted}{hint}")
     if even and (size[0] % 2 or size[1] % 2):
         raise InputError(
             f"--target: got {size[1]}x{size[0]}, wanted even numbers (the colours of a video are stored at half the size)"

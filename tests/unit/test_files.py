@@ -27,7 +27,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     [
         (InputError("got 3,\n wanted 4"), 2, "realis: got 3, wanted 4\n"),
         (FloatingPointError("the loss is nan"), 1, "realis: the loss is nan\n"),
-        (OSError(errno.ENOSPC, "No space left", "f"), 1, "realis: [Errno 28] No space left: 'f'\n"),
+        (OSError(errno.ENOSPC, "No space left", "f"), 1, "realis: f: No space left\n"),
         (KeyboardInterrupt(), 130, "realis: interrupted\n"),
     ],
 )

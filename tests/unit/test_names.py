@@ -78,12 +78,39 @@ def test_results_and_what_lies_beside_them_are_passed_over(tmp_path):
 def test_a_folder_without_any_is_described(tmp_path):
     touch(tmp_path, "a.xyz", "b.XYZ", "README", ".hidden.mp4")
     for find in (lambda: find_inputs((str(tmp_path),)), lambda: find_clips(tmp_path), lambda: FolderSource(tmp_path)):
-        with pytest.raises(InputError, match=r"it holds \.xyz, README files; known endings are .*\.png"):
+        with pytest.raises(
+            InputError, match=r"it holds \.xyz, README files; known endings are \.[^,]*, .* and \d+ more"
+        ):
             find()
     touch(tmp_path, "c_2x.mp4")
     write_notes(tmp_path / "c_2x.mp4", {"a": 1})
     with pytest.raises(InputError, match=r"it holds only results of earlier runs, such as c_2x\.mp4"):
         find_inputs((str(tmp_path),))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("nowhere/*.mp4", "the folder nowhere is not there"),
+        ("nowhere/**/a/*.mp4", "the folder nowhere is not there"),
+        ("no*.mp4", "nothing in .* matches it"),
+        (
+            "*.xyz",
+            r"it matches nothing of a known ending, but a\.xyz, b\.xyz, c\.xyz, \.\.\.; known endings are \.mp4, ",
+        ),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_explained(tmp_path, monkeypatch, pattern, said):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.xyz", "b.xyz", "c.xyz", "d.xyz")
+    with pytest.raises(InputError, match=said) as refused:
+        find_inputs((pattern,))
+    assert len(str(refused.value)) < 200 + len(str(tmp_path))
+
+
+def test_the_documentation_lists_the_endings():
+    words = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text().replace(",", " ").split()
+    assert set(VIDEOS + IMAGES) <= {word if word in VIDEOS + IMAGES else word.rstrip(".") for word in words}
 
 
 def test_a_folder_that_cannot_be_listed_is_said(tmp_path):

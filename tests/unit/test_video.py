@@ -142,6 +142,7 @@ def test_an_existing_file_stays_until_the_new_one_is_complete(tmp_path):
         ("4K", (540, 960), (3840, 2160)),
         ("4k", (640, 480), (2160, 2880)),
         ("4k", (3840, 2160), (2160, 3840)),
+        ("8k", (960, 540), (4320, 7680)),
         ("1080p", (316, 178), (1080, 1916)),
         ("2x", (316, 178), (356, 632)),
         ("1.5x", (212, 120), (180, 318)),
@@ -156,6 +157,11 @@ def test_targets(target, source, wanted):
 def test_targets_that_cannot_be_met(target):
     with pytest.raises(InputError, match="--target"):
         target_size(target, 1920, 1080, even=True)
+
+
+def test_a_factor_without_its_x_is_corrected():
+    with pytest.raises(InputError, match=r"write 1\.5x"):
+        target_size("1.5", 1920, 1080, even=True)
 
 
 def test_outputs_that_cannot_be_written(tmp_path):
