@@ -43,9 +43,9 @@ class UpscaleConfig:
     prompt_embeds: str = ""  # safetensors file with cached prompt embeddings, in place of --prompt
     empty_prompt_embeds: str = ""  # the same of the empty prompt, where no text encoder is to be loaded
     steps: int = 0  # sampling steps; 0: what the CPC was trained for
-    shift: float = 3.0  # moves sampling towards high noise levels
+    shift: float = 0.0  # above 1: moves sampling towards high noise levels; 0: what the CPC was trained for
     guidance: float = 1.0  # classifier-free guidance; 1: off
-    sampler: Literal["euler", "unipc"] = "euler"
+    sampler: Literal["auto", "euler", "unipc"] = "auto"  # auto: what the CPC was trained for
     seed: int = 0
     device: str = "auto"  # auto: cuda if there is one, else cpu
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
@@ -73,7 +73,15 @@ class UpscaleConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed: got {self.seed}, wanted 0 to {2**31 - 1}")
-        for name in ("steps", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
+        for name in (
+            "steps",
+            "shift",
+            "tile_height",
+            "tile_width",
+            "tile_overlap",
+            "segment_frames",
+            "segment_overlap",
+        ):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
         require(self.crf >= -1, "--crf", self.crf, "-1 or more")
@@ -81,8 +89,6 @@ class UpscaleConfig:
         target_size(self.target, 2, 2, even=False)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
-        if self.shift <= 0:
-            raise InputError(f"--shift: got {self.shift}, wanted above 0")
         if self.prompt and self.prompt_embeds:
             raise InputError("--prompt and --prompt-embeds: got both, wanted one")
         for name in ("prompt_embeds", "empty_prompt_embeds", "prompt_file"):

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.errors import InputError
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import PRESETS
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
 from realis.training.run_folder import checkpoints
@@ -43,6 +44,12 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     refuses(["--loss.filters", "bior2.2"], capsys, "orthogonal")
     refuses(["--data.size", "32"], capsys, "--loss.hog 0")
     refuses(["--controlnet.window", "10", "100", "100"], capsys, "--controlnet.window")
+    refuses(["--controlnet.shift", "0"], capsys, "--controlnet.shift", "above 0")
+    refuses(["--cpc", "realis-tiny", "--controlnet.steps", "4"], capsys, "--controlnet", "--cpc", "config.json")
+    refuses(["--cpc", tmp_path], capsys, "config.json")
+    own = tmp_path / "own" / "export"
+    shutil.copytree(PRESETS / "tiny" / "controlnet", own)
+    refuses(["--cpc", own, "--run.output", own.parent], capsys, "--export", "own", "--cpc")
     refuses(["--export", tmp_path], capsys, "other things")
     refuses([*SMALL_CPC, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
     run = [*SMALL_CPC, "--run.output", tmp_path / "run"]
@@ -89,8 +96,6 @@ def test_bad_footage(tmp_path, capsys):
 
 def test_a_model_that_reads_text_wants_embeddings(tmp_path, capsys):
     """Found out before torch is imported, by the model's folder alone."""
-    from realis.models.hub import PRESETS
-
     model = tmp_path / "model"
     shutil.copytree(PRESETS / "tiny", model)
     (model / "text_encoder").mkdir()
