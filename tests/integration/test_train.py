@@ -211,10 +211,16 @@ def test_the_encoder_starts_at_principal_components():
     assert fit(z) < 1.5 * fit(blocks @ vectors[:, -16:])
 
 
-def test_schedule():
-    config = OptimizerConfig(warmup=4, final_lr=0.5)
-    assert [learning_rate(step, 10, config) for step in (0, 3)] == pytest.approx([0.25, 0.85])
-    assert learning_rate(10, 10, config) == pytest.approx(0.5)
+def test_the_first_step_after_the_warmup_has_the_full_rate_and_the_last_one_the_final_rate():
+    def rates(steps, **config):
+        return [learning_rate(step, steps, OptimizerConfig(**config)) for step in range(steps)]
+
+    assert rates(7, warmup=2, final_lr=0.2) == pytest.approx([0.5, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert rates(7, warmup=2, final_lr=0.2)[-1] == 0.2 and rates(3, final_lr=0.0)[-1] == 0
+    assert rates(3, warmup=2) == [0.5, 1, 1] and rates(3) == [1, 1, 1]
+    assert rates(1, final_lr=0.1) == [1]  # a single step has nothing to decay to
+    assert rates(3, warmup=2, final_lr=0.1) == [0.5, 1, 1]
+    assert rates(2, warmup=4, final_lr=0.1) == [0.25, 0.5]  # ends while warming up
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
