@@ -90,7 +90,7 @@ class TrainCpcConfig:
             require(fits, flag, f"{width}x{height}", f"at least {least}, a block of the HOG term (or --loss.hog 0)")
             tokens = (frames + 3) // 4 * (height // 16) * (width // 16)
             require(tokens % columns == 0, "--run.sequence-parallel", columns,
-                    f"a divisor of the {tokens} tokens of a clip of {frames} frames of {width}x{height}")  # fmt: skip
+                    f"a divisor of the {tokens} tokens of a {frames}-frame clip of {width}x{height}")  # fmt: skip
 
     @property
     def window(self) -> tuple[int, int, int]:
@@ -111,7 +111,7 @@ def check_footage(config: TrainCpcConfig) -> None:
     if config.clips.manifest:
         entries = read_manifest(config.clips.manifest)
         if config.clips.embeddings:
-            check_embeddings(config.clips.embeddings, (entry.caption for entry in entries))
+            check_embeddings(config.clips.embeddings, config.clips.captions_read(entry.caption for entry in entries))
 
 
 def check_text(config: TrainCpcConfig, folder: Path) -> None:
@@ -236,7 +236,7 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
         check_latents(clips, wan.vae)
     terms = "its own terms apply, and are to be named here before the weights are passed on"
     name, degradation = Path(config.clips.manifest).name, Path(config.clips.degradation).name
-    return clips, f"{len(clips.entries)} clips of footage ({name}), degraded by {degradation}; {terms}"
+    return clips, f"footage ({name}, clips: {len(clips.entries)}), degraded by {degradation}; {terms}"
 
 
 def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":

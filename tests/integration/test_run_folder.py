@@ -91,7 +91,12 @@ def test_bad_footage(tmp_path, capsys):
     refuses([*clips, "--data.count", "3"], capsys, "--data", "--clips.manifest", "wanted one")
     refuses(["--clips.workers", "0"], capsys, "--clips.manifest")
     refuses([*clips, "--clips.caption-dropout", "0.5"], capsys, "--clips.caption-dropout", "--clips.embeddings")
-    refuses([*clips, "--clips.workers", "0", "--run.output", tmp_path / "run"], capsys, "clip.mp4", "1 of 1")
+    refuses(
+        [*clips, "--clips.workers", "0", "--run.output", tmp_path / "run"],
+        capsys,
+        "clip.mp4",
+        "too many cannot be read: 1",
+    )
 
 
 def test_a_model_that_reads_text_wants_embeddings(tmp_path, capsys):
@@ -164,7 +169,7 @@ def test_checkpoints_are_ordered_by_number(tmp_path):
 def test_another_number_of_samples_a_step_is_said(tmp_path, capsys):
     train_cpc(tmp_path / "run", steps=1)
     train_cpc(tmp_path / "run", "--run.resume", "latest", "--run.accumulation", "2", steps=2)
-    assert "a step had 2 samples and now has 4" in capsys.readouterr().err
+    assert "samples a step: 2 before, 4 now" in capsys.readouterr().err
 
 
 def test_what_a_killed_run_left_behind_is_removed(tmp_path):
