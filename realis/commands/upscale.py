@@ -41,10 +41,8 @@ class UpscaleConfig:
     """
 
     # in the order in which --help shows them: what most people need first
-    input: tuple[str, ...] = field(
-        default=(),
-        metadata={"positional": True},  # videos, images, folders of either, patterns; the flag may be left out
-    )
+    # videos, images, folders of either, patterns; the flag may be left out
+    input: tuple[str, ...] = field(default=(), metadata={"positional": True})
     output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 8k, 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     start: str = ""  # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
@@ -75,7 +73,7 @@ class UpscaleConfig:
     steps: int = 0  # sampling steps; 0: what the CPC was trained for
     seed: int = 0  # of the noise; the same seed gives the same result
     sampler: Literal["auto", "euler", "unipc"] = (
-        "auto"  # solver of the flow's equation; auto: what the CPC was trained for
+        "auto"  # how noise is integrated away; auto: as the CPC was trained for
     )
     shift: float = 0.0  # above 1: moves sampling towards high noise levels; 0: what the CPC was trained for
     guidance: float = 1.0  # classifier-free guidance; 1: off
@@ -92,15 +90,8 @@ class UpscaleConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed: got {self.seed}, wanted 0 to {2**31 - 1}")
-        for name in (
-            "steps",
-            "shift",
-            "tile_height",
-            "tile_width",
-            "tile_overlap",
-            "segment_frames",
-            "segment_overlap",
-        ):
+        sizes = ("tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap")
+        for name in ("steps", "shift", *sizes):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
         require(self.crf >= -1, "--crf", self.crf, "-1 or more")
