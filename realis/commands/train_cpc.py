@@ -36,9 +36,7 @@ class ControlConfig:
     time_conditioned: bool = True
     text_conditioned: bool = True
     learn_scale: bool = False
-    window: tuple[int, int, int] = (
-        CLIPS  # frames, height, width that inference uses at a time; 0 0 0: those of the clips
-    )
+    window: tuple[int, int, int] = CLIPS  # frames, height, width that inference takes at a time; 0 0 0: the clips'
     steps: int = 20  # sampling steps
     shift: float = 3.0  # above 1: moves sampling towards high noise levels
     sampler: Literal["euler", "unipc"] = "unipc"
