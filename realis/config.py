@@ -1,59 +1,128 @@
 """Configuration of a command: frozen dataclasses, a command line made from them, YAML recipes.
 
-A recipe is flattened into flags, which the user's own override, so there is one parser and one kind of error; the
+A recipe is flattened into flags that come before the user's own, so there is one parser and one kind of error; the
 resolved configuration that a run writes is itself a recipe.
 """
 
+import contextlib
 import dataclasses
+import difflib
+import io
 import os
-from collections.abc import Iterator, Sequence
+import re
+import typing
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tyro
 import yaml
 
 from realis.errors import InputError, reason
-from realis.flags import FlagParser, build
 
 Config = TypeVar("Config")
 RECIPES = (".yaml", ".yml")
+END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a list, and comes back among unknown words
+OUR_WORDS = {  # for those of tyro
+    r"^Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": r"\1: got \2, wanted a whole number",
+    r"^Error parsing (--\S+): could not convert string to float: (.*)": r"\1: got \2, wanted a number",
+    r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
+    r"^Missing value for argument '(\S+)'\. Expected (\d+) values\.": r"\1: got too few values, wanted \2",
+    r"^Missing from .*?: (--\S+) .*": r"\1: got nothing, wanted a value",
+    r"^Error parsing \S+: ": "",
+}
 
 
 def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
-    """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if one of its fields takes them: it
-    is ``positional`` in its metadata.
+    """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if it has a field for them.
 
     Args:
-        config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags.
+        config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags. Its
+            ``POSITIONAL``, if it has one, names the field that takes words without a flag.
         argv: arguments after the program's name.
         prog: the program's name, for ``--help``.
 
     Raises:
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
     """
-    positional = next((field.name for field in dataclasses.fields(config) if field.metadata.get("positional")), "")
-    usage = f"{prog} [recipe.yaml]{f' [{positional.upper()} ...]' if positional else ''} [--flags]"
-    parser, words, recipe = FlagParser(config, usage), list(argv), ""
+    words, recipe, said = list(argv), [], "see --help"
+    positional = getattr(config, "POSITIONAL", "")
+    if {"-h", "--help"}.intersection(words):
+        usage = f"{prog} [recipe.yaml]" + (f" [{positional.upper()} ...]" if positional else "")
+        tyro.cli(config, args=["--help"], prog=usage)
     try:
-        values = {}
         if words and words[0].endswith(RECIPES):
-            flags = recipe_flags(Path(words[0]))
-            recipe = f"; recipe {words.pop(0)}"
-            values, rest = parser.read(flags)
-            if rest:  # of a list
-                raise InputError(f"got {rest[0]!r} beside another value; wanted one")
-        own, rest = parser.read(words)
-        if late := next((word for word in rest if word.endswith(RECIPES)), None):
+            said += f"; recipe {words[0]}"
+            recipe = recipe_flags(Path(words.pop(0)))
+        _check_flags([*recipe, *words], flag_types(config))
+        parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words])
+        of_recipe, of_words = rest[: rest.index(END_OF_RECIPE)], rest[rest.index(END_OF_RECIPE) + 1 :]
+        if of_recipe:
+            raise InputError(f"got {of_recipe[0]!r} beside another value; wanted one")
+        if not of_words:
+            return parsed
+        if late := next((word for word in of_words if word.endswith(RECIPES)), None):
             raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
-        if rest and not positional:
-            raise InputError(
-                f"got {rest[0]!r} without a flag; wanted one before it, such as {parser.names[0]} {rest[0]}"
-            )
-        if rest and positional in own:
-            raise InputError(f"got --{positional} and, without a flag, {rest[0]!r}; wanted one or the other")
-        return build(config, values | own | ({positional: rest} if rest else {}))
+        if not positional:
+            flag = next(iter(flag_types(config)))
+            raise InputError(f"got {of_words[0]!r} without a flag; wanted one before it, such as {flag} {of_words[0]}")
+        if any(word.partition("=")[0] == f"--{positional}" for word in words):
+            raise InputError(f"got --{positional} and, without a flag, {of_words[0]!r}; wanted one or the other")
+        return dataclasses.replace(parsed, **{positional: tuple(of_words)})
     except InputError as error:
-        raise InputError(f"{error} (see --help{recipe})") from error
+        raise InputError(f"{error} ({said})") from error
+
+
+def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
+    """The flags of a configuration, ``--nested.field`` for those of a nested one, and what type of value each takes."""
+    found, types = {}, typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        name, kind = field.name.replace("_", "-"), types[field.name]
+        if dataclasses.is_dataclass(kind):
+            found |= flag_types(kind, f"{prefix}{name}.")
+        else:
+            found |= dict.fromkeys([prefix + name] + [f"{prefix}no-{name}"] * (kind is bool), kind)
+    return found
+
+
+def _check_flags(words: Iterable[str], flags: dict[str, Any]) -> None:
+    """Raise an InputError for a flag that is not one of ``flags``, or that is given a value and takes none."""
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if not re.match("--?[A-Za-z]", flag):  # a value, which may be negative
+            continue
+        kind = flags.get(flag.replace("_", "-"))
+        if kind is None:
+            near = _near(flag.lstrip("-"), flags)
+            raise InputError(f"{flag}: no such flag" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        if equals and kind is bool:
+            raise InputError(f"{flag}: got {value!r}, wanted no value")
+
+
+def _near(name: str, flags: Iterable[str]) -> list[str]:
+    """Three flags at most: with that name within a nested configuration, or beginning with it, or else spelled nearly so."""
+    same = [flag for flag in flags if flag.endswith(f".{name}") or flag.startswith(f"--{name}")]
+    return (same or difflib.get_close_matches(f"--{name}", flags, cutoff=0.75))[:3]
+
+
+def _read(config: type[Config], words: list[str]) -> tuple[Config, list[str]]:
+    """What tyro makes of ``words``, and the words that it does not know; its messages are raised instead of printed."""
+    printed, environment = io.StringIO(), os.environ  # noqa: TID251 - how wide a message is, never the maths
+    columns = environment.get("COLUMNS")
+    environment["COLUMNS"] = "10000"  # tyro breaks its messages at this width, also where no terminal reads them
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            return tyro.cli(config, args=words, return_unknown_args=True)
+    except SystemExit:
+        _title, message, *_more = re.split(r"\n *-{5,} *\n", printed.getvalue())
+        message = " ".join(message.split())
+        for its, ours in OUR_WORDS.items():
+            message = re.sub(its, ours, message)
+        raise InputError(message) from None
+    finally:
+        environment.pop("COLUMNS")
+        if columns is not None:
+            environment["COLUMNS"] = columns
 
 
 def recipe_flags(file: Path) -> list[str]:

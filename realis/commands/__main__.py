@@ -11,7 +11,6 @@ from typing import Any
 from realis import log
 from realis.config import parse
 from realis.errors import run_command
-from realis.flags import one_of
 
 DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
 MINIATURE_RECIPE = Path(__file__).parent / "build_miniature.yaml"
@@ -130,7 +129,7 @@ def main() -> None:
     elif name in COMMANDS:
         COMMANDS[name](sys.argv[2:])
     else:
-        print(f"realis: got {name or 'no command'}, wanted {one_of(list(COMMANDS))} (see --help)", file=sys.stderr)
+        print(f"realis: got {name or 'no command'}, wanted one of {', '.join(COMMANDS)} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -4,10 +4,10 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from realis import units
 from realis.commands.frames import to_uint8
@@ -32,17 +32,19 @@ SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=S
 
 @dataclass(frozen=True)
 class UpscaleConfig:
-    """Upscale videos and images, into out/ unless --output says otherwise. Without an input, a sample clip is rendered
-    and upscaled.
+    """Upscale videos and images, into out/ unless --output says otherwise.
+
+    Without an input, a sample clip is rendered and upscaled.
 
       upscale.py holiday.mp4 --target 4k
       upscale.py holiday.mp4 --dry-run      (the plan, and how long it would take)
       upscale.py clips/*.mp4 --target 2x --output upscaled
     """
 
+    POSITIONAL: ClassVar = "input"
+
     # in the order in which --help shows them: what most people need first
-    # videos, images, folders of either, patterns; the flag may be left out
-    input: tuple[str, ...] = field(default=(), metadata={"positional": True})
+    input: tuple[str, ...] = ()  # videos, images, folders of either, patterns; the flag may be left out
     output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 8k, 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     start: str = ""  # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning

@@ -48,9 +48,7 @@ class CaptionsConfig:
     """Where captions come from."""
 
     by: Literal["qwen", "endpoint", "given"] = "qwen"  # the model in this process, a server, or the list of the footage
-    model: str = (
-        "Qwen/Qwen2.5-VL-7B-Instruct"  # a Qwen2.5-VL: folder or hub id; of an endpoint: what it calls its model
-    )
+    model: str = "Qwen/Qwen2.5-VL-7B-Instruct"  # a Qwen2.5-VL, folder or hub id; endpoint: its name for the model
     prompt: str = PROMPT  # what the model is asked
     frames: int = 8  # of a clip that are shown, at equal distances in time
     max_pixels: int = MOST_PIXELS  # of such a frame; larger ones are reduced

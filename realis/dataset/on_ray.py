@@ -40,9 +40,7 @@ class RayConfig:
     """A Ray cluster. On all its machines realis is installed, and the working directory, the folder of the build and the
     footage are there under the same paths as here."""
 
-    address: str = (
-        ""  # auto or HOST:PORT: a cluster that runs; empty: one that is started on this machine for the build
-    )
+    address: str = ""  # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
     cpus: float = 1.0  # that a task takes: one clip in one stage
     captioners: int = 1  # processes that hold the captions' model
     gpus: float = 1.0  # that each of them takes; below 1 they share one; 0: they work on CPUs

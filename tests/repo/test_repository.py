@@ -26,7 +26,7 @@ from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "units", "flags", "config", "log", "queues", "workers", "torchvision_hook"},
+    {"errors", "shapes", "units", "config", "log", "queues", "workers", "torchvision_hook"},
     {"ops", "upscaler", "files", "tables", "system"},
     {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
     {"models"},
@@ -34,7 +34,7 @@ FLOORS = [
     {"methods", "evaluation"},
     {"commands"},
 ]
-SAME_FLOOR = {("config", "errors"), ("config", "flags"), ("flags", "errors"), ("workers", "errors")}
+SAME_FLOOR = {("config", "errors"), ("workers", "errors")}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,

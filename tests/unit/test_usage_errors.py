@@ -4,23 +4,20 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
 import termios
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from realis.commands import __main__ as programs
-from realis.commands.precompute import PrecomputeConfig
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.commands.upscale import UpscaleConfig
 from realis.config import dump, parse
-from realis.dataset.captions import CaptionsConfig
 from realis.errors import InputError
-from realis.flags import comments
 
 ROOT = Path(__file__).parents[2]
 # by function of the program: a flag that takes one whole number, and one that takes one of several words
@@ -32,6 +29,7 @@ FLAGS = {
     "run_precompute": ("--run.steps", "--loss.binning"),
     "run_train_tiny": ("--seed", ""),
 }
+REQUIRED = {"run_degrade": ["--ground-truth", "clips", "--output", "lr"]}
 
 
 def wrong_words(number, choice, recipe):
@@ -40,11 +38,11 @@ def wrong_words(number, choice, recipe):
         f"{number}x: no such flag; did you mean {number}": [f"{number}x", "3"],
         "--zzz: no such flag (": ["--zzz"],
         f"{number}: got 'many', wanted a whole number": [number, "many"],
-        f"{number}: got no value, wanted one": [number],
+        f"{number}: got too few values, wanted 1": [number],
         "nowhere.yaml: nothing there": ["nowhere.yaml"],
         "--tareget: no such flag": [recipe],
     }
-    return words | ({f"{choice}: got 'magic', wanted ": [choice, "magic"]} if choice else {})
+    return words | ({f"{choice}: got 'magic', wanted one of '": [choice, "magic"]} if choice else {})
 
 
 def in_terminal(code, columns, **environment):
@@ -81,6 +79,8 @@ def test_usage_errors_are_plain_lines_on_a_terminal(tmp_path, columns, environme
         for program in FLAGS
         if "upscale" not in program
     ]
+    cases = [(program, said, [*words, *REQUIRED.get(program, [])]) for program, said, words in cases]
+    cases += [("run_degrade", "--ground-truth: got nothing, wanted a value", [])]
     printed = in_terminal(
         f"from realis.commands import __main__ as programs\n"
         f"for program, words in {[(program, words) for program, _, words in cases]!r}:\n"
@@ -100,8 +100,9 @@ def test_usage_errors_are_plain_lines_on_a_terminal(tmp_path, columns, environme
 
 def test_help_on_a_terminal():
     printed = in_terminal("from realis.commands.__main__ import run_upscale\ntry:\n    run_upscale(['--help'])\n"
-                          "except SystemExit as stop:\n    assert not stop.code", columns=80)  # fmt: skip
-    assert printed.startswith("usage: upscale.py [recipe.yaml] [INPUT ...] [--flags]\r\n")
+                          "except SystemExit as stop:\n    assert not stop.code", columns=80, TERM="dumb")  # fmt: skip
+    assert printed.startswith("usage: upscale.py [recipe.yaml] [INPUT ...] [-h] [OPTIONS]\r\n")
+    assert "\r\n  upscale.py holiday.mp4 --target 4k\r\n" in printed
     assert all(len(line) <= 80 for line in printed.splitlines())
 
 
@@ -114,10 +115,13 @@ def test_help_names_the_flags_of_every_command(program, capsys):
     assert all(flag in printed for flag in FLAGS[program])
 
 
-def test_comments_beside_fields_explain_them():
-    assert set(comments(UpscaleConfig)) == {field.name for field in fields(UpscaleConfig)}
-    assert comments(CaptionsConfig)["model"].startswith("a Qwen2.5-VL: folder")  # of a field of several lines
-    assert comments(PrecomputeConfig) == comments(TrainCpcConfig)  # of the class that it is derived from
+@pytest.mark.parametrize("program", ["run_upscale", "run_degrade", "run_build"])
+def test_help_explains_every_flag(program, capsys):
+    with pytest.raises(SystemExit):
+        getattr(programs, program)(["--help"])
+    printed = capsys.readouterr().out.replace("│", " ")
+    unexplained = re.findall(r"^ *--\S+(?: \S+)*(?: *\n)? {2,}\((?:default|required)", printed, re.M)
+    assert not unexplained
 
 
 def test_a_flag_of_a_part_is_found_by_its_last_name():
@@ -146,6 +150,8 @@ def test_words_take_the_place_of_the_inputs_of_a_recipe(tmp_path):
     dump(config, recipe)
     assert parse(UpscaleConfig, [str(recipe)], "test") == config
     assert parse(UpscaleConfig, [str(recipe), "a.mp4"], "test").input == ("a.mp4",)
+    recipe.write_text("input: [old.mp4, older.mp4]")
+    assert parse(UpscaleConfig, [str(recipe), "a.mp4"], "test").input == ("a.mp4",)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ def test_words_take_the_place_of_the_inputs_of_a_recipe(tmp_path):
         (["--input", "a.mp4", "--target", "2x", "b.mp4"], "got --input and, without a flag, 'b.mp4'; wanted one"),
         (["--target", "2x", "recipe.yaml"], "recipe recipe.yaml: got it after other words"),
         (["-x.mp4"], "-x.mp4: no such flag"),
-        (["--no-strict=yes"], "--strict/--no-strict: got 'yes', wanted no value"),
+        (["--no-strict=yes"], "--no-strict: got 'yes', wanted no value"),
     ],
 )
 def test_words_that_contradict_each_other(words, message):
@@ -166,7 +172,7 @@ def test_words_that_contradict_each_other(words, message):
     ("text", "message"),
     [
         ("target: [2x, 4x]", "got '4x' beside another value; wanted one"),
-        ("preview: 1", "--preview/--no-preview: got '1', wanted no value"),
+        ("preview: 1", "--preview: got '1', wanted no value"),
         ("target: [", "line 1: wanted YAML, but "),
         ("target: 2x\ntarget: 4x", "line 1: wanted YAML, but 'target' is there twice"),
     ],
@@ -176,6 +182,15 @@ def test_recipes_that_cannot_be_taken(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as refused:
         parse(UpscaleConfig, [str(tmp_path / "recipe.yaml")], "test")
     assert "recipe.yaml" in str(refused.value)
+
+
+@pytest.mark.parametrize("columns", [None, "30"])
+def test_parsing_leaves_the_environment_as_it_was(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(InputError):
+        parse(UpscaleConfig, ["--seed", "many"], "test")
+    assert dict(os.environ) == before
 
 
 def test_flags_with_underscores_are_the_same():
