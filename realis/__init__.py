@@ -1,11 +1,15 @@
 """realis: an open RealisVSR. Real-world 4K video super-resolution with a frozen Wan2.1 video diffusion transformer."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from realis import torchvision_hook
 
 torchvision_hook.install()
+# Threads of OpenMP sleep while they wait for each other, instead of spinning: beside other programs, or more threads than
+# cores, spinning takes several times as long. Read once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251 - how threads wait, never the maths
 
 
 def upscale_video(path: str | Path, **options: Any) -> Path | None:
