@@ -65,7 +65,7 @@ def train(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     flags = {
         "--model": TINY, "--clips.manifest": "", "--clips.embeddings": "", "--data.degradations": "light",
         "--data.cache": str(arguments.output / "pairs"), "--data.count": "1500",
-        "--controlnet.steps": "4", "--optimizer.lr": "1e-3", "--optimizer.ema": "0.98", "--run.output": str(folder),
+        "--controlnet.steps": "4", "--controlnet.shift": "2", "--controlnet.sampler": "euler", "--optimizer.lr": "1e-3", "--optimizer.ema": "0.98", "--run.output": str(folder),
         "--run.steps": str(arguments.steps), "--run.batch": "16", "--run.accumulation": "1", "--run.seed": str(seed),
         "--run.sequence_parallel": "1", "--run.threads": str(arguments.threads), "--run.resume": "latest",
         "--run.sample_every": "0", "--run.tracker": "none",

@@ -59,7 +59,9 @@ def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
     )
     scheduler.set_timesteps(sigmas=sigmas[:-1].double().numpy(), device=z.device)
     for timestep in scheduler.timesteps:
-        z = scheduler.step(velocity(z, timestep.expand(len(z)).float()), timestep, z, return_dict=False)[0]
+        v = velocity(z, timestep.expand(len(z)).float())
+        with torch.autocast(z.device.type, enabled=False):  # the solver's own sums, also where training autocasts
+            z = scheduler.step(v, timestep, z, return_dict=False)[0]
         advance()
     return z
 

@@ -25,11 +25,11 @@ class MethodOptions:
     negative_prompt: str
     prompt_embeds: Path | None  # cached embeddings, in place of the prompt
     empty_prompt_embeds: Path | None  # the same of the empty prompt
-    steps: int  # 0: what the CPC was trained for
-    shift: float
+    steps: int  # 0: the CPC's own
+    shift: float  # 0: the CPC's own
     guidance: float
     cpc_scale: float
-    sampler: str
+    sampler: Literal["auto", "euler", "unipc"]  # auto: the CPC's own
     segments: Segments
     device: str
     dtype: str
@@ -79,7 +79,9 @@ def load_cpc(options: MethodOptions) -> Upscaler:
     prompt, empty, negative = (None if e is None else e.to(o.device) for e in embeddings)
     assert prompt is not None and empty is not None
     economise(pipeline, o.device, offload=o.offload, fp8=o.fp8, attention=o.attention, compiled=o.compiled)
-    sampling = Sampling(o.steps or controlnet.config.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
+    c = controlnet.config
+    sampler = c.sampler if o.sampler == "auto" else o.sampler
+    sampling = Sampling(o.steps or c.steps, o.shift or c.shift, o.guidance, o.cpc_scale, sampler)
     return CpcUpscaler(pipeline, prompt, empty, sampling, o.segments, negative)
 
 

@@ -33,6 +33,8 @@ def train_cpc(folder, *flags, steps=4):
         "2",
         "--controlnet.layers",
         "3",
+        "--controlnet.steps",
+        "2",
         "--optimizer.lr",
         "1e-3",
         "--optimizer.ema",

@@ -1,4 +1,4 @@
-"""``accelerate launch train/train_decoder.py [recipe.yaml] [--flags]``."""
+"""``python train/train_decoder.py [recipe.yaml] [--flags]``."""
 
 from realis.commands.__main__ import run_train_decoder
 

@@ -31,7 +31,7 @@ def precompute(config: PrecomputeConfig) -> None:
             "nothing to compute: wanted --clips.manifest with --clips.embeddings or --clips.latents, the folders to fill "
             "(a training recipe may have them)"
         )
-    captions = dict.fromkeys(["", *(entry.caption for entry in read_manifest(clips.manifest))])
+    captions = clips.captions_read(entry.caption for entry in read_manifest(clips.manifest))
     folder = model_folder(config.model, text_encoder=bool(clips.embeddings))
     check_base(folder)
     if clips.embeddings and not has_text_encoder(folder):
@@ -52,7 +52,7 @@ def precompute(config: PrecomputeConfig) -> None:
     run = start_run(config)
     wan = Wan(folder, torch.bfloat16, torch.float32, run.accelerator.device)
     if clips.embeddings:
-        embed_captions(run, wan, list(captions), clips.embeddings)
+        embed_captions(run, wan, captions, clips.embeddings)
     if clips.latents:
         without_text = replace(clips, embeddings="", caption_dropout=CAPTION_DROPOUT)
         crops = ClipSet(without_text, config.run.seed, run.samples_per_step)

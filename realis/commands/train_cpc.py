@@ -1,45 +1,54 @@
 """``train_cpc``: train the Consistency-Preserved ControlNet over a frozen Wan transformer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.losses.config import HrLossConfig
-from realis.models.hub import TINY, check_base, has_text_encoder, model_folder
+from realis.models.hub import TINY, check_base, check_parts, has_text_encoder, model_folder, part_folder
 from realis.models.interval import block_interval, default_control_layers
 from realis.training.caption_files import check_embeddings
 from realis.training.clips_config import ClipsConfig
 from realis.training.manifest import read_manifest
-from realis.training.run_folder import check_run
+from realis.training.run_folder import check_run, overlap
 from realis.training.settings import CpcLoopConfig, DataConfig, FlowConfig, OptimizerConfig
 
 if TYPE_CHECKING:
     import torch
 
+    from realis.models.cpc_controlnet import CpcControlNet
     from realis.models.wan import Wan
     from realis.training.loop import Source
     from realis.training.run import Run
 
 
+CLIPS = (0, 0, 0)  # a window as large as the clips
+
+
 @dataclass(frozen=True)
 class ControlConfig:
-    """The control branch."""
+    """A new control branch, and how inference samples with it unless told otherwise: pictures in training do so too."""
 
     layers: int = 0  # copied main blocks; 0: 4, or the most below 4 of which each is read
     input: Literal["lr", "lr+noisy"] = "lr"  # lr+noisy: the vanilla ControlNet of the paper's ablation
     time_conditioned: bool = True
     text_conditioned: bool = True
     learn_scale: bool = False
-    window: tuple[int, int, int] = (49, 480, 832)  # frames, height, width that inference will use at a time
-    steps: int = 20  # sampling steps that inference will take
+    window: tuple[int, int, int] = CLIPS  # frames, height, width that inference takes at a time; 0 0 0: the clips'
+    steps: int = 20  # sampling steps
+    shift: float = 3.0  # above 1: moves sampling towards high noise levels
+    sampler: Literal["euler", "unipc"] = "unipc"
 
     def __post_init__(self) -> None:
         frames, height, width = self.window
-        require(frames % 4 == 1, "--controlnet.window", self.window, "4 n + 1 frames")
-        require(height % 16 == width % 16 == 0 < height, "--controlnet.window", self.window, "multiples of 16 pixels")
+        if self.window != CLIPS:
+            require(frames > 0 and frames % 4 == 1, "--controlnet.window", self.window, "4 n + 1 frames")
+            fits = height % 16 == width % 16 == 0 < min(height, width)
+            require(fits, "--controlnet.window", self.window, "multiples of 16 pixels")
         require(self.steps >= 1, "--controlnet.steps", self.steps, "at least 1")
+        require(self.shift > 0, "--controlnet.shift", self.shift, "above 0")
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class TrainCpcConfig:
     """Train the Consistency-Preserved ControlNet over a frozen Wan transformer."""
 
     model: str = TINY  # realis-tiny, a folder in diffusers' format, or a hub id
+    cpc: str = ""  # CPC to train on, with settings of its own: a folder, hub id or realis-tiny; empty: a new one
     export: str = ""  # folder that receives the CPC; empty: <run.output>/export
     controlnet: ControlConfig = field(default_factory=ControlConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
@@ -58,6 +68,9 @@ class TrainCpcConfig:
 
     def __post_init__(self) -> None:
         footage, columns = bool(self.clips.manifest), self.run.sequence_parallel
+        if self.cpc and replace(self.controlnet, window=CLIPS) != ControlConfig():
+            raise InputError("--controlnet.* (given, or in the recipe) describes a new CPC, --cpc has settings of its own "
+                             "(its config.json), all but --controlnet.window; leave one of them out")  # fmt: skip
         if footage and self.data != DataConfig():
             raise InputError(
                 "--data.* (given, or in the recipe) renders clips from photographs, --clips.manifest reads footage; wanted one"
@@ -75,7 +88,16 @@ class TrainCpcConfig:
             require(fits, flag, f"{width}x{height}", f"at least {least}, a block of the HOG term (or --loss.hog 0)")
             tokens = (frames + 3) // 4 * (height // 16) * (width // 16)
             require(tokens % columns == 0, "--run.sequence-parallel", columns,
-                    f"a divisor of the {tokens} tokens of a clip of {frames} frames of {width}x{height}")  # fmt: skip
+                    f"a divisor of the {tokens} tokens of a {frames}-frame clip of {width}x{height}")  # fmt: skip
+
+    @property
+    def window(self) -> tuple[int, int, int]:
+        """Frames, height and width that inference uses at a time: as given, else those of a clip, of the first bucket."""
+        if self.controlnet.window != CLIPS:
+            return self.controlnet.window
+        if self.clips.manifest:
+            return self.clips.frames, *self.clips.sizes[0]
+        return self.data.frames, self.data.size, self.data.size
 
 
 def check_footage(config: TrainCpcConfig) -> None:
@@ -87,7 +109,7 @@ def check_footage(config: TrainCpcConfig) -> None:
     if config.clips.manifest:
         entries = read_manifest(config.clips.manifest)
         if config.clips.embeddings:
-            check_embeddings(config.clips.embeddings, (entry.caption for entry in entries))
+            check_embeddings(config.clips.embeddings, config.clips.captions_read(entry.caption for entry in entries))
 
 
 def check_text(config: TrainCpcConfig, folder: Path) -> None:
@@ -112,18 +134,20 @@ def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
     check_footage(config)
     folder = model_folder(config.model, text_encoder=not config.clips.embeddings)
-    c = config.controlnet
-    main_layers = check_base(folder)["num_layers"]
-    layers = c.layers or default_control_layers(main_layers)
-    block_interval(main_layers, layers)
-    check_text(config, folder)
+    cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
     export = config.export or f"{config.run.output}/export"
+    if cpc:
+        check_parts(folder, cpc, "wan")
+        require(not overlap(Path(export), part_folder(cpc, "controlnet")), "--export", export,
+                f"a folder of its own, not the one that --cpc {config.cpc} is read from")  # fmt: skip
+    else:
+        new_layers(config.controlnet, check_base(folder)["num_layers"])  # raises if one would never be read
+    check_text(config, folder)
     check_run(config.run, export)
 
     import torch
 
     from realis.losses.hr_loss import HrLoss
-    from realis.models.cpc_controlnet import CpcControlNet
     from realis.models.wan import Wan
     from realis.training.cpc_step import CpcStep
     from realis.training.export import export_parts
@@ -136,10 +160,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     run = start_run(config, config.run.sequence_parallel)
     frozen = torch.bfloat16 if config.run.precision == "bf16" else torch.float32
     wan = Wan(folder, frozen, torch.float32, run.accelerator.device)
-    controlnet = CpcControlNet.from_transformer(
-        wan.transformer, layers, control_input=c.input, time_conditioned=c.time_conditioned,
-        text_conditioned=c.text_conditioned, learn_scale=c.learn_scale, window=c.window, steps=c.steps,
-    ).float()  # fmt: skip
+    controlnet = control_branch(config, wan, cpc)
     for model in (wan.transformer, controlnet):
         if config.run.gradient_checkpointing:
             model.enable_gradient_checkpointing()
@@ -165,6 +186,36 @@ def train_cpc(config: TrainCpcConfig) -> None:
     export_parts(run, step, {export: controlnet}, trained, description)
 
 
+def new_layers(config: ControlConfig, main_layers: int) -> int:
+    """Blocks of a new control branch over a transformer of ``main_layers``.
+
+    Raises:
+        InputError: one of them would never be read.
+    """
+    layers = config.layers or default_control_layers(main_layers)
+    block_interval(main_layers, layers)
+    return layers
+
+
+def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "CpcControlNet":
+    """What is trained, in float32: a copy of the first blocks of the frozen transformer, or the CPC in ``cpc``."""
+    import torch
+
+    from realis.models.cpc_controlnet import CpcControlNet
+    from realis.models.wan import load_controlnet
+
+    if cpc:
+        controlnet = load_controlnet(cpc, torch.float32).train().to(wan.device)
+        controlnet.register_to_config(window=config.window)
+        return controlnet
+    c = config.controlnet
+    return CpcControlNet.from_transformer(
+        wan.transformer, new_layers(c, wan.transformer.config.num_layers), control_input=c.input,
+        time_conditioned=c.time_conditioned, text_conditioned=c.text_conditioned, learn_scale=c.learn_scale,
+        window=config.window, steps=c.steps, shift=c.shift, sampler=c.sampler,
+    ).float()  # fmt: skip
+
+
 def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source", str]:
     """Where batches come from, and that in words.
 
@@ -183,7 +234,7 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
         check_latents(clips, wan.vae)
     terms = "its own terms apply, and are to be named here before the weights are passed on"
     name, degradation = Path(config.clips.manifest).name, Path(config.clips.degradation).name
-    return clips, f"{len(clips.entries)} clips of footage ({name}), degraded by {degradation}; {terms}"
+    return clips, f"footage ({name}, clips: {len(clips.entries)}), degraded by {degradation}; {terms}"
 
 
 def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from realis.errors import require
 from realis.models.hub import check_parts, part_folder
-from realis.training.run_folder import check_export, check_run
+from realis.training.run_folder import check_export, check_run, overlap
 from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
@@ -153,12 +153,6 @@ class TrainDecoderConfig:
         require(self.oracle_steps >= 0, "--oracle-steps", self.oracle_steps, "0 or more")
         require(self.decoded_frames >= 0, "--decoded-frames", self.decoded_frames, "0 or more")
         require(self.latent_weight >= 0, "--latent-weight", self.latent_weight, "0 or more")
-
-
-def overlap(a: Path, b: Path) -> bool:
-    """Whether two folders are the same, or one lies in the other."""
-    a, b = a.resolve(), b.resolve()
-    return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def train_decoder(config: TrainDecoderConfig) -> None:

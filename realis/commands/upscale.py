@@ -74,8 +74,10 @@ class UpscaleConfig:
     attention: str = ""  # diffusers' backend of attention, such as flash or sage; empty: torch's choice
     steps: int = 0  # sampling steps; 0: what the CPC was trained for
     seed: int = 0  # of the noise; the same seed gives the same result
-    sampler: Literal["euler", "unipc"] = "euler"  # solver of the flow's equation; unipc is of higher order
-    shift: float = 3.0  # moves sampling towards high noise levels
+    sampler: Literal["auto", "euler", "unipc"] = (
+        "auto"  # solver of the flow's equation; auto: what the CPC was trained for
+    )
+    shift: float = 0.0  # above 1: moves sampling towards high noise levels; 0: what the CPC was trained for
     guidance: float = 1.0  # classifier-free guidance; 1: off
     cpc_scale: float = 1.0  # strength of the control
     decoder: Literal["auto", "wan", "lr"] = "auto"  # auto: the LR-conditioned decoder if the model has one
@@ -90,7 +92,8 @@ class UpscaleConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed: got {self.seed}, wanted 0 to {2**31 - 1}")
-        for name in ("steps", "tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap"):
+        sizes = ("tile_height", "tile_width", "tile_overlap", "segment_frames", "segment_overlap")
+        for name in ("steps", "shift", *sizes):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')}: got {getattr(self, name)}, wanted 0 or more")
         require(self.crf >= -1, "--crf", self.crf, "-1 or more")
@@ -98,8 +101,6 @@ class UpscaleConfig:
         parse_span(self.start, self.duration)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
-        if self.shift <= 0:
-            raise InputError(f"--shift: got {self.shift}, wanted above 0")
         if self.prompt and self.prompt_embeds:
             raise InputError("--prompt and --prompt-embeds: got both, wanted one")
         for name in ("prompt_embeds", "empty_prompt_embeds", "prompt_file"):

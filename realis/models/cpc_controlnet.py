@@ -19,6 +19,7 @@ from diffusers.models.transformers.transformer_wan import (
 )
 from torch import nn
 
+from realis.flow_matching import SAMPLERS
 from realis.models.interval import block_interval
 
 BLOCK_CONFIG = ("patch_size", "num_attention_heads", "attention_head_dim", "in_channels", "ffn_dim",
@@ -43,10 +44,11 @@ class CpcControlNet(ModelMixin, ConfigMixin):
             condition the branch is *static*: its features are the same at every sampling step.
         learn_scale: train one factor per block (gamma of Eq. 1), starting at 1.
         window: frames, height and width in pixels that inference uses at a time unless told otherwise.
-        steps: sampling steps that inference takes unless told otherwise.
+        steps, shift, sampler: how inference samples unless told otherwise, and training its pictures: the number of
+            steps, the shift of their noise levels, and a name of :data:`realis.flow_matching.SAMPLERS`.
 
     Raises:
-        ValueError: a block would never be read, or an unknown ``control_input``.
+        ValueError: a block would never be read, or an unknown ``control_input`` or ``sampler``.
     """
 
     _supports_gradient_checkpointing = True
@@ -78,11 +80,15 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         learn_scale: bool = False,
         window: tuple[int, int, int] = (49, 480, 832),
         steps: int = 20,
+        shift: float = 3.0,
+        sampler: Literal["euler", "unipc"] = "euler",  # what a config.json that names none was sampled by
     ) -> None:
         super().__init__()
         block_interval(num_main_layers, num_layers)
         if control_input not in ("lr", "lr+noisy"):
             raise ValueError(f"control_input: got {control_input!r}, wanted 'lr' or 'lr+noisy'")
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler: got {sampler!r}, wanted {' or '.join(map(repr, SAMPLERS))}")
         dim = num_attention_heads * attention_head_dim
 
         # 1. Patch & position embedding. The LR embedding is copied from the main one, not zero: without z_t in the
@@ -117,7 +123,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
             transformer: the frozen main transformer (on the meta device the copy is on meta too).
             num_layers: L.
             options: ``control_input``, ``time_conditioned``, ``text_conditioned``, ``learn_scale``,
-                ``window``, ``steps``.
+                ``window``, ``steps``, ``shift``, ``sampler``.
         """
         config = {key: transformer.config[key] for key in BLOCK_CONFIG}
         with torch.device(transformer.device):

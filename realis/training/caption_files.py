@@ -28,13 +28,13 @@ def embedding_file(folder: str | Path, key: str) -> Path:
 
 
 def check_embeddings(folder: str | Path, captions: Iterable[str]) -> None:
-    """Make sure that ``folder`` has the embeddings of ``captions`` and of the empty one; no tensor is read.
+    """Make sure that ``folder`` has the embeddings of ``captions``; no tensor is read.
 
     Raises:
         InputError: one is missing, or a file cannot be read.
     """
     held: dict[Path, set[str]] = {}
-    for caption in dict.fromkeys(["", *captions]):
+    for caption in captions:
         file = embedding_file(folder, caption_key(caption))
         if file not in held:
             held[file] = held_keys(file)

@@ -80,7 +80,7 @@ def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
     position = read_position(folder)
     before, now = position["samples_per_step"], run.samples_per_step
     if before != now:
-        logger.warning("a step had %d samples and now has %d (processes x batch x accumulation)", before, now)
+        logger.warning("samples a step: %d before, %d now (processes x batch x accumulation)", before, now)
     return position["step"]
 
 

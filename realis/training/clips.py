@@ -80,7 +80,7 @@ class ClipSet(Dataset):
         manifest = Path(config.manifest)
         self.folder = manifest if manifest.is_dir() else manifest.parent
         if config.embeddings:
-            check_embeddings(config.embeddings, (entry.caption for entry in self.entries))
+            check_embeddings(config.embeddings, config.captions_read(entry.caption for entry in self.entries))
         if config.latents and not Path(config.latents).is_dir():
             raise InputError(f"--clips.latents {config.latents}: no such folder; make it with train/precompute.py")
         self.tried: set[int] = set()  # of the process that consumes batches
@@ -141,7 +141,7 @@ class ClipSet(Dataset):
                     return Fetched(self._sample(number, clip, bucket, wide, rng), tried, faults)
         except InputError as error:
             return Fetched({}, tried, faults, str(error))
-        reason = f"none of {len(tried)} clips in a row can give a sample, first: {faults[0].reason}"
+        reason = f"none of the clips tried ({len(tried)}) can give a sample, first: {faults[0].reason}"
         return Fetched({}, tried, faults, f"{self.config.manifest}: {reason}")
 
     def hr_of(self, clip: int, bucket: int) -> torch.Tensor:
@@ -219,8 +219,8 @@ class ClipSet(Dataset):
             InputError: too many clips cannot be read, or a sample cannot be had.
         """
         loader = DataLoader(
-            self, batch_sampler=map(list, plan), num_workers=self.config.workers, collate_fn=_collate,
-            worker_init_fn=_begin_worker, prefetch_factor=2 if self.config.workers else None,
+            self, batch_sampler=map(list, plan), num_workers=self.config.readers, collate_fn=_collate,
+            worker_init_fn=_begin_worker, prefetch_factor=2 if self.config.readers else None,
             generator=torch.Generator(),  # else it would draw from the global one
         )  # fmt: skip
         for fetched in loader:
@@ -238,8 +238,8 @@ class ClipSet(Dataset):
         counted = max(len(self.tried), min(len(self.entries), COUNTED))
         if len(corrupt) > self.config.max_corrupt * counted:
             raise InputError(
-                f"{self.config.manifest}: {len(corrupt)} of {len(self.tried)} clips tried cannot be read, more than "
-                f"--clips.max-corrupt {self.config.max_corrupt} of {counted} allows; take them out or mend them: "
+                f"{self.config.manifest}: of the clips tried ({len(self.tried)}) too many cannot be read: {len(corrupt)}, "
+                f"more than --clips.max-corrupt {self.config.max_corrupt} of {counted} allows; take them out or mend them: "
                 f"{'; '.join(corrupt[:NAMED])}"
             )
         if fetched.error:
@@ -252,7 +252,7 @@ def check_fits(entry: ClipEntry, whole: list[tuple[int, int]], wanted: tuple[int
     if height < wanted[1] or width < wanted[2]:
         raise UnfitError(f"{entry.path}: {width}x{height} is too small for {wanted[2]}x{wanted[1]}")
     if frames < wanted[0]:
-        raise UnfitError(f"{entry.path}: {frames} frames from {entry.start} on are too few for {wanted[0]}")
+        raise UnfitError(f"{entry.path}: too few frames from {entry.start} on: {frames}, wanted {wanted[0]}")
 
 
 def _part(entry: ClipEntry, frames: int) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """What training on footage can be told."""
 
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from realis.degradation.presets import load_degradation
@@ -22,9 +24,9 @@ class ClipsConfig:
     scale: int = 4  # the LR is this much smaller: 1, 2 or 4
     degradation: str = "realbasicvsr"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
     embeddings: str = ""  # folder of the captions' embeddings from train/precompute.py; empty: no text
-    caption_dropout: float = CAPTION_DROPOUT  # share of samples with the empty caption
+    caption_dropout: float = CAPTION_DROPOUT  # share of samples with the empty caption; 1: no caption is read
     latents: str = ""  # folder of HR latents of fixed crops from train/precompute.py; empty: crops are random
-    workers: int = 6  # processes that read clips, for each GPU; 0: in the training process
+    workers: int = 6  # processes that read clips, for each GPU, at most one a core; 0: in the training process
     max_corrupt: float = 0.05  # share of clips that may be unreadable before training stops
 
     def __post_init__(self) -> None:
@@ -41,10 +43,21 @@ class ClipsConfig:
             not unused,
             "--clips.caption-dropout",
             self.caption_dropout,
-            "--clips.embeddings beside it: no caption is read",
+            "--clips.embeddings beside it: without them no caption is read anyway",
         )
         require(self.workers >= 0, "--clips.workers", self.workers, "0 or more")
         require(0 <= self.max_corrupt <= 1, "--clips.max-corrupt", self.max_corrupt, "0 to 1")
+
+    def captions_read(self, captions: Iterable[str]) -> list[str]:
+        """Of a manifest's captions those that samples may have, each once: always the empty one, and no other if all are
+        dropped."""
+        return list(dict.fromkeys(["", *(captions if self.caption_dropout < 1 else ())]))
+
+    @property
+    def readers(self) -> int:
+        """Processes that read clips here: ``workers``, or as many as this process may use cores."""
+        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+        return min(self.workers, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from realis.flow_matching import euler, sampling_sigmas
+from realis.flow_matching import SAMPLERS, sampling_sigmas
 from realis.losses.hr_loss import HrLoss
 from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.cpc_controlnet import CpcControlNet
@@ -58,9 +58,11 @@ class CpcStep(TrainingStep):
         return self.transformer(z, timestep, prompt, residuals)
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        """Restored latents (B, C, f, h, w) from pure noise, in the steps that inference will take, without guidance."""
+        """Restored latents (B, C, f, h, w) from pure noise, sampled as inference will by the CPC's configuration, without
+        guidance."""
         lr_latents, numbers = batch["lr_latents"], batch["number"].tolist()
         draws = (sample_generator(self.seed, n, "noise") for n in numbers)
         noise = torch.stack([torch.randn(lr_latents.shape[1:], generator=g) for g in draws]).to(lr_latents)
-        sigmas = sampling_sigmas(self.controlnet.config.steps, self.flow.shift)
-        return euler(lambda z, t: self.velocity(z, t, batch).float(), noise, sigmas, advance=lambda: None)
+        c = self.controlnet.config
+        sampler, sigmas = SAMPLERS[c.sampler], sampling_sigmas(c.steps, c.shift)
+        return sampler(lambda z, t: self.velocity(z, t, batch).float(), noise, sigmas, advance=lambda: None)

@@ -26,7 +26,7 @@ pipeline_tag: video-to-video
 ---
 # {name}
 
-{parameters:,} parameters, trained by realis for {steps} steps.
+{parameters:,} parameters, trained by realis; optimizer steps: {steps}.
 
 - **Base model**: {base}
 - **Data**: {data}

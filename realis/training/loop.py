@@ -34,9 +34,12 @@ class Source(Protocol):
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Share of the full rate at optimizer step ``step`` of ``steps``: linear warm-up, then linear to ``final_lr``."""
-    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    return warmup * (1 - (1 - config.final_lr) * step / steps)
+    """Share of the full rate at optimizer step ``step`` of ``steps``, counted from 0: linear warm-up, then linear from 1 at
+    the first step after it to ``final_lr`` at the last one. A single step after the warm-up has the full rate."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    decayed = (step - config.warmup) / max(1, steps - 1 - config.warmup)
+    return 1 - decayed + decayed * config.final_lr
 
 
 def fit(

@@ -40,7 +40,7 @@ def read_manifest(path: str) -> list[ClipEntry]:
     missing = [entry.path for entry in entries if not entry.path.is_file()]
     if missing:
         raise InputError(
-            f"{file}: {len(missing)} of {len(entries)} files that it names are missing, first {missing[0]}; "
+            f"{file}: files that it names are missing: {len(missing)} of {len(entries)}, first {missing[0]}; "
             "names are relative to the manifest's folder"
         )
     return entries

@@ -39,7 +39,7 @@ def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> 
         lacking = [text for text in texts if caption_key(text) not in keys]
         missing |= {file: lacking} if lacking else {}
     count = sum(map(len, missing.values()))
-    logger.info("%d captions to embed, %d are there", count, len(captions) - count)
+    logger.info("captions to embed: %d; there already: %d", count, len(captions) - count)
     share = _share(run, list(missing.items()))
     run.accelerator.wait_for_everyone()  # until all have seen the same files missing
     texts = [text for _, group in share for text in group]
@@ -69,11 +69,13 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
     frames = (clips.config.frames + 3) // 4
     areas = (sizes[crops[key][1]][0] // 8 * (sizes[crops[key][1]][1] // 8) for key in missing)
     needed, free = 2 * codec.vae.config.z_dim * frames * sum(areas), shutil.disk_usage(folder).free
-    logger.info("%d crops to encode (%.1f GB), %d are there", len(missing), needed / 1e9, len(crops) - len(missing))
+    logger.info(
+        "crops to encode: %d (%.1f GB); there already: %d", len(missing), needed / 1e9, len(crops) - len(missing)
+    )
     if needed > free:
         raise InputError(f"--clips.latents {folder}: {needed / 1e9:.1f} GB are wanted there, {free / 1e9:.1f} are free")
     share, passed_over = _share(run, missing), 0
-    loader = DataLoader(_FixedCrops(clips, [crops[key] for key in share]), None, num_workers=clips.config.workers)
+    loader = DataLoader(_FixedCrops(clips, [crops[key] for key in share]), None, num_workers=clips.config.readers)
     for key, (hr, fault) in zip(share, progress(loader, total=len(share), unit="crop"), strict=True):
         if fault:
             passed_over += 1
@@ -83,7 +85,7 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
             latents = codec.latents_of(signed(hr[None].to(codec.vae.device)))[0].half().cpu().contiguous()
             with whole_file(_latents_file(folder, key)) as temporary:
                 save_file({"hr_latents": latents}, temporary)
-    logger.info("wrote the latents of %d crops to %s; %d passed over", len(share) - passed_over, folder, passed_over)
+    logger.info("latents written to %s: %d; clips passed over: %d", folder, len(share) - passed_over, passed_over)
 
 
 def fixed_crops(clips: ClipSet) -> dict[str, tuple[int, int]]:
@@ -104,7 +106,7 @@ def check_latents(clips: ClipSet, vae: AutoencoderKLWan) -> None:
     )
     if missing:
         raise InputError(
-            f"--clips.latents {folder}: {missing} of {len(crops)} crops are missing; run train/precompute.py with this "
+            f"--clips.latents {folder}: crops missing: {missing} of {len(crops)}; run train/precompute.py with this "
             "recipe (crops depend on the seed, the buckets, their length and the footage)"
         )
     if _encoder_of(folder) != encoder_digest(vae):

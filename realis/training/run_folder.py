@@ -59,6 +59,12 @@ def check_export(folder: Path, flag: str = "--export") -> None:
         raise InputError(f"{flag} {folder}: is a folder with other things in it; choose a new or an exported one")
 
 
+def overlap(a: Path, b: Path) -> bool:
+    """Whether two folders are the same, or one lies in the other."""
+    a, b = a.resolve(), b.resolve()
+    return a.is_relative_to(b) or b.is_relative_to(a)
+
+
 def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
     """Keep the checkpoints of different runs, or of two branches of one, apart: rotation and ``latest`` go by number."""
     output, there = Path(config.output), checkpoints(Path(config.output))

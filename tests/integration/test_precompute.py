@@ -47,27 +47,30 @@ def test_embeddings_are_those_of_the_text_encoder_and_are_kept(flags, wan_folder
         held = load_file(embedding_file(tmp_path / "embeddings", key))[key]
         assert held.dtype == torch.bfloat16 and len(held) < 512
         assert torch.equal(held, embeds[0, : len(held)]) and not embeds[0, len(held) :].any()
-    assert "3 captions to embed, 0 are there" in capsys.readouterr().err
+    assert "captions to embed: 3; there already: 0" in capsys.readouterr().err
     lost = embedding_file(tmp_path / "embeddings", caption_key("a cat"))
     other = {caption_key("of another manifest"): torch.ones(2, 16, dtype=torch.bfloat16)}
     save_file(other, lost)
     run_precompute(flags)
-    assert "1 captions to embed, 2 are there" in capsys.readouterr().err
+    assert "captions to embed: 1; there already: 2" in capsys.readouterr().err
     assert load_file(lost).keys() == {*other, caption_key("a cat")}  # what other manifests need stays
 
 
-def test_training_reads_captions_without_a_text_encoder(flags, wan_folder, tmp_path):
-    """The same run with the text encoder taken away; and captions matter."""
+def test_training_reads_captions_without_a_text_encoder(flags, wan_folder, tmp_path, capsys):
+    """The same run with the text encoder taken away; captions matter, and none is embedded where all are dropped."""
     import shutil
 
     run_precompute(flags)
+    dropped = ["1", "--clips.embeddings", str(tmp_path / "empty")]
+    run_precompute([*flags, "--clips.caption-dropout", *dropped])
+    assert "captions to embed: 1; there already: 0" in capsys.readouterr().err
     model = tmp_path / "model"
     shutil.copytree(wan_folder, model, ignore=shutil.ignore_patterns("*.safetensors"))
     for part in ("transformer", "vae"):
         shutil.copytree(wan_folder / part, model / part, dirs_exist_ok=True)
     run = ["--run.steps", "2", "--run.batch", "2", "--controlnet.layers", "2", "--optimizer.lr", "1e-3"]
     results = {}
-    for name, more in {"captions": ["0"], "no captions": ["1"], "again": ["0"]}.items():
+    for name, more in {"captions": ["0"], "no captions": dropped, "again": ["0"]}.items():
         output = tmp_path / name
         run_train_cpc([*flags, *run, "--model", str(model), "--clips.caption-dropout", *more, "--run.output", str(output),
                        "--run.sample-every", "2"])  # fmt: skip
@@ -84,7 +87,7 @@ def test_latents_of_fixed_crops_take_the_place_of_encoding(flags, tmp_path, caps
     files = list((tmp_path / "latents").glob("*.safetensors"))
     assert len(files) == 3 and all(load_file(f)["hr_latents"].shape == (16, 2, 8, 8) for f in files)
     run_precompute([*flags, *latents])
-    assert "0 crops to encode (0.0 GB), 3 are there" in capsys.readouterr().err
+    assert "crops to encode: 0 (0.0 GB); there already: 3" in capsys.readouterr().err
     refused = [*flags, *latents, "--run.steps", "1", "--run.output", str(tmp_path / "refused")]
 
     def refuses(run, word):
@@ -93,10 +96,10 @@ def test_latents_of_fixed_crops_take_the_place_of_encoding(flags, tmp_path, caps
         assert word in capsys.readouterr().err
 
     files[0].rename(tmp_path / "aside")
-    refuses(run_train_cpc, "1 of 3 crops are missing")
+    refuses(run_train_cpc, "crops missing: 1 of 3")
     files[0].with_suffix(".passed_over").touch()  # as if it could not be read then
     run_precompute([*flags, *latents])
-    assert "1 crops to encode" in capsys.readouterr().err
+    assert "crops to encode: 1" in capsys.readouterr().err
     assert load_file(files[0])["hr_latents"].equal(load_file(tmp_path / "aside")["hr_latents"])
     vae = tmp_path / "latents" / "vae.json"
     of_this = vae.read_text()

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.errors import InputError
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import PRESETS
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
 from realis.training.run_folder import checkpoints
@@ -43,6 +44,12 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     refuses(["--loss.filters", "bior2.2"], capsys, "orthogonal")
     refuses(["--data.size", "32"], capsys, "--loss.hog 0")
     refuses(["--controlnet.window", "10", "100", "100"], capsys, "--controlnet.window")
+    refuses(["--controlnet.shift", "0"], capsys, "--controlnet.shift", "above 0")
+    refuses(["--cpc", "realis-tiny", "--controlnet.steps", "4"], capsys, "--controlnet", "--cpc", "config.json")
+    refuses(["--cpc", tmp_path], capsys, "config.json")
+    own = tmp_path / "own" / "export"
+    shutil.copytree(PRESETS / "tiny" / "controlnet", own)
+    refuses(["--cpc", own, "--run.output", own.parent], capsys, "--export", "own", "--cpc")
     refuses(["--export", tmp_path], capsys, "other things")
     refuses([*SMALL_CPC, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
     run = [*SMALL_CPC, "--run.output", tmp_path / "run"]
@@ -84,13 +91,16 @@ def test_bad_footage(tmp_path, capsys):
     refuses([*clips, "--data.count", "3"], capsys, "--data", "--clips.manifest", "wanted one")
     refuses(["--clips.workers", "0"], capsys, "--clips.manifest")
     refuses([*clips, "--clips.caption-dropout", "0.5"], capsys, "--clips.caption-dropout", "--clips.embeddings")
-    refuses([*clips, "--clips.workers", "0", "--run.output", tmp_path / "run"], capsys, "clip.mp4", "1 of 1")
+    refuses(
+        [*clips, "--clips.workers", "0", "--run.output", tmp_path / "run"],
+        capsys,
+        "clip.mp4",
+        "too many cannot be read: 1",
+    )
 
 
 def test_a_model_that_reads_text_wants_embeddings(tmp_path, capsys):
     """Found out before torch is imported, by the model's folder alone."""
-    from realis.models.hub import PRESETS
-
     model = tmp_path / "model"
     shutil.copytree(PRESETS / "tiny", model)
     (model / "text_encoder").mkdir()
@@ -159,7 +169,7 @@ def test_checkpoints_are_ordered_by_number(tmp_path):
 def test_another_number_of_samples_a_step_is_said(tmp_path, capsys):
     train_cpc(tmp_path / "run", steps=1)
     train_cpc(tmp_path / "run", "--run.resume", "latest", "--run.accumulation", "2", steps=2)
-    assert "a step had 2 samples and now has 4" in capsys.readouterr().err
+    assert "samples a step: 2 before, 4 now" in capsys.readouterr().err
 
 
 def test_what_a_killed_run_left_behind_is_removed(tmp_path):

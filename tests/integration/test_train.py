@@ -1,5 +1,6 @@
 """Training: the same run whatever is interrupted, split or accumulated; what it writes opens again."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,16 +14,19 @@ from safetensors.torch import load_file
 
 from benchmark_files import load_benchmark
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
-from realis.commands.train_cpc import TrainCpcConfig
+from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
 from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import PRESETS
+from realis.training.clips_config import ClipsConfig
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
-from realis.training.settings import CpcLoopConfig, OptimizerConfig
+from realis.training.settings import CpcLoopConfig, DataConfig, OptimizerConfig
 from realis.upscaling.cpc import CpcPipeline, Sampling
-from training_runs import assert_equal, exported, train_cpc
+from training_runs import SMALL_CPC, assert_equal, exported, train_cpc
 
 ROOT = Path(__file__).parents[2]
+OWN_CPC = PRESETS / "tiny" / "controlnet"
 
 
 def assert_same_training(one, two):
@@ -97,11 +101,31 @@ def test_what_a_run_writes(tmp_path):
     assert_equal(exported(run), exported(again))
 
 
+def test_a_cpc_that_is_trained_on_begins_with_its_weights_and_keeps_its_settings(tmp_path):
+    """At a rate of next to nothing realis-tiny's own comes out as it went in; only its window is that of the clips."""
+    run = ["--data.cache", str(tmp_path / "pairs"), "--run.steps", "1", "--run.output", str(tmp_path / "run")]
+    run_train_cpc([*SMALL_CPC, *run, "--cpc", "realis-tiny", "--optimizer.lr", "1e-20"])
+    assert_equal(load_file(OWN_CPC / "diffusion_pytorch_model.safetensors"), exported(tmp_path / "run"))
+    own, config = (json.loads((f / "config.json").read_text()) for f in (OWN_CPC, tmp_path / "run" / "export"))
+    assert config["window"] == [5, 32, 32]
+    assert {**config, "window": own["window"]} == own
+
+
+def test_the_window_is_that_of_the_clips_unless_it_is_given():
+    clips = ClipsConfig(manifest="x", frames=9, buckets=("192x128", "256x256"))
+    assert TrainCpcConfig(clips=clips).window == (9, 128, 192)
+    assert TrainCpcConfig(data=DataConfig(frames=5, size=64)).window == (5, 64, 64)
+    given = ControlConfig(window=(17, 256, 256))
+    assert TrainCpcConfig(clips=clips, controlnet=given).window == (17, 256, 256)
+    assert TrainCpcConfig(clips=ClipsConfig(manifest="x")).window == (49, 480, 832)
+
+
 def small_recipes(folder, **settings):
     """Recipes of the four parts, two steps each unless ``settings`` of the runs say otherwise."""
     data = {"count": 6, "frames": 5, "size": 32, "cache": str(folder / "pairs"), "degradations": ["light", "bi"]}
     run = {"steps": 2, "batch": 2, "precision": "no", "tracker": "none"} | settings
-    cpc = {"controlnet": {"layers": 3, "time_conditioned": False, "text_conditioned": False, "steps": 1}}
+    cpc = {"controlnet": {"layers": 3, "time_conditioned": False, "text_conditioned": False}}
+    cpc["controlnet"] |= {"steps": 1, "sampler": "euler"}
     cpc |= {"loss": {"cell": 2}}
     special = {
         "vae": {},
@@ -187,10 +211,16 @@ def test_the_encoder_starts_at_principal_components():
     assert fit(z) < 1.5 * fit(blocks @ vectors[:, -16:])
 
 
-def test_schedule():
-    config = OptimizerConfig(warmup=4, final_lr=0.5)
-    assert [learning_rate(step, 10, config) for step in (0, 3)] == pytest.approx([0.25, 0.85])
-    assert learning_rate(10, 10, config) == pytest.approx(0.5)
+def test_the_first_step_after_the_warmup_has_the_full_rate_and_the_last_one_the_final_rate():
+    def rates(steps, **config):
+        return [learning_rate(step, steps, OptimizerConfig(**config)) for step in range(steps)]
+
+    assert rates(7, warmup=2, final_lr=0.2) == pytest.approx([0.5, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert rates(7, warmup=2, final_lr=0.2)[-1] == 0.2 and rates(3, final_lr=0.0)[-1] == 0
+    assert rates(3, warmup=2) == [0.5, 1, 1] and rates(3) == [1, 1, 1]
+    assert rates(1, final_lr=0.1) == [1]  # a single step has nothing to decay to
+    assert rates(3, warmup=2, final_lr=0.1) == [0.5, 1, 1]
+    assert rates(2, warmup=4, final_lr=0.1) == [0.25, 0.5]  # ends while warming up
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])

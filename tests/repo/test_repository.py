@@ -26,7 +26,7 @@ from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "config", "log", "queues", "workers", "torchvision_hook"},
+    {"errors", "shapes", "units", "config", "log", "queues", "workers", "torchvision_hook"},
     {"ops", "upscaler", "files", "tables", "system"},
     {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
     {"models"},
@@ -46,7 +46,6 @@ CONFIGS = {
     "train_decoder": TrainDecoderConfig,
     "train_tiny": TrainTinyConfig,
 }
-TO_CHANGE = {"README.md", "training.md", "upscaling.md"}  # documents with commands that lack .venv/bin/
 PARSERS = CONFIGS | {"precompute": PrecomputeConfig}  # by script
 
 
@@ -246,10 +245,7 @@ def commands_of(document):
     yield from re.findall(r"`((?:python3?|accelerate|pip) [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
 
 
-@pytest.mark.parametrize("document", [
-    pytest.param(document, id=document.name, marks=[pytest.mark.xfail(strict=False)] * (document.name in TO_CHANGE))
-    for document in documents()
-])  # fmt: skip
+@pytest.mark.parametrize("document", documents(), ids=lambda document: document.name)
 def test_commands_of_the_documents_run_as_printed(document):
     """From the root of the repository, after it was installed into .venv."""
     bare = [

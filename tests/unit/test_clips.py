@@ -1,5 +1,6 @@
 """Training on footage: samples that depend on seed, number and the samples of a step alone."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -136,7 +137,11 @@ def test_useless_clips_are_passed_over_and_told_of_once(tmp_path, footage, monke
     monkeypatch.setattr(logger, "warning", lambda message, *values: warnings.append(message % values))
     samples = single(clips.batches(range(n, n + 1) for n in range(36)))
     assert len(samples) == 36 and len(warnings) == 3
-    for name in ("broken.mkv", "small.mp4: 64x64 is too small for 96x64", "short.mp4: 4 frames from 0 on are too few"):
+    for name in (
+        "broken.mkv",
+        "small.mp4: 64x64 is too small for 96x64",
+        "short.mp4: too few frames from 0 on: 4, wanted 5",
+    ):
         assert sum(name in line for line in warnings) == 1
     for number in range(9):  # the next one in the order of the epoch that can be used stands in
         useless = {0, 2} if clips.bucket_of(number) == 0 else {0, 1, 2}
@@ -151,7 +156,9 @@ def test_too_many_damaged_clips_stop_it(tmp_path, footage, workers):
     names = ["broken.mkv", *(str(footage / f"{i}.mp4") for i in range(6))]
     config = replace(CONFIG, manifest=manifest(tmp_path, [{"file_name": n} for n in names]), workers=workers)
     plan = [range(n, n + 1) for n in range(7)]
-    with pytest.raises(InputError, match=r"^\S+clips.jsonl: 1 of \d clips tried cannot be read.*broken.mkv") as error:
+    with pytest.raises(
+        InputError, match=r"^\S+clips.jsonl: of the clips tried .\d. too many cannot be read: 1,.*broken.mkv"
+    ) as error:
         list(ClipSet(replace(config, max_corrupt=0.14), 0, 1).batches(plan))
     assert "\n" not in str(error.value)
     assert len(list(ClipSet(replace(config, max_corrupt=0.15), 0, 1).batches(plan))) == 7
@@ -160,7 +167,7 @@ def test_too_many_damaged_clips_stop_it(tmp_path, footage, workers):
 def test_no_clip_of_use_is_an_error(tmp_path):
     film(tmp_path / "small.mp4", size=(32, 64))
     config = replace(CONFIG, manifest=manifest(tmp_path, [{"file_name": "small.mp4"}] * 3), max_corrupt=0)
-    with pytest.raises(InputError, match=r"none of 3 clips in a row.*64x32 is too small for 64x64"):
+    with pytest.raises(InputError, match=r"none of the clips tried .3. can give.*64x32 is too small for 64x64"):
         list(ClipSet(config, 0, 1).batches([range(1)]))
 
 
@@ -190,6 +197,23 @@ def test_prompts_are_the_captions_or_empty(config, tmp_path):
     assert 2 < seen.count(0) < 10
     full = ClipSet(replace(config, caption_dropout=0.0), 0, 1)
     assert all(full.caption(n, n % 6) == f"clip {n % 6}" for n in range(20))
+
+
+def test_where_all_captions_are_dropped_only_the_empty_one_is_read(config, tmp_path):
+    config = replace(config, embeddings=embeddings(tmp_path / "text", [""]), caption_dropout=1.0)
+    assert config.captions_read(["a", "a"]) == [""] != replace(config, caption_dropout=0.9).captions_read(["a", "a"])
+    clips = ClipSet(config, 0, 1)
+    assert all(clips.caption(number, 0) == "" for number in range(20))
+    assert int(clips[0].batch["prompt"][0, 0]) == 1
+
+
+def test_there_are_no_more_readers_than_cores(config, monkeypatch, recwarn):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    plan = [range(n, n + 1) for n in range(3)]
+    asked = replace(config, workers=3)
+    assert (asked.readers, config.readers) == (1, 0)
+    assert_same(single(ClipSet(asked, 3, 1).batches(plan)), single(ClipSet(config, 3, 1).batches(plan)))
+    assert not recwarn.list  # torch would warn of more
 
 
 def test_missing_embeddings_are_named_before_training(config, tmp_path):

@@ -54,6 +54,11 @@ def test_each_residual_is_added_after_its_main_blocks(transformer, controlnet, i
     )
 
 
+def test_an_unknown_sampler_is_refused(transformer):
+    with pytest.raises(ValueError, match="sampler: got 'dpm', wanted 'euler' or 'unipc'"):
+        CpcControlNet.from_transformer(transformer, 2, sampler="dpm")
+
+
 @pytest.mark.parametrize(("main", "control", "r"), [(30, 4, 8), (40, 4, 10), (30, 6, 5), (6, 3, 2), (30, 30, 1)])
 def test_interval(main, control, r):
     assert block_interval(main, control) == r

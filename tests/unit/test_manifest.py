@@ -48,7 +48,7 @@ def test_forms_of_a_manifest(tmp_path, form):
         ("clips.csv", "file_name,frames\na.mp4,9.5\n", "row 1: frames: got '9.5', wanted a whole number, 1 or more"),
         ("clips.jsonl", '{"file_name": "a.mp4", "frames": true}', "frames: got True"),
         ("clips.jsonl", '{"file_name": "a.mp4", "caption": ["x"]}', "row 1: caption: got .'x'., wanted text"),
-        ("clips.csv", "file_name\na.mp4\nb.mp4\nc.mp4\n", r"2 of 3 files that it names are missing, first \S+b\.mp4"),
+        ("clips.csv", "file_name\na.mp4\nb.mp4\nc.mp4\n", r"files that it names are missing: 2 of 3, first \S+b\.mp4"),
         ("clips.csv", b"file_name\n\xff\n", "cannot be read"),
     ],
 )

@@ -1,0 +1,70 @@
+"""Pictures in training: sampled as inference samples, by what the CPC's config.json says."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from conftest import randomise_projections
+from realis.losses.config import HrLossConfig
+from realis.losses.hr_loss import HrLoss
+from realis.methods import MethodOptions, load_cpc
+from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.hub import PRESETS
+from realis.models.wan import Wan, decode_video, encode_video, load_controlnet
+from realis.training.cpc_step import CpcStep
+from realis.training.randomness import sample_generator
+from realis.training.settings import FlowConfig
+from realis.upscaler import Segments
+
+OPTIONS = MethodOptions(
+    folder=PRESETS / "tiny", cpc=None, decoder="wan", prompt="", negative_prompt="", prompt_embeds=None,
+    empty_prompt_embeds=None, steps=0, shift=0.0, guidance=1.0, cpc_scale=1.0, sampler="auto",
+    segments=Segments(5, 1, 4), device="cpu", dtype="float32", offload=False, fp8=False, attention="", compiled=False,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wan():
+    return Wan(PRESETS / "tiny", torch.float32, torch.float32, "cpu")
+
+
+@pytest.fixture
+def make_cpc(wan, tmp_path):
+    def make(**sampling):
+        controlnet = CpcControlNet.from_transformer(wan.transformer, 3, **sampling)
+        randomise_projections(controlnet).save_pretrained(tmp_path)
+        return controlnet, replace(OPTIONS, cpc=tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("sampler", ["euler", "unipc"])
+def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, make_cpc, sampler):
+    controlnet, options = make_cpc(steps=3, shift=5.0, sampler=sampler)
+    prompt, lr = wan.encode_prompts([""])[0], torch.rand(1, 3, 5, 32, 32) * 2 - 1
+    step = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), prompt, FlowConfig(shift=2.0), 0, "no")
+    with torch.no_grad():
+        latents = step({"lr_latents": encode_video(wan.vae, lr), "number": torch.tensor([7])}, "sample")
+        noise = torch.randn(1, *latents.shape[1:], generator=sample_generator(0, 7, "noise"))
+        upscaler = load_cpc(options)
+        torch.testing.assert_close(
+            decode_video(wan.vae, latents), upscaler.pipeline(lr, noise, prompt, prompt, upscaler.sampling)
+        )
+
+
+def test_what_is_given_at_inference_comes_before_what_the_cpc_says(make_cpc):
+    _, options = make_cpc(steps=3, shift=5.0, sampler="unipc")
+    sampling = load_cpc(replace(options, steps=2, shift=4.0, sampler="euler")).sampling
+    assert (sampling.steps, sampling.shift, sampling.sampler) == (2, 4.0, "euler")
+
+
+def test_a_cpc_that_names_no_sampler_is_sampled_as_it_was_made_for(make_cpc, tmp_path):
+    make_cpc(steps=3, shift=5.0, sampler="unipc")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(
+        json.dumps({n: x for n, x in config.items() if n not in ("shift", "sampler")})
+    )
+    c = load_controlnet(tmp_path, torch.float32).config
+    assert (c.steps, c.shift, c.sampler) == (3, 3.0, "euler")
