@@ -29,7 +29,8 @@ OUR_WORDS = {  # for those of tyro
     r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
     r"^Missing value for argument '(\S+)'\. Expected (\d+) values\.": r"\1: got too few values, wanted \2",
     r"^Missing from .*?: (--\S+) .*": r"\1: got nothing, wanted a value",
-    r"^Error parsing \S+: ": "",
+    r"^Error parsing (--\S+): Could not [^[]*(\[.*?\]).*": r"\1: got \2, wanted numbers",
+    r"^Error parsing (?!--)\S+: ": "",
 }
 
 
