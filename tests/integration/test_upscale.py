@@ -165,6 +165,7 @@ def test_bad_flags(clip, tmp_path, capsys):
     fails([*base, "--tareget", "4k"], capsys, "--tareget")
     fails([*base, "--steps", "many"], capsys, "many")
     fails([*base, "--steps", "-1"], capsys, "--steps")
+    fails([*base, "--shift", "-1"], capsys, "--shift", "0 or more")
     fails([*base, "--method", "magic"], capsys, "magic", "bicubic")
     fails([tmp_path / "none.yaml", *base], capsys, "none.yaml")
     fails(["--input", clip, "--output", tmp_path / "o.avi"], capsys, ".avi", ".mp4")
