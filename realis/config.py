@@ -29,7 +29,8 @@ OUR_WORDS = {  # for those of tyro
     r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
     r"^Missing value for argument '(\S+)'\. Expected (\d+) values\.": r"\1: got too few values, wanted \2",
     r"^Missing from .*?: (--\S+) .*": r"\1: got nothing, wanted a value",
-    r"^Error parsing \S+: ": "",
+    r"^Error parsing (--\S+): Could not [^[]*(\[.*?\]).*": r"\1: got \2, wanted numbers",
+    r"^Error parsing (?!--)\S+: ": "",
 }
 
 
@@ -56,21 +57,25 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
             recipe = recipe_flags(Path(words.pop(0)))
         _check_flags([*recipe, *words], flag_types(config))
         parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words])
-        of_recipe, of_words = rest[: rest.index(END_OF_RECIPE)], rest[rest.index(END_OF_RECIPE) + 1 :]
-        if of_recipe:
-            raise InputError(f"got {of_recipe[0]!r} beside another value; wanted one")
-        if not of_words:
-            return parsed
-        if late := next((word for word in of_words if word.endswith(RECIPES)), None):
-            raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
-        if not positional:
-            flag = next(iter(flag_types(config)))
-            raise InputError(f"got {of_words[0]!r} without a flag; wanted one before it, such as {flag} {of_words[0]}")
-        if any(word.partition("=")[0] == f"--{positional}" for word in words):
-            raise InputError(f"got --{positional} and, without a flag, {of_words[0]!r}; wanted one or the other")
-        return dataclasses.replace(parsed, **{positional: tuple(of_words)})
+        if end := rest.index(END_OF_RECIPE):
+            raise InputError(f"got {rest[0]!r} beside another value; wanted one")
+        return _with_positional(parsed, positional, rest[end + 1 :], words)
     except InputError as error:
         raise InputError(f"{error} ({said})") from error
+
+
+def _with_positional(config: Config, field: str, found: list[str], words: list[str]) -> Config:
+    """``config`` with the words ``found`` without a flag among ``words``, if there are any, as its ``field``."""
+    if not found:
+        return config
+    if late := next((word for word in found if word.endswith(RECIPES)), None):
+        raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
+    if not field:
+        flag = next(iter(flag_types(type(config))))
+        raise InputError(f"got {found[0]!r} without a flag; wanted one before it, such as {flag} {found[0]}")
+    if any(word.partition("=")[0] == f"--{field}" for word in words):
+        raise InputError(f"got --{field} and, without a flag, {found[0]!r}; wanted one or the other")
+    return dataclasses.replace(config, **{field: tuple(found)})
 
 
 def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:

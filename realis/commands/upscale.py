@@ -74,9 +74,7 @@ class UpscaleConfig:
     attention: str = ""  # diffusers' backend of attention, such as flash or sage; empty: torch's choice
     steps: int = 0  # sampling steps; 0: what the CPC was trained for
     seed: int = 0  # of the noise; the same seed gives the same result
-    sampler: Literal["auto", "euler", "unipc"] = (
-        "auto"  # how noise is integrated away; auto: as the CPC was trained for
-    )
+    sampler: Literal["auto", "euler", "unipc"] = "auto"  # solver of the flow's equation; auto: what the CPC is made for
     shift: float = 0.0  # above 1: moves sampling towards high noise levels; 0: what the CPC was trained for
     guidance: float = 1.0  # classifier-free guidance; 1: off
     cpc_scale: float = 1.0  # strength of the control

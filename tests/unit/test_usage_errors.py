@@ -130,6 +130,21 @@ def test_a_flag_of_a_part_is_found_by_its_last_name():
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--controlnet.window", "9", "64", "x"], r"^--controlnet.window: got \['9', '64', 'x'\], wanted numbers \("),
+        (["--controlnet.window", "9", "64"], r"^--controlnet.window: got too few values, wanted 3 \("),
+        (["--data.scales", "4", "x"], r"^--data.scales: got \['4', 'x'\], wanted numbers \("),
+        (["--flow.shift", "x"], r"^--flow.shift: got 'x', wanted a number \("),
+        (["--run.steps", "-4"], r"^--run.steps: got -4, wanted at least 1 \("),
+    ],
+)
+def test_values_that_a_flag_cannot_take(words, message):
+    with pytest.raises(InputError, match=message):
+        parse(TrainCpcConfig, words, "test")
+
+
+@pytest.mark.parametrize(
     ("words", "inputs"),
     [
         (["a.mp4", "--target", "2x"], ("a.mp4",)),
