@@ -196,7 +196,7 @@ def left_out(path: Path, failed: list[Path]) -> Iterator[None]:
     """Log what goes wrong with one of several inputs, and note that it has ``failed``."""
     try:
         yield
-    except (InputError, OSError, MemoryError, RuntimeError) as error:
+    except (InputError, OSError, MemoryError, RuntimeError, FloatingPointError) as error:
         failed.append(path)
         reason = " ".join(str(error).split()) or type(error).__name__
         logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))

@@ -25,6 +25,7 @@ from realis.system import peak_memory
 from realis.tiling.plan import plan_tiles
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
+from realis.video.finished import is_finished, may_be_replaced
 from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 4  # frames
 PREVIEW_FRAMES = 5  # two latent frames: the first and four more
 LEAST_TILE = 64  # pixels
+INPUT = "the input"  # its content, in the key of a result
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
               "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
@@ -90,11 +92,12 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
             )
         plan = announced(config, source, output)
     key = result_key(config, path, plan)
-    done = not config.restart and output.exists() and made_from(output) == key
+    done = not config.restart and is_finished(output, key)
     findings = Findings(path, output, config.deinterlace != "no")
     if not config.dry_run:
         if not done:
-            check_output(output, is_ours=config.restart, others=(sheet_file(output),))
+            is_ours = (config.restart or made_from(output) == key) and may_be_replaced(output)
+            check_output(output, is_ours, others=(sheet_file(output),))
         if config.compare:
             check_output(Path(config.compare))
             comparison_encoding(plan.size, plan.encoding.color)
@@ -131,7 +134,7 @@ def upscale_file(job: Job) -> Path:
     if not (job.done and sheet.exists()):
         pictures.append(sheet)
         save_before_after(config, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet)
-    if config.compare and (not job.done or not comparison.exists() or made_from(comparison) != compared_with(job.key)):
+    if config.compare and not (job.done and is_finished(comparison, compared_with(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)
     files, took = " and ".join(map(str, [output] * (not job.done) + pictures)), time.monotonic() - began
@@ -158,14 +161,18 @@ def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, ou
     return replace(plan, frames=round(found.frames * (1 + fields)))
 
 
+def input_content(path: Path) -> str:
+    """A text that changes with the content of an input."""
+    return fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
+
+
 def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
     files = {"model": plan.folder if config.method == "cpc" else None, "cpc": plan.cpc,
              "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
     settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
-    read = fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
-    key = {"realis": version("realis"), "the input": read, "the part": str(config.span), **settings, **content}
+    key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
 
 
@@ -191,7 +198,11 @@ def write_result(
             ):
                 tile = sink.journal.settle_tile(plan.tile)
                 plan = plan if tile == plan.tile else with_tile(config, plan, tile)
-                return run(config, source, plan, sink, findings)
+                run(config, source, plan, sink, findings)
+                if input_content(path) != key[INPUT]:
+                    raise InputError(f"{path}: was changed while it was read; nothing was written. Give the same command "
+                                     "with --restart")  # fmt: skip
+                return
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

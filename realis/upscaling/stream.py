@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from realis.ops.noise import NoiseField
+from realis.ops.pixels import check_finite
 from realis.tiling.blend import blend_frames
 from realis.upscaler import Carry, Segments, Tiling, Upscaler
 
@@ -77,6 +78,9 @@ def upscale_stream(
 
     Yields:
         Segments in order; together they hold every frame exactly once. Begun in the middle, the same as undisturbed.
+
+    Raises:
+        FloatingPointError: the method returned something that is not finite.
     """
     s = upscaler.segments
     carry = dict(carry or {})
@@ -85,10 +89,14 @@ def upscale_stream(
         shared = 0 if tail is None else len(tail)
         noise = NoiseField(seed, first=begin // s.period)
         new_frames = len(source) - shared
-        upscaled, carry = upscaler.upscale(
-            pad_frames(source, s.period), size, tiles=tiles, noise=noise, carry=carry,
-            advance=lambda share, new_frames=new_frames: advance(share * new_frames),
-        )  # fmt: skip
+        try:
+            upscaled, carry = upscaler.upscale(
+                pad_frames(source, s.period), size, tiles=tiles, noise=noise, carry=carry,
+                advance=lambda share, new_frames=new_frames: advance(share * new_frames),
+            )  # fmt: skip
+            check_finite(upscaled, "the result")
+        except FloatingPointError as error:
+            raise FloatingPointError(f"frames {begin} to {begin + len(source) - 1}: {error}") from error
         upscaled = upscaled[: len(source)]
         if tail is not None:
             upscaled[:shared] = blend_frames(tail.float() / TAIL_WHITE, upscaled[:shared])

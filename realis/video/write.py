@@ -20,9 +20,10 @@ from safetensors import SafetensorError
 from realis.errors import InputError, require
 from realis.files import fitting_name, link_or_copy, replace_folder, sync, temporary_name
 from realis.video.encoding import CODECS, Encoding
+from realis.video.finished import forget_result, note_result
 from realis.video.journal import Journal, Segment
 from realis.video.mux import Timeline, join_segments
-from realis.video.results import notes_file, parts_folder, write_notes
+from realis.video.results import notes_file, parts_folder
 from realis.video.source import Source, VideoSource
 
 ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
@@ -50,7 +51,7 @@ def check_output(output: Path, is_ours: bool = False, others: tuple[Path, ...] =
             )
     if is_folder and os.path.ismount(output):  # which cannot be renamed, and so not be replaced
         raise InputError(f"--output {output}: is where a disk is mounted; wanted a folder on it")
-    if is_folder and output.is_dir() and any(output.iterdir()) and not (is_ours and notes_file(output).exists()):
+    if is_folder and output.is_dir() and any(output.iterdir()) and not is_ours:
         unfinished = parts_folder(output).exists()  # its last rename was done, the rest not
         require(unfinished, "--output", output, "a new folder, or an empty one: there is something in it")
     check_folder(output.parent)
@@ -204,6 +205,7 @@ class SegmentWriter:
     def _finish(self) -> None:
         temporary = unfinished_name(self.output)
         parts = [self.journal.part(n) for n in range(len(self.journal.segments))]
+        forget_result(self.output)
         try:
             if self.are_images:
                 self._collect(temporary, parts)
@@ -217,7 +219,7 @@ class SegmentWriter:
         if self.journal.key is not None:
             faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
             notes = {"damage of the input": list(self.damage), "faults of the input, by frames": faults}
-            write_notes(self.output, self.journal.key, {name: found for name, found in notes.items() if found})
+            note_result(self.output, self.journal.key, {name: found for name, found in notes.items() if found})
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()
