@@ -271,7 +271,7 @@ def test_a_dry_run_of_a_preview_times_what_it_will_do(folder, tmp_path, capsys, 
     timed = []
     monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
     run_upscale(["--input", str(clip(tmp_path / "in.mp4", 29)), "--target", "2x", "--preview", "--dry-run"])
-    assert [shape[0] for _, _, shape in timed] == [5] and "1.0 min for 5 frames on cpu" in capsys.readouterr().err
+    assert [shape[0] for _, _, shape in timed] == [5] and "60 s for 5 frames on cpu" in capsys.readouterr().err
 
 
 def test_the_time_left_for_all_goes_by_frames(folder, tmp_path, capsys, monkeypatch):
