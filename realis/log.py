@@ -72,7 +72,7 @@ def progress(
     is_terminal = sys.stderr.isatty()
     graph = " |{bar}|" if is_terminal else ""
     counted = f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {unit}{'s' * (total != 1)} [{{elapsed}}, left {{remaining}}{{speed}}{{postfix}}]"
-    columns = min(COLUMNS, shutil.get_terminal_size().columns - 1)
+    columns = min(COLUMNS, (shutil.get_terminal_size().columns or COLUMNS) - 1)  # some terminals have no size
     return _Bar(
         items, total=total, unit=unit, initial=initial, disable=not is_main_process(),
         bar_format=counted if total else None, miniters=0, ncols=columns if is_terminal else None,
@@ -110,6 +110,8 @@ class _Bar(tqdm):
         """Units a second; 0: not known yet."""
         done, began = self._first or (0, 0)
         seconds = time.monotonic() - began
+        if self.total and self.n >= self.total:  # nothing is left, however short it was
+            return self.n / max(seconds, 1e-3)
         return (self.n - done) / seconds if self._steps >= KNOWN_AFTER[0] and seconds >= KNOWN_AFTER[1] else 0
 
 

@@ -72,7 +72,7 @@ class Measure:
         lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
         case = (frames, plan.tile, lr_size)
         if case not in self._seconds:
-            logger.info("timing one tile")
+            logger.info("timing a sample of the work")
             with memory_in_one_line(plan):
                 self._seconds[case] = time_a_tile(self.config, plan, (frames, 3, *lr_size))
         return self._seconds[case]

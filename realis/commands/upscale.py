@@ -48,7 +48,7 @@ class UpscaleConfig:
     output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 8k, 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     start: str = ""  # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
-    duration: str = ""  # upscale so much, as --start; empty: to the end
+    duration: str = ""  # how much, written as --start is; empty: to the end
     method: Literal["cpc", "bicubic"] = "cpc"  # the diffusion model, or interpolation
     preview: bool = False  # a few frames from the middle, to look at before all of the work
     dry_run: bool = False  # print the plan, time one tile, and stop

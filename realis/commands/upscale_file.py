@@ -43,6 +43,10 @@ LEAST_TILE = 64  # pixels
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
               "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
+# Fields that bicubic does not read
+OF_THE_MODEL = ("model", "cpc", "cpc_scale", "decoder", "prompt", "negative_prompt", "dtype", "fp8", "attention", "compile",
+                "steps", "shift", "sampler", "guidance", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames",
+                "segment_overlap")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,11 @@ def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, ou
 
 def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
-    files = {"model": plan.folder if config.method == "cpc" else None, "cpc": plan.cpc,
-             "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
-    settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
+    with_model = config.method == "cpc"
+    files = {"model": plan.folder, "cpc": plan.cpc, "prompt_embeds": config.prompt_embeds,
+             "empty_prompt_embeds": config.empty_prompt_embeds} if with_model else {}  # fmt: skip
+    unread = NOT_IN_KEY if with_model else (*NOT_IN_KEY, *OF_THE_MODEL)
+    settings = {name: value for name, value in asdict(config).items() if name not in unread} | {**plan.sampling}
     content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
     read = fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
     key = {"realis": version("realis"), "the input": read, "the part": str(config.span), **settings, **content}
@@ -221,7 +227,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     done = sink.journal.segments
     first = done[-1].stop if done else 0
     if done:
-        logger.info("going on from frame %d of an earlier run", first)
+        logger.info("going on from frame %d of %s of an earlier run", first, plan.frames or "an unknown number")
     if sink.journal.complete:
         return
 
@@ -233,7 +239,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
-        said_if_stopped(sink),
+        said_if_stopped(sink, plan),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
         progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
@@ -254,12 +260,13 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
 
 
 @contextmanager
-def said_if_stopped(sink: SegmentWriter) -> Iterator[None]:
+def said_if_stopped(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
     """On Ctrl-C, say what stays and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
         done = sink.journal.segments
-        kept = f"the same command goes on after the {units.count(done[-1].stop, 'frame')} that are done" if done else (
-            "no segment was finished, and nothing is kept")  # fmt: skip
+        kept = "no segment was finished, and nothing is kept"
+        if done:
+            kept = f"the same command goes on after the {done[-1].stop} of {plan.frames or 'all'} frames that are done"
         raise KeyboardInterrupt(f"stopped; {kept}") from None

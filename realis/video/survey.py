@@ -109,7 +109,9 @@ def _survey_folder(path: Path, span: Span) -> Survey:
             raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
         if fact and fact.size != source.look.size:
             got, wanted = (f"{w}x{h}" for h, w in (fact.size, source.look.size))
-            raise InputError(f"{file}: is {got}, and the first image {wanted}; wanted one size")
+            raise InputError(
+                f"{file}: is {got}, and the first image {wanted}; wanted one size; a pattern such as {path}/*{file.suffix} takes each image for itself"
+            )
         if fact and fact.has_alpha and opaque:
             with VideoSource(file) as image:
                 opaque = image.look.opaque

@@ -249,7 +249,7 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     source = clip(tmp_path / "in.mp4", 29)
     run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
-    assert "timing one tile" in said and re.search(r"about [\d.]+ (s|min) for 29 frames, and [\d.]+ KiB of disk", said)
+    assert "timing a sample" in said and re.search(r"about [\d.]+ (s|min) for 29 frames, and [\d.]+ KiB of disk", said)
     assert (
         "MiB for the model" in said
         and "GPU" not in said
@@ -334,7 +334,7 @@ def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(upscale_file, "load", lambda config, plan: Interrupted())
     for wanted in ("stopped; no segment was finished, and nothing is kept",
-                   "stopped; the same command goes on after the 16 frames that are done"):  # fmt: skip
+                   "stopped; the same command goes on after the 16 of 29 frames that are done"):  # fmt: skip
         with pytest.raises(SystemExit) as stop:
             run("--input", source, "--output", tmp_path / "out.mp4")
         assert stop.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == f"realis: {wanted}"
