@@ -25,6 +25,7 @@ from realis.errors import InputError, require
 from realis.files import sync, whole_file
 from realis.log import logger
 from realis.queues import prefetch
+from realis.records import load_json
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
@@ -240,9 +241,12 @@ def read_caption(file: Path) -> str:
         InputError: the file is something else.
     """
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["caption"])
-    except (ValueError, KeyError, TypeError) as error:
+        caption = load_json(file.read_text(encoding="utf-8"))["caption"]
+        if not isinstance(caption, str):
+            raise TypeError(f"caption: got {caption!r:.60}, wanted text")
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{file}: is damaged ({error}); delete it, and the clip is captioned anew") from error
+    return caption
 
 
 def write_caption(file: Path, caption: str, model: str) -> None:
