@@ -20,7 +20,8 @@ import av
 import cv2
 import numpy as np
 
-from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.clip import LONGEST_TEXT, Clip, Dropped, Outcome, one_line
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, require
 from realis.files import sync, whole_file
 from realis.log import logger
@@ -310,7 +311,7 @@ def _question(file: Path, clip: Clip, build: Path, config: CaptionsConfig) -> Qu
     try:
         return Question(file, read_sample(clip, build, config))
     except InputError as error:
-        return Question(file, Dropped(clip.name, UNREADABLE, str(error)))
+        return Question(file, unreadable(clip, build, UNREADABLE, error))
 
 
 def _answers(captioner: Captioner, model: str, questions: list[Question]) -> list[tuple[Path, str | Dropped]]:
@@ -322,10 +323,19 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
     except NoCaption as none:
         return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
     for (file, _), text in zip(shown, texts, strict=True):
-        if caption := " ".join(text.split()):
+        caption = usable(text, model)
+        if isinstance(caption, str):
             write_caption(file, caption, model)
-        answers.append((file, caption or Dropped("", "empty caption", f"{model} said nothing")))
+        answers.append((file, caption))
     return answers
+
+
+def usable(text: str, model: str) -> str | Dropped:
+    """What a model said, in one line; or why that is no caption: it is empty, or of more than :data:`LONGEST_TEXT`
+    characters."""
+    if len(text) > LONGEST_TEXT:
+        return Dropped("", "caption too long", f"{model} said {len(text)} characters, wanted {LONGEST_TEXT} at most")
+    return one_line(text) or Dropped("", "empty caption", f"{model} said nothing")
 
 
 def at_once(

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, require
 from realis.video.read import VideoReader
 
@@ -40,7 +41,7 @@ def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
             images = (frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted)
             found = [str(imagehash.phash(image)) for image in images if not is_flat(image)]
     except InputError as error:
-        yield Dropped(clip.name, "damaged", str(error))
+        yield unreadable(clip, build, "damaged", error)
         return
     yield replace(clip, hash="".join(found))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import InputError
 from realis.files import sync, whole_file
-from realis.records import load_json, build_record
+from realis.log import logger
+from realis.records import build_record, load_json
 
 
 class Ledger:
@@ -43,7 +44,10 @@ class Ledger:
             row = load_json(line)
             kept = [Clip.from_row(clip) for clip in row["kept"]]
             dropped = [build_record(Dropped, one) for one in row["dropped"]]
-            if all(clip.is_there(self.build) for clip in kept):
+            gone = [clip.path(self.build) for clip in kept if not clip.is_there(self.build)]
+            for file in filter(Path.exists, gone):
+                logger.warning("%s: no longer as long as it was made; to be made again", file)
+            if not gone:
                 self.outcomes[row["of"]] = [*kept, *dropped]
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error

@@ -11,6 +11,7 @@ from av import VideoFrame
 
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.dataset.cut import copy_part, encode_part, part_to_copy
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, is_of_the_disk, require
 from realis.files import sync
 from realis.video.excerpt import probe
@@ -58,7 +59,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         yield Dropped(video.name, "interlaced", str(error))
         return
     except InputError as error:
-        yield Dropped(video.name, "damaged", str(error))
+        yield unreadable(video, build, "damaged", error)
         return
     try:
         ranges = list(pieces(cuts, len(sums), config))
@@ -67,7 +68,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
     except InputError as error:
         if is_of_the_disk(error):
             raise
-        yield Dropped(video.name, "damaged", str(error))
+        yield unreadable(video, build, "damaged", error)
         return
     if not ranges:
         yield Dropped(video.name, "shots too short", f"none of {config.least} frames among {len(cuts) + 1}")

@@ -107,7 +107,9 @@ class Video:
 
     def __post_init__(self) -> None:
         check_choice(self.codec, Codec, "video: codec")
-        require(0 < self.bits_per_pixel < math.inf, "video: bits_per_pixel", self.bits_per_pixel, "a finite number above 0")
+        require(
+            0 < self.bits_per_pixel < math.inf, "video: bits_per_pixel", self.bits_per_pixel, "a finite number above 0"
+        )
 
 
 Operation = Blur | Resize | Noise | Jpeg | Video

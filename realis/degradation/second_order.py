@@ -136,5 +136,7 @@ def to_levels(image: np.ndarray) -> np.ndarray:
         InputError: a pixel is not a finite number.
     """
     if image.dtype != np.uint8 and not np.isfinite(image).all():
-        raise InputError("degradation: a pixel is not a finite number; wanted other ranges, or frames without such pixels")
+        raise InputError(
+            "degradation: a pixel is not a finite number; wanted other ranges, or frames without such pixels"
+        )
     return to_bytes(image)
