@@ -153,7 +153,7 @@ def test_settings_that_were_cut_off_or_damaged(ground_truth, tmp_path, capsys):
     assert sorted(file.name for file in begun.iterdir() if not file.match(".*")) == ["degradation.yaml", "make_lr.yaml"]
     (damaged / "make_lr.yaml").write_text("a: [b")
     refuses(ground_truth, damaged, capsys, message="cannot be read")
-    (damaged / "make_lr.yaml").write_text("[" * 100_000)
+    (damaged / "make_lr.yaml").write_text("[" * 5000)
     refuses(ground_truth, damaged, capsys, message="cannot be read")
 
 
