@@ -382,7 +382,8 @@ def in_doubt(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Pa
             if len(held) == TOO_MANY:
                 raise InputError(
                     f"captions: {TOO_MANY} clips in a row got none, the last because of: {answer.reason} "
-                    f"({answer.detail}); none of them was dropped; set it right and run again"
+                    f"({answer.detail}); none of them was dropped; set it right and run again, "
+                    "with --anew if that takes other settings"
                 )
         else:
             if isinstance(answer, str):
