@@ -71,7 +71,10 @@ def degrade_clip(config: "DegradeConfig", clip: Clip) -> Degraded:
 
     torch.set_num_threads(1)  # there are as many workers as cores
     source = Files.of(source_files(config, clip))  # before it is read: if it is replaced meanwhile, the next run knows
-    output, (count, height, width) = Path(config.output), measure(clip)
+    output = Path(config.output)
+    for file in result_files(output, clip):  # of another ground truth, or damaged: it must not stay if this fails
+        file.unlink(missing_ok=True)
+    count, height, width = measure(clip)
     if config.replay:
         parameters = DegradationParameters.read(parameters_file(Path(config.replay), clip))
     else:

@@ -25,7 +25,7 @@ class DuplicatesConfig:
     distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
 
     def __post_init__(self) -> None:
-        require(self.every > 0, "--duplicates.every", self.every, "seconds, more than 0")
+        require(0 < self.every <= 3600, "--duplicates.every", self.every, "seconds, more than 0, up to an hour")
         require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
 
 

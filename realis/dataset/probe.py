@@ -24,7 +24,7 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         require(self.lines >= 32, "--probe.lines", self.lines, "32 or more")
-        require(self.least_rate > 0, "--probe.least-rate", self.least_rate, "above 0")
+        require(0 < self.least_rate <= 1000, "--probe.least-rate", self.least_rate, "above 0, up to 1000")
 
 
 def licensed(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:

@@ -39,6 +39,8 @@ class ScenesConfig:
         require(self.least >= 1, "--scenes.least", self.least, "1 or more")
         require(self.most >= 2 * self.least, "--scenes.most", self.most, "at least twice --scenes.least")
         require(self.per_video >= 1, "--scenes.per-video", self.per_video, "1 or more")
+        require(0 < self.adaptive < math.inf, "--scenes.adaptive", self.adaptive, "a finite number above 0")
+        require(0 <= self.content <= 255, "--scenes.content", self.content, "0 to 255")
         require(0 <= self.crf <= 51, "--scenes.crf", self.crf, "0 to 51")
 
 

@@ -18,6 +18,7 @@ from realis.commands import degrade_record
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
 from realis.commands.degrade import DegradeConfig, check_output, degrade, write_settings
 from realis.commands.degrade_record import RECORD, open_record
+from realis.errors import InputError
 from realis.video.clips import Clip, find_clips, write_like
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter
@@ -221,6 +222,14 @@ def test_what_is_no_longer_as_it_was_is_made_again(change, again, small, tmp_pat
     assert made_by(small) == again
     assert (files(tmp_path / "lr") == before) == (change not in (replace_frame, add_frame))
     assert made_by(small) == []
+
+
+def test_nothing_stays_of_a_clip_that_cannot_be_made_again(small, tmp_path):
+    made_by(small)
+    (tmp_path / "gt" / "frames" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="not a picture"):
+        made_by(small)
+    assert [name for name in files(tmp_path / "lr") if "frames" in name] == []
 
 
 def test_what_was_only_touched_is_read_once_and_stays(small, monkeypatch):

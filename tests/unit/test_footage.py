@@ -10,10 +10,13 @@ import pytest
 
 from footage import film
 from realis.dataset.clip import Clip, Dropped
+from realis.dataset.duplicates import DuplicatesConfig
 from realis.dataset.footage import find_footage
 from realis.dataset.ledger import Ledger
+from realis.dataset.on_ray import RayConfig
 from realis.dataset.probe import ProbeConfig, as_listed, licensed, probe, why_not
 from realis.dataset.publish import row_of
+from realis.dataset.scenes import ScenesConfig
 from realis.dataset.stages import here, run_stage
 from realis.errors import InputError
 
@@ -139,6 +142,14 @@ def test_a_line_that_is_no_json_is_said(tmp_path, line):
     (tmp_path / "list.jsonl").write_text(line)
     with pytest.raises(InputError, match=r"list\.jsonl, line 1: not JSON \("):
         find_footage((str(tmp_path / "list.jsonl"),), "")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
+def test_settings_that_are_no_numbers_are_refused(number):
+    for kind, name in ((ScenesConfig, "adaptive"), (ScenesConfig, "content"), (DuplicatesConfig, "every"),
+                       (ProbeConfig, "least_rate"), (RayConfig, "cpus"), (RayConfig, "gpus")):  # fmt: skip
+        with pytest.raises(InputError, match=name.replace("_", "-")):
+            kind(**{name: number})
 
 
 def test_one_video_has_one_licence(tmp_path):
