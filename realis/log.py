@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -87,6 +87,12 @@ class _Bar(tqdm):
     _first: tuple[float, float] | None = None  # how much was done after the first step, and when
     _steps = 0  # since then
 
+    def __iter__(self) -> Iterator:
+        for item in self.iterable:
+            yield item
+            self.update()
+        self.close()
+
     def update(self, n: float = 1) -> bool | None:
         if self._first is None:
             self._first = self.n + n, time.monotonic()
@@ -96,7 +102,7 @@ class _Bar(tqdm):
 
     @property
     def format_dict(self) -> Mapping[str, Any]:
-        rate, unit = self._rate(), self.unit
+        rate, unit = self._rate(), getattr(self, "unit", "")
         speed = f", {rate:.3g} {unit}s/s" if rate >= 1 else f", {1 / rate:.3g} s/{unit}" if rate else ""
         return {**super().format_dict, "rate": rate, "speed": speed}
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from realis.errors import InputError, reason
+from realis.errors import InputError, reason, require
 from realis.files import fitting_name
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
@@ -23,6 +23,9 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for word in words:
+        require(
+            bool(word), "--input", "an empty name", "the name of a file or folder; is a variable of the shell not set?"
+        )
         path = Path(word)
         if path.is_dir():
             inputs = inputs_of(path)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realis import units
-from realis.models.hub import check_parts, model_folder
+from realis.errors import InputError
+from realis.models.hub import check_parts, has_text_encoder, model_folder
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import FRAME_BY_FRAME, Segments, Tiling
 from realis.video.encoding import Encoding, choose_encoding
@@ -33,7 +34,7 @@ class Plan:
         encoding: of the result.
         segments: how time is cut.
         tiles: how frames are cut.
-        takes_text: whether the CPC was trained with a caption of each clip.
+        takes_text: whether the CPC and the model read what a prompt says.
         frames: how many there are; ``None``: not known.
     """
 
@@ -73,12 +74,15 @@ def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
     needs_text = bool(config.prompt or config.negative_prompt) or not embedded
     folder = model_folder(config.model, text_encoder=needs_text)
     cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
+    if config.prompt and not has_text_encoder(folder):
+        raise InputError(f"--prompt: {folder} has no text encoder and knows only the empty prompt; leave --prompt out")
     controlnet = check_parts(folder, cpc, config.decoder)
     frames, tile_height, tile_width = controlnet["window"]
     segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
     tile = (config.tile_height or tile_height, config.tile_width or tile_width)
     tiles = plan_tiles(size, tile, config.tile_overlap, 16)
-    return Plan(folder, cpc, *shape, segments, tiles, controlnet.get("text_conditioned", True))
+    takes_text = controlnet.get("text_conditioned", True) and has_text_encoder(folder)
+    return Plan(folder, cpc, *shape, segments, tiles, takes_text)
 
 
 def describe(config: "UpscaleConfig", look: Look, rate: Fraction, plan: Plan) -> str:
@@ -107,9 +111,12 @@ def model_size(plan: Plan) -> int:
 
 def advice(config: "UpscaleConfig", look: Look, plan: Plan) -> Iterator[str]:
     """Yield what would probably do better, or as well and in less time."""
-    if plan.takes_text and not (config.prompt or config.prompt_embeds):
-        yield ("no prompt: this CPC was trained with a caption of each clip; --prompt (or --prompt-file, for several) "
-               "tells it what the video shows")  # fmt: skip
+    prompted = bool(config.prompt or config.prompt_embeds)
+    if plan.takes_text and not prompted:
+        yield ("no prompt: this CPC was made to be trained with a caption of each clip; --prompt (or --prompt-file, for "
+               "several) tells it what the video shows")  # fmt: skip
+    if prompted and not plan.takes_text:
+        yield "--prompt: this CPC takes no text, and was made to be trained without captions; leave the prompt out"
     height, width = look.shown
     factor = plan.size[0] / height
     if config.method != "bicubic" and factor > TRAINED_FACTOR * (1 + ASPECT_ERROR):

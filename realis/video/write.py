@@ -210,7 +210,7 @@ class SegmentWriter:
             else:
                 self._join(temporary, parts)
                 sync(temporary)
-                temporary.rename(self.output)
+                temporary.replace(self.output)
                 sync(self.output.parent)
         finally:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
@@ -232,7 +232,7 @@ class SegmentWriter:
         if self.output.suffix:
             temporary.unlink(missing_ok=True)
             link_or_copy(images[0], temporary)
-            temporary.rename(self.output)
+            temporary.replace(self.output)
             return
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()

@@ -308,3 +308,8 @@ def test_patterns_pass_over_what_lies_in_a_result(tmp_path):
     (tmp_path / "_before_after.png").touch()
     assert find_inputs((f"{tmp_path}/*/*.png",)) == [tmp_path / "seq" / "1.png"]
     assert find_inputs((f"{tmp_path}/**/1.png",)) == [tmp_path / "seq" / "1.png"]
+
+
+def test_an_empty_name_is_not_this_folder():
+    with pytest.raises(InputError, match="--input: got an empty name"):
+        find_inputs(("",))
