@@ -101,7 +101,7 @@ class _TimedSecureConnection(http.client.HTTPSConnection, _TimedConnection):
     """The same over TLS."""
 
 
-class _Timed(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+class _TimedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     """Opens such connections."""
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
@@ -133,7 +133,7 @@ class EndpointCaptioner:
         self.key = read_key(Path(config.api_key_file)) if config.api_key_file else ""
         host = urllib.parse.urlsplit(self.url).hostname or ""
         proxies = {} if host == "localhost" or host.startswith("127.") or host == "::1" else None
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect, _Timed)
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect, _TimedHandler)
         self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def caption(self, samples: list[Sample]) -> list[str]:
