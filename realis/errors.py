@@ -51,5 +51,5 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"realis: {f'{error.filename}: ' if error.filename else ''}{reason(error)}", file=sys.stderr)
         raise SystemExit(1 if error.errno in DISK_ERRORS else 2) from None
     except KeyboardInterrupt as stop:
-        print(f"realis: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"realis: {str(stop) or 'interrupted'}", file=sys.stderr)
         raise SystemExit(130) from None

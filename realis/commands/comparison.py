@@ -26,7 +26,7 @@ def save_before_after(config: "UpscaleConfig", path: Path, output: Path, number:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
     (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
-    save_sheet(before_after_sheet(before, after, ("bicubic", made_by(config))), picture)
+    save_sheet(before_after_sheet(before, after, ("before: bicubic", f"after: {made_by(config)}")), picture)
 
 
 def made_by(config: "UpscaleConfig") -> str:

@@ -25,11 +25,11 @@ from realis.system import peak_memory
 from realis.tiling.plan import plan_tiles
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
-from realis.video.finished import is_finished, may_be_replaced
+from realis.video.finished import check_replaced, is_finished
 from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
-from realis.video.results import made_from, sheet_file
+from realis.video.results import sheet_file
 from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
@@ -45,6 +45,10 @@ INPUT = "the input"  # its content, in the key of a result
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
               "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
+# Fields that bicubic does not read
+OF_THE_MODEL = ("model", "cpc", "cpc_scale", "decoder", "prompt", "negative_prompt", "dtype", "fp8", "attention", "compile",
+                "steps", "shift", "sampler", "guidance", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames",
+                "segment_overlap")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,11 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
     findings = Findings(path, output, config.deinterlace != "no")
     if not config.dry_run:
         if not done:
-            is_ours = (config.restart or made_from(output) == key) and may_be_replaced(output)
-            check_output(output, is_ours, others=(sheet_file(output),))
+            check_output(output, others=(sheet_file(output),))
+            check_replaced(output, key, config.restart)
         if config.compare:
             check_output(Path(config.compare))
+            check_replaced(Path(config.compare), compared_with(key), anew=True)
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
         plan = surveyed(config, path, source, plan, output, findings)
@@ -168,9 +173,11 @@ def input_content(path: Path) -> str:
 
 def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
-    files = {"model": plan.folder if config.method == "cpc" else None, "cpc": plan.cpc,
-             "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
-    settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
+    with_model = config.method == "cpc"
+    files = {"model": plan.folder, "cpc": plan.cpc, "prompt_embeds": config.prompt_embeds,
+             "empty_prompt_embeds": config.empty_prompt_embeds} if with_model else {}  # fmt: skip
+    unread = NOT_IN_KEY if with_model else (*NOT_IN_KEY, *OF_THE_MODEL)
+    settings = {name: value for name, value in asdict(config).items() if name not in unread} | {**plan.sampling}
     content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
     key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
@@ -232,7 +239,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     done = sink.journal.segments
     first = done[-1].stop if done else 0
     if done:
-        logger.info("going on from frame %d of an earlier run", first)
+        logger.info("going on from frame %d of %s of an earlier run", first, plan.frames or "an unknown number")
     if sink.journal.complete:
         return
 
@@ -244,7 +251,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
-        said_if_stopped(sink),
+        said_if_stopped(sink, plan),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
         progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
@@ -265,12 +272,13 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
 
 
 @contextmanager
-def said_if_stopped(sink: SegmentWriter) -> Iterator[None]:
+def said_if_stopped(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
     """On Ctrl-C, say what stays and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
         done = sink.journal.segments
-        kept = f"the same command goes on after the {units.count(done[-1].stop, 'frame')} that are done" if done else (
-            "no segment was finished, and nothing is kept")  # fmt: skip
+        kept = "no segment was finished, and nothing is kept"
+        if done:
+            kept = f"the same command goes on after the {done[-1].stop} of {plan.frames or 'all'} frames that are done"
         raise KeyboardInterrupt(f"stopped; {kept}") from None

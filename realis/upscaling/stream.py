@@ -48,11 +48,10 @@ def cut_segments(
         yield start, torch.stack(held), True
 
 
-def pad_frames(frames: torch.Tensor, period: int) -> torch.Tensor:
-    """Extend ``frames`` (F, ...) to ``period n + 1`` by playing them backwards from the end."""
-    missing = -(len(frames) - 1) % period
+def pad_frames(frames: torch.Tensor, length: int) -> torch.Tensor:
+    """Extend ``frames`` (F, ...) to ``length`` by playing them backwards from the end."""
     there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    return frames[[there_and_back[i % len(there_and_back)] for i in range(len(frames) + missing)]]
+    return frames[[there_and_back[i % len(there_and_back)] for i in range(length)]]
 
 
 def upscale_stream(
@@ -91,7 +90,7 @@ def upscale_stream(
         new_frames = len(source) - shared
         try:
             upscaled, carry = upscaler.upscale(
-                pad_frames(source, s.period), size, tiles=tiles, noise=noise, carry=carry,
+                pad_frames(source, s.padded(len(source))), size, tiles=tiles, noise=noise, carry=carry,
                 advance=lambda share, new_frames=new_frames: advance(share * new_frames),
             )  # fmt: skip
             check_finite(upscaled, "the result")

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from realis.errors import InputError
 from realis.files import read_json
 from realis.video.fingerprint import fingerprint
-from realis.video.results import notes_file, write_notes
+from realis.video.results import differences, notes_file, parts_folder, write_notes
 
 
 def note_result(output: Path, key: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> None:
@@ -38,10 +39,29 @@ def is_finished(output: Path, key: Mapping[str, Any]) -> bool:
     return now["modified"] == noted.get("modified") or output.is_dir() or fingerprint(output) == noted.get("content")
 
 
-def may_be_replaced(output: Path) -> bool:
-    """Whether a run made all that is at ``output``: in a folder there are no more files than it noted."""
-    noted = (read_json(notes_file(output)) or {}).get("the result")
-    return isinstance(noted, dict) and (not output.is_dir() or len(list(output.iterdir())) <= noted.get("files", 0))
+def check_replaced(output: Path, key: Mapping[str, Any], anew: bool) -> None:
+    """Make sure that what is at ``output`` may be replaced: a run made it, from ``key`` or to be made ``anew``, and in a
+    folder there is nothing else.
+
+    Raises:
+        InputError: it may not.
+    """
+    if parts_folder(output).is_dir() or not output.exists():  # a run that was killed left the first
+        return
+    notes = read_json(notes_file(output)) or {}
+    before, noted = notes.get("made from"), notes.get("the result")
+    files = list(output.iterdir()) if output.is_dir() else []
+    if output.is_dir() and not files:
+        return
+    if not isinstance(before, dict) or len(files) > (noted or {}).get("files", 0):
+        what = "is there" if not files else "has files in it"
+        raise InputError(
+            f"--output {output}: {what} that no run of this command made; move them, or choose another name"
+        )
+    if not anew and (what := differences(before, key)):
+        raise InputError(
+            f"--output {output}: is there already, but {what}; --restart makes it anew, or choose another name"
+        )
 
 
 def _size(output: Path) -> dict[str, int]:

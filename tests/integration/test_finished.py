@@ -92,7 +92,7 @@ def test_files_of_others_in_a_folder_of_results_stay(tmp_path, capsys, flags):
     (output / "mine.txt").write_text("mine")
     with pytest.raises(SystemExit):
         upscale(source, output, "--codec", "png", *flags)
-    assert "there is something in it" in capsys.readouterr().err.splitlines()[-1]
+    assert "has files in it that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
     assert (output / "mine.txt").read_text() == "mine"
 
 
@@ -106,7 +106,7 @@ def test_notes_never_vouch_for_another_result(tmp_path, monkeypatch):
 
     monkeypatch.setattr("realis.video.write.note_result", killed)
     with pytest.raises(SystemExit):
-        upscale(source, output, "--crf", "40")
+        upscale(source, output, "--crf", "40", "--restart")
     assert not (tmp_path / "out.mp4.json").exists()
     small = output.stat().st_size
     monkeypatch.undo()
@@ -132,3 +132,35 @@ def test_an_input_that_changes_while_it_is_read_gives_no_result(tmp_path, monkey
     assert not output.exists()
     upscale(source, output, "--restart")
     assert len(contents(output)) == 20
+
+
+def test_what_others_made_and_other_results_are_not_replaced(tmp_path, capsys):
+    source, output, both = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out.mp4", tmp_path / "both.mp4"
+    output.write_bytes(b"mine")
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, output, "--restart")
+    assert (
+        stop.value.code == 2 and "is there that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
+    )
+    assert output.read_bytes() == b"mine"
+    output.unlink()
+    both.write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        upscale(source, output, "--compare", str(both))
+    assert both.read_bytes() == b"mine" and not output.exists()
+    upscale(source, output)
+    made = output.read_bytes()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        upscale(source, output, "--crf", "40")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "is there already, but crf was -1, now 40; --restart makes it anew" in line and output.read_bytes() == made
+    upscale(source, output, "--crf", "40", "--restart")
+    assert output.read_bytes() != made
+
+
+def test_a_pipe_is_not_replaced(tmp_path, capsys):
+    os.mkfifo(tmp_path / "out.mp4")
+    with pytest.raises(SystemExit):
+        upscale(film(tmp_path / "in.mp4", 2, (48, 64)), tmp_path / "out.mp4")
+    assert "out.mp4 is a pipe or device, wanted a file" in capsys.readouterr().err.splitlines()[-1]
