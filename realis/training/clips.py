@@ -28,8 +28,9 @@ from realis.errors import InputError
 from realis.log import logger
 from realis.models.wan import pad_prompt
 from realis.ops.resize import resize
-from realis.training.caption_files import check_embeddings, read_embedding
+from realis.training.caption_files import ANEW, check_embeddings, read_embedding
 from realis.training.clips_config import ClipsConfig
+from realis.training.finite import check_finite
 from realis.training.manifest import ClipEntry, read_manifest
 from realis.training.pairs import Batch, eight_bit, whole_margin
 from realis.training.randomness import sample_rng
@@ -201,10 +202,11 @@ class ClipSet(Dataset):
             latents = load_file(file)["hr_latents"]
         except (OSError, SafetensorError, KeyError) as error:
             what = f"the HR latents of {self.entries[clip].path} in {width}x{height}"
-            raise InputError(f"{file}: {what} are not there ({error}); make them with train/precompute.py") from error
+            raise InputError(f"{file}: {what} are not there ({error}); {ANEW}") from error
         wanted = ((frames + 3) // 4, height // 8, width // 8)
         if latents.ndim != 4 or tuple(latents.shape[1:]) != wanted:
             raise InputError(f"{file}: got latents of shape {tuple(latents.shape)}, wanted (channels, *{wanted})")
+        check_finite({"hr_latents": latents}, file, ANEW)
         return latents
 
     # 3. Batches
@@ -288,4 +290,5 @@ def _one_thread() -> Iterator[None]:
 
 def _begin_worker(_: int) -> None:
     torch.set_flush_denormal(True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training process, which ends its workers
+    for stop in (signal.SIGINT, signal.SIGTERM):  # are for the training process, which ends its workers
+        signal.signal(stop, signal.SIG_IGN)
