@@ -8,7 +8,8 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,7 @@ from realis.video.excerpt import probe, read_excerpt
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
 SKIPS = 32  # clips in a row that may be of no use
 NAMED = 3  # unreadable clips that an error names
+GRACE = 30  # seconds that a reading process lives on after SIGTERM
 COUNTED = 100  # the share of unreadable clips is one of at least so many, or of all there are
 
 
@@ -211,7 +213,7 @@ class ClipSet(Dataset):
 
     # 3. Batches
 
-    def batches(self, plan: Iterable[range]) -> Iterator[Batch]:
+    def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
         """A batch for each range of sample numbers, in that order.
 
         Pixels ``hr`` and ``lr`` (B, 3, F, H, W) uint8 and ``number`` (B,); ``prompt`` (B, 512, dim) and ``hr_latents``
@@ -225,9 +227,13 @@ class ClipSet(Dataset):
             worker_init_fn=_begin_worker, prefetch_factor=2 if self.config.readers else None,
             generator=torch.Generator(),  # else it would draw from the global one
         )  # fmt: skip
-        for fetched in loader:
-            self._take_note(fetched)
-            yield fetched.batch
+        try:
+            for fetched in loader:
+                self._take_note(fetched)
+                yield fetched.batch
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # they hold on to the workers, which end when they are let go
+            raise
 
     def _take_note(self, fetched: Fetched) -> None:
         """Warn of clips that were passed over, and stop if too many cannot be read."""
@@ -290,5 +296,7 @@ def _one_thread() -> Iterator[None]:
 
 def _begin_worker(_: int) -> None:
     torch.set_flush_denormal(True)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # are for the training process, which ends its workers
-        signal.signal(stop, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training process, which ends its workers
+    if hasattr(signal, "alarm"):  # not on Windows
+        # A scheduler may send SIGTERM to all processes: the training process saves then, and must not find workers dead.
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))

@@ -1,6 +1,7 @@
 """The one training loop: batches by global sample number, accumulation, schedule, averages, checkpoints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +30,7 @@ PIXELS = ("hr", "lr")
 class Source(Protocol):
     """Where batches come from."""
 
-    def batches(self, plan: Iterator[range]) -> Iterator[Batch]:
+    def batches(self, plan: Iterator[range]) -> Generator[Batch, None, None]:
         """A batch for each range of global sample numbers, in that order; pixels may be uint8."""
         ...
 
@@ -81,11 +82,11 @@ def fit(
         load_state(found, state, start)
 
     # 2. Steps
-    with Termination() as termination:
+    plan = (numbers for numbers, turns in own_turns(run, start) if run.processes.column < turns)
+    with Termination() as termination, closing(source.batches(plan)) as loaded:
         write_config(run.recipe)
         tracker = Tracker(run, start)
-        plan = (numbers for numbers, turns in own_turns(run, start) if run.processes.column < turns)
-        incoming = device_batches(run, tracker.timed(source.batches(plan)), start, encode)
+        incoming = device_batches(run, tracker.timed(loaded), start, encode)
         for step in tracker.bar:
             rate = run.optimizer.lr * learning_rate(step, c.steps, run.optimizer)
             for group in state.optimizer.param_groups:

@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class PairPool:
     def __len__(self) -> int:
         return len(self.tensors["hr"])
 
-    def batches(self, plan: Iterable[range]) -> Iterator[Batch]:
+    def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
         """For each range of sample numbers the pairs that they pick, and ``number`` (B,) itself."""
         for numbers in plan:
             picks = [int(sample_rng(self.seed, n, "pair").integers(len(self))) for n in numbers]

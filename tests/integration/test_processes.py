@@ -36,7 +36,6 @@ from realis.training.processes import form_grid, split_sequence
 from realis.training.run_folder import checkpoints
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
 from realis.training.state import trainable
-from realis.training.steps import TrainingStep
 
 LAUNCH = Path(__file__).parents[2] / "train" / "launch"
 
@@ -239,42 +238,6 @@ def told_to_stop(folder, transformer, controlnet):
 def test_sigterm_to_one_process_saves_and_stops_all(tmp_path, transformer, controlnet):
     in_processes(told_to_stop, tmp_path / "run", transformer, controlnet)
     assert [c.name for c in checkpoints(tmp_path / "run")] == ["checkpoint-000002"]
-
-
-class EndlessGradient(TrainingStep):
-    """Its loss is 0, and the gradient of that not a number: that of a square root at 0."""
-
-    def __init__(self):
-        super().__init__("no")
-        self.weight = torch.nn.Parameter(torch.ones(3))
-
-    def losses(self, batch):
-        return {"loss": (self.weight - self.weight.detach()).abs().sqrt().sum()}
-
-
-def test_a_gradient_that_is_not_finite_stops_the_run_before_its_step(tmp_path):
-    config = LoopConfig(output=str(tmp_path / "run"), steps=2, precision="no", tracker="none")
-    run = training_run.start_run(Recipe(config, OptimizerConfig()))
-    with pytest.raises(FloatingPointError, match=r"^the gradient is nan at step 0, samples \[0\]; .*stopped-000000"):
-        fit(run, EndlessGradient(), Samples())
-    assert load_file(tmp_path / "run" / "stopped-000000" / "trained.safetensors")["weight"].tolist() == [1, 1, 1]
-    assert (tmp_path / "run" / "stopped-000000" / "batch-of-process-0.safetensors").is_file()
-    assert not checkpoints(tmp_path / "run")
-
-
-class EndlessStep(EndlessGradient):
-    """The gradient is finite, but not the weights after a step at the rate of the test."""
-
-    def losses(self, batch):
-        return {"loss": self.weight.sum()}
-
-
-def test_weights_that_are_not_finite_are_not_saved(tmp_path):
-    config = LoopConfig(output=str(tmp_path / "run"), steps=2, save_every=2, precision="no", tracker="none")
-    run = training_run.start_run(Recipe(config, OptimizerConfig(lr=3e38)))
-    with pytest.raises(FloatingPointError, match="weight has values that are not finite after step 2"):
-        fit(run, EndlessStep(), Samples())
-    assert not checkpoints(tmp_path / "run")
 
 
 def launched_as_one_of_two():

@@ -282,21 +282,6 @@ def test_the_latest_checkpoint_is_the_newest_that_is_whole(tmp_path, capsys):
     assert "going on from the start" in capsys.readouterr().err
 
 
-def test_a_checkpoint_that_is_not_finite_is_not_gone_on_with(tmp_path, capsys):
-    train_cpc(tmp_path / "run", "--run.save-every", "1", steps=2)
-    file = tmp_path / "run" / "checkpoint-000002" / "trained.safetensors"
-    tensors = load_file(file)
-    name = min(tensors)
-    tensors[name].view(-1)[0] = float("nan")
-    save_file(tensors, file)
-    with pytest.raises(SystemExit) as stop:
-        train_cpc(tmp_path / "run", "--run.resume", "latest", steps=3)
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert stop.value.code == 2 and f"{file}: {name} has values that are not finite" in line
-    file.parent.rename(tmp_path / "away")  # as the line advises
-    train_cpc(tmp_path / "run", "--run.resume", "latest", steps=2)
-
-
 def test_weights_that_are_not_finite_are_not_trained_on(tmp_path, capsys):
     cpc = tmp_path / "cpc"
     shutil.copytree(PRESETS / "tiny" / "controlnet", cpc)
