@@ -8,9 +8,11 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import math
 import os
 import re
 import typing
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ import tyro
 import yaml
 
 from realis.errors import InputError, reason
+from realis.files import whole_file
 
 Config = TypeVar("Config")
 RECIPES = (".yaml", ".yml")
@@ -55,6 +58,7 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
         if words and words[0].endswith(RECIPES):
             said += f"; recipe {words[0]}"
             recipe = recipe_flags(Path(words.pop(0)))
+        _check_numbers([*recipe, *words], flag_types(config))
         _check_flags([*recipe, *words], flag_types(config))
         parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words])
         if end := rest.index(END_OF_RECIPE):
@@ -107,6 +111,35 @@ def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:
             raise InputError(f"{flag}: got {value!r}, wanted no value")
 
 
+def _check_numbers(words: Iterable[str], flags: dict[str, Any]) -> None:
+    """Raise an InputError for ``nan``, or a number that is too large to be one, where a flag takes numbers.
+
+    Before a configuration is built: what its own checks make of them is anybody's guess.
+    """
+    flag = ""  # to which the words after it belong
+    for word in words:
+        name, _, value = word.partition("=")
+        if name.replace("_", "-") in flags:
+            flag = name.replace("_", "-")
+        else:
+            value = word
+        if flag and _takes_float(flags[flag]) and not _is_finite(value):
+            raise InputError(f"{flag}: got {value}, wanted a finite number")
+
+
+def _takes_float(kind: Any) -> bool:
+    """Whether ``kind`` is float, or a tuple or union with one in it."""
+    return kind is float or any(map(_takes_float, typing.get_args(kind)))
+
+
+def _is_finite(text: str) -> bool:
+    """False for a number that is not; what is no number at all is left to tyro."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return True
+
+
 def _near(name: str, flags: Iterable[str]) -> list[str]:
     """Three flags at most: with that name within a nested configuration, or beginning with it, or else spelled nearly so."""
     same = [flag for flag in flags if flag.endswith(f".{name}") or flag.startswith(f"--{name}")]
@@ -139,6 +172,15 @@ def recipe_flags(file: Path) -> list[str]:
     >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
     ['--run.steps=3', '--scales', '4', '2', '--no-static']
     """
+    return list(_flatten(read_recipe(file), ()))
+
+
+def read_recipe(file: Path) -> dict[str, Any]:
+    """The names and values in a YAML recipe.
+
+    Raises:
+        InputError: it is not there, cannot be read, or holds something else.
+    """
     if not file.is_file():
         raise InputError(f"recipe {file}: nothing there; wanted a YAML file")
     try:
@@ -146,22 +188,31 @@ def recipe_flags(file: Path) -> list[str]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"recipe {file}{line}: wanted YAML, but {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that there is not, ...
         raise InputError(f"recipe {file}: cannot be read as YAML ({reason(error)})") from error
+    except RecursionError as error:
+        raise InputError(f"recipe {file}: nested too deeply; wanted names and values") from error
     if not isinstance(recipe, dict):
         got = "nothing" if recipe is None else f"a {type(recipe).__name__}"
         raise InputError(f"recipe {file}: got {got}, wanted names and values")
-    return list(_flatten(recipe, ()))
+    return recipe
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML would take the last."""
+    """Refuses a key that is there twice, of which YAML would take the last; and anchors (by which a few lines can stand for
+    more values than fit into memory) and tags, for which no recipe has a use."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):  # an alias is an event with an anchor
+            problem = "with an anchor, an alias or a tag (&, *, !), which recipes do without; write the value out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        names = [key.value for key, _ in node.value]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise yaml.MarkedYAMLError(problem=f"{twice!r} is there twice", problem_mark=node.start_mark)
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} is there twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -189,9 +240,9 @@ def dump(config: Any, file: Path) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        temporary.write_text(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-        temporary.replace(file)
+        with whole_file(file) as temporary:
+            content = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True)
+            temporary.write_text(content, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({reason(error)}); choose another output") from error
 

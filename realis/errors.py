@@ -12,6 +12,10 @@ class InputError(ValueError):
     """What the user gave cannot be used: the message says what was got, what was wanted, what to do."""
 
 
+class TerminatedError(Exception):
+    """SIGTERM told a run to stop, and it has saved what there was to save: the message says how to go on."""
+
+
 def is_of_the_disk(error: InputError) -> bool:
     """Whether it says that the disk is full or fails: then nothing is wrong with what was given."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
@@ -32,7 +36,8 @@ def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
     Exit code 2 for an :class:`InputError`, and for a path that is too long or may not be read; 1 for a run that stopped by
-    itself (a loss that is not finite, a full disk); 130 for Ctrl-C; 141 where what reads the output has gone (``| head``).
+    itself (a loss that is not finite, a full disk); 130 for Ctrl-C; 141 where what reads the output has gone (``| head``);
+    143 for SIGTERM, where that is answered by saving.
     """
     try:
         main()
@@ -53,3 +58,6 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as stop:
         print(f"realis: {str(stop) or 'interrupted'}", file=sys.stderr)
         raise SystemExit(130) from None
+    except TerminatedError as stop:
+        print(f"realis: {stop}", file=sys.stderr)
+        raise SystemExit(143) from None

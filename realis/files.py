@@ -50,7 +50,7 @@ def temporary_name(file: Path) -> Path:
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """A temporary name beside ``file``: what is written there takes its place on leaving without an error.
+    """A temporary name beside ``file``: what is written there takes its place, and is on disk, on leaving without an error.
 
     Raises:
         InputError: it cannot be written.
@@ -58,7 +58,9 @@ def whole_file(file: Path) -> Iterator[Path]:
     temporary = temporary_name(file)
     try:
         yield temporary
+        sync(temporary)  # before the rename: else a power failure may leave the name with nothing in it
         temporary.replace(file)
+        sync(file.parent)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file}: writing failed ({reason(error)})") from error
     finally:
@@ -109,10 +111,23 @@ def remove_leftovers(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def load_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(file.read_text())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def read_json(file: Path) -> dict[str, Any] | None:
     """The names and values in a JSON file; ``None`` if it is not there, cut off, or something else."""
     try:
-        content = json.loads(file.read_text())
+        content = load_json(file)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -1,5 +1,6 @@
 """``precompute``: compute once what the runs of a training recipe would compute again and again."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from realis.errors import InputError
 from realis.models.hub import check_base, has_text_encoder, model_folder
 from realis.training.clips_config import CAPTION_DROPOUT
 from realis.training.manifest import read_manifest
+from realis.training.run_folder import held_alone
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ def precompute(config: PrecomputeConfig) -> None:
         raise InputError(
             f"--clips.embeddings: {config.model} knows no text, so there is nothing to embed; leave it out"
         )
-    for name in filter(None, (clips.embeddings, clips.latents)):
-        _make_folder(Path(name))
+    filled = {"--clips.embeddings": clips.embeddings, "--clips.latents": clips.latents}
+    flags = {Path(name).resolve(): flag for flag, name in filled.items() if name}  # may be one folder
+    with ExitStack() as held:
+        for place, flag in flags.items():
+            held.enter_context(held_alone(place, flag))
+        _precompute(config, folder, captions)
 
+
+def _precompute(config: PrecomputeConfig, folder: Path, captions: list[str]) -> None:
     import torch
 
     from realis.models.wan import Wan
@@ -49,7 +57,7 @@ def precompute(config: PrecomputeConfig) -> None:
     from realis.training.precomputed import embed_captions, encode_crops
     from realis.training.run import start_run
 
-    run = start_run(config)
+    run, clips = start_run(config), config.clips
     wan = Wan(folder, torch.bfloat16, torch.float32, run.accelerator.device)
     if clips.embeddings:
         embed_captions(run, wan, captions, clips.embeddings)
@@ -58,10 +66,3 @@ def precompute(config: PrecomputeConfig) -> None:
         crops = ClipSet(without_text, config.run.seed, run.samples_per_step)
         encode_crops(run, crops, LatentCodec(wan.vae, config.run.precision))
     run.accelerator.end_training()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.losses.config import HrLossConfig
-from realis.models.hub import TINY, check_base, check_parts, has_text_encoder, model_folder, part_folder
+from realis.models.hub import MOST, TINY, check_base, check_parts, has_text_encoder, model_folder, part_folder
 from realis.models.interval import block_interval, default_control_layers
 from realis.training.caption_files import check_embeddings
 from realis.training.clips_config import ClipsConfig
 from realis.training.manifest import read_manifest
-from realis.training.run_folder import check_run, overlap
+from realis.training.run_folder import claim_run, overlap
 from realis.training.settings import CpcLoopConfig, DataConfig, FlowConfig, OptimizerConfig
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ControlConfig:
             require(frames > 0 and frames % 4 == 1, "--controlnet.window", self.window, "4 n + 1 frames")
             fits = height % 16 == width % 16 == 0 < min(height, width)
             require(fits, "--controlnet.window", self.window, "multiples of 16 pixels")
-        require(self.steps >= 1, "--controlnet.steps", self.steps, "at least 1")
+        require(1 <= self.steps <= MOST["steps"], "--controlnet.steps", self.steps, f"1 to {MOST['steps']}")
         require(self.shift > 0, "--controlnet.shift", self.shift, "above 0")
 
 
@@ -143,14 +143,19 @@ def train_cpc(config: TrainCpcConfig) -> None:
     else:
         new_layers(config.controlnet, check_base(folder)["num_layers"])  # raises if one would never be read
     check_text(config, folder)
-    check_run(config.run, export)
+    with claim_run(config.run, export):
+        _train(config, folder, cpc, export)
 
+
+def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) -> None:
+    """Train over the model in ``folder``, from the CPC in ``cpc`` or a new one."""
     import torch
 
     from realis.losses.hr_loss import HrLoss
     from realis.models.wan import Wan
     from realis.training.cpc_step import CpcStep
     from realis.training.export import export_parts
+    from realis.training.finite import check_weights
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.processes import split_sequence
@@ -160,6 +165,8 @@ def train_cpc(config: TrainCpcConfig) -> None:
     run = start_run(config, config.run.sequence_parallel)
     frozen = torch.bfloat16 if config.run.precision == "bf16" else torch.float32
     wan = Wan(folder, frozen, torch.float32, run.accelerator.device)
+    check_weights(wan.transformer, folder / "transformer")
+    check_weights(wan.vae, folder / "vae")
     controlnet = control_branch(config, wan, cpc)
     for model in (wan.transformer, controlnet):
         if config.run.gradient_checkpointing:
@@ -203,9 +210,11 @@ def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "Cpc
 
     from realis.models.cpc_controlnet import CpcControlNet
     from realis.models.wan import load_controlnet
+    from realis.training.finite import check_weights
 
     if cpc:
         controlnet = load_controlnet(cpc, torch.float32).train().to(wan.device)
+        check_weights(controlnet, part_folder(cpc, "controlnet"))
         controlnet.register_to_config(window=config.window)
         return controlnet
     c = config.controlnet

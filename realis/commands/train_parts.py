@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realis.errors import require
-from realis.models.hub import check_parts, part_folder
-from realis.training.run_folder import check_export, check_run, overlap
+from realis.models.hub import DEPTH, MOST, check_parts, part_folder
+from realis.training.run_folder import check_export, claim_run, overlap
 from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
@@ -22,11 +22,19 @@ class TrainVaeConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self) -> None:
+        most = MOST["base_dim"]
+        require(16 <= self.base_dim <= most, "--base-dim", self.base_dim, f"16 to {most}")
+        require(1 <= self.decoder_base_dim <= most, "--decoder-base-dim", self.decoder_base_dim, f"1 to {most}")
+
 
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
-    check_run(config.run, config.export)
+    with claim_run(config.run, config.export):
+        _train_vae(config)
 
+
+def _train_vae(config: TrainVaeConfig) -> None:
     import torch
     from diffusers import AutoencoderKLWan
 
@@ -74,18 +82,26 @@ class TrainPriorConfig:
     run: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
-        require(self.head_dim >= 6 and self.head_dim % 2 == 0, "--head-dim", self.head_dim, "an even number from 6")
+        fits = 6 <= self.head_dim <= MOST["attention_head_dim"] and self.head_dim % 2 == 0
+        require(fits, "--head-dim", self.head_dim, f"an even number from 6 to {MOST['attention_head_dim']}")
+        for name, field_name in (("heads", "num_attention_heads"), ("ffn_dim", "ffn_dim"), ("layers", "num_layers")):
+            value, most = getattr(self, name), MOST[field_name]
+            require(1 <= value <= most, f"--{name.replace('_', '-')}", value, f"1 to {most}")
 
 
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
-    check_run(config.run, config.export)
+    with claim_run(config.run, config.export):
+        _train_prior(config)
 
+
+def _train_prior(config: TrainPriorConfig) -> None:
     import torch
 
     from realis.models.control_injection import ControlledWanTransformer3DModel
     from realis.models.wan import Wan
     from realis.training.export import RENDERED, export_parts
+    from realis.training.finite import check_weights
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool
@@ -95,6 +111,7 @@ def train_prior(config: TrainPriorConfig) -> None:
 
     run = start_run(config)
     wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
+    check_weights(wan.vae, wan.folder / "vae")
     transformer = ControlledWanTransformer3DModel(
         num_attention_heads=config.heads, attention_head_dim=config.head_dim, ffn_dim=config.ffn_dim,
         num_layers=config.layers, in_channels=wan.vae.config.z_dim, out_channels=wan.vae.config.z_dim,
@@ -144,7 +161,7 @@ class TrainDecoderConfig:
                     "a folder of its own: not --cpc nor a part of --model, which a resumed run reads again, nor the other "
                     "export")  # fmt: skip
         require(self.channels >= 1, "--channels", self.channels, "1 or more")
-        require(self.blocks >= 0, "--blocks", self.blocks, "0 or more")
+        require(0 <= self.blocks <= DEPTH, "--blocks", self.blocks, f"0 to {DEPTH}")
         require(self.radius >= 0, "--radius", self.radius, "0 or more")
         components = 48 * 9 * (2 * self.radius + 1)
         require(
@@ -158,10 +175,13 @@ class TrainDecoderConfig:
 def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder, maybe with the CPC before it, and export what was trained."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
-    check_run(config.run, config.export)
     if config.export_cpc:
         check_export(Path(config.export_cpc), "--export-cpc")
+    with claim_run(config.run, config.export):
+        _train_decoder(config)
 
+
+def _train_decoder(config: TrainDecoderConfig) -> None:
     import torch
 
     from realis.losses.config import HrLossConfig
@@ -172,6 +192,7 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     from realis.training.cpc_step import CpcStep
     from realis.training.decoder_step import LrDecoderStep
     from realis.training.export import RENDERED, export_parts
+    from realis.training.finite import check_weights
     from realis.training.loop import fit
     from realis.training.pairs import pair_pool
     from realis.training.run import start_run
@@ -181,6 +202,9 @@ def train_decoder(config: TrainDecoderConfig) -> None:
     run, precision = start_run(config), config.run.precision
     wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
     controlnet = load_controlnet(Path(config.cpc), torch.float32).to(run.accelerator.device)
+    for model, part in ((wan.transformer, wan.folder / "transformer"), (wan.vae, wan.folder / "vae"),
+                        (controlnet, part_folder(Path(config.cpc), "controlnet"))):  # fmt: skip
+        check_weights(model, part)
     controlnet.requires_grad_(bool(config.export_cpc))
     empty_prompt = wan.encode_prompts([""])[0]
     cpc = CpcStep(

@@ -18,7 +18,7 @@ from realis.config import parse
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.training.launch import processes_asked
-from realis.training.run_folder import changed_settings
+from realis.training.run_folder import changed_settings, held_alone
 
 Part = tuple[str, type, Callable[[Any], None], dict[str, str]]
 
@@ -50,6 +50,11 @@ def train_tiny(config: TrainTinyConfig) -> None:
         (name, command, parse(kind, [f"{config.recipes}/{name}.yaml", *_flags(config, name, where)], f"train_{name}"))
         for name, kind, command, where in parts(str(Path(config.output).resolve()))
     ]
+    with held_alone(Path(f"{Path(config.output).resolve()}_runs"), "--output"):
+        _train(config, planned)
+
+
+def _train(config: TrainTinyConfig, planned: list[tuple[str, Callable[[Any], None], Any]]) -> None:
     for name, _, part in planned:
         if changed := [setting for setting in changed_settings(part) if not setting.startswith("run.threads")]:
             raise InputError(f"--output {config.output}: its {name} was trained with other settings ({', '.join(changed)}); "

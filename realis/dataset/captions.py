@@ -23,7 +23,7 @@ import numpy as np
 from realis.dataset.clip import LONGEST_TEXT, Clip, Dropped, Outcome, one_line
 from realis.dataset.damage import unreadable
 from realis.errors import InputError, require
-from realis.files import sync, whole_file
+from realis.files import whole_file
 from realis.log import logger
 from realis.queues import prefetch
 from realis.records import load_json
@@ -254,7 +254,6 @@ def write_caption(file: Path, caption: str, model: str) -> None:
     """Keep a caption, whole and on disk."""
     with whole_file(file) as temporary:
         temporary.write_text(json.dumps({"caption": caption, "model": model}, ensure_ascii=False), encoding="utf-8")
-        sync(temporary)
 
 
 def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:

@@ -84,8 +84,6 @@ class Ledger:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self.file) as temporary:
                 temporary.write_bytes(lines)
-                sync(temporary)
-            sync(self.file.parent)
 
     def _line(self, key: str) -> bytes:
         kept = [one.to_row() for one in self.outcomes[key] if isinstance(one, Clip)]

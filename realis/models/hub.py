@@ -1,12 +1,24 @@
 """Where a model's files are: the embedded realis-tiny, a local folder, or the Hugging Face hub. No torch needed."""
 
-import json
+import math
 from pathlib import Path
 from typing import Any
 
-from realis.errors import InputError
+from realis.errors import InputError, require
+from realis.files import load_json
 
 TINY = "realis-tiny"
+DEPTH, WIDTH = 1000, 65536
+# Whole numbers from 1 in the config.json of a part, and the largest that is no mistake: one that is would be built, or
+# sampled, for hours
+MOST = {
+    "num_layers": DEPTH, "num_main_layers": DEPTH, "num_res_blocks": DEPTH, "steps": 1000,
+    "num_attention_heads": WIDTH, "attention_head_dim": WIDTH, "in_channels": WIDTH, "out_channels": WIDTH,
+    "ffn_dim": WIDTH, "freq_dim": WIDTH, "text_dim": WIDTH, "rope_max_seq_len": WIDTH, "z_dim": WIDTH, "base_dim": WIDTH,
+    "decoder_base_dim": WIDTH, "scale_factor_spatial": WIDTH, "latent_channels": WIDTH, "channels": WIDTH,
+}  # fmt: skip
+TRANSFORMER = ("num_attention_heads", "attention_head_dim", "in_channels", "patch_size", "ffn_dim", "num_layers")
+FROM_0 = {"num_blocks": DEPTH, "radius": WIDTH}
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -34,8 +46,8 @@ def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True)
 def has_text_encoder(folder: Path) -> bool:
     """False for a model trained without text, such as realis-tiny."""
     index = folder / "model_index.json"
-    named = index.is_file() and bool(_read_json(index).get("text_encoder", [None])[0])
-    return named or (folder / "text_encoder").is_dir()
+    named = _read_json(index).get("text_encoder") if index.is_file() else None  # [library, class], both null without
+    return (isinstance(named, list) and any(named)) or (folder / "text_encoder").is_dir()
 
 
 def check_base(folder: Path) -> dict:
@@ -100,6 +112,7 @@ def _check_part(folder: Path) -> dict:
     from safetensors import SafetensorError, safe_open
 
     config = _read_json(folder / "config.json")
+    _check_types(folder / "config.json", config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise InputError(f"{folder}: no safetensors weights there; weights in other formats are not opened")
@@ -114,12 +127,40 @@ def _check_part(folder: Path) -> dict:
 
 def _read_json(file: Path) -> dict:
     try:
-        content = json.loads(file.read_text())
+        content = load_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file.parent}: no model in diffusers' format there ({file.name}: {error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: got a {type(content).__name__}, wanted names and values")
     return content
+
+
+def _check_types(file: Path, config: dict) -> None:
+    """Check the numbers in the configuration of a part, of which it may leave some out."""
+    is_transformer = "num_attention_heads" in config or "attention_head_dim" in config
+    for name, value in config.items():
+        if name in MOST or name in FROM_0:
+            least, most = (1, MOST[name]) if name in MOST else (0, FROM_0[name])
+            optional = name == "decoder_base_dim" and value is None
+            require(optional or _is_whole(value, least, most), f"{file}: {name}", repr(value), f"{least} to {most}")
+        elif name == "window" or (name == "patch_size" and is_transformer):
+            fits = isinstance(value, list) and len(value) == 3 and all(_is_whole(x, 1, WIDTH) for x in value)
+            require(fits, f"{file}: {name}", repr(value), "three whole numbers from 1")
+        elif name in ("shift", "eps"):
+            require(_is_number(value) and value > 0, f"{file}: {name}", repr(value), "a number above 0")
+        elif name in ("latents_mean", "latents_std"):
+            fits = isinstance(value, list) and len(value) == config.get("z_dim", 16) and all(map(_is_number, value))
+            require(fits, f"{file}: {name}", repr(value), "as many finite numbers as the VAE has channels (z_dim)")
+    missing = [name for name in TRANSFORMER if is_transformer and name not in config]
+    require(not missing, str(file), f"nothing for {', '.join(missing)}", "all that a transformer's config.json has")
+
+
+def _is_whole(value: Any, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most  # True is an int as well
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf
 
 
 def _check_width(file: Path, tensors: Any, config: dict) -> None:

@@ -157,8 +157,9 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
         loaded: Any = part.from_pretrained(
             str(folder), torch_dtype=dtype, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=True
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error}") from error
+    except (OSError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, SafetensorError, TypeError,
+            ValueError) as error:  # fmt: skip
+        raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error!r}") from error
     model, info = loaded
     check_loaded(info, part.__name__, folder)
     return model

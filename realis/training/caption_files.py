@@ -12,6 +12,8 @@ from realis.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+ANEW = "remove that file, and make it anew with train/precompute.py"
+
 
 def caption_key(caption: str) -> str:
     """The name of a caption's tensor.
@@ -56,18 +58,22 @@ def held_keys(file: Path) -> set[str]:
         with safe_open(file, "np") as tensors:
             return set(tensors.keys())
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: not a safetensors file ({error}); make it anew with train/precompute.py") from error
+        raise InputError(f"{file}: not a safetensors file ({error}); {ANEW}") from error
 
 
 def read_embedding(folder: str | Path, caption: str) -> "torch.Tensor":
     """Embedding (tokens, dim) of ``caption``.
 
     Raises:
-        InputError: it is not there any more.
+        InputError: it is not there any more, or not finite.
     """
+    from realis.training.finite import check_finite
+
     file, key = embedding_file(folder, caption_key(caption)), caption_key(caption)
     try:
         with safe_open(file, "pt") as tensors:
-            return tensors.get_tensor(key)
+            embedding = tensors.get_tensor(key)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file}: no embedding of the caption {caption[:80]!r} ({error})") from error
+    check_finite({key: embedding}, file, ANEW)
+    return embedding

@@ -16,11 +16,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from realis.errors import InputError
-from realis.files import remove_folder, replace_folder
+from realis.files import remove_folder, replace_folder, temporary_name
 from realis.log import logger
+from realis.training.finite import check_finite, not_finite
 from realis.training.run import Run
 from realis.training.run_folder import checkpoints, read_position
 from realis.training.state import Tensors, TrainingState, trainable
+
+INSTEAD = "move that checkpoint away, and --run.resume latest takes the one before it"
+BEFORE = "the checkpoints before it are whole"
 
 
 def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
@@ -28,8 +32,9 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
 
     Raises:
         InputError: it cannot be written.
+        FloatingPointError: what would be in it is not finite.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = temporary_name(folder)
     parts = {"trained": state.weights(), "optimizer": state.moments(), "average": state.averages()}
     try:
         if run.accelerator.is_main_process:
@@ -37,6 +42,8 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
             temporary.mkdir(parents=True)
         for name, tensors in parts.items():
             gathered = on_main(run.accelerator, tensors)
+            if bad := not_finite(gathered):
+                raise FloatingPointError(f"{bad} has values that are not finite after step {step}; {BEFORE}")
             if gathered:
                 save_file(gathered, temporary / f"{name}.safetensors")
         if run.accelerator.is_main_process:
@@ -45,7 +52,7 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
             replace_folder(temporary, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise InputError(f"{folder}: writing failed ({error}); the checkpoints before it are whole") from error
+        raise InputError(f"{folder}: writing failed ({error}); {BEFORE}") from error
     run.accelerator.wait_for_everyone()
 
 
@@ -98,6 +105,8 @@ def load_state(folder: Path, state: TrainingState, step: int) -> None:
 
 def _tensors(file: Path) -> Tensors:
     try:
-        return load_file(file)
+        tensors = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"--run.resume: {file} cannot be read ({error}); resume from another checkpoint") from error
+        raise InputError(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}") from error
+    check_finite(tensors, file, INSTEAD)
+    return tensors

@@ -8,7 +8,8 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,8 +29,9 @@ from realis.errors import InputError
 from realis.log import logger
 from realis.models.wan import pad_prompt
 from realis.ops.resize import resize
-from realis.training.caption_files import check_embeddings, read_embedding
+from realis.training.caption_files import ANEW, check_embeddings, read_embedding
 from realis.training.clips_config import ClipsConfig
+from realis.training.finite import check_finite
 from realis.training.manifest import ClipEntry, read_manifest
 from realis.training.pairs import Batch, eight_bit, whole_margin
 from realis.training.randomness import sample_rng
@@ -38,6 +40,7 @@ from realis.video.excerpt import probe, read_excerpt
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
 SKIPS = 32  # clips in a row that may be of no use
 NAMED = 3  # unreadable clips that an error names
+GRACE = 30  # seconds that a reading process lives on after SIGTERM
 COUNTED = 100  # the share of unreadable clips is one of at least so many, or of all there are
 
 
@@ -201,15 +204,16 @@ class ClipSet(Dataset):
             latents = load_file(file)["hr_latents"]
         except (OSError, SafetensorError, KeyError) as error:
             what = f"the HR latents of {self.entries[clip].path} in {width}x{height}"
-            raise InputError(f"{file}: {what} are not there ({error}); make them with train/precompute.py") from error
+            raise InputError(f"{file}: {what} are not there ({error}); {ANEW}") from error
         wanted = ((frames + 3) // 4, height // 8, width // 8)
         if latents.ndim != 4 or tuple(latents.shape[1:]) != wanted:
             raise InputError(f"{file}: got latents of shape {tuple(latents.shape)}, wanted (channels, *{wanted})")
+        check_finite({"hr_latents": latents}, file, ANEW)
         return latents
 
     # 3. Batches
 
-    def batches(self, plan: Iterable[range]) -> Iterator[Batch]:
+    def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
         """A batch for each range of sample numbers, in that order.
 
         Pixels ``hr`` and ``lr`` (B, 3, F, H, W) uint8 and ``number`` (B,); ``prompt`` (B, 512, dim) and ``hr_latents``
@@ -223,9 +227,13 @@ class ClipSet(Dataset):
             worker_init_fn=_begin_worker, prefetch_factor=2 if self.config.readers else None,
             generator=torch.Generator(),  # else it would draw from the global one
         )  # fmt: skip
-        for fetched in loader:
-            self._take_note(fetched)
-            yield fetched.batch
+        try:
+            for fetched in loader:
+                self._take_note(fetched)
+                yield fetched.batch
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # they hold on to the workers, which end when they are let go
+            raise
 
     def _take_note(self, fetched: Fetched) -> None:
         """Warn of clips that were passed over, and stop if too many cannot be read."""
@@ -289,3 +297,6 @@ def _one_thread() -> Iterator[None]:
 def _begin_worker(_: int) -> None:
     torch.set_flush_denormal(True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training process, which ends its workers
+    if hasattr(signal, "alarm"):  # not on Windows
+        # A scheduler may send SIGTERM to all processes: the training process saves then, and must not find workers dead.
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))

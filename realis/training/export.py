@@ -1,5 +1,6 @@
 """Write trained parts so that ``from_pretrained`` opens them, each with a model card."""
 
+import glob
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 
 from realis.config import as_plain
 from realis.errors import InputError
-from realis.files import fitting_name, replace_folder
+from realis.files import replace_folder, temporary_name
 from realis.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
@@ -79,7 +80,7 @@ def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
 
 
 def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
-    temporary = final.with_name(fitting_name(f".{final.name}", ".tmp"))
+    temporary = temporary_name(final)
     halve(part)
     averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
     card = CARD.format(
@@ -93,7 +94,8 @@ def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
     )
     check_export(final)  # again: something may have been put there since the run began
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         part.save_pretrained(temporary)
         (temporary / "README.md").write_text(card)
         replace_folder(temporary, final)

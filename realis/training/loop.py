@@ -1,6 +1,7 @@
 """The one training loop: batches by global sample number, accumulation, schedule, averages, checkpoints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from accelerate.utils import DistributedType
 from safetensors.torch import save_file
 from torch import nn
 
-from realis.errors import InputError
+from realis.errors import InputError, TerminatedError
 from realis.files import whole_file
 from realis.log import logger
 from realis.ops.pixels import signed
@@ -20,6 +21,7 @@ from realis.training.run_folder import find_checkpoint, write_config
 from realis.training.settings import OptimizerConfig
 from realis.training.state import Tensors, TrainingState, trainable, training_state, whole
 from realis.training.steps import TrainingStep
+from realis.training.termination import Termination
 from realis.training.tracking import Tracker
 
 PIXELS = ("hr", "lr")
@@ -28,7 +30,7 @@ PIXELS = ("hr", "lr")
 class Source(Protocol):
     """Where batches come from."""
 
-    def batches(self, plan: Iterator[range]) -> Iterator[Batch]:
+    def batches(self, plan: Iterator[range]) -> Generator[Batch, None, None]:
         """A batch for each range of global sample numbers, in that order; pixels may be uint8."""
         ...
 
@@ -65,6 +67,7 @@ def fit(
     Raises:
         InputError: ``resume`` names a checkpoint of another model, or none.
         FloatingPointError: the loss or its gradient is not finite; the message says where what reproduces it lies.
+        TerminatedError: SIGTERM came; there is a checkpoint of the step that it came in.
     """
     c, output = run.config, Path(run.config.output)
 
@@ -77,31 +80,35 @@ def fit(
     module, state = prepare(run, step_module)
     if found:
         load_state(found, state, start)
-    write_config(run.recipe)
 
     # 2. Steps
-    tracker = Tracker(run, start)
     plan = (numbers for numbers, turns in own_turns(run, start) if run.processes.column < turns)
-    incoming = device_batches(run, tracker.timed(source.batches(plan)), start, encode)
-    for step in tracker.bar:
-        rate = run.optimizer.lr * learning_rate(step, c.steps, run.optimizer)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        losses, norm, first = optimizer_step(run, module, state, incoming, step)
-        state.update_average(run.optimizer.ema, step)
-        tracker.note(losses)
+    with Termination() as termination, closing(source.batches(plan)) as loaded:
+        write_config(run.recipe)
+        tracker = Tracker(run, start)
+        incoming = device_batches(run, tracker.timed(loaded), start, encode)
+        for step in tracker.bar:
+            rate = run.optimizer.lr * learning_rate(step, c.steps, run.optimizer)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
+            losses, norm, first = optimizer_step(run, module, state, incoming, step)
+            state.update_average(run.optimizer.ema, step)
+            tracker.note(losses)
 
-        # 3. Curves, pictures, checkpoints
-        done = step + 1
-        if done % c.log_every == 0 or done == c.steps:
-            tracker.log(done, norm, rate)
-        if pictures and c.sample_every and (done % c.sample_every == 0 or done == c.steps):
-            with torch.no_grad():
-                tracker.show(done, pictures(module, first))
-        if done % c.save_every == 0 or done == c.steps:
-            save(run, state, output / f"checkpoint-{done:06d}", done)
-            if run.accelerator.is_main_process:
-                rotate(output, c.keep)
+            # 3. Curves, pictures, checkpoints
+            done = step + 1
+            is_last, is_stopped = done == c.steps, termination.told_to_any(run.accelerator)
+            if done % c.log_every == 0 or is_last:
+                tracker.log(done, norm, rate)
+            if pictures and c.sample_every and (done % c.sample_every == 0 or is_last) and not is_stopped:
+                with torch.no_grad():
+                    tracker.show(done, pictures(module, first))
+            if done % c.save_every == 0 or is_last or is_stopped:
+                save(run, state, output / f"checkpoint-{done:06d}", done)
+                if run.accelerator.is_main_process:
+                    rotate(output, c.keep)
+            if is_stopped:
+                raise TerminatedError(f"stopped by SIGTERM after step {done}; --run.resume latest goes on")
     return on_main(run.accelerator, state.averages() if state.average else state.weights())
 
 

@@ -8,22 +8,25 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import realis
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import Margin, degraded_pair
+from realis.errors import InputError
 from realis.files import whole_file
 from realis.log import progress
 from realis.models.wan import encode_video, encoder_digest
 from realis.ops.pixels import signed
 from realis.ops.resize import resize
+from realis.training.finite import check_finite
 from realis.training.randomness import sample_rng
 from realis.training.settings import DataConfig
 from realis.video.photographs import training_clip
@@ -48,7 +51,7 @@ class PairPool:
     def __len__(self) -> int:
         return len(self.tensors["hr"])
 
-    def batches(self, plan: Iterable[range]) -> Iterator[Batch]:
+    def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
         """For each range of sample numbers the pairs that they pick, and ``number`` (B,) itself."""
         for numbers in plan:
             picks = [int(sample_rng(self.seed, n, "pair").integers(len(self))) for n in numbers]
@@ -80,10 +83,14 @@ def eight_bit(frames: Iterable[torch.Tensor]) -> torch.Tensor:
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
-    """Render the pool, or read it from ``config.cache`` if the same one was rendered before."""
+    """Render the pool, or read it from ``config.cache`` if the same one was rendered before.
+
+    Raises:
+        InputError: what is there is damaged, or nothing can be written there.
+    """
     file = _cache_file(config, seed, vae)
     if file and file.is_file():
-        return PairPool(load_file(file), seed)
+        return PairPool(_read_pool(file), seed)
     pairs = [render_pair(config, seed, n) for n in progress(range(config.count), total=config.count, unit="pair")]
     tensors = {"hr": torch.stack([hr for hr, _ in pairs]), "lr": torch.stack([lr for _, lr in pairs])}
     for name in ("hr", "lr"):
@@ -93,6 +100,16 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
         with whole_file(file) as temporary:
             save_file(tensors, temporary)
     return PairPool(tensors, seed)
+
+
+def _read_pool(file: Path) -> Batch:
+    advice = "remove it, and it is rendered anew"
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); {advice}") from error
+    check_finite(tensors, file, advice)
+    return tensors
 
 
 @torch.no_grad()

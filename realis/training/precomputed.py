@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 from realis.errors import InputError
-from realis.files import whole_file
+from realis.files import load_json, whole_file
 from realis.log import logger, progress
 from realis.models.wan import Wan, encoder_digest
 from realis.ops.pixels import signed
@@ -129,7 +129,7 @@ def _encoder_of(folder: Path) -> str:
     """Digest of the VAE whose latents are in ``folder``; empty if nothing says so."""
     file = folder / "vae.json"
     try:
-        return json.loads(file.read_text())["encoder"] if file.is_file() else ""
+        return load_json(file)["encoder"] if file.is_file() else ""
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read ({error}); make the latents anew elsewhere") from error
 

@@ -2,30 +2,37 @@
 
 import importlib.util
 import itertools
-import json
+import operator
+import os
+import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from safetensors import SafetensorError, safe_open
 
-from realis.config import as_plain, dump
-from realis.errors import InputError
-from realis.files import check_name
+from realis.config import as_plain, dump, read_recipe
+from realis.errors import InputError, reason
+from realis.files import check_name, load_json
 from realis.log import is_main_process, logger
+from realis.system import lock
 from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
 
 
-def check_run(config: LoopConfig, export: str) -> None:
-    """Check where a run will write and what it resumes from.
+@contextmanager
+def claim_run(config: LoopConfig, export: str) -> Iterator[None]:
+    """Check where a run will write and what it resumes from, and keep other runs out of its folder until it ends.
+
+    ``--run.resume latest`` sets checkpoints aside that are damaged.
 
     Raises:
-        InputError: the export would replace a folder that is no model, nothing can be written there, the checkpoint
-            to resume from is missing or beyond the last step, another run's checkpoints are in the way, or the launcher
-            told half of what is needed.
+        InputError: the export would replace a folder that is no model, nothing can be written there, another process
+            writes there, the checkpoint to resume from is missing, damaged or beyond the last step, another run's
+            checkpoints are in the way, or the launcher told half of what is needed.
     """
     processes_asked()  # raises if the launcher told half of what is needed
     if config.tracker == "wandb" and not importlib.util.find_spec("wandb"):
@@ -36,7 +43,6 @@ def check_run(config: LoopConfig, export: str) -> None:
         raise InputError(
             f"--export {export}: would take the place of the run's own folder {config.output}; choose another"
         )
-    _check_checkpoints(config, find_checkpoint(config))
     for needed in (Path(config.output), folder.parent):
         try:
             needed.mkdir(parents=True, exist_ok=True)
@@ -44,6 +50,36 @@ def check_run(config: LoopConfig, export: str) -> None:
                 pass
         except OSError as error:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
+    with held_alone(Path(config.output), "--run.output"):
+        if config.resume == "latest" and is_main_process():
+            _set_damaged_aside(Path(config.output))
+        _check_checkpoints(config, find_checkpoint(config))
+        yield
+
+
+@contextmanager
+def held_alone(folder: Path, flag: str) -> Iterator[None]:
+    """Keep other commands out of ``folder``, which ``flag`` names, by a lock that the main process holds.
+
+    Raises:
+        InputError: another one writes there, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a")
+    except OSError as error:
+        raise InputError(f"{flag} {folder}: cannot be written ({error.strerror}); choose another folder") from error
+    with file:
+        if not is_main_process():
+            yield
+            return
+        if not lock(file, wait=False):
+            raise InputError(
+                f"{flag} {folder}: another process is writing there; wait until it has ended, or choose another {flag}"
+            )
+        if hasattr(os, "register_at_fork"):  # not on Windows; processes that read clips may outlive one that is killed
+            os.register_at_fork(after_in_child=file.close)
+        yield
 
 
 def check_export(folder: Path, flag: str = "--export") -> None:
@@ -79,7 +115,8 @@ def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
     if step > config.steps:
         raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
     is_own = found.resolve().parent == output.resolve()
-    in_the_way = [c.name for c in there if not is_own or int(c.name[11:]) > step]
+    later = [c.name for c in there if not is_own or int(c.name[11:]) > step]
+    in_the_way = [] if config.resume == "latest" else later  # what is later than the latest is damaged
     if in_the_way:
         raise InputError(
             f"--run.resume {found}: {output} has {'later' if is_own else 'other'} checkpoints ({', '.join(in_the_way)}), "
@@ -106,7 +143,11 @@ def changed_settings(config: Any) -> list[str]:
     before = found.parent / "config.yaml" if found else None
     if not before or not before.is_file():
         return []
-    old, new = (dict(_leaves(x)) for x in (yaml.safe_load(before.read_text()), as_plain(whole_recipe(config))))
+    try:
+        recipe = read_recipe(before)
+    except InputError as error:
+        raise InputError(f"{error}; move it away to go on without a comparison of settings") from error
+    old, new = (dict(_leaves(x)) for x in (recipe, as_plain(whole_recipe(config))))
     return [f"{name} {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
 
 
@@ -131,37 +172,79 @@ def read_position(checkpoint: Path) -> dict[str, int]:
     """
     file = checkpoint / "state.json"
     try:
-        position = json.loads(file.read_text())
-        return {name: int(position[name]) for name in ("step", "samples_per_step")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--run.resume: {file} cannot be read ({error}); resume from another checkpoint") from error
+        position = load_json(file)
+        return {name: operator.index(position[name]) for name in ("step", "samples_per_step")}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} cannot be read ({type(error).__name__}: {reason(error)})") from error
+
+
+def damage(checkpoint: Path) -> str:
+    """What is wrong with a checkpoint, as far as the sizes of its files tell; empty: nothing.
+
+    Raises:
+        OSError: a file may not be read, or the disk fails: then nobody knows.
+    """
+    name = "state.json"
+    try:
+        needed = {"trained.safetensors"} | ({"optimizer.safetensors"} if read_position(checkpoint)["step"] else set())
+        for name in sorted(needed | {file.name for file in checkpoint.glob("*.safetensors")}):
+            if not (checkpoint / name).is_file():
+                return f"{name} is missing"
+            if not (checkpoint / name).stat().st_size:
+                return f"{name} is empty"
+            with safe_open(checkpoint / name, "np"):  # compares its size with what its header says
+                pass
+    except (InputError, SafetensorError) as error:
+        return f"{name} is damaged ({error})"
+    return ""
+
+
+def _set_damaged_aside(output: Path) -> None:
+    """Rename checkpoints that are damaged and newer than any that is not."""
+    for checkpoint in checkpoints(output)[::-1]:
+        if not (fault := damage(checkpoint)):
+            return
+        aside = _free_name(f"{checkpoint}.damaged")
+        try:
+            checkpoint.rename(aside)
+        except OSError as error:
+            raise InputError(f"{checkpoint}: damaged ({fault}), and cannot be renamed ({error.strerror})") from error
+        logger.warning("%s: damaged (%s); renamed to %s, going on without it", checkpoint, fault, aside.name)
 
 
 def _is_model(folder: Path) -> bool:
     try:
-        return "_class_name" in json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
+        return "_class_name" in load_json(folder / "config.json")
+    except (OSError, ValueError, TypeError):
         return False
 
 
 def checkpoints(output: Path) -> list[Path]:
     """Complete checkpoints in a run's folder, oldest first."""
-    found = (p for p in output.glob("checkpoint-*") if p.name[11:].isdigit())
+    found = (p for p in output.glob("checkpoint-*") if re.fullmatch("[0-9]{6,}", p.name[11:]) and p.is_dir())
     return sorted(found, key=lambda p: int(p.name[11:]))
 
 
 def find_checkpoint(config: LoopConfig) -> Path | None:
     """The checkpoint that ``--run.resume`` names; ``None`` if it names none, or the latest of a run that has none yet
-    (so that a job which is started again and again can always say ``latest``).
+    (so that a job which is started again and again can always say ``latest``). The latest is the newest one that is not
+    damaged.
 
     Raises:
-        InputError: it is not there.
+        InputError: it is not there, or damaged.
     """
+    output, named = Path(config.output), Path(config.resume)
     if config.resume == "latest":
-        return next(iter(checkpoints(Path(config.output))[::-1]), None)
-    if config.resume and not (Path(config.resume) / "state.json").is_file():
-        raise InputError(f"--run.resume {config.resume}: no checkpoint there; wanted a checkpoint-* folder, or latest")
-    return Path(config.resume) if config.resume else None
+        return next((c for c in checkpoints(output)[::-1] if not damage(c)), None)
+    if not config.resume:
+        return None
+    if not (named / "state.json").is_file():
+        raise InputError(f"--run.resume {named}: no checkpoint there; wanted a checkpoint-* folder, or latest")
+    if fault := damage(named):
+        is_own = named.resolve().parent == output.resolve()
+        advice = "--run.resume latest takes the newest that is whole" if is_own else "resume from another checkpoint"
+        raise InputError(f"--run.resume {named}: damaged ({fault}); {advice}")
+    return named
 
 
 def free_folder(name: str) -> str:
@@ -169,5 +252,9 @@ def free_folder(name: str) -> str:
     find different ones, always ``name``."""
     if processes_asked() > 1:
         return name
+    return str(_free_name(name))
+
+
+def _free_name(name: str) -> Path:
     names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
-    return next(n for n in names if not Path(n).exists())
+    return next(path for path in map(Path, names) if not path.exists())

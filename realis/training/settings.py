@@ -65,7 +65,7 @@ class OptimizerConfig:
         require(all(0 <= beta < 1 for beta in self.betas), "--optimizer.betas", self.betas, "each 0 to below 1")
         require(self.warmup >= 0, "--optimizer.warmup", self.warmup, "0 or more")
         require(self.clip > 0, "--optimizer.clip", self.clip, "above 0")
-        require(self.lr > 0, "--optimizer.lr", self.lr, "above 0")
+        require(0 < self.lr <= 1e30, "--optimizer.lr", self.lr, "above 0, to 1e30, which float32 can hold")
         require(0 <= self.ema < 1, "--optimizer.ema", self.ema, "0 to below 1")
         require(0 <= self.final_lr <= 1, "--optimizer.final-lr", self.final_lr, "0 to 1")
 

@@ -99,7 +99,6 @@ class Journal:
     def _write_key(self) -> None:
         with whole_file(self.folder / "key.json") as temporary:
             temporary.write_text(json.dumps(self.key))
-            sync(temporary)
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():

@@ -4,6 +4,7 @@ import copy
 import functools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from torch.distributed.tensor import DTensor
 import realis.training.run as training_run
 from gloo import in_processes
 from realis.commands.__main__ import run_train_cpc
-from realis.errors import InputError
+from realis.errors import InputError, TerminatedError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc_controlnet import CpcControlNet
@@ -32,6 +33,7 @@ from realis.training.export import halve
 from realis.training.launch import check_processes
 from realis.training.loop import fit
 from realis.training.processes import form_grid, split_sequence
+from realis.training.run_folder import checkpoints
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
 from realis.training.state import trainable
 
@@ -122,7 +124,7 @@ def sharding_accelerator(file, **options):
     return accelerator
 
 
-def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointing=False, **loop):
+def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointing=False, samples=None, **loop):
     if sharded:
         file = "fsdp_sp2_8gpu" if columns > 1 else "fsdp_8gpu"
         training_run.Accelerator = functools.partial(sharding_accelerator, file)
@@ -137,7 +139,9 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointi
             model.enable_gradient_checkpointing()
         if columns > 1:
             split_sequence(model, run.processes)
-    trained = fit(run, step, Samples(), pictures=lambda module, batch: {"output": module(batch, "sample")[:, :3]})
+    trained = fit(
+        run, step, samples or Samples(), pictures=lambda module, batch: {"output": module(batch, "sample")[:, :3]}
+    )
     if run.accelerator.is_main_process:
         saved = load_file(folder / "checkpoint-000002" / "average.safetensors")
         assert all(torch.equal(x, saved[name]) for name, x in trained.items()) and trained.keys() == saved.keys()
@@ -212,6 +216,28 @@ def test_fsdp2_keeps_norms_in_float32_beside_frozen_bfloat16(tmp_path, transform
     in_processes(functools.partial(train, sharded=True, **options), tmp_path / "two", transformer, controlnet)
     a, b = (torch.cat([x.flatten() for x in moments_of(tmp_path / run, 1).values()]) for run in ("one", "two"))
     assert (a - b).norm() <= 1e-3 * a.norm()
+
+
+class SamplesAndSigterm(Samples):
+    """The second process gets SIGTERM while it loads the second step."""
+
+    def batches(self, plan):
+        for number, batch in enumerate(super().batches(plan)):
+            if number == 1 and dist.get_rank() == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+
+def told_to_stop(folder, transformer, controlnet):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(TerminatedError, match=r"^stopped by SIGTERM after step 2; --run.resume latest goes on$"):
+        train(folder, transformer, controlnet, samples=SamplesAndSigterm(), steps=9, save_every=9)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_to_one_process_saves_and_stops_all(tmp_path, transformer, controlnet):
+    in_processes(told_to_stop, tmp_path / "run", transformer, controlnet)
+    assert [c.name for c in checkpoints(tmp_path / "run")] == ["checkpoint-000002"]
 
 
 def launched_as_one_of_two():

@@ -1,19 +1,22 @@
 """What a training run refuses before it starts, and how runs in one folder are kept apart."""
 
 import importlib.util
+import json
+import os
 import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from realis.commands.__main__ import run_precompute, run_train_cpc, run_train_prior, run_train_tiny
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.errors import InputError
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
-from realis.training.run_folder import checkpoints
+from realis.training.run_folder import checkpoints, damage, held_alone
 from training_runs import SMALL_CPC, assert_equal, exported, refuses, train_cpc
 
 
@@ -58,12 +61,11 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
         refuses([*run, "--run.tracker", "wandb"], capsys, "--run.tracker wandb", "pip install wandb")
     refuses([*run, "--run.sequence-parallel", "3"], capsys, "--run.sequence-parallel", "tokens")
     refuses([*run, "--run.sequence-parallel", "2"], capsys, "--run.sequence-parallel", "processes", "train/launch")
-    earlier = tmp_path / "run" / "checkpoint-000002"
-    earlier.mkdir(parents=True)
-    (earlier / "state.json").write_text('{"step": 2, "samples_per_step": 1}')
+    checkpoint(tmp_path / "run" / "checkpoint-000002", 2)
+    (tmp_path / "run" / "checkpoint-²").mkdir()  # not ours
     refuses(run, capsys, "earlier run", "--run.resume latest")
     refuses([*run, "--run.resume", "latest", "--run.steps", "1"], capsys, "--run.steps", "step 2")
-    refuses([*run, "--run.resume", "latest"], capsys, "trained.safetensors")
+    refuses([*run, "--run.resume", "latest"], capsys, "not those of this model")
     monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
     refuses([*SMALL_CPC, "--run.output", tmp_path / "other"], capsys, "MASTER_ADDR", "WORLD_SIZE")
     monkeypatch.delenv("MASTER_ADDR")
@@ -153,8 +155,6 @@ def test_going_back_to_an_earlier_checkpoint_does_not_mix_runs(tmp_path, capsys)
     refuses([*SMALL_CPC, *first, "--run.output", run], capsys, "later checkpoints (checkpoint-000002)", "--run.output")
     (tmp_path / "other" / "checkpoint-000001").mkdir(parents=True)
     refuses([*SMALL_CPC, *first, "--run.output", tmp_path / "other"], capsys, "other checkpoints (checkpoint-000001)")
-    (tmp_path / "other" / "checkpoint-000001" / "state.json").write_text("{")
-    refuses([*SMALL_CPC, "--run.output", tmp_path / "other", "--run.resume", "latest"], capsys, "state.json")
     train_cpc(tmp_path / "branch", *first, steps=3)
     assert {p.name for p in run.glob("checkpoint-*")} == {"checkpoint-000001", "checkpoint-000002"}
     assert (tmp_path / "branch" / "checkpoint-000003").is_dir()
@@ -184,3 +184,109 @@ def test_other_settings_on_resume_are_said(tmp_path, capsys):
     train_cpc(tmp_path / "run", "--run.resume", "latest", "--loss.hog", "0", steps=2)
     said = capsys.readouterr().err
     assert "resumed with other settings: loss.hog 1.0 -> 0.0, run.steps 1 -> 2" in said
+
+
+def test_a_folder_in_which_another_process_writes_is_refused(tmp_path, capsys):
+    """By every command that trains or precomputes; before torch is imported."""
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    (tmp_path / "clips.jsonl").write_text('{"file_name": "clip.mp4"}\n')
+    run, taken = tmp_path / "run", "another process is writing there; wait until it has ended, or choose another"
+    prior = ["--export", str(tmp_path / "transformer"), "--run.output", str(run)]
+    latents = ["--clips.manifest", str(tmp_path / "clips.jsonl"), "--clips.latents", str(run)]
+    with held_alone(run, "--run.output"), held_alone(tmp_path / "tiny_runs", "--output"):
+        for command, words, flag in (
+            (run_train_cpc, [*SMALL_CPC, "--run.output", str(run)], "--run.output"),
+            (run_train_prior, prior, "--run.output"),
+            (run_precompute, latents, "--clips.latents"),
+            (run_train_tiny, ["--output", str(tmp_path / "tiny")], "--output"),
+        ):
+            with pytest.raises(SystemExit) as stop:
+                command(words)
+            line = capsys.readouterr().err.strip().splitlines()[-1]
+            assert stop.value.code == 2 and f"{flag} {tmp_path}" in line and f"{taken} {flag}" in line
+
+
+def test_a_process_that_outlives_the_run_does_not_hold_its_folder(tmp_path):
+    """As those that read clips may, for seconds, after SIGKILL."""
+    reading, writing = os.pipe()
+    ready, begun = os.pipe()
+    with held_alone(tmp_path, "--run.output"):
+        child = os.fork()
+        if not child:
+            os.write(begun, b"x")
+            os.close(writing)
+            os.read(reading, 1)  # until the parent closes the other end
+            os._exit(0)
+        os.read(ready, 1)
+    with held_alone(tmp_path, "--run.output"):
+        pass
+    os.close(writing)
+    os.waitpid(child, 0)
+    for end in (reading, ready, begun):
+        os.close(end)
+
+
+def checkpoint(folder, step):
+    """Files of a checkpoint of something small."""
+    folder.mkdir(parents=True)
+    for name in ("trained", "optimizer")[: 1 + bool(step)]:
+        save_file({"weight": torch.zeros(9)}, folder / f"{name}.safetensors")
+    (folder / "state.json").write_text(json.dumps({"step": step, "samples_per_step": 1}))
+    return folder
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "said"),
+    [
+        ("trained.safetensors", truncate, "trained.safetensors is damaged"),
+        ("optimizer.safetensors", lambda file: file.write_bytes(b""), "optimizer.safetensors is empty"),
+        ("optimizer.safetensors", lambda file: file.unlink(), "optimizer.safetensors is missing"),
+        ("average.safetensors", lambda file: file.write_bytes(b"x"), "average.safetensors is damaged"),
+        ("state.json", truncate, "state.json is damaged"),
+        ("state.json", lambda file: file.write_text("[" * 100_000), "state.json is damaged"),
+        ("state.json", lambda file: file.write_text('{"step": 1e999, "samples_per_step": 1}'), "state.json is damaged"),
+        ("state.json", lambda file: file.unlink(), "state.json is damaged"),
+    ],
+)
+def test_damage_to_a_checkpoint_is_seen_without_reading_it(tmp_path, name, harm, said):
+    whole, start = checkpoint(tmp_path / "checkpoint-000002", 2), checkpoint(tmp_path / "checkpoint-000000", 0)
+    assert damage(whole) == damage(start) == ""
+    harm(whole / name)
+    assert said in damage(whole)
+
+
+def test_the_latest_checkpoint_is_the_newest_that_is_whole(tmp_path, capsys):
+    run, before = tmp_path / "run", tmp_path / "before"
+    train_cpc(run, "--run.save-every", "1", "--run.keep", "9", steps=3)
+    whole = exported(run)
+    shutil.copytree(run / "checkpoint-000001", before / "checkpoint-000001")
+    for step, name in ((2, "optimizer"), (3, "trained")):
+        truncate(run / f"checkpoint-00000{step}" / f"{name}.safetensors")
+    damaged = ["--run.output", run, "--run.resume", run / "checkpoint-000003"]
+    refuses([*SMALL_CPC, *damaged], capsys, "checkpoint-000003: damaged (trained.safetensors", "--run.resume latest")
+    train_cpc(run, "--run.save-every", "1", "--run.keep", "1", "--run.resume", "latest", steps=3)
+    said = capsys.readouterr().err
+    assert "checkpoint-000003.damaged, going on without it" in said and "going on from " in said
+    assert_equal(whole, exported(run))
+    assert {p.name for p in run.glob("checkpoint-*")} == {
+        "checkpoint-000002.damaged", "checkpoint-000003", "checkpoint-000003.damaged",
+    }  # fmt: skip
+
+    # None is whole: the run begins anew
+    truncate(before / "checkpoint-000001" / "state.json")
+    train_cpc(before, "--run.resume", "latest", steps=1)
+    assert "going on from the start" in capsys.readouterr().err
+
+
+def test_weights_that_are_not_finite_are_not_trained_on(tmp_path, capsys):
+    cpc = tmp_path / "cpc"
+    shutil.copytree(PRESETS / "tiny" / "controlnet", cpc)
+    tensors = load_file(cpc / "diffusion_pytorch_model.safetensors")
+    tensors["proj_out.1.bias"][3] = float("inf")
+    save_file(tensors, cpc / "diffusion_pytorch_model.safetensors")
+    words = [*SMALL_CPC, "--cpc", cpc, "--run.output", tmp_path / "run"]
+    refuses(words, capsys, f"{cpc}", "proj_out.1.bias has values that are not finite")

@@ -21,6 +21,7 @@ from realis.training.clips_config import ClipsConfig
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
 from realis.training.run import Run
+from realis.training.run_folder import checkpoints
 from realis.training.settings import CpcLoopConfig, DataConfig, OptimizerConfig
 from realis.upscaling.cpc import CpcPipeline, Sampling
 from training_runs import SMALL_CPC, assert_equal, exported, train_cpc
@@ -59,7 +60,8 @@ def test_resume_is_exact_to_the_bit(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
-    """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training."""
+    """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training; SIGTERM,
+    which is answered by saving."""
     trial, kills, steps = load_benchmark("kill_training"), load_benchmark("kills"), 6
     manifest, whole = trial.make_footage(tmp_path), tmp_path / "whole"
 
@@ -76,6 +78,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     kills.killed_after(run(tmp_path / "run"), seconds / 2)
     kills.finish(run(tmp_path / "run"))
     assert trial.differences(whole, tmp_path / "run", steps) == []
+
+    # SIGTERM, in a run that would save nothing before its last step
+    def rarely():
+        run_train_cpc([*trial.flags(manifest, tmp_path / "told", steps), "--run.save-every", "99"])
+
+    assert kills.terminated_once(rarely, tmp_path / "told" / "config.yaml") == 143
+    (saved,) = checkpoints(tmp_path / "told")
+    assert saved.name != f"checkpoint-{steps:06d}" and not (tmp_path / "told" / "export").exists()
+    kills.finish(rarely)
+    assert trial.differences(whole, tmp_path / "told", steps) == []
 
 
 def test_accumulation_equals_one_large_batch(tmp_path):

@@ -26,15 +26,15 @@ from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "units", "config", "log", "queues", "records", "workers", "torchvision_hook"},
-    {"ops", "upscaler", "files", "tables", "system"},
+    {"errors", "shapes", "units", "files", "config", "log", "queues", "records", "workers", "torchvision_hook"},
+    {"ops", "upscaler", "tables", "system"},
     {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
     {"models"},
     {"training", "upscaling", "comparators", "dataset"},
     {"methods", "evaluation"},
     {"commands"},
 ]
-SAME_FLOOR = {("config", "errors"), ("workers", "errors")}
+SAME_FLOOR = {("config", "errors"), ("config", "files"), ("files", "errors"), ("workers", "errors")}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,

@@ -1,11 +1,12 @@
 """Files that appear whole or not at all, and how a command answers errors."""
 
 import errno
+import os
 
 import pytest
 
-from realis.errors import InputError, run_command
-from realis.files import whole_file
+from realis.errors import InputError, TerminatedError, run_command
+from realis.files import load_json, read_json, replace_folder, whole_file
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -29,6 +30,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         (FloatingPointError("the loss is nan"), 1, "realis: the loss is nan\n"),
         (OSError(errno.ENOSPC, "No space left", "f"), 1, "realis: f: No space left\n"),
         (KeyboardInterrupt(), 130, "realis: interrupted\n"),
+        (TerminatedError("stopped by SIGTERM"), 143, "realis: stopped by SIGTERM\n"),
     ],
 )
 def test_a_command_answers_in_one_line(capsys, error, code, line):
@@ -59,3 +61,38 @@ def test_output_may_be_cut_off():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_a_file_is_on_disk_before_it_takes_its_name_and_the_name_after(tmp_path, monkeypatch):
+    """Else a power failure leaves a name with an empty file."""
+    done, file, fsync = [], tmp_path / "file", os.fsync
+
+    def noted(handle):
+        is_folder = os.fstat(handle).st_ino == tmp_path.stat().st_ino
+        done.append(("folder" if is_folder else "file", file.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with whole_file(file) as temporary:
+        temporary.write_text("x")
+    assert done == [("file", False), ("folder", True)]
+
+
+def test_a_folder_is_on_disk_before_it_takes_its_name_and_the_name_after(tmp_path, monkeypatch):
+    temporary, final, done = tmp_path / "temporary", tmp_path / "final", []
+    temporary.mkdir()
+    (temporary / "file").write_text("x")
+    names = {path.stat().st_ino: path.name for path in (tmp_path, temporary, temporary / "file")}
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append((names[os.fstat(handle).st_ino], final.exists())))
+    replace_folder(temporary, final)
+    assert done == [("file", False), ("temporary", False), (tmp_path.name, True)]
+
+
+def test_json_that_cannot_be_read(tmp_path):
+    file = tmp_path / "a.json"
+    for content in ("[" * 100_000, '{"a": 1', "[1]", ""):
+        file.write_text(content)
+        assert read_json(file) is None
+    with pytest.raises(ValueError, match="nested too deeply"):
+        file.write_text('{"a":' * 100_000)
+        load_json(file)

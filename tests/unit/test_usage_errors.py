@@ -137,6 +137,10 @@ def test_a_flag_of_a_part_is_found_by_its_last_name():
         (["--data.scales", "4", "x"], r"^--data.scales: got \['4', 'x'\], wanted numbers \("),
         (["--flow.shift", "x"], r"^--flow.shift: got 'x', wanted a number \("),
         (["--run.steps", "-4"], r"^--run.steps: got -4, wanted at least 1 \("),
+        (["--flow.shift", "1e999"], r"^--flow.shift: got 1e999, wanted a finite number \("),
+        (["--flow.mean=nan"], r"^--flow.mean: got nan, wanted a finite number \("),
+        (["--optimizer.weight_decay", "-inf"], r"^--optimizer.weight-decay: got -inf, wanted a finite number \("),
+        (["--data.scales", "4", "inf"], r"^--data.scales: got inf, wanted a finite number \("),
     ],
 )
 def test_values_that_a_flag_cannot_take(words, message):
@@ -190,6 +194,10 @@ def test_words_that_contradict_each_other(words, message):
         ("preview: 1", "--preview: got '1', wanted no value"),
         ("target: [", "line 1: wanted YAML, but "),
         ("target: 2x\ntarget: 4x", "line 1: wanted YAML, but 'target' is there twice"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "line 1: wanted YAML, but with an anchor, an alias or a tag"),
+        ("seed: !!bool x", "line 1: wanted YAML, but with an anchor, an alias or a tag"),
+        ("target: " + "[" * 100_000, "nested too deeply"),
+        ("target: 2026-13-45", "cannot be read as YAML"),
     ],
 )
 def test_recipes_that_cannot_be_taken(tmp_path, text, message):

@@ -166,7 +166,7 @@ def test_a_factor_without_its_x_is_corrected():
 
 def test_outputs_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    for output in (tmp_path / "a.avi", tmp_path / "file" / "a.mp4", tmp_path):
+    for output in (tmp_path / "a.avi", tmp_path / "file" / "a.mp4"):
         with pytest.raises(InputError, match="--output"):
             check_output(output)
 

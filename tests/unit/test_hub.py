@@ -1,0 +1,65 @@
+"""A model's config.json that cannot be meant: found out before anything is built, in one line."""
+
+import json
+import shutil
+
+import pytest
+
+from realis.errors import InputError
+from realis.models.hub import PRESETS, check_parts, has_text_encoder
+
+WRONG = [
+    ("transformer", "num_layers", "4", "num_layers: got '4', wanted 1 to 1000"),
+    ("transformer", "num_layers", 10**6, "num_layers: got 1000000, wanted 1 to 1000"),
+    ("transformer", "num_attention_heads", [4], "num_attention_heads: got"),
+    ("transformer", "in_channels", True, "in_channels: got True"),
+    ("transformer", "patch_size", 2, "patch_size: got 2, wanted three whole numbers"),
+    ("transformer", "eps", float("nan"), "eps: got nan, wanted a number above 0"),
+    ("vae", "base_dim", [16], "base_dim: got"),
+    ("vae", "num_res_blocks", 10**9, "num_res_blocks: got"),
+    ("vae", "latents_mean", [0.0] * 15, "latents_mean: got"),
+    ("vae", "latents_std", [float("inf")] * 16, "latents_std: got"),
+    ("controlnet", "steps", 10**9, "steps: got 1000000000, wanted 1 to 1000"),
+    ("controlnet", "shift", "3", "shift: got '3', wanted a number above 0"),
+    ("controlnet", "window", [17, 256], "window: got"),
+    ("lr_decoder", "num_blocks", 1.5, "num_blocks: got 1.5"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return shutil.copytree(PRESETS / "tiny", tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.mark.parametrize(("part", "name", "value", "said"), WRONG)
+def test_a_value_that_cannot_be_meant(model, part, name, value, said):
+    file = model / part / "config.json"
+    before = file.read_text()
+    try:
+        file.write_text(json.dumps({**json.loads(before), name: value}))
+        with pytest.raises(InputError) as refused:
+            check_parts(model, None, "lr")
+    finally:
+        file.write_text(before)
+    assert str(refused.value).startswith(f"{file}: {said}")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{", "{}", '{"num_attention_heads": 4}'])
+def test_a_configuration_that_is_none(model, content):
+    file = model / "transformer" / "config.json"
+    before = file.read_text()
+    try:
+        file.write_text(content)
+        with pytest.raises(InputError, match="transformer"):
+            check_parts(model, None, "lr")
+    finally:
+        file.write_text(before)
+    check_parts(model, None, "lr")
+
+
+@pytest.mark.parametrize(
+    ("entry", "has"), [(["transformers", "UMT5EncoderModel"], True), ([None, None], False), ([], False), (3, False)]
+)
+def test_an_index_names_a_text_encoder_or_none(tmp_path, entry, has):
+    (tmp_path / "model_index.json").write_text(json.dumps({"text_encoder": entry}))
+    assert has_text_encoder(tmp_path) == has
