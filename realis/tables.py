@@ -69,7 +69,7 @@ def _jsonl(file: Path) -> list[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InputError(f"{file}, line {i}: not JSON ({error})") from error
         require(isinstance(row, dict), f"{file}, line {i}", type(row).__name__, 'an object such as {"file_name": ...}')
         rows.append(dict(zip(_stripped(row, f"{file}, line {i}"), row.values(), strict=True)))
