@@ -22,6 +22,7 @@ import numpy as np  # isort: skip
 
 from realis.commands.build import BuildConfig, build
 from realis.commands.build_stages import STAGES
+from realis.commands.degrade_record import RECORD
 from realis.config import parse
 from realis.video.encoding import Encoding
 from realis.video.photographs import photograph
@@ -71,10 +72,10 @@ def die_together() -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a build but its lock, hidden ones included."""
+    """All files of a build, hidden ones included, but its lock and what says when files were written."""
     root = folder / OUTPUT
     files = {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
-    return {name: content for name, content in files.items() if name != "work/lock"}
+    return {name: content for name, content in files.items() if name != "work/lock" and Path(name).name != RECORD}
 
 
 def differences(whole: Path, other: Path) -> list[str]:

@@ -94,16 +94,19 @@ def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
     return found
 
 
-def _check_flags(words: Iterable[str], flags: dict[str, Any]) -> None:
+def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:
     """Raise an InputError for a flag that is not one of ``flags``, or that is given a value and takes none."""
-    for word in words:
+    for before, word in zip(["", *words], words, strict=False):
         flag, equals, value = word.partition("=")
         if not re.match("--?[A-Za-z]", flag):  # a value, which may be negative
             continue
         kind = flags.get(flag.replace("_", "-"))
         if kind is None:
             near = _near(flag.lstrip("-"), flags)
-            raise InputError(f"{flag}: no such flag" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+            takes_value = flags.get(before.replace("_", "-"), bool) is not bool
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            hint = hint or (f"; if it is a value, write {before}={word!r}" if takes_value else "")
+            raise InputError(f"{flag}: no such flag{hint}")
         if equals and kind is bool:
             raise InputError(f"{flag}: got {value!r}, wanted no value")
 

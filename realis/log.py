@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -72,7 +72,7 @@ def progress(
     is_terminal = sys.stderr.isatty()
     graph = " |{bar}|" if is_terminal else ""
     counted = f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {unit}{'s' * (total != 1)} [{{elapsed}}, left {{remaining}}{{speed}}{{postfix}}]"
-    columns = min(COLUMNS, shutil.get_terminal_size().columns - 1)
+    columns = min(COLUMNS, (shutil.get_terminal_size().columns or COLUMNS) - 1)  # some terminals have no size
     return _Bar(
         items, total=total, unit=unit, initial=initial, disable=not is_main_process(),
         bar_format=counted if total else None, miniters=0, ncols=columns if is_terminal else None,
@@ -87,6 +87,12 @@ class _Bar(tqdm):
     _first: tuple[float, float] | None = None  # how much was done after the first step, and when
     _steps = 0  # since then
 
+    def __iter__(self) -> Iterator:
+        for item in self.iterable:
+            yield item
+            self.update()
+        self.close()
+
     def update(self, n: float = 1) -> bool | None:
         if self._first is None:
             self._first = self.n + n, time.monotonic()
@@ -96,7 +102,7 @@ class _Bar(tqdm):
 
     @property
     def format_dict(self) -> Mapping[str, Any]:
-        rate, unit = self._rate(), self.unit
+        rate, unit = self._rate(), getattr(self, "unit", "")
         speed = f", {rate:.3g} {unit}s/s" if rate >= 1 else f", {1 / rate:.3g} s/{unit}" if rate else ""
         return {**super().format_dict, "rate": rate, "speed": speed}
 
@@ -104,6 +110,8 @@ class _Bar(tqdm):
         """Units a second; 0: not known yet."""
         done, began = self._first or (0, 0)
         seconds = time.monotonic() - began
+        if self.total and self.n >= self.total:  # nothing is left, however short it was
+            return self.n / max(seconds, 1e-3)
         return (self.n - done) / seconds if self._steps >= KNOWN_AFTER[0] and seconds >= KNOWN_AFTER[1] else 0
 
 

@@ -25,11 +25,8 @@ class MethodOptions:
     negative_prompt: str
     prompt_embeds: Path | None  # cached embeddings, in place of the prompt
     empty_prompt_embeds: Path | None  # the same of the empty prompt
-    steps: int  # 0: the CPC's own
-    shift: float  # 0: the CPC's own
     guidance: float
     cpc_scale: float
-    sampler: Literal["auto", "euler", "unipc"]  # auto: the CPC's own
     segments: Segments
     device: str
     dtype: str
@@ -37,6 +34,9 @@ class MethodOptions:
     fp8: bool  # weights kept in 8 bits
     attention: str  # backend of diffusers; empty: torch's choice
     compiled: bool
+    steps: int = 1
+    shift: float = 3.0
+    sampler: str = "euler"
 
 
 @lru_cache(maxsize=1)  # several inputs in a row mostly want the same
@@ -79,9 +79,7 @@ def load_cpc(options: MethodOptions) -> Upscaler:
     prompt, empty, negative = (None if e is None else e.to(o.device) for e in embeddings)
     assert prompt is not None and empty is not None
     economise(pipeline, o.device, offload=o.offload, fp8=o.fp8, attention=o.attention, compiled=o.compiled)
-    c = controlnet.config
-    sampler = c.sampler if o.sampler == "auto" else o.sampler
-    sampling = Sampling(o.steps or c.steps, o.shift or c.shift, o.guidance, o.cpc_scale, sampler)
+    sampling = Sampling(o.steps, o.shift, o.guidance, o.cpc_scale, o.sampler)
     return CpcUpscaler(pipeline, prompt, empty, sampling, o.segments, negative)
 
 

@@ -30,7 +30,7 @@ def lock(file: IO[Any], wait: bool) -> bool:
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):  # the latter from some network file systems
         return False
     except OSError as error:  # ENOLCK, EOPNOTSUPP and the like: nobody can hold a lock there
         warn_once(f"{Path(file.name).parent}: files cannot be locked there ({error.strerror})")

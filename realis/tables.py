@@ -1,13 +1,13 @@
 """Tables of files: JSONL, CSV or Parquet with a ``file_name`` a row."""
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from realis.errors import InputError, reason, require
+from realis.records import load_json
 
 FORMS = (".jsonl", ".csv", ".parquet")
 FILE_NAME = "file_name"  # the one column that every table has
@@ -68,7 +68,7 @@ def _jsonl(file: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = load_json(line)
         except ValueError as error:
             raise InputError(f"{file}, line {i}: not JSON ({error})") from error
         require(isinstance(row, dict), f"{file}, line {i}", type(row).__name__, 'an object such as {"file_name": ...}')

@@ -45,6 +45,10 @@ class Segments:
                 f"{self.period} n + 1, such as {self.period * 4 + 1} and {self.period + 1}"
             )
 
+    def padded(self, frames: int) -> int:
+        """The frames that a segment of so many is extended to: ``period n + 1``."""
+        return frames + -(frames - 1) % self.period
+
     def count(self, frames: int) -> int:
         """How many segments a video of so many frames has."""
         return max(1, -(-(frames - self.overlap) // (self.frames - self.overlap)))

@@ -13,6 +13,7 @@ from realis.config import as_plain
 from realis.dataset.captions import captions, check_captions
 from realis.dataset.card import Story, write_card, write_contact_sheet
 from realis.dataset.clip import Clip, Outcome, digest_of
+from realis.dataset.damage import DamagedError
 from realis.dataset.duplicates import duplicates, hashes
 from realis.dataset.keywords import keyword_counts, keywords
 from realis.dataset.ledger import Ledger
@@ -20,9 +21,10 @@ from realis.dataset.on_ray import Cluster
 from realis.dataset.probe import as_listed, licensed, probe
 from realis.dataset.publish import (
     SMALLER,
+    check_smaller,
     is_whole,
     lay_out,
-    remove_outdated,
+    remove_others,
     set_name,
     shrink,
     write_checksums,
@@ -82,6 +84,22 @@ class Build:
         Raises:
             InputError: one keeps nothing.
         """
+        if "captions" in self.config.stages and not self.ledger("captions").file.exists():
+            check_captions(clips, self.config.captions, elsewhere=self.config.executor == "ray")
+        self.footage = clips
+        damaged: set[str] = set()
+        while True:
+            try:
+                return self.run_stages(clips)
+            except DamagedError as error:
+                if str(error) in damaged:  # again: the disk is not to be trusted
+                    raise
+                damaged.add(str(error))
+                logger.warning("%s", error)
+                self.tallies.clear()
+
+    def run_stages(self, clips: list[Clip]) -> None:
+        """The same; what is damaged is not made again."""
         c = self.config
         of_stage: dict[str, Callable[[list[Clip]], list[Clip]]] = {
             "probe": self.probed,
@@ -94,9 +112,6 @@ class Build:
             "split": partial(self.all_at_once, "split", partial(split, config=c.split)),
             "publish": self.published,
         }
-        self.footage = clips
-        if "captions" in c.stages and not self.ledger("captions").file.exists():
-            check_captions(clips, c.captions, elsewhere=c.executor == "ray")
         for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
             self.wanted = stage in c.stages
             if self.wanted:
@@ -206,8 +221,9 @@ class Build:
         self.describe(large, published, published, [CONTACT_SHEET, SCORES])
         if small in sets:
             test = [clip for clip in published if clip.split == "test"]
-            remove_outdated(self.folder / large / "test", self.folder / small / "test")
+            remove_others(self.folder / large / "test", self.folder / small / "test")
             smaller = self.each_by_content(small, shrink, small, test)
+            check_smaller(smaller, self.folder)
             self.describe(small, [replace(clip, scores={}) for clip in smaller], test, [CONTACT_SHEET])
         for name in (large, small):
             if f"{name}-LR" in sets:
@@ -220,7 +236,7 @@ class Build:
         config = DegradeConfig(str(source), str(lr), self.config.publish.lr, seed=self.config.split.seed)
         if is_of_others(config):
             remove_folder(lr)
-        remove_outdated(source, lr)
+        remove_others(source, lr)
         degrade(config, self.share)
         write_checksums(self.folder, lr.name)
 

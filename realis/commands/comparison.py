@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from realis.commands.frames import as_tensor, stored, to_uint8
 from realis.video.color_tags import ColorTags
 from realis.video.encoding import Encoding
-from realis.video.results import write_notes
+from realis.video.finished import note_result
 from realis.video.sheet import before_after_sheet, save_sheet
 from realis.video.source import TimedFrame, open_source
 from realis.video.write import SegmentWriter
@@ -26,7 +26,7 @@ def save_before_after(config: "UpscaleConfig", path: Path, output: Path, number:
     """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
     (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
-    save_sheet(before_after_sheet(before, after, ("bicubic", made_by(config))), picture)
+    save_sheet(before_after_sheet(before, after, ("before: bicubic", f"after: {made_by(config)}")), picture)
 
 
 def made_by(config: "UpscaleConfig") -> str:
@@ -50,7 +50,7 @@ def save_comparison(config: "UpscaleConfig", path: Path, output: Path, key: dict
             images = [stored(frame, None, encoding) for frame, _ in chunk]
             times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
             sink.write(number * AT_A_TIME, images, times, durations)
-    write_notes(Path(config.compare), compared_with(key))
+    note_result(Path(config.compare), compared_with(key))
 
 
 def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encoding, tuple[int, int]]:

@@ -8,17 +8,19 @@ from typing import Any
 
 import yaml
 
-from realis.commands.degrade_clips import degrade_all, degrade_by, is_done, parameters_file
+from realis.commands.degrade_clips import degrade_all, degrade_by, parameters_file, result_files, source_files
+from realis.commands.degrade_record import RECORD, Record, open_record
 from realis.config import as_plain
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.errors import InputError, require
-from realis.files import remove_leftovers
+from realis.files import remove_leftovers, whole_file
 from realis.log import logger, progress
 from realis.units import count
-from realis.video.clips import find_clips
+from realis.video.clips import Clip, find_clips
 
 NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
+UNREADABLE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class DegradeConfig:
 
 
 def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> None:
-    """Degrade every clip that is not there yet. A run that was stopped goes on where it was.
+    """Degrade every clip that is not there yet, or is no longer what was made of it, or was made of something else. A run
+    that was stopped goes on where it was.
 
     Args:
         share: gives the clips to processes that are there already; else there are some for this.
@@ -58,26 +61,40 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
     if config.replay:
         for clip in clips:
             DegradationParameters.read(parameters_file(Path(config.replay), clip))
-    write_settings(config, output)
-    remove_leftovers(output)
-    todo = [clip for clip in clips if not is_done(output, clip)]
-    if len(todo) < len(clips):
-        logger.info("already there: %d of %s", len(clips) - len(todo), count(len(clips), "clip"))
-    if not todo:
-        return
-    failed = []
-    degrade_them = partial(degrade_by, share) if share else degrade_all
-    with progress(total=sum(clip.announced_frames() for clip in todo), unit="frame") as bar:
-        for clip, outcome in degrade_them(config, todo, bar.update):
-            if isinstance(outcome, Exception):
-                reason = outcome if isinstance(outcome, InputError) else repr(outcome)
-                logger.error("%s: not degraded: %s", clip.name, reason)
-                failed.append(clip.name)
-            elif outcome:
-                logger.warning("%s: %s", clip.name, outcome)
+    check_output(output)
+    with open_record(output) as record:
+        write_settings(config, output)
+        remove_leftovers(output)
+        todo = [clip for clip in clips
+                if not record.holds(clip.name, source_files(config, clip), result_files(output, clip))]  # fmt: skip
+        if len(todo) < len(clips):
+            logger.info("already there: %d of %s", len(clips) - len(todo), count(len(clips), "clip"))
+        if again := sum(clip.name in record.made for clip in todo):
+            logger.info(
+                "made again: %s, which is not as it was made, or whose ground truth is another", count(again, "clip")
+            )
+        if not todo:
+            return
+        failed = degrade_clips(config, todo, partial(degrade_by, share) if share else degrade_all, record)
     if failed:
         raise InputError(f"{len(failed)} of {count(len(clips), 'clip')} could not be degraded: {', '.join(failed)}")
     logger.info("%s in %s, the parameters of each beside it", count(len(clips), "clip"), output)
+
+
+def degrade_clips(config: DegradeConfig, todo: list[Clip], by: Callable[..., Any], record: Record) -> list[str]:
+    """Degrade the clips ``todo`` and note each in ``record``; returns the names of those that cannot be."""
+    failed = []
+    with progress(total=sum(clip.announced_frames() for clip in todo), unit="frame") as bar:
+        for clip, outcome in by(config, todo, bar.update):
+            if isinstance(outcome, BaseException):
+                reason = outcome if isinstance(outcome, InputError) else repr(outcome)
+                logger.error("%s: not degraded: %s", clip.name, reason)
+                failed.append(clip.name)
+                continue
+            record.add(outcome.made)
+            if outcome.note:
+                logger.warning("%s: %s", clip.name, outcome.note)
+    return failed
 
 
 def notes_of(config: DegradeConfig) -> dict[str, Any]:
@@ -92,7 +109,7 @@ def read_notes(output: Path) -> dict[str, Any]:
     """The same of a set that is there.
 
     Raises:
-        OSError, UnicodeDecodeError, yaml.YAMLError: it cannot be read.
+        OSError, ValueError, RecursionError, yaml.YAMLError: it cannot be read.
     """
     return {name: yaml.safe_load((output / name).read_text()) for name in NOTES if (output / name).exists()}
 
@@ -101,29 +118,40 @@ def is_of_others(config: DegradeConfig) -> bool:
     """Whether a set is there that was made, or half made, with other settings."""
     try:
         return (Path(config.output) / SETTINGS).exists() and read_notes(Path(config.output)) != notes_of(config)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except UNREADABLE:
         return True
+
+
+def check_output(output: Path) -> None:
+    """Whether a set may be in ``output``; nothing is written.
+
+    Raises:
+        InputError: it holds something that is no such set, which must not be touched.
+    """
+    try:
+        begun = not output.exists() or (output / SETTINGS).exists()
+        strangers = [] if begun else [file for file in output.iterdir() if file.name not in (*NOTES, RECORD)]
+    except OSError as error:
+        raise InputError(f"--output {output}: cannot be read ({error.strerror})") from error
+    strangers = [file for file in strangers if not file.match(".*.tmp")]  # of a run that was killed
+    require(not strangers, "--output", str(output), "an empty or new folder; this holds other files")
 
 
 def write_settings(config: DegradeConfig, output: Path) -> None:
     """Note what the set is made with, or check that it is what the set was begun with.
 
     Raises:
-        InputError: other settings, or a folder that holds something that is no such set, which must not be touched.
+        InputError: other settings, or none that can be read.
     """
     notes = notes_of(config)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        if (output / SETTINGS).exists():
-            wanted = f"a new folder, or the settings that it was begun with: {', '.join(NOTES)}"
-            require(read_notes(output) == notes, "--output", config.output, wanted)
-            return
-        strangers = {file.name for file in output.iterdir()} - {hidden + name for name in NOTES for hidden in ("", ".")}
-        require(not strangers, "--output", config.output, "an empty or new folder; this holds other files")
+    if not (output / SETTINGS).exists():
         for name, note in notes.items():  # SETTINGS last: where it stands, the set is begun
-            (output / f".{name}").write_text(yaml.safe_dump(note, sort_keys=False))
-            (output / f".{name}").replace(output / name)
-    except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+            with whole_file(output / name) as temporary:
+                temporary.write_text(yaml.safe_dump(note, sort_keys=False))
+        return
+    try:
+        same = read_notes(output) == notes
+    except UNREADABLE as error:
         raise InputError(f"--output {output}: its {' or '.join(NOTES)} cannot be read; choose a new folder") from error
+    wanted = f"a new folder, or the settings that it was begun with: {', '.join(NOTES)}"
+    require(same, "--output", config.output, wanted)

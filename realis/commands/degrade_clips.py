@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from realis.commands.degrade_record import Files, Made
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.errors import require
-from realis.files import fitting_name, whole_file
+from realis.files import fitting_name, sync, whole_file
 from realis.video.clips import Clip, stored, write_like
 from realis.workers import Workers
 
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 _frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
 
-Done = tuple[Clip, BaseException | str]  # a clip, and what went wrong or is to be said of it
+class Degraded(NamedTuple):
+    """What was made of a clip, and what the user should know of it, if anything."""
+
+    made: Made
+    note: str
+
+
+Done = tuple[Clip, BaseException | Degraded]
 
 
 def degrade_by(
@@ -55,17 +63,18 @@ def share_counter(frames_done: Any) -> None:
     _frames_done = frames_done
 
 
-def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:
-    """Degrade one clip; its parameters are written last, so that they stand for a finished clip.
-
-    Returns what the user should know, if anything.
-    """
+def degrade_clip(config: "DegradeConfig", clip: Clip) -> Degraded:
+    """Degrade one clip; what is made is on disk when this returns."""
     import torch
 
     from realis.degradation.second_order import degrade_stream
 
     torch.set_num_threads(1)  # there are as many workers as cores
-    output, (count, height, width) = Path(config.output), measure(clip)
+    source = Files.of(source_files(config, clip))  # before it is read: if it is replaced meanwhile, the next run knows
+    output = Path(config.output)
+    for file in result_files(output, clip):  # of another ground truth, or damaged: it must not stay if this fails
+        file.unlink(missing_ok=True)
+    count, height, width = measure(clip)
     if config.replay:
         parameters = DegradationParameters.read(parameters_file(Path(config.replay), clip))
     else:
@@ -80,9 +89,12 @@ def degrade_clip(config: "DegradeConfig", clip: Clip) -> str:
     write_like(clip, degrade_stream(counted(image[:h, :w] for image in clip.frames()), parameters), output / clip.name)
     with whole_file(parameters_file(output, clip)) as temporary:
         temporary.write_text(parameters.to_json())
-    if (h, w) == (height, width):
-        return ""
-    return f"made from the left upper {w}x{h} of {width}x{height}: cut the ground truth alike before comparing"
+    files = result_files(output, clip)
+    folders = {folder for file in files for folder in file.parents if folder == output or output in folder.parents}
+    for path in (*files, *folders):
+        sync(path)
+    note = f"made from the left upper {w}x{h} of {width}x{height}: cut the ground truth alike before comparing"
+    return Degraded(Made(clip.name, source, Files.of(files)), "" if (h, w) == (height, width) else note)
 
 
 def counted(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -115,10 +127,13 @@ def parameters_file(folder: Path, clip: Clip) -> Path:
     return file.with_name(fitting_name(file.name, ".json"))
 
 
-def is_done(output: Path, clip: Clip) -> bool:
-    """True if ``clip`` was degraded: its parameters are there, its video or as many frames as it has."""
-    if not parameters_file(output, clip).exists():
-        return False
-    if not clip.path.is_dir():
-        return stored(clip, output / clip.name).exists()
-    return [file.stem for file in Clip(clip.name, output / clip.name).images] == [file.stem for file in clip.images]
+def source_files(config: "DegradeConfig", clip: Clip) -> list[Path]:
+    """What ``clip`` is made from: its frames or its video, and parameters that are replayed."""
+    replayed = [parameters_file(Path(config.replay), clip)] if config.replay else []
+    return [*(clip.images or [clip.path]), *replayed]
+
+
+def result_files(output: Path, clip: Clip) -> list[Path]:
+    """What is made of ``clip``: frames or a video, and the parameters. Where nothing was made, files that are not there."""
+    result = stored(clip, output / clip.name)
+    return [*(Clip(clip.name, result).images or [result]), parameters_file(output, clip)]

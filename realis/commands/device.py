@@ -23,8 +23,8 @@ def load(config: "UpscaleConfig", plan: Plan) -> "Upscaler":
     options = MethodOptions(
         folder=plan.folder, cpc=plan.cpc, decoder=config.decoder, prompt=config.prompt,
         negative_prompt=config.negative_prompt, prompt_embeds=file(config.prompt_embeds),
-        empty_prompt_embeds=file(config.empty_prompt_embeds), steps=config.steps, shift=config.shift,
-        guidance=config.guidance, cpc_scale=config.cpc_scale, sampler=config.sampler, segments=plan.segments,
+        empty_prompt_embeds=file(config.empty_prompt_embeds), **plan.sampling,
+        guidance=config.guidance, cpc_scale=config.cpc_scale, segments=plan.segments,
         device=usable_device(config.device), dtype=config.dtype, offload=config.offload, fp8=config.fp8,
         attention=config.attention, compiled=config.compile,
     )  # fmt: skip

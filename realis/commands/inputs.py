@@ -1,10 +1,14 @@
 """What is to be upscaled: files, folders, patterns; and the prompts of each."""
 
+import difflib
+import glob
 import json
 from pathlib import Path
 
-from realis.errors import InputError, reason
+from realis.errors import InputError, reason, require
 from realis.files import fitting_name
+from realis.log import logger
+from realis.units import count
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
 from realis.video.span import WHOLE, Span
@@ -23,20 +27,47 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for word in words:
+        require(
+            bool(word), "--input", "an empty name", "the name of a file or folder; is a variable of the shell not set?"
+        )
         path = Path(word)
         if path.is_dir():
             inputs = inputs_of(path)
             if not inputs:
                 held = described(path, VIDEOS + IMAGES)
                 raise InputError(f"--input {path}: is a folder without videos or images; {held}")
-        elif path.exists() or not any(letter in word for letter in WILDCARDS):
+            left_out(path, inputs)
+        elif path.exists():
             inputs = [path]
+        elif not any(letter in word for letter in WILDCARDS):
+            raise InputError(missing(path))
         else:
             inputs = [one for match in matching(word) for one in inputs_of(match)]
             if not inputs:
                 raise InputError(f"--input {word}: {unmatched(word, VIDEOS + IMAGES)}")
         found |= dict.fromkeys(inputs)
     return list(found)
+
+
+def left_out(folder: Path, inputs: list[Path]) -> None:
+    """Log what of a folder with videos is not upscaled, though it could be."""
+    images = [] if inputs == [folder] else files_in(folder, IMAGES)
+    folders = [one for one in matching(f"{glob.escape(str(folder))}/*") if one.is_dir() and inputs_of(one)]
+    for things, example in ((count(len(images), "image"), images), (count(len(folders), "folder"), folders)):
+        if example:
+            logger.info(
+                "%s: %s in it, such as %s, left out; name them to upscale them", folder, things, example[0].name
+            )
+
+
+def missing(path: Path) -> str:
+    """Say that nothing is at ``path``, and what may be meant by it."""
+    beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, 1) or [
+        name for name in beside if name.startswith(f"{path.name} ")
+    ]
+    hint = f"; is {path.parent / near[0]} meant? A name with spaces needs quotation marks" if near else ""
+    return f"--input {path}: nothing there; wanted a video, an image or a folder{hint}"
 
 
 def inputs_of(path: Path) -> list[Path]:

@@ -54,9 +54,11 @@ class Measure:
 
     def measure(self, look: Look, plan: Plan, output: Path) -> Estimate:
         """Time a tile, and log what all the work will take."""
-        segment = self._tile_seconds(look, plan) * len(plan.tiles)
+        s = plan.segments
+        at_a_time = min(s.frames, s.padded(plan.frames)) if plan.frames else s.frames
+        segment = self._tile_seconds(look, plan, at_a_time) * len(plan.tiles)
         device = usable_device(self.config.device)
-        pace = f"{units.duration(segment)} for {units.count(plan.segments.frames, 'frame')} on {device}{gpu_memory(device)}"
+        pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {device}{gpu_memory(device)}"
         if not plan.frames:
             logger.info("about %s; how many frames there are is not known", pace)
             return Estimate()
@@ -65,24 +67,24 @@ class Measure:
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 
-    def _tile_seconds(self, look: Look, plan: Plan) -> float:
+    def _tile_seconds(self, look: Look, plan: Plan, frames: int) -> float:
         scale = plan.size[0] / look.size[0]
         lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
-        case = (plan.segments.frames, plan.tile, lr_size)
+        case = (frames, plan.tile, lr_size)
         if case not in self._seconds:
-            logger.info("timing one tile")
+            logger.info("timing a sample of the work")
             with memory_in_one_line(plan):
-                self._seconds[case] = time_a_tile(self.config, plan, lr_size)
+                self._seconds[case] = time_a_tile(self.config, plan, (frames, 3, *lr_size))
         return self._seconds[case]
 
 
-def time_a_tile(config: "UpscaleConfig", plan: Plan, lr_size: tuple[int, ...]) -> float:
-    """Seconds that one tile of a segment takes, from frames of ``lr_size`` (height and width)."""
+def time_a_tile(config: "UpscaleConfig", plan: Plan, shape: tuple[int, ...]) -> float:
+    """Return the seconds that one tile takes, from frames of ``shape`` (F, 3, h, w)."""
     import torch
 
     from realis.ops.noise import NoiseField
 
-    (height, width), lr = plan.tile, torch.rand(plan.segments.frames, 3, *lr_size)
+    (height, width), lr = plan.tile, torch.rand(shape)
     upscaler, one = load(config, plan), Tiling([(0, height)], [(0, width)])
 
     def run() -> float:

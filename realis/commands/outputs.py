@@ -66,7 +66,7 @@ def without_own(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
 def files_written(config: "UpscaleConfig", output: Path) -> list[Path]:
     """All files that upscaling to ``output`` writes."""
     results = [output, *([Path(config.compare)] if config.compare else [])]
-    return [*results, *map(notes_file, results), *([] if config.preview else [sheet_file(output)])]
+    return [*results, *map(notes_file, results), sheet_file(output)]
 
 
 def files_read(config: "UpscaleConfig", path: Path) -> Iterator[Path]:

@@ -1,17 +1,19 @@
 """What ``upscale`` will do, known before torch is imported: size, encoding, segments, tiles; and what it will take."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realis import units
-from realis.models.hub import check_parts, model_folder
+from realis.errors import InputError
+from realis.models.hub import check_parts, has_text_encoder, model_folder
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import FRAME_BY_FRAME, Segments, Tiling
 from realis.video.encoding import Encoding, choose_encoding
 from realis.video.source import Look
+from realis.video.span import WHOLE
 from realis.video.target import target_size
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class Plan:
         encoding: of the result.
         segments: how time is cut.
         tiles: how frames are cut.
-        takes_text: whether the CPC was trained with a caption of each clip.
+        sampling: how the CPC is sampled, ``steps``, ``shift`` and ``sampler``: as asked for, else as its config.json says.
+        own_steps: those that its config.json says.
+        takes_text: whether the CPC and the model read what a prompt says.
         frames: how many there are; ``None``: not known.
     """
 
@@ -44,6 +48,8 @@ class Plan:
     encoding: Encoding
     segments: Segments
     tiles: Tiling
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    own_steps: int = 0
     takes_text: bool = False
     frames: int | None = None
 
@@ -71,14 +77,25 @@ def make_plan(config: "UpscaleConfig", look: Look, output: Path) -> Plan:
         return Plan(Path(), None, *shape, FRAME_BY_FRAME, plan_tiles(size, None, 0, 1))
     embedded = config.prompt_embeds or config.empty_prompt_embeds
     needs_text = bool(config.prompt or config.negative_prompt) or not embedded
+    cpc = model_folder(config.cpc, "--cpc", text_encoder=False) if config.cpc else None  # first: it may be mistyped
     folder = model_folder(config.model, text_encoder=needs_text)
-    cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
+    if config.prompt and not has_text_encoder(folder):
+        raise InputError(
+            f"--prompt: {config.model} has no text encoder and knows only the empty prompt; leave --prompt out"
+        )
     controlnet = check_parts(folder, cpc, config.decoder)
     frames, tile_height, tile_width = controlnet["window"]
     segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
     tile = (config.tile_height or tile_height, config.tile_width or tile_width)
     tiles = plan_tiles(size, tile, config.tile_overlap, 16)
-    return Plan(folder, cpc, *shape, segments, tiles, controlnet.get("text_conditioned", True))
+    own_steps, own_sampler = controlnet.get("steps", 20), controlnet.get("sampler", "euler")
+    sampling = {
+        "steps": config.steps or own_steps,
+        "shift": config.shift or controlnet.get("shift", 3.0),
+        "sampler": own_sampler if config.sampler == "auto" else config.sampler,
+    }
+    takes_text = controlnet.get("text_conditioned", True) and has_text_encoder(folder)
+    return Plan(folder, cpc, *shape, segments, tiles, sampling, own_steps, takes_text)
 
 
 def describe(config: "UpscaleConfig", look: Look, rate: Fraction, plan: Plan) -> str:
@@ -87,6 +104,7 @@ def describe(config: "UpscaleConfig", look: Look, rate: Fraction, plan: Plan) ->
     height, width = look.size
     frames = (min(s.frames, count or s.frames) + s.overlap) * 3 * 4 * (2 * size[0] * size[1] + width * height)
     length = "one image" if count == 1 else f"{count or 'as yet unknown'} frames at {float(rate):.5g} a second"
+    length += f" ({config.span})" * (config.span != WHOLE)
     parts = [
         f"plan: {width}x{height} -> {size[1]}x{size[0]}, {length}, as {plan.encoding.codec} of {plan.encoding.depth} bits"
     ]
@@ -94,7 +112,10 @@ def describe(config: "UpscaleConfig", look: Look, rate: Fraction, plan: Plan) ->
     if config.method != "bicubic":
         number = units.count(s.count(count), "segment") if count else "segments"
         tiles = f"{units.count(len(plan.tiles), 'tile')} of {plan.tile[1]}x{plan.tile[0]}"
-        parts.append(f"{number} of up to {s.frames} frames, each in {tiles}")
+        steps, sampler, shift = (plan.sampling[name] for name in ("steps", "sampler", "shift"))
+        parts.append(
+            f"{number} of up to {s.frames} frames, each in {tiles}, {units.count(steps, 'step')} of {sampler} at shift {shift:g}"
+        )
         memory += f" and {units.size(model_size(plan))} for the model"
     return "; ".join([*parts, memory])
 
@@ -107,9 +128,17 @@ def model_size(plan: Plan) -> int:
 
 def advice(config: "UpscaleConfig", look: Look, plan: Plan) -> Iterator[str]:
     """Yield what would probably do better, or as well and in less time."""
-    if plan.takes_text and not (config.prompt or config.prompt_embeds):
-        yield ("no prompt: this CPC was trained with a caption of each clip; --prompt (or --prompt-file, for several) "
-               "tells it what the video shows")  # fmt: skip
+    prompted = bool(config.prompt or config.prompt_embeds)
+    if plan.takes_text and not prompted:
+        yield ("no prompt: this CPC was made to be trained with a caption of each clip; --prompt (or --prompt-file, for "
+               "several) tells it what the video shows")  # fmt: skip
+    if prompted and not plan.takes_text:
+        yield "--prompt: this CPC takes no text, and was made to be trained without captions; leave the prompt out"
+    if plan.own_steps == 1 and plan.sampling["steps"] > 1:
+        yield f"--steps {config.steps}: this CPC was trained to sample in one step, and more spoil its pictures"
+    if plan.pixel_aspect != 1:
+        yield (f"--target {config.target} has another aspect than the video: its pixels are marked as {plan.pixel_aspect} times as "
+               "wide as high, so that players show it undistorted")  # fmt: skip
     height, width = look.shown
     factor = plan.size[0] / height
     if config.method != "bicubic" and factor > TRAINED_FACTOR * (1 + ASPECT_ERROR):

@@ -134,7 +134,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     """Train a CPC and export it."""
     check_footage(config)
     folder = model_folder(config.model, text_encoder=not config.clips.embeddings)
-    cpc = model_folder(config.cpc, text_encoder=False) if config.cpc else None
+    cpc = model_folder(config.cpc, "--cpc", text_encoder=False) if config.cpc else None
     export = config.export or f"{config.run.output}/export"
     if cpc:
         check_parts(folder, cpc, "wan")

@@ -15,7 +15,7 @@ from realis.commands.inputs import find_inputs, read_prompts
 from realis.commands.measure import Estimate, Measure
 from realis.commands.outputs import check_names, output_names, without_own
 from realis.commands.plan import make_plan
-from realis.commands.upscale_file import announced, prepare, upscale_file
+from realis.commands.upscale_file import PREVIEW_FRAMES, announced, prepare, upscale_file
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.models.hub import TINY
@@ -48,7 +48,7 @@ class UpscaleConfig:
     output: str = ""  # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
     target: str = "4k"  # 8k, 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
     start: str = ""  # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
-    duration: str = ""  # upscale so much, as --start; empty: to the end
+    duration: str = ""  # how much, written as --start is; empty: to the end
     method: Literal["cpc", "bicubic"] = "cpc"  # the diffusion model, or interpolation
     preview: bool = False  # a few frames from the middle, to look at before all of the work
     dry_run: bool = False  # print the plan, time one tile, and stop
@@ -166,7 +166,8 @@ def upscale_several(config: UpscaleConfig, inputs: list[tuple[UpscaleConfig, Pat
     for own, path, output in inputs:
         with left_out(path, failed), open_source(path, own.deinterlace, own.span) as source:
             plan = announced(own, source, output)
-            ahead.append((own, path, output, (plan.frames or 0) * len(plan.tiles)))
+            frames = min(plan.frames or 0, PREVIEW_FRAMES if own.preview else plan.frames or 0)
+            ahead.append((own, path, output, frames * len(plan.tiles)))
 
     # 2. The work; the time that is left by frames and tiles
     measure, total, written = Measure(config), Estimate(), []
@@ -196,7 +197,7 @@ def left_out(path: Path, failed: list[Path]) -> Iterator[None]:
     """Log what goes wrong with one of several inputs, and note that it has ``failed``."""
     try:
         yield
-    except (InputError, OSError, MemoryError, RuntimeError) as error:
+    except (InputError, OSError, MemoryError, RuntimeError, FloatingPointError) as error:
         failed.append(path)
         reason = " ".join(str(error).split()) or type(error).__name__
         logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))

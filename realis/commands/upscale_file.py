@@ -25,10 +25,11 @@ from realis.system import peak_memory
 from realis.tiling.plan import plan_tiles
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
+from realis.video.finished import check_replaced, is_finished
 from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
-from realis.video.results import made_from, sheet_file
+from realis.video.results import sheet_file
 from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
@@ -40,9 +41,14 @@ if TYPE_CHECKING:
 READ_AHEAD = 4  # frames
 PREVIEW_FRAMES = 5  # two latent frames: the first and four more
 LEAST_TILE = 64  # pixels
+INPUT = "the input"  # its content, in the key of a result
 # Fields that do not change what a result is
 NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
               "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
+# Fields that bicubic does not read
+OF_THE_MODEL = ("model", "cpc", "cpc_scale", "decoder", "prompt", "negative_prompt", "dtype", "fp8", "attention", "compile",
+                "steps", "shift", "sampler", "guidance", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames",
+                "segment_overlap")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,13 +96,15 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
             )
         plan = announced(config, source, output)
     key = result_key(config, path, plan)
-    done = not config.restart and output.exists() and made_from(output) == key
+    done = not config.restart and is_finished(output, key)
     findings = Findings(path, output, config.deinterlace != "no")
     if not config.dry_run:
         if not done:
-            check_output(output, is_ours=config.restart, others=(sheet_file(output),))
+            check_output(output, others=(sheet_file(output),))
+            check_replaced(output, key, config.restart)
         if config.compare:
             check_output(Path(config.compare))
+            check_replaced(Path(config.compare), compared_with(key), anew=True)
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
         plan = surveyed(config, path, source, plan, output, findings)
@@ -131,7 +139,7 @@ def upscale_file(job: Job) -> Path:
     if not (job.done and sheet.exists()):
         pictures.append(sheet)
         save_before_after(config, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet)
-    if config.compare and (not job.done or not comparison.exists() or made_from(comparison) != compared_with(job.key)):
+    if config.compare and not (job.done and is_finished(comparison, compared_with(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)
     files, took = " and ".join(map(str, [output] * (not job.done) + pictures)), time.monotonic() - began
@@ -158,14 +166,20 @@ def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, ou
     return replace(plan, frames=round(found.frames * (1 + fields)))
 
 
+def input_content(path: Path) -> str:
+    """A text that changes with the content of an input."""
+    return fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
+
+
 def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
-    files = {"model": plan.folder if config.method == "cpc" else None, "cpc": plan.cpc,
-             "prompt_embeds": config.prompt_embeds, "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
-    settings = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
+    with_model = config.method == "cpc"
+    files = {"model": plan.folder, "cpc": plan.cpc, "prompt_embeds": config.prompt_embeds,
+             "empty_prompt_embeds": config.empty_prompt_embeds} if with_model else {}  # fmt: skip
+    unread = NOT_IN_KEY if with_model else (*NOT_IN_KEY, *OF_THE_MODEL)
+    settings = {name: value for name, value in asdict(config).items() if name not in unread} | {**plan.sampling}
     content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
-    read = fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
-    key = {"realis": version("realis"), "the input": read, "the part": str(config.span), **settings, **content}
+    key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
 
 
@@ -191,7 +205,11 @@ def write_result(
             ):
                 tile = sink.journal.settle_tile(plan.tile)
                 plan = plan if tile == plan.tile else with_tile(config, plan, tile)
-                return run(config, source, plan, sink, findings)
+                run(config, source, plan, sink, findings)
+                if input_content(path) != key[INPUT]:
+                    raise InputError(f"{path}: was changed while it was read; nothing was written. Give the same command "
+                                     "with --restart")  # fmt: skip
+                return
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -221,7 +239,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     done = sink.journal.segments
     first = done[-1].stop if done else 0
     if done:
-        logger.info("going on from frame %d of an earlier run", first)
+        logger.info("going on from frame %d of %s of an earlier run", first, plan.frames or "an unknown number")
     if sink.journal.complete:
         return
 
@@ -233,7 +251,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
-        said_if_stopped(sink),
+        said_if_stopped(sink, plan),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
         Behind() as behind,
         progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
@@ -254,12 +272,13 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
 
 
 @contextmanager
-def said_if_stopped(sink: SegmentWriter) -> Iterator[None]:
+def said_if_stopped(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
     """On Ctrl-C, say what stays and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
         done = sink.journal.segments
-        kept = f"the same command goes on after the {units.count(done[-1].stop, 'frame')} that are done" if done else (
-            "no segment was finished, and nothing is kept")  # fmt: skip
+        kept = "no segment was finished, and nothing is kept"
+        if done:
+            kept = f"the same command goes on after the {done[-1].stop} of {plan.frames or 'all'} frames that are done"
         raise KeyboardInterrupt(f"stopped; {kept}") from None

@@ -2,8 +2,10 @@
 
 import base64
 import http.client
+import io
 import json
 import random
+import socket
 import threading
 import time
 import urllib.error
@@ -11,7 +13,7 @@ import urllib.parse
 import urllib.request
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 
@@ -20,6 +22,7 @@ from realis.errors import InputError
 from realis.units import count
 
 JPEG_QUALITY = 92
+BLOCK = 2**16  # bytes of a request that are sent at a time
 CHECKED_FOR = 20.0  # seconds
 LONGEST_REPLY = 2**22  # bytes; a caption has a few thousand
 LONGEST_WAIT, LONGEST_PAUSE = 60.0, 600.0  # seconds: between retries of our own, and if the server asks for it
@@ -46,6 +49,68 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class _TimedReader(io.RawIOBase):
+    """What a socket receives until ``deadline``, in seconds of ``time.monotonic``. The socket's own time-out begins anew
+    with every byte: a server that sends one now and then would hold a request up for ever."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock, self._deadline = sock, deadline
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(seconds_until(self._deadline))
+        return self._raw.readinto(buffer)  # pyright: ignore[reportAttributeAccessIssue] - a SocketIO
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedConnection(http.client.HTTPConnection):
+    """A connection for one exchange, all of which has its ``timeout`` together: the request, and of the reply any
+    ``100 Continue``, headers, body."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._deadline = time.monotonic() + float(self.timeout or 0)
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(seconds_until(self._deadline))  # for the handshake of TLS
+
+    def send(self, data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - nothing else is sent here
+        for start in range(0, len(data), BLOCK):
+            if self.sock:
+                self.sock.settimeout(seconds_until(self._deadline))
+            super().send(data[start : start + BLOCK])
+
+    def response_class(  # pyright: ignore[reportIncompatibleVariableOverride] - called as a class is
+        self, sock: socket.socket, *given: Any, **named: Any
+    ) -> http.client.HTTPResponse:
+        """The reply of this exchange."""
+        reply = http.client.HTTPResponse(sock, *given, **named)
+        reply.fp.close()
+        reply.fp = io.BufferedReader(_TimedReader(sock, self._deadline))
+        return reply
+
+
+class _TimedSecureConnection(http.client.HTTPSConnection, _TimedConnection):
+    """The same over TLS."""
+
+
+class _TimedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens such connections."""
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_TimedConnection, request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_TimedSecureConnection, request)
+
+
 class EndpointCaptioner:
     """Asks an endpoint, one clip a request. :meth:`caption` may be called from several threads.
 
@@ -68,7 +133,7 @@ class EndpointCaptioner:
         self.key = read_key(Path(config.api_key_file)) if config.api_key_file else ""
         host = urllib.parse.urlsplit(self.url).hostname or ""
         proxies = {} if host == "localhost" or host.startswith("127.") or host == "::1" else None
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect)
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect, _TimedHandler)
         self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def caption(self, samples: list[Sample]) -> list[str]:
@@ -161,10 +226,9 @@ class EndpointCaptioner:
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         request = urllib.request.Request(self.url, body, headers)
-        deadline = time.monotonic() + self.config.timeout
         try:
             with self._opener.open(request, timeout=self.config.timeout) as reply:
-                return read_all(reply, deadline)
+                return read_all(reply)
         except urllib.error.HTTPError as error:
             raise self._judged(error) from None
         except (OSError, http.client.HTTPException) as error:
@@ -194,7 +258,7 @@ class EndpointCaptioner:
             self._count(content)
             text = content["choices"][0]["message"]["content"]
             text.encode()  # half a surrogate pair could not be written
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             began = reply[:80].decode(errors="replace")
             raise _MalformedReplyError(f"{type(error).__name__} in {began!r}") from None
         if not text.strip():
@@ -202,10 +266,12 @@ class EndpointCaptioner:
         return text
 
     def _count(self, content: dict) -> None:
-        used = (content.get("usage") or {}).get("total_tokens")
+        usage = content.get("usage")
+        used = usage.get("total_tokens") if isinstance(usage, dict) else None
+        known = type(used) is int and used > 0  # fewer would give back what the budget has spent
         with self._lock:
-            self.counts_tokens = self.counts_tokens and isinstance(used, int)
-            self.tokens += used if isinstance(used, int) else 0
+            self.counts_tokens = self.counts_tokens and known
+            self.tokens += used if known else 0
 
 
 def read_key(file: Path) -> str:
@@ -242,21 +308,28 @@ def request_body(sample: Sample, config: CaptionsConfig) -> bytes:
     return json.dumps(request).encode()
 
 
-def read_all(reply: IO[bytes], deadline: float) -> bytes:
-    """A whole reply. A server that sends a byte now and then does not hold it up: the socket's time-out would not notice.
+def read_all(reply: IO[bytes]) -> bytes:
+    """A whole reply.
 
     Raises:
-        TimeoutError: it is not there by ``deadline``, in seconds of ``time.monotonic``.
         _MalformedReplyError: it is far too long.
     """
-    content = b""
-    while chunk := reply.read1(2**16):
-        content += chunk
-        if time.monotonic() > deadline:
-            raise TimeoutError("timed out while the reply was coming in")
-        if len(content) > LONGEST_REPLY:
-            raise _MalformedReplyError(f"more than {LONGEST_REPLY} bytes")
+    content = reply.read(LONGEST_REPLY + 1)
+    if len(content) > LONGEST_REPLY:
+        raise _MalformedReplyError(f"more than {LONGEST_REPLY} bytes")
     return content
+
+
+def seconds_until(deadline: float) -> float:
+    """How long it is until ``deadline``, in seconds of ``time.monotonic``.
+
+    Raises:
+        TimeoutError: it has passed.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 def retry_after(header: str) -> float | None:
@@ -271,5 +344,5 @@ def retry_after(header: str) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -20,11 +20,13 @@ import av
 import cv2
 import numpy as np
 
-from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.clip import LONGEST_TEXT, Clip, Dropped, Outcome, one_line
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, require
 from realis.files import whole_file
 from realis.log import logger
 from realis.queues import prefetch
+from realis.records import load_json
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
@@ -240,9 +242,12 @@ def read_caption(file: Path) -> str:
         InputError: the file is something else.
     """
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["caption"])
-    except (ValueError, KeyError, TypeError) as error:
+        caption = load_json(file.read_text(encoding="utf-8"))["caption"]
+        if not isinstance(caption, str):
+            raise TypeError(f"caption: got {caption!r:.60}, wanted text")
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{file}: is damaged ({error}); delete it, and the clip is captioned anew") from error
+    return caption
 
 
 def write_caption(file: Path, caption: str, model: str) -> None:
@@ -305,7 +310,7 @@ def _question(file: Path, clip: Clip, build: Path, config: CaptionsConfig) -> Qu
     try:
         return Question(file, read_sample(clip, build, config))
     except InputError as error:
-        return Question(file, Dropped(clip.name, UNREADABLE, str(error)))
+        return Question(file, unreadable(clip, build, UNREADABLE, error))
 
 
 def _answers(captioner: Captioner, model: str, questions: list[Question]) -> list[tuple[Path, str | Dropped]]:
@@ -317,10 +322,19 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
     except NoCaption as none:
         return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
     for (file, _), text in zip(shown, texts, strict=True):
-        if caption := " ".join(text.split()):
+        caption = usable(text, model)
+        if isinstance(caption, str):
             write_caption(file, caption, model)
-        answers.append((file, caption or Dropped("", "empty caption", f"{model} said nothing")))
+        answers.append((file, caption))
     return answers
+
+
+def usable(text: str, model: str) -> str | Dropped:
+    """What a model said, in one line; or why that is no caption: it is empty, or of more than :data:`LONGEST_TEXT`
+    characters."""
+    if len(text) > LONGEST_TEXT:
+        return Dropped("", "caption too long", f"{model} said {len(text)} characters, wanted {LONGEST_TEXT} at most")
+    return one_line(text) or Dropped("", "empty caption", f"{model} said nothing")
 
 
 def at_once(
@@ -367,7 +381,8 @@ def in_doubt(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Pa
             if len(held) == TOO_MANY:
                 raise InputError(
                     f"captions: {TOO_MANY} clips in a row got none, the last because of: {answer.reason} "
-                    f"({answer.detail}); none of them was dropped; set it right and run again"
+                    f"({answer.detail}); none of them was dropped; set it right and run again, "
+                    "with --anew if that takes other settings"
                 )
         else:
             if isinstance(answer, str):

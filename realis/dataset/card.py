@@ -1,10 +1,14 @@
 """What is said of a finished set: the dataset card, and its contact sheet."""
 
+import html
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from realis.dataset.clip import Clip
+import yaml
+
+from realis.dataset.clip import Clip, one_line
 from realis.dataset.stages import Tally
 from realis.files import whole_file
 from realis.units import count
@@ -60,29 +64,48 @@ def header(clips: list[Clip], story: Story) -> str:
         for most, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e9, "n>100K"))
         if len(clips) < most
     )
-    files = "".join(f"  - split: {split}\n    path: {split}/*\n" for split in ("train", "test")
-                    if any(clip.split == split for clip in clips))  # fmt: skip
-    return (f"---\npretty_name: {story.title}\nlicense: other\nlicense_name: see-the-ledger-below\n"
-            f"size_categories:\n- {size}\ntask_categories:\n- video-to-video\ntags:\n- video-super-resolution\n"
-            f"configs:\n- config_name: default\n  data_files:\n{files}---\n")  # fmt: skip
+    splits = [split for split in ("train", "test") if any(clip.split == split for clip in clips)]
+    values = {
+        "pretty_name": story.title,
+        "license": "other",
+        "license_name": "see-the-ledger-below",
+        "size_categories": [size],
+        "task_categories": ["video-to-video"],
+        "tags": ["video-super-resolution"],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": split, "path": f"{split}/*"} for split in splits]}
+        ],
+    }
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
 
 
 def introduction(clips: list[Clip], story: Story) -> str:
     """What it is, in a few lines."""
     counts = Counter(clip.split for clip in clips)
     frames, videos = sum(clip.frames for clip in clips), len({clip.video for clip in clips})
-    return (f"# {story.title}\n\n{count(len(clips), 'clip')} of {story.lines} lines with captions: {counts['train']} to "
+    return (f"# {plain(story.title)}\n\n{count(len(clips), 'clip')} of {story.lines} lines with captions: {counts['train']} to "
             f"train on, {counts['test']} to test on; {count(frames, 'frame')} of {count(videos, 'video')}. No video has "
             f"clips on both sides, and videos of which two clips were found to show the same count as one. Built with "
             f"realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
-            f"captions ({story.captions}), selection by keywords, review. {story.review}\n\n"
+            f"captions ({plain(story.captions)}), selection by keywords, review. {story.review}\n\n"
             f"`metadata` beside the clips has a row a clip; `SHA256SUMS` its checksums.\n")  # fmt: skip
 
 
 def table(titles: list[str], rows: list[list[object]]) -> str:
-    """A table of Markdown."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    """A table of Markdown, its cells plain text."""
+    lines = [titles, ["---"] * len(titles), *([plain(str(cell)) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def plain(text: str) -> str:
+    """Markdown that shows ``text`` as it is, within a line: nothing in it is a link, HTML, or the end of a cell. Underscores
+    within words stay, for they mean nothing there, and addresses have them.
+
+    >>> print(plain("a|b <i> [x](y) *c* my_file"))
+    a\\|b &lt;i&gt; \\[x\\](y) \\*c\\* my_file
+    """
+    escaped = re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", one_line(text))
+    return html.escape(escaped, quote=False)
 
 
 def stages_table(story: Story) -> str:
@@ -108,5 +131,6 @@ def ledger(clips: list[Clip]) -> str:
 
 
 def recipe(story: Story) -> str:
-    """The settings."""
-    return f"## Recipe\n\n```yaml\n{story.recipe}```\n"
+    """The settings, between fences longer than any in them."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", story.recipe))])
+    return f"## Recipe\n\n{fence}yaml\n{story.recipe}{fence}\n"

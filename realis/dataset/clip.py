@@ -3,10 +3,16 @@
 import hashlib
 import json
 import os
+import unicodedata
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from realis.records import build_record
+
+LONGEST_TEXT = 2**14  # characters of a caption, a licence, a source; a caption of 512 tokens has some 2,500
+JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,16 @@ class Clip:
         """Where its frames are: its own file in the folder ``build``, or the footage."""
         return build / self.file if self.file else Path(self.video)
 
+    def is_there(self, build: Path) -> bool:
+        """Whether its own file, if it has one, is there with as many bytes as its digest says."""
+        if not self.file:
+            return True
+        try:
+            size = self.path(build).stat().st_size
+        except OSError:
+            return False
+        return self.digest.partition("-")[0] in ("", str(size))
+
     def content(self) -> "Clip":
         """The same, without all that says something of its file and is not seen in it."""
         return Clip(self.name, self.video, file=self.file, height=self.height, width=self.width, rate=self.rate,
@@ -69,8 +85,13 @@ class Clip:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Clip":
-        """The clip of :meth:`to_row`."""
-        return cls(**row | {"rate": Fraction(row.get("rate", 0)), "keywords": tuple(row.get("keywords", ()))})
+        """The clip of :meth:`to_row`.
+
+        Raises:
+            ValueError, TypeError, ArithmeticError: it is something else.
+        """
+        clip = build_record(cls, {name: value for name, value in row.items() if name != "rate"})
+        return replace(clip, rate=Fraction(row.get("rate", 0)))
 
 
 @dataclass(frozen=True)
@@ -103,3 +124,14 @@ def printable(text: str) -> str:
     """``text`` with a question mark for all that is no character: bytes of file names that are no UTF-8, halves of
     surrogate pairs in JSON."""
     return text.encode(errors="replace").decode()
+
+
+def one_line(text: str) -> str:
+    """``text`` in one line: a space for what separates words, nothing for other control characters and those that say how
+    the text is to be set, such as from right to left.
+
+    >>> one_line("A cat,\\n\\x1b[31mred\\u202e, 猫")
+    'A cat, [31mred, 猫'
+    """
+    words = " ".join(printable(text).split())
+    return "".join(one for one in words if one in JOINERS or unicodedata.category(one) not in ("Cc", "Cf"))

@@ -139,7 +139,7 @@ def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -
             raise InputError(f"{path}: no frame from {first} on can be decoded; it may be damaged")
         codec, form, options = encoder_for(one)
         final = stem.with_name(stem.name + ENDINGS[form])
-        base = video.stream.time_base or 1 / video.rate
+        base = video.time_base
         with (
             whole_file(final) as temporary,
             av.open(str(temporary), "w", format=form, options={"fflags": "+bitexact"}) as out,

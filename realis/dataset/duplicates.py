@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, require
 from realis.video.read import VideoReader
 
@@ -24,7 +25,7 @@ class DuplicatesConfig:
     distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
 
     def __post_init__(self) -> None:
-        require(self.every > 0, "--duplicates.every", self.every, "seconds, more than 0")
+        require(0 < self.every <= 3600, "--duplicates.every", self.every, "seconds, more than 0, up to an hour")
         require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
 
 
@@ -40,7 +41,7 @@ def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
             images = (frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted)
             found = [str(imagehash.phash(image)) for image in images if not is_flat(image)]
     except InputError as error:
-        yield Dropped(clip.name, "damaged", str(error))
+        yield unreadable(clip, build, "damaged", error)
         return
     yield replace(clip, hash="".join(found))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from realis.dataset.clip import Clip, printable
+from realis.dataset.clip import LONGEST_TEXT, Clip, one_line
 from realis.errors import InputError, require
 from realis.log import logger
 from realis.tables import FILE_NAME, FORMS, read_rows
@@ -40,11 +40,9 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
     listed: dict[Path, str] = {}
     for word in words:
         for path, said in rows_of(word):
-            known = {COLUMNS[name]: printable(str(said[name]).strip())
-                     for name in COLUMNS if str(said.get(name) or "").strip()}  # fmt: skip
             facts = path.stat()  # by these a file is known again; probe looks at what is in it
             digest = f"{facts.st_size}-{facts.st_mtime_ns}"
-            clip = Clip(name_of(path), str(path), digest=digest, **{"licence": licence} | known)
+            clip = Clip(name_of(path), str(path), digest=digest, **{"licence": one_line(licence)} | said)
             here = path.resolve()
             if said and here in listed and listed[here] != clip.licence:
                 raise InputError(f"--source: {path} is listed twice, with the licences {listed[here] or 'none'} and "
@@ -59,8 +57,9 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
     return sorted(found.values(), key=lambda clip: clip.name)
 
 
-def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The videos that one word names, with what a list says of each."""
+def rows_of(word: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The videos that one word names, with the fields of :class:`Clip` that a list says of each; a list says at least
+    ``caption``, which may be empty."""
     path = Path(word)
     holds_list = path.is_dir() and any((path / f"metadata{form}").is_file() for form in FORMS)
     if holds_list or (path.is_file() and path.suffix.lower() in FORMS):
@@ -71,7 +70,7 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             video = file.parent / str(name)
             if not video.is_file():
                 raise InputError(f"{file}, row {number}: {video} is not there; names are relative to the list's folder")
-            yield video, row
+            yield video, {"caption": ""} | said_of(row, f"{file}, row {number}")
         if holds_list:
             names = {(file.parent / str(row[FILE_NAME])).resolve() for row in rows}
             others = sum(video.resolve() not in names for video in files_in(path, VIDEOS, below=True))
@@ -85,6 +84,24 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, Any]]]:
         matches = matching(word)
         require(len(matches) > 0, f"--source {word}", "nothing there", "a folder, a video, a pattern or a list")
         yield from ((video, {}) for video in sorted(matches) if video.suffix.lower() in VIDEOS and video.is_file())
+
+
+def said_of(row: dict[str, Any], where: str) -> dict[str, str]:
+    """What a row says of its video, by the fields of :class:`Clip`, in one line each; what is empty is left out.
+
+    Raises:
+        InputError: something is no text, or far too long.
+    """
+    said = {}
+    for column, name in COLUMNS.items():
+        value = row.get(column)
+        if value is None or value != value:  # NaN, which stands for nothing in a Parquet column of text
+            continue
+        require(isinstance(value, str), f"{where}: {column}", f"{value!r:.60}", "text")
+        require(len(value) <= LONGEST_TEXT, f"{where}: {column}", f"{len(value)} characters", f"{LONGEST_TEXT} at most")
+        if text := one_line(value):
+            said[name] = text
+    return said
 
 
 def name_of(video: Path) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.errors import InputError
 from realis.files import sync, whole_file
+from realis.log import logger
+from realis.records import build_record, load_json
 
 
 class Ledger:
@@ -17,7 +19,7 @@ class Ledger:
 
     A line is appended, and synced, when an input is finished; a line that was torn by a crash does not count. Outcomes
     are kept under a digest of the input: where the input has changed they are not found. Nor are they where a file that
-    was made of it has been removed.
+    was made of it has been removed, or has another size than it was made with.
 
     Args:
         build: folder of the build.
@@ -39,11 +41,15 @@ class Ledger:
 
     def _read(self, line: str) -> None:
         try:
-            row = json.loads(line)
+            row = load_json(line)
             kept = [Clip.from_row(clip) for clip in row["kept"]]
-            if all((self.build / clip.file).exists() for clip in kept):
-                self.outcomes[row["of"]] = [*kept, *(Dropped(**one) for one in row["dropped"])]
-        except (ValueError, KeyError, TypeError) as error:
+            dropped = [build_record(Dropped, one) for one in row["dropped"]]
+            gone = [clip.path(self.build) for clip in kept if not clip.is_there(self.build)]
+            for file in filter(Path.exists, gone):
+                logger.warning("%s: no longer as long as it was made; to be made again", file)
+            if not gone:
+                self.outcomes[row["of"]] = [*kept, *dropped]
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
 
     def keep(self, keys: list[str]) -> None:

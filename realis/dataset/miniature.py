@@ -42,8 +42,8 @@ class Footage(NamedTuple):
 
 
 def write_miniature(folder: Path) -> None:
-    """Render the footage into ``folder``, with a list of it, unless it is there."""
-    if (folder / "metadata.jsonl").exists():
+    """Render the footage into ``folder``, with a list of it, unless all of it is there."""
+    if all((folder / name).is_file() for name in ("metadata.jsonl", "damaged.mp4", "nobodys.mp4", *plan())):
         return
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -1,6 +1,7 @@
 """The same stages on a Ray cluster: tasks on its CPUs, captions by actors on its GPUs."""
 
 import logging
+import math
 import os
 import re
 import signal
@@ -48,9 +49,9 @@ class RayConfig:
     def __post_init__(self) -> None:
         fits = re.fullmatch(r"|auto|[^/\s]+:\d+", self.address)
         require(bool(fits), "--ray.address", self.address, "auto, HOST:PORT, or nothing")
-        require(self.cpus > 0, "--ray.cpus", self.cpus, "above 0")
+        require(0 < self.cpus < math.inf, "--ray.cpus", self.cpus, "above 0")
         require(self.captioners >= 1, "--ray.captioners", self.captioners, "1 or more")
-        whole = self.gpus >= 0 and (self.gpus < 1 or self.gpus == int(self.gpus))
+        whole = 0 <= self.gpus < math.inf and (self.gpus < 1 or self.gpus == int(self.gpus))
         require(whole, "--ray.gpus", self.gpus, "a share of one GPU, or a whole number of them")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, require
 from realis.video.excerpt import probe as packets_of
 from realis.video.fingerprint import fingerprint
@@ -23,7 +24,7 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         require(self.lines >= 32, "--probe.lines", self.lines, "32 or more")
-        require(self.least_rate > 0, "--probe.least-rate", self.least_rate, "above 0")
+        require(0 < self.least_rate <= 1000, "--probe.least-rate", self.least_rate, "above 0, up to 1000")
 
 
 def licensed(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
@@ -50,7 +51,7 @@ def probe(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
         with VideoSource(path) as source:
             look, rate, interlaced = source.look, source.rate, source.interlaced
     except InputError as error:
-        yield Dropped(video.name, "cannot be read", str(error))
+        yield unreadable(video, build, "cannot be read", error)
         return
     height, width = look.size
     reason = why_not(min(height, width), look.aspect == 1, look.color.hdr, interlaced, float(rate), config)

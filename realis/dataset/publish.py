@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from realis.dataset.clip import Clip, Outcome, printable
+from realis.dataset.damage import remove_damaged
 from realis.degradation.presets import load_degradation
 from realis.errors import require
 from realis.files import link_or_copy, remove_folder, whole_file
 from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint
+from realis.video.names import visible_files
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter
 
@@ -32,7 +34,8 @@ class PublishConfig:
     def __post_init__(self) -> None:
         if self.lr:
             load_degradation(self.lr)
-        require(self.title != "" and "/" not in self.title, "--publish.title", self.title, "a name for folders")
+        fits = self.title != "" and "/" not in self.title and self.title.isprintable()
+        require(fits, "--publish.title", repr(self.title), "a name for folders")
 
 
 def set_name(title: str, lines: int) -> str:
@@ -55,11 +58,15 @@ def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
         SegmentWriter(build / file, size, video.rate, Encoding("ffv1")) as sink,
     ):
         write_resized(video, size, sink.write)
-    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest="")
+    yield replace(clip, file=file.as_posix(), height=size[0], width=size[1], digest=fingerprint(build / file))
 
 
 def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[int, list[Any]], None]) -> None:
-    """Resize the frames of ``video``, a few at a time."""
+    """Resize the frames of ``video``, a few at a time.
+
+    Raises:
+        FloatingPointError: a pixel is not a finite number, which would be black as a byte.
+    """
     import torch
 
     from realis.ops.resize import resize
@@ -68,8 +75,12 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
     held, start = [], 0
     for image in video:
         inner = torch.from_numpy(image[: SMALLER * size[0], : SMALLER * size[1]])
-        small = resize(inner.permute(2, 0, 1).float(), size).clamp_(0, 255)
-        held.append(small.round().byte().permute(1, 2, 0).contiguous().numpy())
+        small = resize(inner.permute(2, 0, 1).float(), size)
+        if not small.isfinite().all():
+            raise FloatingPointError(
+                f"{video.path}: frame {start + len(held)} was resized to pixels that are no numbers"
+            )
+        held.append(small.clamp_(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy())
         if len(held) == AT_A_TIME:
             write(start, held)
             held, start = [], start + AT_A_TIME
@@ -78,7 +89,12 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
 
 
 def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
-    """Give the clips their place in ``folder``: train/NAME.mp4, test/NAME.mp4; nothing else stays there."""
+    """Give the clips their place in ``folder``: train/NAME.mp4, test/NAME.mp4; nothing else stays there.
+
+    Raises:
+        DamagedError: some are no longer what was cut.
+    """
+    damaged: list[Path] = []
     for split in SPLITS:
         wanted = {Path(clip.file).name: clip for clip in clips if clip.split == split}
         place = build / folder / split
@@ -87,17 +103,31 @@ def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
             if other.name not in wanted:
                 remove_folder(other) if other.is_dir() else other.unlink()
         for name, clip in wanted.items():
-            if not (place / name).exists() or fingerprint(place / name) != clip.digest:
-                with whole_file(place / name) as temporary:
-                    link_or_copy(clip.path(build), temporary)
+            if (place / name).exists() and fingerprint(place / name) == clip.digest:
+                continue
+            with whole_file(place / name) as temporary:
+                link_or_copy(clip.path(build), temporary)
+            if fingerprint(place / name) != clip.digest:
+                damaged += [clip.path(build), place / name]
+    remove_damaged(damaged)
     return [replace(clip, file=f"{folder}/{clip.split}/{Path(clip.file).name}") for clip in clips]
 
 
-def remove_outdated(source: Path, made: Path) -> None:
-    """Remove from the folder ``made`` what was made of videos that are no longer in ``source``, or are newer now."""
-    since = {file.stem: file.stat().st_mtime for file in source.iterdir()}
+def check_smaller(clips: list[Clip], build: Path) -> None:
+    """Make sure that the clips of :func:`shrink` are what was made.
+
+    Raises:
+        DamagedError: some are not.
+    """
+    files = {clip.path(build): clip.digest for clip in clips}
+    remove_damaged([file for file, digest in files.items() if fingerprint(file) != digest])
+
+
+def remove_others(source: Path, made: Path) -> None:
+    """Remove from the folder ``made`` what was made of videos that are no longer in ``source``."""
+    names = {file.stem for file in source.iterdir()}
     for file in [*made.glob("*.mkv"), *made.glob("*.json")]:
-        if file.stat().st_mtime < since.get(file.stem, float("inf")):
+        if file.stem not in names:
             file.unlink()
 
 
@@ -138,18 +168,21 @@ def write_parquet(rows: list[dict[str, Any]], file: Path) -> None:
 
 
 def write_checksums(build: Path, folder: str) -> None:
-    """``SHA256SUMS`` of all files in ``folder``, as ``sha256sum --check`` reads it."""
+    """``SHA256SUMS`` of all files in ``folder`` but hidden ones, as ``sha256sum --check`` reads it."""
     root = build / folder
-    files = sorted(file for file in root.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
+    files = sorted(file for file in visible_files(root, below=True) if file.name != "SHA256SUMS")
     with whole_file(root / "SHA256SUMS") as temporary:
         temporary.write_text("".join(f"{sha256(file)}  {file.relative_to(root).as_posix()}\n" for file in files))
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a set has its checksums, and all files of which they are."""
+    """Whether a set has its checksums, and all files of which they are, none of them written later."""
     sums = folder / "SHA256SUMS"
-    lines = sums.read_text(errors="replace").splitlines() if sums.exists() else []
-    return bool(lines) and all((folder / line.partition("  ")[2]).exists() for line in lines)
+    try:
+        files = [folder / line.partition("  ")[2] for line in sums.read_text(errors="replace").splitlines()]
+        return bool(files) and max(file.stat().st_mtime_ns for file in files) <= sums.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def sha256(file: Path) -> str:

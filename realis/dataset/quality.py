@@ -1,5 +1,6 @@
 """Stage ``quality``: measures a clip on a few pairs of neighbouring frames, and drops it if a limit is passed."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 
 from realis.dataset.clip import Clip, Dropped, Outcome
+from realis.dataset.damage import unreadable
 from realis.dataset.fake_4k import TILE, measure_spectrum
 from realis.errors import InputError, require
 from realis.video.excerpt import probe
@@ -48,6 +50,7 @@ class QualityConfig:
         for name in ("min_sharpness", "min_motion", "min_contrast", "max_blockiness"):
             value = getattr(self, name)
             require(value >= 0, f"--quality.{name.replace('_', '-')}", value, "0 or more")
+        require(not math.isnan(self.max_fake_4k), "--quality.max-fake-4k", self.max_fake_4k, "a number")
         for name in ("brightness", "motion"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             require(low < high, f"--quality.min-{name}", low, f"less than --quality.max-{name} {high}")
@@ -92,12 +95,18 @@ LIMITS = (  # the first that does not hold is the reason
 )
 
 
+class NotFiniteError(InputError):
+    """A score is not a finite number: no limit would mean anything for it."""
+
+
 def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
     """The clip with its scores, measured on ``config`` pairs of frames."""
     try:
         yield replace(clip, scores=measure(clip.path(build), config, clip.frames))
+    except NotFiniteError as error:
+        yield Dropped(clip.name, "scores are no numbers", str(error))
     except InputError as error:
-        yield Dropped(clip.name, "cannot be read", str(error))
+        yield unreadable(clip, build, "cannot be read", error)
 
 
 def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]:
@@ -123,6 +132,7 @@ def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
     once. Where the picture is too small, ``fake_4k`` and ``contrast`` are left out.
 
     Raises:
+        NotFiniteError: a score is not a finite number.
         InputError: not a video, damaged, or fewer than two frames.
     """
     pairs, rate = read_pairs(path, frames or probe(path).frames, samples)
@@ -142,6 +152,9 @@ def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
     if min(firsts[0].shape) >= TILE:
         spectrum = measure_spectrum(firsts)
         scores |= {"contrast": spectrum.contrast, "fake_4k": spectrum.score}
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise NotFiniteError(f"{path}: its {name} is {value}, which is not a finite number")
     return {name: round(value, 6) for name, value in scores.items()}
 
 

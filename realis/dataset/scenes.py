@@ -11,6 +11,7 @@ from av import VideoFrame
 
 from realis.dataset.clip import Clip, Dropped, Outcome
 from realis.dataset.cut import copy_part, encode_part, part_to_copy
+from realis.dataset.damage import unreadable
 from realis.errors import InputError, is_of_the_disk, require
 from realis.files import sync
 from realis.video.excerpt import probe
@@ -38,6 +39,8 @@ class ScenesConfig:
         require(self.least >= 1, "--scenes.least", self.least, "1 or more")
         require(self.most >= 2 * self.least, "--scenes.most", self.most, "at least twice --scenes.least")
         require(self.per_video >= 1, "--scenes.per-video", self.per_video, "1 or more")
+        require(0 < self.adaptive < math.inf, "--scenes.adaptive", self.adaptive, "a finite number above 0")
+        require(0 <= self.content <= 255, "--scenes.content", self.content, "0 to 255")
         require(0 <= self.crf <= 51, "--scenes.crf", self.crf, "0 to 51")
 
 
@@ -58,7 +61,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         yield Dropped(video.name, "interlaced", str(error))
         return
     except InputError as error:
-        yield Dropped(video.name, "damaged", str(error))
+        yield unreadable(video, build, "damaged", error)
         return
     try:
         ranges = list(pieces(cuts, len(sums), config))
@@ -67,7 +70,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
     except InputError as error:
         if is_of_the_disk(error):
             raise
-        yield Dropped(video.name, "damaged", str(error))
+        yield unreadable(video, build, "damaged", error)
         return
     if not ranges:
         yield Dropped(video.name, "shots too short", f"none of {config.least} frames among {len(cuts) + 1}")

@@ -77,9 +77,11 @@ class Settings:
         if not file.exists():
             return {}
         try:
-            return dict(yaml.safe_load(file.read_text()))
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            noted = dict(yaml.safe_load(file.read_text()))
+            fixed(noted)  # fails where it is something else
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
+        return noted
 
     def _write(self) -> None:
         noted = {name: value for name, value in self.settings.items() if name not in {*self.waiting, "anew"}}

@@ -6,15 +6,14 @@ and its content: a clip that was cut anew has no verdict.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from realis.dataset.clip import Clip
 from realis.errors import InputError
+from realis.records import append_line, build_record, load_json
 from realis.system import lock
 
 KEEP, DROP, UNDO = "keep", "drop", "undo"
@@ -56,7 +55,7 @@ class VerdictFile:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("ab+", buffering=0) as file:
                 lock(file, wait=True)  # until the file is closed
-                append(file, line)
+                append_line(file, line)
         except OSError as error:
             raise InputError(f"{self.file}: the verdict cannot be written ({error.strerror or error})") from error
 
@@ -73,39 +72,12 @@ class VerdictFile:
 
     def _parse(self, line: bytes, number: int) -> Verdict:
         try:
-            verdict = Verdict(**json.loads(line))
+            verdict = build_record(Verdict, load_json(line))
             if verdict.verdict not in (KEEP, DROP, UNDO):
                 raise ValueError(f"verdict {verdict.verdict!r}")
         except (ValueError, TypeError) as error:
             raise InputError(f"{self.file}, line {number}: is no verdict ({error}); remove that line") from error
         return verdict
-
-
-def append(file: BinaryIO, line: bytes) -> None:
-    """Write ``line`` at the end of an open file, after cutting off what a writer that died has left there; an error
-    leaves no half of it."""
-    whole = _end_of_lines(file)
-    file.truncate(whole)
-    try:
-        if file.write(line) < len(line):
-            raise OSError("the disk is full")
-        os.fsync(file.fileno())
-    except OSError:
-        file.truncate(whole)
-        raise
-
-
-def _end_of_lines(file: BinaryIO) -> int:
-    """How many bytes of it are whole lines."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(end - 4096, 0)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
 
 
 def standing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[str, Verdict]]:

@@ -4,20 +4,24 @@ Sequences in an operation have one entry a frame. A list written by hand works l
 """
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from realis.errors import InputError, require
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
+from realis.records import build_record, load_json
 
 Kernel = Literal[
     "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
 ]  # fmt: skip
 NoiseKind = Literal["gaussian", "poisson"]
 Size = tuple[int, int]  # height, width
+LARGEST = 2**16  # pixels of a side
+LARGEST_KERNEL = 999  # pixels
 
 
 def check_choice(value: str, choices: Any, name: str) -> None:
@@ -42,14 +46,17 @@ class Blur:
 
     def __post_init__(self) -> None:
         check_choice(self.kernel, Kernel, "blur: kernel")
-        require(self.size % 2 == 1, "blur: size", self.size, "an odd number")
+        fits = self.size % 2 == 1 and 1 <= self.size <= LARGEST_KERNEL
+        require(fits, "blur: size", self.size, f"an odd number up to {LARGEST_KERNEL}")
         needed = ["cutoff"] if self.kernel == "sinc" else ["sigma", "rotation"]
         if self.kernel.startswith(("generalized", "plateau")):
             needed.append("beta")
         for name in needed:
             require(len(getattr(self, name)) > 0, f"blur: {name} of {self.kernel}", "none", "one a frame")
         positive = [*(v for pair in self.sigma for v in pair), *self.beta, *self.cutoff]
-        require(all(v > 0 for v in positive), "blur: sigma, beta, cutoff", min(positive), "above 0")
+        fits = all(0 < v < math.inf for v in positive)
+        require(fits, "blur: sigma, beta, cutoff", min(positive, default=0), "finite numbers above 0")
+        require(all(map(math.isfinite, self.rotation)), "blur: rotation", self.rotation, "finite numbers")
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class Resize:
 
     def __post_init__(self) -> None:
         check_choice(self.filter, Filter, "resize: filter")
-        require(all(min(size) >= 1 for size in self.sizes), "resize: sizes", self.sizes, "at least 1x1")
+        fits = all(1 <= side <= LARGEST for size in self.sizes for side in size)
+        require(fits, "resize: sizes", self.sizes, f"1x1 to {LARGEST}x{LARGEST}")
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,9 @@ class Noise:
 
     def __post_init__(self) -> None:
         check_choice(self.kind, NoiseKind, "noise: kind")
+        fits = all(0 <= value < math.inf for value in self.strength)
+        require(fits, "noise: strength", self.strength, "finite numbers, 0 or more")
+        require(self.seed >= 0, "noise: seed", self.seed, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,9 @@ class Video:
 
     def __post_init__(self) -> None:
         check_choice(self.codec, Codec, "video: codec")
-        require(self.bits_per_pixel > 0, "video: bits_per_pixel", self.bits_per_pixel, "above 0")
+        require(
+            0 < self.bits_per_pixel < math.inf, "video: bits_per_pixel", self.bits_per_pixel, "a finite number above 0"
+        )
 
 
 Operation = Blur | Resize | Noise | Jpeg | Video
@@ -124,6 +137,7 @@ class DegradationParameters:
     operations: tuple[Operation, ...]
 
     def __post_init__(self) -> None:
+        require(self.frames >= 1, "frames", self.frames, "1 or more")
         for operation in self.operations:
             for name, value in vars(operation).items():
                 fits = not isinstance(value, tuple) or len(value) in (0, self.frames)
@@ -146,20 +160,10 @@ class DegradationParameters:
         """
         require(file.is_file(), str(file), "nothing there", "the parameters of a degradation, as JSON")
         try:
-            values = json.loads(file.read_text())
-            operations = tuple(_build(OPERATIONS[op.pop("operation")], op) for op in values.pop("operations"))
-            return _build(cls, values | {"operations": operations})
+            values = load_json(file.read_text())
+            operations = tuple(build_record(OPERATIONS[op.pop("operation")], op) for op in values.pop("operations"))
+            return build_record(cls, values | {"operations": operations})
         except InputError as error:
             raise InputError(f"{file}: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{file}: not the parameters of a degradation ({error!r})") from error
-
-
-def _build(kind: type, values: dict[str, Any]) -> Any:
-    names = {field.name for field in fields(kind)}
-    require(set(values) <= names, f"fields of {kind.__name__}", sorted(values), f"no other than {sorted(names)}")
-    return kind(**{name: _tuples(value) for name, value in values.items()})
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

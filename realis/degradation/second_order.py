@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Operation, Resize, Video
-from realis.errors import require
+from realis.errors import InputError, require
 from realis.ops.codec import decode, encode
 from realis.ops.filters import filter2d, unsharp_mask
 from realis.ops.jpeg import jpeg
@@ -40,13 +40,16 @@ def degrade_stream(images: Iterable[np.ndarray], parameters: DegradationParamete
     """Degrade images (H, W, 3), float32 in [0, 1] or uint8, one after the other, to uint8.
 
     Frames are not gathered: where a video codec needs all of them, it is their compressed form that is kept.
+
+    Raises:
+        InputError: a pixel is not a finite number.
     """
     images = iter(images)
     if parameters.sharpen:
         images = (unsharp_mask(to_float(image)) for image in images)
     for operation in parameters.operations:
         images = apply(operation, images)
-    return map(to_bytes, images)
+    return map(to_levels, images)
 
 
 def apply(operation: Operation, images: Images) -> Images:
@@ -61,7 +64,7 @@ def apply(operation: Operation, images: Images) -> Images:
         case Jpeg():
             return _jpeg(images, operation)
         case Video(codec, bits_per_pixel):
-            return decode(encode(map(to_bytes, images), codec, bits_per_pixel))
+            return decode(encode(map(to_levels, images), codec, bits_per_pixel))
 
 
 class Margin(NamedTuple):
@@ -123,4 +126,17 @@ def _noise(images: Images, noise: Noise) -> Images:
 
 def _jpeg(images: Images, compression: Jpeg) -> Images:
     for image, quality in zip(images, compression.quality, strict=True):
-        yield jpeg(to_bytes(image), quality)
+        yield jpeg(to_levels(image), quality)
+
+
+def to_levels(image: np.ndarray) -> np.ndarray:
+    """``image`` on 8-bit levels. What is not a number would become black there, and nobody would know.
+
+    Raises:
+        InputError: a pixel is not a finite number.
+    """
+    if image.dtype != np.uint8 and not np.isfinite(image).all():
+        raise InputError(
+            "degradation: a pixel is not a finite number; wanted other ranges, or frames without such pixels"
+        )
+    return to_bytes(image)

@@ -22,12 +22,13 @@ FROM_0 = {"num_blocks": DEPTH, "radius": WIDTH}
 PRESETS = Path(__file__).parent / "presets"
 
 
-def model_folder(name: str, *, text_encoder: bool = True) -> Path:
+def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True) -> Path:
     """Local folder of a model in diffusers' format.
 
     Args:
         name: ``realis-tiny`` (carried by the package), a local folder, or a hub id such as
             ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``, downloaded once into the hub's cache.
+        flag: what asks for it, for messages.
         text_encoder: also download the text encoder (11 GB for Wan2.1).
 
     Raises:
@@ -38,8 +39,8 @@ def model_folder(name: str, *, text_encoder: bool = True) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise InputError(f"model: got {name!r}, which is no folder; wanted {TINY}, a folder, or a hub id OWNER/NAME")
-    return _download(name, text_encoder)
+        raise InputError(f"{flag}: got {name!r}, which is no folder; wanted {TINY}, a folder, or a hub id OWNER/NAME")
+    return _download(name, flag, text_encoder)
 
 
 def has_text_encoder(folder: Path) -> bool:
@@ -178,7 +179,7 @@ def _check_width(file: Path, tensors: Any, config: dict) -> None:
             raise InputError(f"{file}: {name} has shape {got}, but its config.json asks for {wanted[name]}")
 
 
-def _download(name: str, text_encoder: bool) -> Path:
+def _download(name: str, flag: str, text_encoder: bool) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     patterns = ["*.json", "*.safetensors", "tokenizer/*"]
@@ -194,4 +195,6 @@ def _download(name: str, text_encoder: bool) -> Path:
         )
     except Exception as error:
         reason = reason or str(error).splitlines()[0]
-        raise InputError(f"model: {name!r} cannot be fetched from the hub, nor is it in its cache: {reason}") from error
+        raise InputError(f"{flag}: {name!r} is no folder here, is not in the hub's cache, and cannot be fetched from the hub "
+                         f"({reason}); where there is a network `hf download {name}` fetches it, and {flag} takes the folder"
+                         ) from error  # fmt: skip

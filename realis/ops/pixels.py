@@ -28,3 +28,16 @@ def image_to_planes(image: np.ndarray) -> torch.Tensor:
 def signed(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 of any shape -> float32 in [-1, 1], as models want it."""
     return pixels.float() / 127.5 - 1
+
+
+def check_finite(values: torch.Tensor, what: str) -> None:
+    """Make sure that what a network returned is numbers: anything else would become black pixels.
+
+    Raises:
+        FloatingPointError: one is not finite.
+    """
+    if not values.isfinite().all():
+        raise FloatingPointError(
+            f"{what} is not finite; --dtype float32 helps where numbers grew too large, else the weights or the prompt "
+            "embeddings are damaged"
+        )

@@ -14,6 +14,7 @@ from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import model_folder
 from realis.models.lr_decoder import LrDecoder
 from realis.models.wan import Wan, decode_video, encode_video, load_controlnet, load_lr_decoder
+from realis.ops.pixels import check_finite
 from realis.ops.resize import resize_window
 from realis.tiling.blend import Canvas
 from realis.upscaler import Carry, Noise, Segments, Tiling
@@ -210,5 +211,6 @@ class CpcUpscaler:
                 lr.to(self.device), tile_noise.to(self.device), *self.prompts, self.sampling, self.negative_prompt,
                 advance=lambda: advance(work),
             )  # fmt: skip
+            check_finite(restored, f"the tile at row {tile.top}, column {tile.left}")
             canvas.add(tile, (restored[0].transpose(0, 1) + 1) / 2)
         return canvas.result().clamp_(0, 1), {}

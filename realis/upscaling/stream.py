@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from realis.ops.noise import NoiseField
+from realis.ops.pixels import check_finite
 from realis.tiling.blend import blend_frames
 from realis.upscaler import Carry, Segments, Tiling, Upscaler
 
@@ -47,11 +48,10 @@ def cut_segments(
         yield start, torch.stack(held), True
 
 
-def pad_frames(frames: torch.Tensor, period: int) -> torch.Tensor:
-    """Extend ``frames`` (F, ...) to ``period n + 1`` by playing them backwards from the end."""
-    missing = -(len(frames) - 1) % period
+def pad_frames(frames: torch.Tensor, length: int) -> torch.Tensor:
+    """Extend ``frames`` (F, ...) to ``length`` by playing them backwards from the end."""
     there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    return frames[[there_and_back[i % len(there_and_back)] for i in range(len(frames) + missing)]]
+    return frames[[there_and_back[i % len(there_and_back)] for i in range(length)]]
 
 
 def upscale_stream(
@@ -77,6 +77,9 @@ def upscale_stream(
 
     Yields:
         Segments in order; together they hold every frame exactly once. Begun in the middle, the same as undisturbed.
+
+    Raises:
+        FloatingPointError: the method returned something that is not finite.
     """
     s = upscaler.segments
     carry = dict(carry or {})
@@ -85,10 +88,14 @@ def upscale_stream(
         shared = 0 if tail is None else len(tail)
         noise = NoiseField(seed, first=begin // s.period)
         new_frames = len(source) - shared
-        upscaled, carry = upscaler.upscale(
-            pad_frames(source, s.period), size, tiles=tiles, noise=noise, carry=carry,
-            advance=lambda share, new_frames=new_frames: advance(share * new_frames),
-        )  # fmt: skip
+        try:
+            upscaled, carry = upscaler.upscale(
+                pad_frames(source, s.padded(len(source))), size, tiles=tiles, noise=noise, carry=carry,
+                advance=lambda share, new_frames=new_frames: advance(share * new_frames),
+            )  # fmt: skip
+            check_finite(upscaled, "the result")
+        except FloatingPointError as error:
+            raise FloatingPointError(f"frames {begin} to {begin + len(source) - 1}: {error}") from error
         upscaled = upscaled[: len(source)]
         if tail is not None:
             upscaled[:shared] = blend_frames(tail.float() / TAIL_WHITE, upscaled[:shared])

@@ -26,7 +26,7 @@ def glances(reader: VideoReader, count: int, span: Span = WHOLE) -> Iterator[av.
         with suppress(av.FFmpegError, OSError):  # what is damaged is met, and counted, when it is played
             if place or span.start:
                 seconds = count * place / (places * reader.rate) + reader.start + span.start
-                reader.container.seek(round(seconds / (stream.time_base or 1 / reader.rate)), stream=stream)
+                reader.container.seek(round(seconds / reader.time_base), stream=stream)
             frames = reader.container.decode(stream)
             if span != WHOLE:  # a key frame may lie far before it
                 frames = dropwhile(lambda frame: frame.time is not None and frame.time < begin, frames)

@@ -17,7 +17,7 @@ from realis.errors import InputError, reason
 from realis.files import read_json, remove_folder, sync, whole_file
 from realis.log import logger
 from realis.system import HAS_LOCKS, lock
-from realis.video.results import parts_folder
+from realis.video.results import differences, parts_folder
 
 Tensors = dict[str, Any]
 
@@ -82,8 +82,7 @@ class Journal:
             self._write_key()
             return
         now = json.loads(json.dumps(self.key))
-        if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
-            what = "; ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in changed)
+        if what := differences(before, now):
             raise InputError(f"--output {self.output}: an unfinished run is there that differs ({what}); give what it was "
                              "given to finish it, or --restart to begin anew")  # fmt: skip
         while self.part(len(self.segments)).exists():

@@ -67,7 +67,7 @@ class _Decoded:
 
 def tick(reader: VideoReader) -> Fraction:
     """Return the seconds of a tick of what :func:`play` yields: that of the stream, or a part of it."""
-    base = reader.stream.time_base or 1 / reader.rate
+    base = reader.time_base
     return base if base <= COARSE else base / FINER
 
 
@@ -80,7 +80,7 @@ def play(reader: VideoReader) -> Iterator[Shown]:
     Raises:
         InputError: no frame in it can be decoded.
     """
-    base = reader.stream.time_base or 1 / reader.rate
+    base = reader.time_base
     per_base = round(base / tick(reader))
     usual = max(1, round(1 / (reader.rate * tick(reader))))
     start = round(reader.start / tick(reader))

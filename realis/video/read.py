@@ -96,6 +96,11 @@ class VideoReader:
         self.frame_count = self.stream.frames or self._estimated_count()
         self.first_needed = 0
 
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of a tick of the film's packets."""
+        return self.stream.time_base or 1 / self.rate
+
     def _estimated_count(self) -> int | None:
         if self.stream.duration is not None and self.stream.time_base is not None:
             return round(self.stream.duration * self.stream.time_base * self.rate)

@@ -41,6 +41,12 @@ def made_from(output: Path) -> dict[str, Any] | None:
     return (read_json(notes_file(output)) or {}).get("made from")
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say in what two keys differ; empty if in nothing."""
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in changed)
+
+
 def is_result(path: Path) -> bool:
     """Whether a run wrote ``path``. Notes come after the result: one that was killed in between left its parts."""
     return made_from(path) is not None or parts_folder(path).is_dir()

@@ -12,10 +12,10 @@ NOT_KEPT = {  # by libavutil's names
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
     "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
-    "GOP_TIMECODE": "timecode in the picture",
+    "GOP_TIMECODE": "timecodes beside the pictures",
     "ICC_PROFILE": "colour profile",
     "MASTERING_DISPLAY_METADATA": "HDR mastering data",
-    "S12M_TIMECODE": "timecode in the picture",
+    "S12M_TIMECODE": "timecodes beside the pictures",
     "SPHERICAL": "spherical projection",
     "STEREO3D": "stereo 3D layout",
 }

@@ -36,7 +36,7 @@ def first_needed(path: Path, start: Fraction) -> int:
     with VideoReader(path) as reader:
         if not is_timed(reader):
             return 0
-        stop = (reader.start + start) / (reader.stream.time_base or 1 / reader.rate)
+        stop = (reader.start + start) / reader.time_base
         for count, packet in enumerate(film_packets(reader)):
             if packet.pts is None:
                 return 0

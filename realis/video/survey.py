@@ -77,10 +77,11 @@ def middle(path: Path, span: Span, frames: int) -> Span:
         InputError: nothing that can be decoded is there.
     """
     times = _folder_times(path, span) if path.is_dir() else _file_times(path, span)
-    first = (len(times) - frames) // 2
-    if first <= 0:
+    if len(times) <= frames:
         return span
-    return Span(*((times[i - 1] + times[i]) / 2 for i in (first, first + frames)))
+    first = (len(times) - frames) // 2
+    start = (times[first - 1] + times[first]) / 2 if first else span.start
+    return Span(start, (times[first + frames - 1] + times[first + frames]) / 2)
 
 
 def _folder_times(path: Path, span: Span) -> list[Fraction]:
@@ -93,13 +94,9 @@ def _file_times(path: Path, span: Span) -> list[Fraction]:
     with VideoSource(path) as source:
         zero = source.reader.start + source.clock
     with VideoReader(path) as reader:
-        base, codec, has_times = (
-            reader.stream.time_base or 1 / reader.rate,
-            reader.stream.codec_context.name,
-            is_timed(reader),
-        )
-        ticks = (packet.pts if has_times else packet.dts for packet in film_packets(reader) if is_shown(packet, codec))
-        times = sorted({tick * base - zero for tick in ticks if tick is not None})
+        tick, codec = _ticks(reader), reader.stream.codec_context.name
+        ticks = {tick(packet) for packet in film_packets(reader) if is_shown(packet, codec)}
+        times = sorted(tick * reader.time_base - zero for tick in ticks)
     return [time for time in times if span.holds(time)]
 
 
@@ -112,7 +109,9 @@ def _survey_folder(path: Path, span: Span) -> Survey:
             raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
         if fact and fact.size != source.look.size:
             got, wanted = (f"{w}x{h}" for h, w in (fact.size, source.look.size))
-            raise InputError(f"{file}: is {got}, and the first image {wanted}; wanted one size")
+            raise InputError(
+                f"{file}: is {got}, and the first image {wanted}; wanted one size; a pattern such as {path}/*{file.suffix} takes each image for itself"
+            )
         if fact and fact.has_alpha and opaque:
             with VideoSource(file) as image:
                 opaque = image.look.opaque
@@ -174,12 +173,14 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
     with VideoReader(path) as reader:
         container, film = reader.container, reader.stream
         codec, start = film.codec_context.name, Fraction(container.start_time or 0, av.time_base)
-        has_times, is_inside = is_timed(reader), _ticks_inside(reader, span)
+        tick, has_times = _ticks(reader), is_timed(reader)
+        first = ceil((reader.start + span.start) / reader.time_base)
+        stop = inf if span.stop is None else ceil((reader.start + span.stop) / reader.time_base)
         try:
             for packet in container.demux():
                 if packet.stream_index == film.index and packet.size:
                     packets += 1
-                    if is_inside(packet.pts if has_times else packet.dts):
+                    if first <= tick(packet) < stop or span == WHOLE:
                         inside, corrupt = inside + 1, corrupt + packet.is_corrupt
                         times += [packet.pts] if is_shown(packet, codec) else []
                 known = [time + (packet.duration or 0) for time in (packet.dts, packet.pts) if time is not None]
@@ -204,25 +205,24 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
         if corrupt:
             damage.append(f"{corrupt} of its {inside} packets of picture are damaged")
         if container.format.name in ANY_START:
-            damage += _gaps(times, film.time_base or 1 / reader.rate, start)
+            damage += _gaps(times, reader.time_base, start)
     return len(times), damage, end
 
 
-def _ticks_inside(reader: VideoReader, span: Span) -> Callable[[int | None], bool]:
-    """Return a function that says of the times of a film's packets, in their order, whether they are in ``span``. One
-    that is not known follows on the one before."""
-    base = reader.stream.time_base or 1 / reader.rate
-    first = ceil((reader.start + span.start) / base)
-    stop = inf if span.stop is None else ceil((reader.start + span.stop) / base)
-    usual, expected = max(1, round(1 / (reader.rate * base))), round(reader.start / base)
+def _ticks(reader: VideoReader) -> Callable[[av.Packet], int]:
+    """Return a function that says when the frames of a film's packets, in their order, are shown, in ticks. One without a
+    time follows on the one before."""
+    usual, expected = max(1, round(1 / (reader.rate * reader.time_base))), round(reader.start / reader.time_base)
+    has_times = is_timed(reader)
 
-    def is_inside(time: int | None) -> bool:
+    def tick(packet: av.Packet) -> int:
         nonlocal expected
+        time = packet.pts if has_times else packet.dts
         time = expected if time is None else time
         expected = time + usual
-        return span == WHOLE or first <= time < stop
+        return time
 
-    return is_inside
+    return tick
 
 
 class _Clock:

@@ -38,7 +38,8 @@ def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, 
         size = (int(match[2]), int(match[1]))
     else:
         wanted = f"{', '.join(NAMED)}, a factor such as 2x or 4x, or WIDTHxHEIGHT"
-        hint = f"; write {name}x for {name} times the size" if re.fullmatch(r"\d+(\.\d+)?", name) else ""
+        hint = f"; write {name}x for {name} times the size" if re.fullmatch(r"\d{1,2}(\.\d+)?", name) else ""
+        hint = f"; write {name}p" if f"{name}p" in NAMED else hint
         raise InputError(f"--target: got {target!r}, wanted {wanted}{hint}")
     if even and (size[0] % 2 or size[1] % 2):
         raise InputError(

@@ -4,19 +4,21 @@ import re
 from fractions import Fraction
 
 TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)", re.ASCII)
+MOST_RATE = 60  # frames a second of which a number has two digits
 
 
 def later(timecode: str, frames: int, rate: Fraction) -> str:
-    """Return the timecode ``frames`` after another one; what is none stays as it is.
+    """Return the timecode ``frames`` after another one; a text that is none as it is, and so at more than
+    :data:`MOST_RATE` frames a second, whose numbers have other forms.
 
     Where its last mark is no colon, numbers are dropped to keep up with a clock at 30000/1001 frames a second: the first
-    two of every minute but each tenth; twice and four times as many at twice and four times the rate.
+    two of every minute but each tenth; twice as many at twice the rate.
 
     >>> later("00:00:59;29", 1, Fraction(30000, 1001))
     '00:01:00;02'
     """
     match, a_second = TIMECODE.fullmatch(timecode), round(rate)
-    if not match or not a_second:
+    if not match or not 0 < a_second <= MOST_RATE:
         return timecode
     hours, minutes, seconds, number = (int(match[i]) for i in (1, 2, 3, 5))
     mark = match[4]

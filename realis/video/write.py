@@ -17,23 +17,23 @@ import av
 import numpy as np
 from safetensors import SafetensorError
 
-from realis.errors import InputError, require
+from realis.errors import InputError
 from realis.files import fitting_name, link_or_copy, replace_folder, sync, temporary_name
 from realis.video.encoding import CODECS, Encoding
+from realis.video.finished import forget_result, note_result
 from realis.video.journal import Journal, Segment
 from realis.video.mux import Timeline, join_segments
-from realis.video.results import notes_file, parts_folder, write_notes
+from realis.video.results import notes_file, parts_folder
 from realis.video.source import Source, VideoSource
 
 ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
 
 
-def check_output(output: Path, is_ours: bool = False, others: tuple[Path, ...] = ()) -> None:
+def check_output(output: Path, others: tuple[Path, ...] = ()) -> None:
     """Find out before any work whether ``output`` can be written: by what is there, and by trying names.
 
     Args:
         output: file, or folder of images.
-        is_ours: whether a folder of images that a run before made may be replaced.
         others: files that are written with it.
 
     Raises:
@@ -50,9 +50,6 @@ def check_output(output: Path, is_ours: bool = False, others: tuple[Path, ...] =
             )
     if is_folder and os.path.ismount(output):  # which cannot be renamed, and so not be replaced
         raise InputError(f"--output {output}: is where a disk is mounted; wanted a folder on it")
-    if is_folder and output.is_dir() and any(output.iterdir()) and not (is_ours and notes_file(output).exists()):
-        unfinished = parts_folder(output).exists()  # its last rename was done, the rest not
-        require(unfinished, "--output", output, "a new folder, or an empty one: there is something in it")
     check_folder(output.parent)
     try:
         for path in (output, *files):  # never by their own names: nothing empty may be seen there, even for a moment
@@ -66,7 +63,9 @@ def kind_of(path: Path) -> str:
     """What is there, in words; empty if nothing is."""
     if path.is_dir():
         return "a folder"
-    return "a file" if path.exists() else "a link to nothing" if path.is_symlink() else ""
+    if path.exists():
+        return "a file" if path.is_file() else "a pipe or device"
+    return "a link to nothing" if path.is_symlink() else ""
 
 
 def check_ending(output: Path) -> None:
@@ -204,20 +203,21 @@ class SegmentWriter:
     def _finish(self) -> None:
         temporary = unfinished_name(self.output)
         parts = [self.journal.part(n) for n in range(len(self.journal.segments))]
+        forget_result(self.output)
         try:
             if self.are_images:
                 self._collect(temporary, parts)
             else:
                 self._join(temporary, parts)
                 sync(temporary)
-                temporary.rename(self.output)
+                temporary.replace(self.output)
                 sync(self.output.parent)
         finally:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
         if self.journal.key is not None:
             faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
             notes = {"damage of the input": list(self.damage), "faults of the input, by frames": faults}
-            write_notes(self.output, self.journal.key, {name: found for name, found in notes.items() if found})
+            note_result(self.output, self.journal.key, {name: found for name, found in notes.items() if found})
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:
         times, last = self.journal.times()
@@ -232,7 +232,7 @@ class SegmentWriter:
         if self.output.suffix:
             temporary.unlink(missing_ok=True)
             link_or_copy(images[0], temporary)
-            temporary.rename(self.output)
+            temporary.replace(self.output)
             return
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()

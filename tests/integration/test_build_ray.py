@@ -98,7 +98,7 @@ def test_a_cluster_gives_results_and_errors_as_processes_do(tmp_path):
         assert results == {"1": 1, "20": 20, "300": 300}
         assert type(error) is ValueError and "'x'" in str(error)
         clip = Clip("clip", "video.mp4", digest="digest")
-        with pytest.raises(InputError, match=r"--ray.captioners: got 2 with 64 GPUs each"):
+        with pytest.raises(InputError, match=r"--ray.captioners: got 2, each with --ray.gpus 64"):
             cluster.config = RayConfig(captioners=2, gpus=64)
             list(cluster.captions([clip], tmp_path, CaptionsConfig()))
         with pytest.raises(InputError, match=r"--ray.cpus: got 64, wanted at most 2"):

@@ -227,6 +227,36 @@ def test_what_is_gone_from_a_finished_build_is_made_again(finished, whole):
         assert kill_build.differences(whole, finished) == []
 
 
+def flip(file):
+    """One byte in the middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_what_was_damaged_in_a_finished_build_is_made_again(finished, whole, capsys):
+    """By what it was made with, not because a file is there: shorter clips, and others of the same size."""
+    folder = finished / OUTPUT
+    published = next(folder.glob("RealisVideo-64P/train/*.mp4"))
+    cut = folder / "work" / "clips" / published.name
+    os.truncate(cut, cut.stat().st_size // 2)
+    for pattern in ("RealisVideo-64P/test/*.mp4", "RealisVideo-21P/test/*.mkv", "RealisVideo-64P-LR/*.mkv"):
+        flip(next(folder.glob(pattern)))
+    run_build(words())
+    said = capsys.readouterr().err
+    assert f"{cut.name}: no longer as long as it was made; to be made again" in said
+    assert "RealisVideo-21P" in said and "made again: 1 clip" in said
+    assert kill_build.differences(whole, finished) == []
+
+    flip(cut)
+    published.unlink()
+    run_build(words())
+    said = capsys.readouterr().err
+    assert f"work/clips/{cut.name}, and 1 other file: no longer what was made; removed, to be made again" in said
+    assert kill_build.differences(whole, finished) == []
+
+
 @pytest.mark.slow
 def test_another_recipe_is_taken_if_it_is_asked_for(finished, whole, capsys):
     """Only what it concerns is done once more; taken back, all is as it was."""

@@ -1,10 +1,12 @@
 """make_lr: a low-resolution set beside any ground truth, resumable, replayable, with its parameters."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
+from realis.commands import degrade_record
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
-from realis.commands.degrade import DegradeConfig, write_settings
+from realis.commands.degrade import DegradeConfig, check_output, degrade, write_settings
+from realis.commands.degrade_record import RECORD, open_record
+from realis.errors import InputError
 from realis.video.clips import Clip, find_clips, write_like
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter
@@ -39,7 +44,9 @@ def ground_truth(tmp_path):
 
 
 def files(folder):
-    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+    """What is in a set; what it was made from and when is hidden."""
+    found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.name != RECORD)
+    return {str(f.relative_to(folder)): f.read_bytes() for f in found}
 
 
 @pytest.mark.slow
@@ -60,17 +67,16 @@ def test_a_set_is_made_resumed_and_replayed(ground_truth, tmp_path, capsys):
     capsys.readouterr()
 
     # what is missing is made again, bit by bit, and nothing else is touched
+    written = (lr / "deeper/a/1.png").stat().st_mtime_ns
     (lr / "b.json").unlink()
     (lr / "holiday.mkv").unlink()
-    (lr / "deeper/a/1.png").write_bytes(b"mine")
     run_degrade(
         ["--ground-truth", str(ground_truth), "--output", str(lr), "--seed", "3", "--scale", "2", "--workers", "1"]
     )
-    again = files(lr)
-    assert again.pop("deeper/a/1.png") == b"mine"
-    made.pop("deeper/a/1.png")
-    assert again == made
-    assert "already there: 1 of 3 clips" in capsys.readouterr().err
+    assert files(lr) == made
+    assert (lr / "deeper/a/1.png").stat().st_mtime_ns == written
+    said = capsys.readouterr().err
+    assert "already there: 1 of 3 clips" in said and "made again: 2 clips" in said
 
     # replayed, at whatever scale it was, and drawn again from the ranges that lie beside it
     for name, flags in (
@@ -142,11 +148,111 @@ def test_settings_that_were_cut_off_or_damaged(ground_truth, tmp_path, capsys):
     for folder in (begun, damaged):
         folder.mkdir()
     (begun / "degradation.yaml").write_text("first: {}")  # killed before make_lr.yaml stood
-    (begun / ".make_lr.yaml").write_text("sca")
+    (begun / ".make_lr.yaml.123.tmp").write_text("sca")
+    check_output(begun)
     write_settings(DegradeConfig("gt", str(begun), "bi"), begun)
-    assert sorted(file.name for file in begun.iterdir()) == ["degradation.yaml", "make_lr.yaml"]
+    assert sorted(file.name for file in begun.iterdir() if not file.match(".*")) == ["degradation.yaml", "make_lr.yaml"]
     (damaged / "make_lr.yaml").write_text("a: [b")
     refuses(ground_truth, damaged, capsys, message="cannot be read")
+    (damaged / "make_lr.yaml").write_text("[" * 5000)
+    refuses(ground_truth, damaged, capsys, message="cannot be read")
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Settings for a set of a folder of frames and a video."""
+    (tmp_path / "gt" / "frames").mkdir(parents=True)
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / "gt" / "frames" / f"{i}.png"), picture(i, 16, 16))
+    with SegmentWriter(tmp_path / "gt" / "film.mp4", (16, 16), Fraction(25)) as sink:
+        sink.write(0, (picture(i, 16, 16) for i in range(2)))
+    return DegradeConfig(str(tmp_path / "gt"), str(tmp_path / "lr"), "bi")
+
+
+def made_by(config):
+    """The clips that a run makes, in this process."""
+    made = []
+
+    def here(work, clips):
+        for clip in clips:
+            made.append(clip.name)
+            yield clip, work(clip)
+
+    degrade(config, here)
+    return made
+
+
+def replace_frame(config):
+    """By another of the same size in bytes, written at the same time."""
+    file = Path(config.ground_truth, "frames/0.png")
+    facts, content = file.stat(), bytearray(file.read_bytes())
+    cv2.imwrite(str(file), picture(7, 16, 16))
+    file.write_bytes(file.read_bytes()[: len(content)].ljust(len(content), b"\0"))
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
+
+
+def add_frame(config):
+    cv2.imwrite(f"{config.ground_truth}/frames/9.png", picture(9, 16, 16))
+
+
+CHANGES = {
+    "another ground truth": (replace_frame, ["frames"]),
+    "a frame more": (add_frame, ["frames"]),
+    "an emptied frame": (lambda c: Path(c.output, "frames/1.png").write_bytes(b""), ["frames"]),
+    "a frame that is gone": (lambda c: Path(c.output, "frames/1.png").unlink(), ["frames"]),
+    "a cut video": (lambda c: os.truncate(Path(c.output, "film.mkv"), 100), ["film"]),
+    "a flipped byte": (lambda c: flip(Path(c.output, "film.mkv")), ["film"]),
+    "emptied parameters": (lambda c: Path(c.output, "film.json").write_text(""), ["film"]),
+    "a torn record": (lambda c: os.truncate(Path(c.output, RECORD), Path(c.output, RECORD).stat().st_size - 5), ["frames"]),
+    "a record of something else": (lambda c: Path(c.output, RECORD).write_text("[" * 99999 + "\n{}\n"), ["film", "frames"]),
+}  # fmt: skip
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(("change", "again"), CHANGES.values(), ids=CHANGES)
+def test_what_is_no_longer_as_it_was_is_made_again(change, again, small, tmp_path):
+    assert made_by(small) == ["film", "frames"]
+    before = files(tmp_path / "lr")
+    change(small)
+    assert made_by(small) == again
+    assert (files(tmp_path / "lr") == before) == (change not in (replace_frame, add_frame))
+    assert made_by(small) == []
+
+
+def test_nothing_stays_of_a_clip_that_cannot_be_made_again(small, tmp_path):
+    made_by(small)
+    (tmp_path / "gt" / "frames" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="not a picture"):
+        made_by(small)
+    assert [name for name in files(tmp_path / "lr") if "frames" in name] == []
+
+
+def test_what_was_only_touched_is_read_once_and_stays(small, monkeypatch):
+    made_by(small)
+    os.utime(Path(small.ground_truth, "film.mp4"), ns=(0, 0))
+    os.utime(Path(small.output, "frames/0.png"), ns=(0, 0))
+    assert made_by(small) == []
+    monkeypatch.setattr(degrade_record, "content_of", None)
+    assert made_by(small) == []
+
+
+def test_a_replayed_set_is_made_again_with_other_parameters(small, tmp_path):
+    made_by(small)
+    replayed = replace(small, output=str(tmp_path / "again"), replay=small.output)
+    made_by(replayed)
+    parameters = json.loads((tmp_path / "lr" / "film.json").read_text())
+    (tmp_path / "lr" / "film.json").write_text(json.dumps(parameters | {"sharpen": True}))
+    assert made_by(replayed) == ["film"]
+
+
+def test_two_at_once_are_one_too_many(small, tmp_path, capsys):
+    with open_record(tmp_path / "lr"):
+        refuses(small.ground_truth, tmp_path / "lr", capsys, message="another process is writing there")
 
 
 def test_linked_folders_are_found(ground_truth, tmp_path):

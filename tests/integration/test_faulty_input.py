@@ -20,7 +20,8 @@ def said(capsys):
 
 
 def notes(output):
-    return json.loads(output.with_name(f"{output.name}.json").read_text())
+    found = json.loads(output.with_name(f"{output.name}.json").read_text())
+    return {name: value for name, value in found.items() if name != "the result"}  # which has a time
 
 
 def break_in_the_middle(path, count=300):
@@ -194,7 +195,7 @@ def test_frames_that_an_edit_list_hides_are_not_planned(tmp_path, capsys):
     assert shown < 60
     upscale(tmp_path / "in.mp4", tmp_path / "out.mp4")
     text = said(capsys)
-    assert f"frames: {shown} at" in text and f"{shown}/{shown} frames" in text and "cut short" not in text
+    assert f"{shown} frames at" in text and "cut short" not in text
 
 
 def test_sound_that_is_longer_than_the_picture_is_no_damage(tmp_path, capsys):

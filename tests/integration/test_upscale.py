@@ -269,7 +269,8 @@ def test_unreachable_hub_is_one_line(clip):
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("realis: model: 'Wan-AI/Wan2.1-T2V-1.3B-Diffusers' cannot be fetched from the hub")
+    assert line.startswith("realis: --model: 'Wan-AI/Wan2.1-T2V-1.3B-Diffusers' is no folder here")
+    assert "`hf download Wan-AI/Wan2.1-T2V-1.3B-Diffusers` fetches it" in line
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2), (["upscal"], 2), (["upscale", "--nope"], 2)])

@@ -66,6 +66,11 @@ def test_a_bad_input_does_not_stop_the_rest_and_done_ones_are_passed_over(folder
     assert sorted(path.name for path in made) == ["a_2x.mp4", "b 10_2x.mp4", "b 2_2x.mp4"]
     (folder / "b 3.mp4").unlink()
     clip(folder / "a.mp4", seed=9)  # another one by the same name
+    with pytest.raises(SystemExit):
+        run("--input", folder, "--output", output)
+    assert "a_2x.mp4: is there already, but the input was " in capsys.readouterr().err
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    (output / "a_2x.mp4").unlink()
     run("--input", folder, "--output", output)
     again = [path.name for path, time in made.items() if path.stat().st_mtime_ns != time]
     assert again == ["a_2x.mp4"]
@@ -153,9 +158,18 @@ def test_a_preview_of_a_part_is_its_middle(tmp_path):
         assert (image == wanted).all()
 
 
-def test_a_preview_of_a_short_video_is_all_of_it(tmp_path):
-    run("--input", clip(tmp_path / "in.mp4", 3), "--output", tmp_path / "out.mp4", "--preview")
-    assert len(images(tmp_path / "out_preview.mp4")) == 3
+@pytest.mark.parametrize(("name", "count", "shown"), [("in.mp4", 3, 3), ("in.mp4", 6, 5), ("in.h264", 29, 5)])
+def test_previews_of_short_videos_and_of_some_without_times(tmp_path, name, count, shown):
+    clip(tmp_path / "in.mp4", count)
+    if name == "in.h264":
+        with av.open(str(tmp_path / "in.mp4")) as source, av.open(str(tmp_path / name), "w", format="h264") as raw:
+            copy = raw.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = copy
+                    raw.mux(packet)
+    run("--input", tmp_path / name, "--output", tmp_path / "out.mp4", "--preview")
+    assert len(images(tmp_path / "out_preview.mp4")) == shown
 
 
 def test_a_comparison_shows_bicubic_left_and_the_result_right(tmp_path):
@@ -221,7 +235,7 @@ class SmallMemory(BicubicUpscaler):
 
 
 def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, capsys):
-    source = clip(tmp_path / "in.mp4", 29)
+    source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 0
     monkeypatch.setattr(upscale_file, "load", lambda config, plan: SmallMemory())
     run_upscale(["--input", str(source), "--output", str(tmp_path / "out.mp4"), "--target", "4x", "--tile-height", "128",
                  "--tile-width", "128"])  # fmt: skip
@@ -240,7 +254,7 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     source = clip(tmp_path / "in.mp4", 29)
     run_plan(["--input", str(source), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     said = capsys.readouterr().err
-    assert "timing one tile" in said and re.search(r"about [\d.]+ (s|min) for 29 frames, and [\d.]+ KiB of disk", said)
+    assert "timing a sample" in said and re.search(r"about [\d.]+ (s|min) for 29 frames, and [\d.]+ KiB of disk", said)
     assert (
         "MiB for the model" in said
         and "GPU" not in said
@@ -253,9 +267,16 @@ def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, ca
     timed = []
     monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
     run("--input", folder, "--output", tmp_path / "out", "--dry-run")
-    assert len(timed) == 1
+    assert [shape for _, _, shape in timed] == [(8, 3, 30, 44)]
     assert "3 of 3 in all: about 6.0 min for 27 frames" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_a_preview_times_what_it_will_do(folder, tmp_path, capsys, monkeypatch):
+    timed = []
+    monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
+    run_upscale(["--input", str(clip(tmp_path / "in.mp4", 29)), "--target", "2x", "--preview", "--dry-run"])
+    assert [shape[0] for _, _, shape in timed] == [5] and "60 s for 5 frames on cpu" in capsys.readouterr().err
 
 
 def test_the_time_left_for_all_goes_by_frames(folder, tmp_path, capsys, monkeypatch):
@@ -286,11 +307,17 @@ def test_more_than_the_trained_factor_is_said_to_bring_little(tmp_path, capsys):
 
 
 def test_a_cpc_that_was_trained_with_captions_asks_for_one(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(plan, "check_parts", lambda *parts: {"window": (17, 64, 64), "text_conditioned": True})
+    monkeypatch.setattr(plan, "has_text_encoder", lambda folder: True)
     monkeypatch.setattr(upscale, "upscale_file", lambda job: job.output)
-    for words, is_said in ([], True), (["--prompt", "a cat"], False):
+    for takes_text, words, said in (
+        (True, [], "no prompt: this CPC"), (True, ["--prompt", "a cat"], ""), (False, [], ""),
+        (False, ["--prompt", "a cat"], "--prompt: this CPC takes no text"),
+    ):  # fmt: skip
+        facts = {"window": (17, 64, 64), "text_conditioned": takes_text}
+        monkeypatch.setattr(plan, "check_parts", lambda *parts, facts=facts: facts)
         run_upscale(["--input", str(clip(tmp_path / "in.mp4")), "--output", str(tmp_path / "o.mp4"), *words])
-        assert ("no prompt: this CPC was trained with a caption" in capsys.readouterr().err) == is_said
+        lines = [line for line in capsys.readouterr().err.splitlines() if "this CPC" in line]
+        assert len(lines) == bool(said) and all(said in line for line in lines)
 
 
 def test_a_sheet_names_what_made_the_result():
@@ -312,7 +339,7 @@ def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(upscale_file, "load", lambda config, plan: Interrupted())
     for wanted in ("stopped; no segment was finished, and nothing is kept",
-                   "stopped; the same command goes on after the 16 frames that are done"):  # fmt: skip
+                   "stopped; the same command goes on after the 16 of 29 frames that are done"):  # fmt: skip
         with pytest.raises(SystemExit) as stop:
             run("--input", source, "--output", tmp_path / "out.mp4")
         assert stop.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == f"realis: {wanted}"
@@ -337,6 +364,7 @@ def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, c
 
 
 @pytest.mark.parametrize(("source", "output", "flags"), [("clip_preview.mp4", "clip.mp4", ["--preview"]),
+                                                         ("p_preview.png_before_after.png", "p.png", ["--preview"]),
                                                          ("p.png_before_after.png", "p.png", []), ("x.mp4", "x", ["--codec", "png"]),
                                                          ("p.png", "x.mp4", ["--prompt-file", "x.mp4.json"])])  # fmt: skip
 def test_nothing_written_beside_a_result_takes_the_place_of_an_input(
@@ -409,7 +437,7 @@ def test_a_run_that_was_killed_before_its_notes_goes_on_beside_its_input(folder,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr("realis.video.write.write_notes", killed)
+        patch.setattr("realis.video.write.note_result", killed)
         run("--input", folder / "a.mp4", "--output", folder)
     assert (folder / "a_2x.mp4").exists() and not (folder / "a_2x.mp4.json").exists()
     run("--input", folder, "--output", folder)

@@ -109,7 +109,7 @@ def test_every_frame_once_and_noise_in_step(count, segments):
 
 @given(st.integers(1, 40), st.sampled_from([1, 4, 8]))
 def test_padding_plays_backwards_and_is_shorter_than_a_period(count, period):
-    padded = pad_frames(torch.arange(count), period)
+    padded = pad_frames(torch.arange(count), Segments(period * 2 + 1, 1, period).padded(count))
     assert torch.equal(padded[:count], torch.arange(count))
     assert (len(padded) - 1) % period == 0 and len(padded) - count < period
     if count > 1:

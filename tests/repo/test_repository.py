@@ -26,7 +26,7 @@ from realis.models.hub import PRESETS
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "units", "files", "config", "log", "queues", "workers", "torchvision_hook"},
+    {"errors", "shapes", "units", "files", "config", "log", "queues", "records", "workers", "torchvision_hook"},
     {"ops", "upscaler", "tables", "system"},
     {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
     {"models"},

@@ -59,7 +59,7 @@ def test_a_caption_belongs_to_what_it_was_made_from(change, tmp_path):
     assert caption_file(clip("b", digest="of a"), tmp_path, replace(CONFIG, batch=1, retries=0, timeout=1.0)) == file
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"caption": null}', "[" * 100_000])
 def test_a_damaged_file_is_named(content, tmp_path):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(InputError, match=r"x\.json: is damaged .* delete it"):

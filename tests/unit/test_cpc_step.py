@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from conftest import randomise_projections
+from realis.commands.plan import make_plan
+from realis.commands.upscale import SAMPLE_LOOK, UpscaleConfig
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.methods import MethodOptions, load_cpc
@@ -20,7 +23,7 @@ from realis.upscaler import Segments
 
 OPTIONS = MethodOptions(
     folder=PRESETS / "tiny", cpc=None, decoder="wan", prompt="", negative_prompt="", prompt_embeds=None,
-    empty_prompt_embeds=None, steps=0, shift=0.0, guidance=1.0, cpc_scale=1.0, sampler="auto",
+    empty_prompt_embeds=None, guidance=1.0, cpc_scale=1.0,
     segments=Segments(5, 1, 4), device="cpu", dtype="float32", offload=False, fp8=False, attention="", compiled=False,
 )  # fmt: skip
 
@@ -40,6 +43,11 @@ def make_cpc(wan, tmp_path):
     return make
 
 
+def sampling_of(cpc, **flags):
+    """How ``upscale`` samples a CPC of realis-tiny."""
+    return make_plan(UpscaleConfig(cpc=str(cpc), **flags), SAMPLE_LOOK, Path("out.mp4")).sampling
+
+
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
 def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, make_cpc, sampler):
     controlnet, options = make_cpc(steps=3, shift=5.0, sampler=sampler)
@@ -48,7 +56,7 @@ def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, ma
     with torch.no_grad():
         latents = step({"lr_latents": encode_video(wan.vae, lr), "number": torch.tensor([7])}, "sample")
         noise = torch.randn(1, *latents.shape[1:], generator=sample_generator(0, 7, "noise"))
-        upscaler = load_cpc(options)
+        upscaler = load_cpc(replace(options, **sampling_of(options.cpc)))
         torch.testing.assert_close(
             decode_video(wan.vae, latents), upscaler.pipeline(lr, noise, prompt, prompt, upscaler.sampling)
         )
@@ -56,7 +64,10 @@ def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, ma
 
 def test_what_is_given_at_inference_comes_before_what_the_cpc_says(make_cpc):
     _, options = make_cpc(steps=3, shift=5.0, sampler="unipc")
-    sampling = load_cpc(replace(options, steps=2, shift=4.0, sampler="euler")).sampling
+    asked = {"steps": 2, "shift": 4.0, "sampler": "euler"}
+    assert sampling_of(options.cpc) == {"steps": 3, "shift": 5.0, "sampler": "unipc"}
+    assert sampling_of(options.cpc, **asked) == asked
+    sampling = load_cpc(replace(options, **asked)).sampling
     assert (sampling.steps, sampling.shift, sampling.sampler) == (2, 4.0, "euler")
 
 
@@ -68,3 +79,4 @@ def test_a_cpc_that_names_no_sampler_is_sampled_as_it_was_made_for(make_cpc, tmp
     )
     c = load_controlnet(tmp_path, torch.float32).config
     assert (c.steps, c.shift, c.sampler) == (3, 3.0, "euler")
+    assert sampling_of(tmp_path) == {"steps": 3, "shift": 3.0, "sampler": "euler"}

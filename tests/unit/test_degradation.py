@@ -142,6 +142,22 @@ def test_ranges_that_cannot_be_drawn_from_are_refused(build):
         build()
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_becomes_no_black_pixel(bad):
+    hr = random_clip(2, 32, 32)
+    hr[1, 2, 3, 4] = bad
+    for preset in ("bi", "realbasicvsr"):
+        p = PRESETS[preset].sample(np.random.default_rng(0), 2, (32, 32))
+        with pytest.raises(InputError, match="a pixel is not a finite number"):
+            degrade(hr, p)
+
+
+WRONG = [{"frames": "3"}, {"frames": 3.0}, {"frames": 0}, {"size": [32]}, {"sharpen": 1}, {"size": [float("nan"), 32]},
+         {"operations": [{"operation": "noise", "kind": "gaussian", "strength": ["a"], "grey": False, "seed": 0}]},
+         {"operations": [{"operation": "noise", "kind": "gaussian", "strength": [1], "grey": False, "seed": 2**70}]},
+         {"operations": [{"operation": "blur", "kernel": ["iso"], "size": 7}]}, {"operations": {"a": 1}}]  # fmt: skip
+
+
 def test_parameters_that_do_not_fit_are_refused(tmp_path):
     p = DegradationConfig().sample(np.random.default_rng(0), 3, (32, 32))
     with pytest.raises(InputError, match="drawn for"):
@@ -153,9 +169,12 @@ def test_parameters_that_do_not_fit_are_refused(tmp_path):
         "{}",
         json.dumps(json.loads(p.to_json()) | {"more": 1}),
         '{"operations": [{"operation": "x"}]}',
+        "[" * 100_000,
+        '{"operations": [5]}',
+        *(json.dumps(json.loads(p.to_json()) | wrong) for wrong in WRONG),
     ):
         file.write_text(text)
-        with pytest.raises(InputError, match=r"not the parameters|no other"):
+        with pytest.raises(InputError, match=r"not the parameters|no other|got 0, wanted 1 or more"):
             DegradationParameters.read(file)
     with pytest.raises(InputError, match="nothing there"):
         DegradationParameters.read(tmp_path / "none.json")
@@ -167,6 +186,10 @@ def test_parameters_that_do_not_fit_are_refused(tmp_path):
         lambda: Blur("foo", 7, ((1, 1),), (0,)), lambda: Blur("iso", 8, ((1, 1),), (0,)), lambda: Blur("iso", 7),
         lambda: Blur("iso", 7, ((0, 1),), (0,)), lambda: Blur("plateau_iso", 7, ((1, 1),), (0,)), lambda: Blur("sinc", 7),
         lambda: Resize("foo", ((4, 4),)), lambda: Resize("area", ((0, 4),)), lambda: Noise("gausian", (1.0,), False, 0),
+        lambda: Noise("poisson", (float("nan"),), False, 0), lambda: Noise("poisson", (1.0,), False, -1),
+        lambda: Blur("iso", 7, ((float("inf"), 1),), (0,)), lambda: Blur("iso", 7, ((1, 1),), (float("nan"),)),
+        lambda: Blur("iso", 10**9 + 1, ((1, 1),), (0,)), lambda: Resize("area", ((10**9, 4),)), lambda: Blur("iso", -7),
+        lambda: Video("mpeg4", float("inf")),
         lambda: Jpeg((0,)), lambda: Video("h264", 1.0), lambda: Video("mpeg4", 0.0),
         lambda: DegradationParameters(2, (8, 8), (2, 2), False, (Resize("area", ((2, 2),)),)),
         lambda: DegradationParameters(2, (8, 8), (2, 2), False, ()),

@@ -10,10 +10,13 @@ import pytest
 
 from footage import film
 from realis.dataset.clip import Clip, Dropped
+from realis.dataset.duplicates import DuplicatesConfig
 from realis.dataset.footage import find_footage
 from realis.dataset.ledger import Ledger
+from realis.dataset.on_ray import RayConfig
 from realis.dataset.probe import ProbeConfig, as_listed, licensed, probe, why_not
 from realis.dataset.publish import row_of
+from realis.dataset.scenes import ScenesConfig
 from realis.dataset.stages import here, run_stage
 from realis.errors import InputError
 
@@ -112,6 +115,41 @@ def test_footage_of_nobody_is_left_out_and_what_lists_say_comes_back():
     nobodys = replace(video, licence="")
     assert only(licensed(nobodys, Path(), CONFIG)) == Dropped("film", "no licence named", "film.mp4")
     assert only(licensed(nobodys, Path(), ProbeConfig(unlicensed=True))) == bare
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [({"licence": 5}, "licence: got 5, wanted text"), ({"caption": ["a"]}, "caption: got"), ({"source": {}}, "source: got"),
+     ({"caption": "x" * 10**6}, "caption: got 1000000 characters, wanted 16384 at most"), ({"licence": True}, "licence: got True")],
+)  # fmt: skip
+def test_what_a_list_says_is_text(tmp_path, row, said):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    (tmp_path / "list.jsonl").write_text(json.dumps({"file_name": "x.mp4"} | row))
+    with pytest.raises(InputError, match=rf"list\.jsonl, row 1: {said}"):
+        find_footage((str(tmp_path / "list.jsonl"),), "")
+
+
+def test_what_a_list_says_is_one_line_without_control_characters(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"x")
+    row = {"file_name": "x.mp4", "licence": "CC0\n\n# Free\u0000", "source": "\u202ea\tb\u2028c", "caption": None}
+    (tmp_path / "list.jsonl").write_text(json.dumps(row))
+    (clip,) = find_footage((str(tmp_path / "list.jsonl"),), "")
+    assert (clip.licence, clip.origin, clip.caption) == ("CC0 # Free", "a b c", "")
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"file_name": NaN}', '{"file_name": "x.mp4", "other": 1e999}'])
+def test_a_line_that_is_no_json_is_said(tmp_path, line):
+    (tmp_path / "list.jsonl").write_text(line)
+    with pytest.raises(InputError, match=r"list\.jsonl, line 1: not JSON \("):
+        find_footage((str(tmp_path / "list.jsonl"),), "")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
+def test_settings_that_are_no_numbers_are_refused(number):
+    for kind, name in ((ScenesConfig, "adaptive"), (ScenesConfig, "content"), (DuplicatesConfig, "every"),
+                       (ProbeConfig, "least_rate"), (RayConfig, "cpus"), (RayConfig, "gpus")):  # fmt: skip
+        with pytest.raises(InputError, match=name.replace("_", "-")):
+            kind(**{name: number})
 
 
 def test_one_video_has_one_licence(tmp_path):

@@ -1,5 +1,6 @@
 """What a stage has done is known again after a crash, and shows no trace of the order in which it was done."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -77,6 +78,16 @@ def test_what_was_made_and_is_gone_is_made_again(tmp_path):
     assert made == ["clip0", "clip1", "clip2", "clip3", "clip2"]
 
 
+def test_what_is_shorter_than_it_was_made_is_made_again(tmp_path, caplog):
+    (tmp_path / "clip0").write_bytes(b"1234")
+    made = replace(CLIPS[0], file="clip0", digest="4-abcd")
+    Ledger(tmp_path, "stage").add("key", [made])
+    assert Ledger(tmp_path, "stage").outcomes == {"key": [made]}
+    (tmp_path / "clip0").write_bytes(b"12")
+    assert Ledger(tmp_path, "stage").outcomes == {}
+    assert "clip0: no longer as long as it was made" in caplog.text
+
+
 def test_a_stage_of_all_sees_all_again_if_one_has_changed(tmp_path):
     calls = []
 
@@ -95,9 +106,19 @@ def test_a_stage_that_must_not_run_must_have_run(tmp_path):
         run_stage("probe", odd_only([]), CLIPS, Ledger(tmp_path, "probe"), wanted=False)
 
 
-def test_a_damaged_ledger_is_said(tmp_path):
+def row(**clip):
+    return json.dumps({"of": "x", "kept": [{"name": "a", "video": "b"} | clip], "dropped": []})
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"of": 3}', "[]", "[" * 100_000, row(frames="9"), row(frames=9.5), row(scores=[]), row(rate="1/0"), row(file=5),
+     row(scores={"motion": float("nan")}), row(scores={"motion": "1"}), row(more=1),
+     '{"of": "x", "kept": [], "dropped": [{"name": "a", "reason": []}]}'],
+)  # fmt: skip
+def test_a_damaged_ledger_is_said(tmp_path, line):
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "x.jsonl").write_text('{"of": 3}\n')
+    (tmp_path / "work" / "x.jsonl").write_text(f"{line}\n")
     with pytest.raises(InputError, match="delete it, and the stage is done anew"):
         Ledger(tmp_path, "x")
 

@@ -58,6 +58,13 @@ def test_time_left_is_not_told_after_a_moment(clock, monkeypatch):
     assert "?" not in seen[len(unknown) :] and len(unknown) < 40
 
 
+def test_a_bar_that_is_iterated_tells_the_time_left(clock, monkeypatch):
+    monkeypatch.setattr(log.sys, "stderr", io.StringIO())
+    for _ in log.progress(range(100), total=100, unit="step"):
+        clock.now += 1
+    assert log.sys.stderr.getvalue().splitlines()[1] == "realis: 60% 60/100 steps [01:00, left 00:40, 1 steps/s]"
+
+
 def test_a_bar_fits_its_columns(clock, monkeypatch):
     monkeypatch.setattr(log.sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", "300")

@@ -308,3 +308,31 @@ def test_patterns_pass_over_what_lies_in_a_result(tmp_path):
     (tmp_path / "_before_after.png").touch()
     assert find_inputs((f"{tmp_path}/*/*.png",)) == [tmp_path / "seq" / "1.png"]
     assert find_inputs((f"{tmp_path}/**/1.png",)) == [tmp_path / "seq" / "1.png"]
+
+
+def test_an_empty_name_is_not_this_folder():
+    with pytest.raises(InputError, match="--input: got an empty name"):
+        find_inputs(("",))
+
+
+def test_what_of_a_folder_is_left_out_is_said(tmp_path, caplog):
+    for name in ("a.mp4", "b.JPG", "c.jpg", "Fotos 1994/scan.png", "empty/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with caplog.at_level("INFO", "realis"):
+        assert find_inputs((str(tmp_path),)) == [tmp_path / "a.mp4"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 2 images in it, such as b.JPG, left out; name them to upscale them",
+        f"{tmp_path}: 1 folder in it, such as Fotos 1994, left out; name them to upscale them",
+    ]
+
+
+@pytest.mark.parametrize(("word", "meant"), [("long.mp3", "long.mp4"), ("Omas", "Omas Geburtstag"), ("quite else", "")])
+def test_a_name_that_is_not_there_is_refused_with_what_may_be_meant(tmp_path, word, meant):
+    (tmp_path / "long.mp4").touch()
+    (tmp_path / "Omas Geburtstag").mkdir()
+    with pytest.raises(InputError, match="nothing there; wanted a video, an image or a folder") as error:
+        find_inputs((str(tmp_path / "long.mp4"), str(tmp_path / word)))
+    assert ("is meant?" not in str(error.value)) and (f"is {tmp_path / meant} meant?" in str(error.value)) == bool(
+        meant
+    )

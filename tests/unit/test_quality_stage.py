@@ -121,6 +121,17 @@ def test_what_cannot_be_read_is_dropped_with_the_reason(tmp_path):
     assert str(file) in dropped.detail
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_passes_no_limit(number, tmp_path, monkeypatch):
+    file = write(tmp_path / "a.mp4", pan(3))
+    monkeypatch.setattr("realis.dataset.quality.sharpness", lambda frame: number)
+    dropped = outcome(file, frames=3)
+    assert (dropped.reason, dropped.scores) == ("scores are no numbers", {})
+    assert f"its sharpness is {number}" in dropped.detail
+    with pytest.raises(InputError, match="can be measured"):
+        calibrate(tmp_path, tmp_path / "recipe.yaml", CONFIG)
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_clips_of_few_frames(frames, tmp_path):
     file = write(tmp_path / "a.mp4", pan(frames))

@@ -114,7 +114,16 @@ def test_a_torn_last_line_does_not_count_and_is_repaired(file, clips, torn, whol
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", '{"clip": "c0"}', '{"clip": "c0", "digest": "", "reviewer": "A", "verdict": "?"}']
+    "line",
+    [
+        "nonsense",
+        "[]",
+        '{"clip": "c0"}',
+        '{"clip": "c0", "digest": "", "reviewer": "A", "verdict": "?"}',
+        "[" * 100_000,
+        '{"clip": [], "digest": "", "reviewer": "A", "verdict": "keep"}',
+        '{"clip": NaN}',
+    ],
 )
 def test_a_damaged_line_is_named(file, clips, line):
     file.add(clips[0], "Ann", KEEP)

@@ -1,0 +1,166 @@
+"""What counts as a finished result: made of numbers, and as its notes say."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from footage import film
+from realis.commands import upscale_file
+from realis.commands.__main__ import run_upscale
+from realis.models.hub import model_folder
+from realis.upscaling.bicubic import BicubicUpscaler
+from videos import contents, upscale
+
+
+def test_what_is_not_finite_ends_the_run_and_nothing_of_it_counts(tmp_path, monkeypatch, capsys):
+    source = film(tmp_path / "in.mp4", 20, (48, 64))
+
+    class Overflowing(BicubicUpscaler):
+        calls = 0
+
+        def upscale(self, frames, size, **others):
+            Overflowing.calls += 1
+            upscaled, carry = super().upscale(frames, size, **others)
+            if Overflowing.calls == 2:
+                upscaled[0, 0, 0, 0] = torch.nan
+            return upscaled, carry
+
+    monkeypatch.setattr(upscale_file, "load", lambda config, plan: Overflowing())
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, tmp_path / "out.mp4")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 1 and "frames 8 to 15: the result is not finite; --dtype float32" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.mp4.parts", "in.mp4"]
+    upscale(source, tmp_path / "out.mp4")
+    assert len(contents(tmp_path / "out.mp4")) == 20
+
+
+def test_weights_that_are_not_finite_end_the_run(tmp_path, capsys):
+    model = tmp_path / "model"
+    shutil.copytree(model_folder("realis-tiny", text_encoder=False), model)
+    file = model / "lr_decoder" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    next(iter(weights.values())).view(-1)[0] = torch.nan
+    save_file(weights, file)
+    with pytest.raises(SystemExit) as stop:
+        run_upscale([str(film(tmp_path / "in.mp4", 2, (48, 64))), "--target", "1x", "--model", str(model), "--output",
+                     str(tmp_path / "out.mp4")])  # fmt: skip
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 1 and "the tile at row 0, column 0 is not finite" in line
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("harm", ["emptied", "cut", "replaced"])
+def test_a_result_that_was_harmed_is_made_again(tmp_path, harm):
+    source, output = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out.mp4"
+    upscale(source, output)
+    whole = output.read_bytes()
+    if harm == "replaced":  # by as many bytes
+        output.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    else:
+        output.write_bytes(whole[: len(whole) // 2 * (harm == "cut")])
+    upscale(source, output)
+    assert output.read_bytes() == whole
+
+
+def test_a_result_that_was_only_copied_is_not_made_again(tmp_path, capsys):
+    source, output = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out.mp4"
+    upscale(source, output)
+    os.utime(output, (1, 1))
+    upscale(source, output)
+    assert "is there already" in capsys.readouterr().err and output.stat().st_mtime == 1
+
+
+def test_a_folder_with_an_image_missing_is_made_again(tmp_path, capsys):
+    source, output = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out"
+    upscale(source, output, "--codec", "png")
+    upscale(source, output, "--codec", "png")
+    assert "is there already" in capsys.readouterr().err
+    (output / "000003.png").unlink()
+    upscale(source, output, "--codec", "png")
+    assert len(list(output.iterdir())) == 6
+
+
+@pytest.mark.parametrize("flags", [[], ["--restart"]])
+def test_files_of_others_in_a_folder_of_results_stay(tmp_path, capsys, flags):
+    source, output = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out"
+    upscale(source, output, "--codec", "png")
+    (output / "mine.txt").write_text("mine")
+    with pytest.raises(SystemExit):
+        upscale(source, output, "--codec", "png", *flags)
+    assert "has files in it that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
+    assert (output / "mine.txt").read_text() == "mine"
+
+
+def test_notes_never_vouch_for_another_result(tmp_path, monkeypatch):
+    """A run that is killed between the result's name and its notes leaves none."""
+    source, output = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out.mp4"
+    upscale(source, output)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("realis.video.write.note_result", killed)
+    with pytest.raises(SystemExit):
+        upscale(source, output, "--crf", "40", "--restart")
+    assert not (tmp_path / "out.mp4.json").exists()
+    small = output.stat().st_size
+    monkeypatch.undo()
+    upscale(source, output, "--crf", "40")
+    assert (
+        output.stat().st_size == small and json.loads((tmp_path / "out.mp4.json").read_text())["made from"]["crf"] == 40
+    )
+
+
+def test_an_input_that_changes_while_it_is_read_gives_no_result(tmp_path, monkeypatch, capsys):
+    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
+    other = film(tmp_path / "other.mp4", 20, (48, 64), place=3).read_bytes()
+
+    class Replaced(BicubicUpscaler):
+        def upscale(self, frames, size, **others):
+            source.write_bytes(other)
+            return super().upscale(frames, size, **others)
+
+    monkeypatch.setattr(upscale_file, "load", lambda config, plan: Replaced())
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, output)
+    assert stop.value.code == 2 and "in.mp4: was changed while it was read" in capsys.readouterr().err.splitlines()[-1]
+    assert not output.exists()
+    upscale(source, output, "--restart")
+    assert len(contents(output)) == 20
+
+
+def test_what_others_made_and_other_results_are_not_replaced(tmp_path, capsys):
+    source, output, both = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out.mp4", tmp_path / "both.mp4"
+    output.write_bytes(b"mine")
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, output, "--restart")
+    assert (
+        stop.value.code == 2 and "is there that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
+    )
+    assert output.read_bytes() == b"mine"
+    output.unlink()
+    both.write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        upscale(source, output, "--compare", str(both))
+    assert both.read_bytes() == b"mine" and not output.exists()
+    upscale(source, output)
+    made = output.read_bytes()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        upscale(source, output, "--crf", "40")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "is there already, but crf was -1, now 40; --restart makes it anew" in line and output.read_bytes() == made
+    upscale(source, output, "--crf", "40", "--restart")
+    assert output.read_bytes() != made
+
+
+def test_a_pipe_is_not_replaced(tmp_path, capsys):
+    os.mkfifo(tmp_path / "out.mp4")
+    with pytest.raises(SystemExit):
+        upscale(film(tmp_path / "in.mp4", 2, (48, 64)), tmp_path / "out.mp4")
+    assert "out.mp4 is a pipe or device, wanted a file" in capsys.readouterr().err.splitlines()[-1]
