@@ -1,7 +1,6 @@
 """Files that appear complete or not at all."""
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from realis.errors import InputError, reason
+from realis.records import load_json
 
 LONGEST_NAME = 255  # bytes, on every usual file system
 
@@ -111,23 +111,10 @@ def remove_leftovers(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def load_json(file: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is not JSON, or nested too deeply to be read.
-    """
-    try:
-        return json.loads(file.read_text())
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
 def read_json(file: Path) -> dict[str, Any] | None:
     """The names and values in a JSON file; ``None`` if it is not there, cut off, or something else."""
     try:
-        content = load_json(file)
+        content = load_json(file.read_text())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

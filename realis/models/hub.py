@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from realis.errors import InputError, require
-from realis.files import load_json
+from realis.records import load_json
 
 TINY = "realis-tiny"
 DEPTH, WIDTH = 1000, 65536
@@ -127,7 +127,7 @@ def _check_part(folder: Path) -> dict:
 
 def _read_json(file: Path) -> dict:
     try:
-        content = load_json(file)
+        content = load_json(file.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{file.parent}: no model in diffusers' format there ({file.name}: {error})") from error
     if not isinstance(content, dict):

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 from realis.errors import InputError
-from realis.files import load_json, whole_file
+from realis.files import whole_file
 from realis.log import logger, progress
 from realis.models.wan import Wan, encoder_digest
 from realis.ops.pixels import signed
+from realis.records import load_json
 from realis.training.caption_files import caption_key, embedding_file, held_keys
 from realis.training.clips import ClipSet
 from realis.training.latents import LatentCodec
@@ -129,7 +130,7 @@ def _encoder_of(folder: Path) -> str:
     """Digest of the VAE whose latents are in ``folder``; empty if nothing says so."""
     file = folder / "vae.json"
     try:
-        return load_json(file)["encoder"] if file.is_file() else ""
+        return load_json(file.read_text())["encoder"] if file.is_file() else ""
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: cannot be read ({error}); make the latents anew elsewhere") from error
 

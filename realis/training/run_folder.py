@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 
 from realis.config import as_plain, dump, read_recipe
 from realis.errors import InputError, reason
-from realis.files import check_name, load_json
+from realis.files import check_name
 from realis.log import is_main_process, logger
+from realis.records import load_json
 from realis.system import lock
 from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
@@ -172,7 +173,7 @@ def read_position(checkpoint: Path) -> dict[str, int]:
     """
     file = checkpoint / "state.json"
     try:
-        position = load_json(file)
+        position = load_json(file.read_text())
         return {name: operator.index(position[name]) for name in ("step", "samples_per_step")}
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} cannot be read ({type(error).__name__}: {reason(error)})") from error
@@ -214,7 +215,7 @@ def _set_damaged_aside(output: Path) -> None:
 
 def _is_model(folder: Path) -> bool:
     try:
-        return "_class_name" in load_json(folder / "config.json")
+        return "_class_name" in load_json((folder / "config.json").read_text())
     except (OSError, ValueError, TypeError):
         return False
 

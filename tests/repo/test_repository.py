@@ -34,7 +34,13 @@ FLOORS = [
     {"methods", "evaluation"},
     {"commands"},
 ]
-SAME_FLOOR = {("config", "errors"), ("config", "files"), ("files", "errors"), ("workers", "errors")}
+SAME_FLOOR = {
+    ("config", "errors"),
+    ("config", "files"),
+    ("files", "errors"),
+    ("files", "records"),
+    ("workers", "errors"),
+}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,

@@ -244,7 +244,10 @@ def test_fixed_crops_go_with_their_latents(config, tmp_path):
     noisy = ClipSet(replace(config, degradation="light"), 0, 6)
     lr = [next(noisy[n].batch["lr"] for n in range(k, k + 6) if clips.candidates(n)[0] == 2) for k in (0, 12)]
     assert not torch.equal(*lr)  # the crop is fixed, what happens to it is not
-    (tmp_path / "latents" / f"{clips.fixed_key(clips.candidates(1)[0], 0)}.safetensors").unlink()
+    file = tmp_path / "latents" / f"{clips.fixed_key(clips.candidates(1)[0], 0)}.safetensors"
+    save_file({"hr_latents": torch.full((16, 2, 8, 8), torch.nan)}, file)
+    assert f"{file}: hr_latents has values that are not finite; remove that file" in clips[1].error
+    file.unlink()
     with pytest.raises(
         InputError, match=r"HR latents of .*\.mp4 in 64x64 are not there.*train/precompute\.py"
     ) as error:
