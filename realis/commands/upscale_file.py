@@ -43,12 +43,12 @@ PREVIEW_FRAMES = 5  # two latent frames: the first and four more
 LEAST_TILE = 64  # pixels
 INPUT = "the input"  # its content, in the key of a result
 # Fields that do not change what a result is
-NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart", "dry_run", "strict",
-              "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
+NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview",
+              "restart", "dry_run", "strict", "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
 # Fields that bicubic does not read
-OF_THE_MODEL = ("model", "cpc", "cpc_scale", "decoder", "prompt", "negative_prompt", "dtype", "fp8", "attention", "compile",
-                "steps", "shift", "sampler", "guidance", "seed", "tile_height", "tile_width", "tile_overlap", "segment_frames",
-                "segment_overlap")  # fmt: skip
+OF_THE_MODEL = ("model", "cpc", "cpc_scale", "decoder", "prompt", "negative_prompt", "dtype", "fp8", "attention",
+                "compile", "steps", "shift", "sampler", "guidance", "seed", "tile_height", "tile_width", "tile_overlap",
+                "segment_frames", "segment_overlap")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def header(clips: list[Clip], story: Story) -> str:
     values = {
         "pretty_name": story.title,
         "license": "other",
-        "license_name": "see-the-ledger-below",
+        "license_name": "see-the-licences-below",
         "size_categories": [size],
         "task_categories": ["video-to-video"],
         "tags": ["video-super-resolution"],

@@ -8,6 +8,7 @@ from typing import Any
 
 from realis.dataset.clip import Clip, Outcome, digest_of
 from realis.dataset.ledger import Ledger
+from realis.dataset.settings import LEDGERS
 from realis.errors import InputError
 from realis.log import logger, progress
 from realis.units import count
@@ -29,7 +30,10 @@ class Tally:
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{number} {reason}" for reason, number in self.reasons.most_common())
-        return f"{self.name}: {self.kept} kept of {self.given}{f'; dropped: {dropped}' if dropped else ''}"
+        kept = f"{self.kept} kept of {self.given}"
+        if self.name == "scenes":  # which cuts videos into clips
+            kept = f"{count(self.kept, 'clip')} of {count(self.given, 'video')}"
+        return f"{self.name}: {kept}{f'; dropped: {dropped}' if dropped else ''}"
 
 
 def run_stage(name: str, stage: Stage, clips: list[Clip], ledger: Ledger, wanted: bool) -> tuple[list[Clip], Tally]:
@@ -74,8 +78,9 @@ def run_on_all(
 def check_known(name: str, todo: list[Clip], wanted: bool) -> None:
     """A stage that must not run must have run."""
     if todo and not wanted:
+        stage = next((stage for stage, ledgers in LEDGERS.items() if name in ledgers), name)
         raise InputError(
-            f"--stages: {name} has not been run on {count(len(todo), 'clip')}, and what comes after it needs that; add {name}"
+            f"--stages: {name} has not been run on {count(len(todo), 'clip')}, and what comes after it needs that; add {stage}"
         )
 
 

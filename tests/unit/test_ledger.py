@@ -8,7 +8,7 @@ import pytest
 
 from realis.dataset.clip import Clip, Dropped, digest_of
 from realis.dataset.ledger import Ledger
-from realis.dataset.stages import run_on_all, run_stage
+from realis.dataset.stages import check_known, run_on_all, run_stage
 from realis.errors import InputError
 
 CLIPS = [
@@ -126,3 +126,9 @@ def test_a_damaged_ledger_is_said(tmp_path, line):
 def test_digests_change_with_everything():
     assert len({digest_of([clip]) for clip in CLIPS}) == 4
     assert digest_of(CLIPS) != digest_of(CLIPS[::-1])
+
+
+@pytest.mark.parametrize(("ledger", "stage"), [("licences", "probe"), ("scores", "quality"), ("captions", "captions")])
+def test_a_stage_that_is_missing_is_named_as_it_is_asked_for(ledger, stage):
+    with pytest.raises(InputError, match=f"{ledger} has not been run on 1 clip, .*; add {stage}$"):
+        check_known(ledger, [Clip("a", "a.mp4")], wanted=False)
