@@ -10,6 +10,7 @@ failed and left something.
 import argparse
 import io
 import random
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -83,8 +84,9 @@ def judge(folder: Path, ending: str, content: bytes) -> str:
     """What became of one file: ``done``, ``refused``, or what is wrong."""
     file, said = folder / f"in{ending}", folder / "said.txt"
     output = folder / f"out{'.png' if ending in IMAGES and ending != '.gif' else '.mp4'}"
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     file.write_bytes(content)
-    said.unlink(missing_ok=True)
     child = kills.in_child(partial(attempt, file, output, said))
     child.join(LIMIT)
     if child.is_alive():

@@ -3,6 +3,7 @@
 import realis  # noqa: F401, I001 - first, so that torchvision can be imported beside a CPU-only torch
 
 import copy
+import os
 import signal
 
 import pytest
@@ -15,6 +16,7 @@ from realis.models.cpc_controlnet import CpcControlNet
 # Where the tests run in the background of a shell, all processes would be deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the commands that tests start: there are tests beside them
 torch.set_flush_denormal(True)
 
 TINY_TRANSFORMER = {

@@ -12,6 +12,7 @@ from realis.dataset.caption_qwen import QwenCaptioner
 from realis.dataset.captions import CaptionsConfig, captions, read_sample
 from realis.dataset.clip import Clip, Dropped
 from realis.errors import InputError
+from realis.video.fingerprint import fingerprint
 from tiny_qwen import write_tiny_qwen
 
 
@@ -132,6 +133,7 @@ def test_not_even_one_clip_fits(build, clips, config):
 def test_a_clip_that_cannot_be_read_is_dropped(fresh, clips, config):
     (fresh / "clip1.mp4").unlink()
     (fresh / "clip1.mp4").write_bytes(b"nothing of the kind")
+    clips[1] = replace(clips[1], digest=fingerprint(fresh / "clip1.mp4"))  # as it was made, not damaged since
     outcomes = by_name(captions(clips, fresh, config))
     assert isinstance(outcomes["clip1"], Dropped)
     assert outcomes["clip1"].reason == "cannot be read"
