@@ -1,13 +1,13 @@
 """What of a result is already there: segments on disk, and what a run goes on from. Survives kill -9 at any moment.
 
-In a hidden folder beside the result, for segment n: ``n.json`` (its frames and their times), ``n.safetensors`` (what the
-next segment depends on) and last the segment itself, whose appearance makes it count.
+In a hidden folder beside the result, for segment n: ``n.json`` (its frames, their times, its size), ``n.safetensors``
+(what the next segment depends on; of the last two) and last the segment itself, whose appearance makes it count.
 """
 
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,22 @@ from realis.video.results import differences, parts_folder
 Tensors = dict[str, Any]
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else (path,)))
+
+
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment: its first frame, for all its frames the time and length in ticks, whether it is the last, and
-    the numbers of frames with a fault of the source by its name."""
+    """A finished segment: its first frame, for all its frames the time and length in ticks, whether it is the last, the
+    numbers of frames with a fault of the source by its name, and how many bytes its encoded file or files have."""
 
     start: int
     times: list[int]
     durations: list[int]
     last: bool
     faults: dict[str, list[int]] = field(default_factory=dict)
+    size: int = 0
 
     @property
     def stop(self) -> int:
@@ -76,25 +82,45 @@ class Journal:
 
     def _read(self) -> None:
         file = self.folder / "key.json"
-        before = None if self.anew or self.key is None else read_json(file)
-        if before is None or not self.part(0).exists():
+        if self.anew or self.key is None or not (file.exists() and self.part(0).exists()):
             self._clear()
             self._write_key()
             return
+        before = read_json(file)
+        if before is None:  # as where a disk fails: nothing is deleted for that
+            raise InputError(
+                f"--output {self.output}: an unfinished run is there, but {file} cannot be read; --restart begins anew"
+            )
         now = json.loads(json.dumps(self.key))
         if what := differences(before, now):
             raise InputError(f"--output {self.output}: an unfinished run is there that differs ({what}); give what it was "
                              "given to finish it, or --restart to begin anew")  # fmt: skip
         while self.part(len(self.segments)).exists():
-            facts = read_json(self.path(".json"))
-            if facts is None:
+            segment = self._whole_segment(read_json(self.path(".json")))
+            if segment is None:
                 break
-            self.segments.append(Segment(**facts))
-        if not self.complete and not self.path(".safetensors", back=1).exists():
-            logger.warning("%s: what it was to go on from is damaged; it begins anew", self.output)
-            self.segments.clear()
-            self._clear()
-            self._write_key()
+            self.segments.append(segment)
+        while self.segments and not self.complete and not self.path(".safetensors", back=1).exists():
+            self.segments.pop()
+        if self.part(len(self.segments)).exists():
+            logger.warning("%s: what is finished is damaged from segment %d on, which is made again", self.output,
+                           len(self.segments) + 1)  # fmt: skip
+        self._remove_from(len(self.segments))
+
+    def _whole_segment(self, facts: dict[str, Any] | None) -> Segment | None:
+        """The next segment, if what is known of it can be read, follows on the one before, and it is as long as noted."""
+        try:
+            segment = Segment(**facts or {})
+        except TypeError:
+            return None
+        follows = segment.start == (self.segments[-1].stop if self.segments else 0)
+        return segment if follows and segment.size == size_of(self.path(self.suffix)) else None
+
+    def _remove_from(self, number: int) -> None:
+        """Remove what is there of segment ``number`` and those after it."""
+        for path in self.folder.iterdir():
+            if path.stem.isdigit() and int(path.stem) >= number:
+                remove_folder(path) if path.is_dir() else path.unlink()
 
     def _write_key(self) -> None:
         with whole_file(self.folder / "key.json") as temporary:
@@ -140,18 +166,18 @@ class Journal:
         Raises:
             OSError: it cannot be written.
         """
-        before = self.path(".safetensors", back=1)
-        if self.key is not None:
-            self._write_facts(segment, carry)
+        stale = self.path(".safetensors", back=2)  # that of the last is kept, should this one be damaged
         temporary = self.path(".tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         encode(temporary)
+        if self.key is not None:
+            self._write_facts(replace(segment, size=size_of(temporary)), carry)
         for path in (*(temporary.iterdir() if temporary.is_dir() else ()), temporary):
             sync(path)
         temporary.replace(self.path(self.suffix))
         sync(self.folder)
         self.segments.append(segment)
-        before.unlink(missing_ok=True)
+        stale.unlink(missing_ok=True)
 
     def _write_facts(self, segment: Segment, carry: Tensors) -> None:
         from safetensors.torch import save_file

@@ -296,8 +296,8 @@ def test_fsdp_without_gpus_is_refused_in_one_line(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_through_the_real_command(tmp_path, stage):
-    """Two processes take the steps of one and go on exactly; one process goes on from their checkpoint, and their
-    export opens like any other."""
+    """Two processes take the steps of one, and their export opens like any other. Of the stage whose weights are cut into
+    parts: they go on exactly, and one process goes on from their checkpoint."""
     flags = [*SMALL, "--data.cache", str(tmp_path / "pairs")]
     run_train_cpc([*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(tmp_path / "one")])
 
@@ -311,6 +311,8 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
     assert_same_gradients(tmp_path / "one", two)
     assert_same_weights(tmp_path / "one", two)
     assert CpcControlNet.from_pretrained(two / "export").config.num_layers == 3
+    if stage < 3:
+        return
 
     shutil.copytree(two / "checkpoint-000001", resumed / "checkpoint-000001")
     deepspeed(resumed, "--run.resume", "latest")

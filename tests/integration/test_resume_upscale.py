@@ -57,7 +57,7 @@ def stop(clip, output, segments, signal_number):
     return process.returncode, said
 
 
-@pytest.mark.parametrize("segments", [1, 3, 5])
+@pytest.mark.parametrize("segments", [1, 5])
 def test_killed_runs_go_on_to_the_same_bytes(clip, undisturbed, tmp_path, capsys, segments):
     output = tmp_path / "out.mp4"
     stop(clip, output, segments, signal.SIGKILL)
@@ -84,9 +84,17 @@ def test_ctrl_c_says_how_to_go_on(clip, undisturbed, tmp_path):
     assert output.read_bytes() == undisturbed
 
 
-def test_other_settings_are_refused_with_the_reason(clip, undisturbed, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def killed(clip, tmp_path_factory):
+    """A run that was killed after its third segment."""
+    output = tmp_path_factory.mktemp("killed") / "out.mp4"
+    stop(clip, output, 3, signal.SIGKILL)
+    return output
+
+
+def test_other_settings_are_refused_with_the_reason(clip, undisturbed, killed, tmp_path, capsys):
     output = tmp_path / "out.mp4"
-    stop(clip, output, 2, signal.SIGKILL)
+    shutil.copytree(parts(killed), parts(output))
     other = ["--input", str(clip), "--output", str(output), *SMALL, "--seed", "7"]
     with pytest.raises(SystemExit):
         run_upscale(other)
@@ -95,18 +103,37 @@ def test_other_settings_are_refused_with_the_reason(clip, undisturbed, tmp_path,
     assert output.exists() and output.read_bytes() != undisturbed
 
 
-@pytest.mark.parametrize("damaged", ["000000.json", "000001.json", "000002.safetensors"])
-def test_where_the_journal_is_damaged_the_run_begins_anew(clip, undisturbed, tmp_path, damaged):
+@pytest.mark.parametrize(("damaged", "harm", "segment"), [
+    ("first.json", "torn", 1), ("last.safetensors", "gone", "last"), ("last.video", "emptied", "last"),
+    ("last.video", "cut", "last"), ("last.json", "moved", "last"),
+])  # fmt: skip
+def test_a_run_goes_on_before_what_is_damaged(clip, undisturbed, killed, tmp_path, capsys, damaged, harm, segment):
     output = tmp_path / "out.mp4"
-    stop(clip, output, 3, signal.SIGKILL)
+    shutil.copytree(parts(killed), parts(output))
     last = max(int(path.stem) for path in parts(output).glob("*.video"))
-    file = parts(output) / damaged.replace("000002.s", f"{last:06d}.s")
-    if file.suffix == ".json":
-        file.write_text('{"start": 0')
-    else:
+    file = parts(output) / damaged.replace("last", f"{last:06d}").replace("first", "000000")
+    if harm == "moved":
+        file.write_text(json.dumps({**json.loads(file.read_text()), "start": 1}))
+    elif harm == "gone":
         file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[: 9 * (harm != "emptied")])
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    number = last + 1 if segment == "last" else segment
+    said = capsys.readouterr().err
+    assert f"damaged from segment {number} on" in said and ("going on from frame" in said) == (number > 1)
     assert output.read_bytes() == undisturbed
+
+
+def test_a_key_that_cannot_be_read_deletes_nothing(clip, killed, tmp_path, capsys):
+    output = tmp_path / "out.mp4"
+    shutil.copytree(parts(killed), parts(output))
+    (parts(output) / "key.json").write_text("{")
+    before = sorted(path.name for path in parts(output).iterdir())
+    with pytest.raises(SystemExit) as stopped:
+        run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert stopped.value.code == 2 and "key.json cannot be read; --restart begins anew" in capsys.readouterr().err
+    assert sorted(path.name for path in parts(output).iterdir()) == before
 
 
 @pytest.mark.parametrize(("codec", "depth", "name"), [("png", 8, "out"), ("ffv1", 16, "out.mkv"), ("prores", 10, "out.mov"),

@@ -179,10 +179,10 @@ def test_a_model_is_not_gone_on_with_by_other_settings(tmp_path, capsys):
     assert before == {file: file.read_bytes() for file in (tmp_path / "model").rglob("*.safetensors")}
 
 
-def test_a_model_whose_training_was_killed_in_each_part_ends_with_the_same_bytes(tmp_path):
+def test_a_model_whose_training_was_killed_twice_ends_with_the_same_bytes(tmp_path):
     words = ["--recipes", str(small_recipes(tmp_path, steps=6, save_every=2)), "--threads", "1"]
     run_train_tiny(["--output", str(tmp_path / "whole"), *words])
-    for part in ("vae", "prior", "cpc", "decoder"):
+    for part in ("prior", "decoder"):
         command = [sys.executable, ROOT / "train" / "train_tiny.py", "--output", tmp_path / "killed", *words]
         process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, cwd=ROOT)
         while process.poll() is None and not list((tmp_path / "killed_runs" / part).glob("checkpoint-*")):
