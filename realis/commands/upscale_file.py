@@ -30,6 +30,7 @@ from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
 from realis.video.results import sheet_file
+from realis.video.sheet import is_own_sheet
 from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
@@ -102,6 +103,10 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
         if not done:
             check_output(output, others=(sheet_file(output),))
             check_replaced(output, key, config.restart)
+            sheet = sheet_file(output)
+            if sheet.exists() and not is_own_sheet(sheet):
+                raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which no run "
+                                 "of this command made; move it, or choose another name")  # fmt: skip
         if config.compare:
             check_output(Path(config.compare))
             check_replaced(Path(config.compare), compared_with(key), anew=True)

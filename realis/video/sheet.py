@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from realis.files import whole_file
 
 MARGIN, LABEL, MINIMUM = 8, 22, 360
+MADE_BY = "realis"  # as a sheet says in its metadata
 
 
 def before_after_sheet(
@@ -103,5 +105,16 @@ def save_sheet(sheet: Image.Image, file: Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
+    mark = PngInfo()
+    mark.add_text("Software", MADE_BY)
     with whole_file(file) as temporary:
-        sheet.save(temporary, "PNG")
+        sheet.save(temporary, "PNG", pnginfo=mark)
+
+
+def is_own_sheet(file: Path) -> bool:
+    """Whether a picture was written by :func:`save_sheet`."""
+    try:
+        with Image.open(file) as image:
+            return image.info.get("Software") == MADE_BY
+    except OSError:
+        return False

@@ -55,9 +55,8 @@ def lets_go(packet: av.Packet, codec: av.CodecContext) -> bool:
         return codec.name in WITH_CLEAN_KEYS
     clean, header, length_at, kind_of = NAL_UNITS[codec.name]
     data, config = bytes(packet), codec.extradata or b""
-    if (
-        config[:1] == b"\1"
-    ):  # as in .mp4 and .mkv: each unit follows on its length, and headers are in the configuration
+    # as in .mp4 and .mkv: each unit follows on its length, and headers are in the configuration
+    if config[:1] == b"\1":
         return any(kind_of(data[place]) in clean for place in unit_places(data, 1 + (config[length_at] & 3)))
     kinds = {kind_of(match[1][0]) for match in START_CODE.finditer(data)}
     return header in kinds and not clean.isdisjoint(kinds)

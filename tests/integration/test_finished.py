@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from footage import film
@@ -164,3 +165,18 @@ def test_a_pipe_is_not_replaced(tmp_path, capsys):
     with pytest.raises(SystemExit):
         upscale(film(tmp_path / "in.mp4", 2, (48, 64)), tmp_path / "out.mp4")
     assert "out.mp4 is a pipe or device, wanted a file" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_picture_of_others_by_the_name_of_the_sheet_stays(tmp_path, capsys):
+    source, output = film(tmp_path / "in.mp4", 2, (48, 64)), tmp_path / "out.mp4"
+    mine = tmp_path / "out.mp4_before_after.png"
+    Image.new("RGB", (8, 8)).save(mine)
+    before = mine.read_bytes()
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, output)
+    assert stop.value.code == 2 and "would take the place of" in capsys.readouterr().err.splitlines()[-1]
+    assert mine.read_bytes() == before and not output.exists()
+    mine.unlink()
+    upscale(source, output)
+    upscale(source, output, "--restart")
+    assert mine.exists()
