@@ -1,5 +1,6 @@
 """What systems do not all have: locks on files, and readings of memory."""
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -49,3 +50,10 @@ def peak_memory() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def main_memory() -> int | None:
+    """Bytes of this machine's memory; ``None`` where it cannot be told."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,7 +1,6 @@
 """Where a Qwen2.5-VL comes from: a folder, the Hugging Face hub, or the hub's cache on this machine."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from realis.errors import InputError, require
 from realis.log import logger
+from realis.system import main_memory
 
 OTHERWISE = (
     "or captions without the model in this process: --captions.by endpoint --captions.url http://HOST:8000/v1, of a server "
@@ -61,8 +61,8 @@ class Found(NamedTuple):
         Raises:
             InputError: this machine's memory does not do.
         """
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if self.in_float32 > memory:
+        memory = main_memory()
+        if memory and self.in_float32 > memory:
             raise InputError(
                 f"--captions.device: no GPU here, and in float32 on the CPU {name} takes {self.in_float32 / 1e9:.0f} GB of "
                 f"memory, of which there are {memory / 1e9:.0f}; wanted a GPU or a smaller --captions.model, {OTHERWISE}"

@@ -14,7 +14,7 @@ from realis import system
 from realis.commands.__main__ import run_upscale
 from realis.errors import InputError
 from realis.files import sync
-from realis.system import lock, peak_memory
+from realis.system import lock, main_memory, peak_memory
 from realis.video.journal import Journal
 from realis.video.write import SegmentWriter
 
@@ -95,3 +95,9 @@ def test_folders_are_not_synced_on_windows(tmp_path, monkeypatch):
     sync(tmp_path)
     sync(tmp_path / "file")
     assert opened == [(tmp_path / "file", os.O_RDWR)]
+
+
+def test_memory_that_cannot_be_told_is_not_told(monkeypatch):
+    assert main_memory() > 2**28
+    monkeypatch.delattr("os.sysconf")
+    assert main_memory() is None
