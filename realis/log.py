@@ -57,26 +57,21 @@ def info_once(message: str) -> None:
     logger.info("%s", message)
 
 
-def progress(
-    items: Iterable | None = None,
-    *,
-    total: float | None,
-    unit: str,
-    initial: float = 0,
-    lines_every: float = LINES_EVERY,
-) -> tqdm:
+def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:
     """A bar with count, rate and time left, at most 100 columns wide; silent on ranks other than the first.
 
-    Where stderr is no terminal, a line each ``lines_every`` seconds instead.
+    Where stderr is no terminal, a line each :data:`LINES_EVERY` seconds instead.
     """
     is_terminal = sys.stderr.isatty()
     graph = " |{bar}|" if is_terminal else ""
-    counted = f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {unit}{'s' * (total != 1)} [{{elapsed}}, left {{remaining}}{{speed}}{{postfix}}]"
+    units = unit if total == 1 else f"{unit}s"
+    counted = f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {units}"
+    counted += " [{elapsed}, left {remaining}{speed}{postfix}]"
     columns = min(COLUMNS, (shutil.get_terminal_size().columns or COLUMNS) - 1)  # some terminals have no size
     return _Bar(
         items, total=total, unit=unit, initial=initial, disable=not is_main_process(),
         bar_format=counted if total else None, miniters=0, ncols=columns if is_terminal else None,
-        **({"mininterval": 0.5} if is_terminal else {"mininterval": lines_every, "delay": lines_every, "file": _Lines()}),
+        **({"mininterval": 0.5} if is_terminal else {"mininterval": LINES_EVERY, "delay": LINES_EVERY, "file": _Lines()}),
     )  # fmt: skip
 
 
@@ -88,10 +83,12 @@ class _Bar(tqdm):
     _steps = 0  # since then
 
     def __iter__(self) -> Iterator:
-        for item in self.iterable:
-            yield item
-            self.update()
-        self.close()
+        try:
+            for item in self.iterable:
+                yield item
+                self.update()
+        finally:
+            self.close()
 
     def update(self, n: float = 1) -> bool | None:
         if self._first is None:

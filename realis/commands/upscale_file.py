@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -61,7 +60,6 @@ class Job:
         path: of the input.
         output: its result.
         look: of the input.
-        rate: its frames a second.
         plan: what will be done.
         key: all that the result depends on.
         done: whether it is there already.
@@ -72,7 +70,6 @@ class Job:
     path: Path
     output: Path
     look: Look
-    rate: Fraction
     plan: Plan
     key: dict[str, Any]
     done: bool
@@ -116,7 +113,7 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
     logger.info(describe(config, source.look, source.rate, plan))
     for line in advice(config, source.look, plan):
         logger.info(line)
-    return Job(config, path, output, source.look, source.rate, plan, key, done, findings)
+    return Job(config, path, output, source.look, plan, key, done, findings)
 
 
 def announced(config: "UpscaleConfig", source: Source, output: Path) -> Plan:
