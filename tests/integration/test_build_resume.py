@@ -3,14 +3,13 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from benchmark_files import load_benchmark
+from commands import Command
 from realis.commands import build_stages
 from realis.commands.__main__ import run_build
 from realis.commands.build import only_one
@@ -62,15 +61,7 @@ def words(*flags):
 
 def command(folder, *flags, **options):
     """The command, begun in a group of processes of its own."""
-    script = [sys.executable, str(ROOT / "dataset_tools" / "build_realisvideo.py")]
-    return subprocess.Popen(
-        [*script, *words(*flags)],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
+    return Command("dataset_tools/build_realisvideo.py", *words(*flags), cwd=folder, session=True, **options)
 
 
 def refused(capsys, *arguments):
@@ -99,17 +90,18 @@ def test_a_killed_build_goes_on_to_the_same_files(whole, fresh, tmp_path, stage,
     assert kill_build.differences(whole, tmp_path) == []
 
 
-@pytest.mark.slow
-def test_a_full_disk_costs_no_clip(whole, fresh, tmp_path):
-    """No file may be larger than what the first clips have: what is then not written is not said to be damaged."""
+def fill_disk():
+    """No file may be larger than what the first clips have."""
     import resource
 
-    def small_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 
-    process = command(tmp_path, preexec_fn=small_disk)
-    said = process.communicate()[1].splitlines()[-1]
-    assert process.returncode in (1, 2) and "File too large" in said
+
+@pytest.mark.slow
+def test_a_full_disk_costs_no_clip(whole, fresh, tmp_path):
+    """What is then not written is not said to be damaged."""
+    code, said = command(tmp_path, before=fill_disk).finish()
+    assert code in (1, 2) and "File too large" in said.splitlines()[-1]
     assert command(tmp_path).wait() == 0
     assert kill_build.differences(whole, tmp_path) == []
 

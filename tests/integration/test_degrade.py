@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from commands import Command
 from realis.commands import degrade_record
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
 from realis.commands.degrade import DegradeConfig, check_output, degrade, write_settings
@@ -263,10 +264,8 @@ def test_linked_folders_are_found(ground_truth, tmp_path):
 
 def make_lr(folder, output, **options):
     """The command on the videos in ``folder``, with one worker."""
-    script, flags = str(ROOT / "dataset_tools/make_lr.py"), ["--ground-truth", str(folder), "--workers", "1"]
-    return subprocess.Popen(
-        [sys.executable, script, *flags, "--output", str(output)], stderr=subprocess.PIPE, **options
-    )
+    flags = ["--ground-truth", folder, "--workers", "1", "--output", output]
+    return Command("dataset_tools/make_lr.py", *flags, **options)
 
 
 @pytest.fixture(scope="module")
@@ -277,16 +276,14 @@ def undisturbed(tmp_path_factory):
     for name in ("a", "b"):
         with SegmentWriter(folder / "gt" / f"{name}.mp4", (120, 160), Fraction(25)) as sink:
             sink.write(0, (picture(i % 7, 120, 160) for i in range(90)))
-    process = make_lr(folder / "gt", folder / "lr")
-    process.communicate()
-    assert process.returncode == 0
+    assert make_lr(folder / "gt", folder / "lr").wait() == 0
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_no_process_and_its_resume_is_the_same(kill, undisturbed, tmp_path):
-    run = make_lr(undisturbed / "gt", tmp_path / "lr", start_new_session=True)
+    run = make_lr(undisturbed / "gt", tmp_path / "lr", session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("lr/.*.tmp")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -295,9 +292,7 @@ def test_a_killed_run_leaves_no_process_and_its_resume_is_the_same(kill, undistu
     while processes_of(run.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not processes_of(run.pid)
-    resumed = make_lr(undisturbed / "gt", tmp_path / "lr")
-    resumed.communicate()
-    assert resumed.returncode == 0
+    assert make_lr(undisturbed / "gt", tmp_path / "lr").wait() == 0
     assert files(tmp_path / "lr") == files(undisturbed / "lr")
 
 

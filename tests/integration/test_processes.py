@@ -1,7 +1,6 @@
 """Several processes train what one does: sequence parallel, data parallel, FSDP2, DeepSpeed. All on CPU, through gloo."""
 
 import copy
-import functools
 import os
 import shutil
 import signal
@@ -9,6 +8,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,14 @@ import torch
 import torch.distributed as dist
 import yaml
 from accelerate import Accelerator, FullyShardedDataParallelPlugin
+from accelerate.commands.launch import launch_command, launch_command_parser
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
 import realis.training.run as training_run
+from commands import Command
 from gloo import in_processes
 from realis.commands.__main__ import run_train_cpc
 from realis.errors import InputError, TerminatedError
@@ -127,7 +129,7 @@ def sharding_accelerator(file, **options):
 def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointing=False, samples=None, **loop):
     if sharded:
         file = "fsdp_sp2_8gpu" if columns > 1 else "fsdp_8gpu"
-        training_run.Accelerator = functools.partial(sharding_accelerator, file)
+        training_run.Accelerator = partial(sharding_accelerator, file)
     config = LoopConfig(
         output=str(folder),
         **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9, "sample_every": 2} | loop,
@@ -183,9 +185,9 @@ def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, 
     """Through the loop, with clipping and warm-up: the samples of a step split and gathered in each way."""
     parts = copy.deepcopy((transformer, controlnet))
     batch = 2 // columns * accumulation
-    in_processes(functools.partial(train, batch=batch), tmp_path / "one", *copy.deepcopy(parts), count=1)
+    in_processes(partial(train, batch=batch), tmp_path / "one", *copy.deepcopy(parts), count=1)
     train_flags = {"accumulation": accumulation}
-    in_processes(functools.partial(train, columns=columns, sharded=sharded, **train_flags), tmp_path / "two", *parts)
+    in_processes(partial(train, columns=columns, sharded=sharded, **train_flags), tmp_path / "two", *parts)
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
 
 
@@ -196,13 +198,13 @@ def test_several_processes_resume_exactly(tmp_path, transformer, controlnet, col
     """Weights, averages and moments go back into the shards that they came from; and into one process."""
     parts = copy.deepcopy((transformer, controlnet))
     options = {"columns": columns, "sharded": sharded, "accumulation": 2}
-    in_processes(functools.partial(train, **options), tmp_path / "whole", *copy.deepcopy(parts))
+    in_processes(partial(train, **options), tmp_path / "whole", *copy.deepcopy(parts))
     for run in ("resumed", "alone"):
         shutil.copytree(tmp_path / "whole" / "checkpoint-000001", tmp_path / run / "checkpoint-000001")
-    in_processes(functools.partial(train, resume="latest", **options), tmp_path / "resumed", *copy.deepcopy(parts))
+    in_processes(partial(train, resume="latest", **options), tmp_path / "resumed", *copy.deepcopy(parts))
     assert_same_files(tmp_path / "whole" / "checkpoint-000002", tmp_path / "resumed" / "checkpoint-000002")
     batch = 4 // columns
-    in_processes(functools.partial(train, resume="latest", batch=batch), tmp_path / "alone", *parts, count=1)
+    in_processes(partial(train, resume="latest", batch=batch), tmp_path / "alone", *parts, count=1)
     assert_same_gradients(tmp_path / "whole", tmp_path / "alone", steps=(2,))
 
 
@@ -211,9 +213,9 @@ def test_fsdp2_keeps_norms_in_float32_beside_frozen_bfloat16(tmp_path, transform
     halve(transformer)
     assert {p.dtype for p in transformer.parameters()} == {torch.bfloat16, torch.float32}
     options = {"precision": "bf16", "accumulation": 2}
-    in_processes(functools.partial(train, **options | {"accumulation": 4}), tmp_path / "one",
+    in_processes(partial(train, **options | {"accumulation": 4}), tmp_path / "one",
                  *copy.deepcopy((transformer, controlnet)), count=1)  # fmt: skip
-    in_processes(functools.partial(train, sharded=True, **options), tmp_path / "two", transformer, controlnet)
+    in_processes(partial(train, sharded=True, **options), tmp_path / "two", transformer, controlnet)
     a, b = (torch.cat([x.flatten() for x in moments_of(tmp_path / run, 1).values()]) for run in ("one", "two"))
     assert (a - b).norm() <= 1e-3 * a.norm()
 
@@ -271,15 +273,42 @@ def launch(name, *flags):
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
 
 
+def launch_forked(name, *flags):
+    """As ``launch``, up to the point where torch would start the processes: they are forked, and import nothing anew."""
+
+    def start(_):
+        group = {
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+        }
+        ranks = [dict(os.environ) | group | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+        started = [Command("train/train_cpc.py", *flags, before=partial(become_rank, rank)) for rank in ranks]
+        for code, said in [process.finish() for process in started]:
+            assert code == 0, said
+
+    command = ["--config_file", str(LAUNCH / f"{name}.yaml"), "--num_processes", "2", "train_cpc.py", *flags]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.distributed.run.run", start)
+        launch_command(launch_command_parser().parse_args(command))
+
+
+def become_rank(environment):
+    import deepspeed.comm.torch
+
+    os.environ.update(environment)
+    deepspeed.comm.torch.build_shm_op = lambda: None  # as in without_shm
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [1, 2])
-def test_data_and_sequence_parallel_through_the_real_command(tmp_path, columns):
+def test_data_and_sequence_parallel_through_the_real_command(tmp_path):
     flags = [*SMALL, "--data.cache", str(tmp_path / "pairs"), "--optimizer.ema", "0.9", "--run.steps", "2"]
     run_train_cpc([*flags, "--run.batch", "4", "--run.output", str(tmp_path / "one")])
-    done = launch("ddp_8gpu", *flags, "--run.batch", str(2 * columns), "--run.sequence-parallel", str(columns),
+    done = launch("ddp_8gpu", *flags, "--run.batch", "4", "--run.sequence-parallel", "2",
                   "--run.sample-every", "2", "--run.output", str(tmp_path / "two"))  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert f"processes: 2 (MULTI_CPU), {columns} to a clip; samples a step: 4" in done.stderr
+    assert "processes: 2 (MULTI_CPU), 2 to a clip; samples a step: 4" in done.stderr
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
     assert_same_weights(tmp_path / "one", tmp_path / "two")
     assert (tmp_path / "two" / "samples" / "step-000002.png").is_file()
@@ -302,12 +331,15 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
     run_train_cpc([*flags, "--run.batch", "4", "--run.steps", "2", "--run.output", str(tmp_path / "one")])
 
     def deepspeed(output, *more):
-        done = launch(f"zero{stage}_8gpu", *flags, "--run.accumulation", "2", "--run.output", str(output), "--run.steps", "2",
-                      "--run.sample-every", "2", *more)  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        return [f"zero{stage}_8gpu", *flags, "--run.accumulation", "2", "--run.output", str(output), "--run.steps", "2",
+                "--run.sample-every", "2", *more]  # fmt: skip
 
     two, resumed, alone = (tmp_path / name for name in ("two", "resumed", "alone"))
-    deepspeed(two)
+    if stage < 3:
+        launch_forked(*deepspeed(two))
+    else:
+        done = launch(*deepspeed(two))
+        assert done.returncode == 0, done.stderr
     assert_same_gradients(tmp_path / "one", two)
     assert_same_weights(tmp_path / "one", two)
     assert CpcControlNet.from_pretrained(two / "export").config.num_layers == 3
@@ -315,7 +347,7 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
         return
 
     shutil.copytree(two / "checkpoint-000001", resumed / "checkpoint-000001")
-    deepspeed(resumed, "--run.resume", "latest")
+    launch_forked(*deepspeed(resumed, "--run.resume", "latest"))
     assert_same_files(two / "checkpoint-000002", resumed / "checkpoint-000002")
 
     shutil.copytree(two / "checkpoint-000001", alone / "checkpoint-000001")

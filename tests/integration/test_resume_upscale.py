@@ -4,8 +4,6 @@ import errno
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands import Command
 from realis.commands.__main__ import run_upscale
 from realis.video.encoding import Encoding
 from realis.video.journal import Journal
@@ -46,15 +45,14 @@ def parts(output):
 
 
 def stop(clip, output, segments, signal_number):
-    """Start the command in a process of its own; stop it once so many segments are there."""
-    arguments = [sys.executable, "infer/upscale.py", "--input", clip, "--output", output, *SMALL]
-    process = subprocess.Popen([*map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    """Start the command; stop it once so many segments are there. Returns its exit code and what it said."""
+    process = Command("infer/upscale.py", "--input", clip, "--output", output, *SMALL)
     while process.poll() is None and not (parts(output) / f"{segments - 1:06d}.video").exists():
         time.sleep(0.002)
     process.send_signal(signal_number)
-    said = process.communicate()[1]
+    ended = process.finish()
     assert not output.exists()
-    return process.returncode, said
+    return ended
 
 
 @pytest.mark.parametrize("segments", [1, 5])

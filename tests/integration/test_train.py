@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from benchmark_files import load_benchmark
+from commands import Command
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
 from realis.models.cpc_controlnet import CpcControlNet
@@ -183,11 +185,10 @@ def test_a_model_whose_training_was_killed_twice_ends_with_the_same_bytes(tmp_pa
     words = ["--recipes", str(small_recipes(tmp_path, steps=6, save_every=2)), "--threads", "1"]
     run_train_tiny(["--output", str(tmp_path / "whole"), *words])
     for part in ("prior", "decoder"):
-        command = [sys.executable, ROOT / "train" / "train_tiny.py", "--output", tmp_path / "killed", *words]
-        process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, cwd=ROOT)
+        process = Command("train/train_tiny.py", "--output", tmp_path / "killed", *words)
         while process.poll() is None and not list((tmp_path / "killed_runs" / part).glob("checkpoint-*")):
             time.sleep(0.002)
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.wait()
     run_train_tiny(["--output", str(tmp_path / "killed"), *words])
     for file in (tmp_path / "whole").rglob("*.safetensors"):
@@ -247,7 +248,6 @@ def test_a_step_uses_the_same_samples_for_any_split(world, accumulation):
 
 @pytest.mark.slow
 def test_bare_command_runs_the_debug_recipe(tmp_path):
-    import subprocess
 
     root = Path(__file__).parents[2]
     done = subprocess.run(
