@@ -21,11 +21,13 @@ import realis  # noqa: F401
 
 import torch  # isort: skip
 
-from realis.commands.device import load
-from realis.commands.frames import read_frames, to_uint8
-from realis.commands.plan import make_plan
-from realis.commands.upscale import UpscaleConfig, upscale
+from realis.commands.upscale import make_config, upscale
+from realis.methods import find_method
 from realis.ops.resize import resize
+from realis.upscaling.app.config import UpscaleConfig
+from realis.upscaling.app.frames import read_frames, to_uint8
+from realis.upscaling.app.loading import Loader
+from realis.upscaling.app.plan import make_plan
 from realis.upscaling.stream import upscale_stream
 from realis.video.encoding import Encoding
 from realis.video.photographs import sample_clip
@@ -37,9 +39,10 @@ FRAMES, SIZE = 33, (270, 480)
 
 def bare(config: UpscaleConfig, frames: list[torch.Tensor]) -> None:
     """The work alone."""
+    loader = Loader(find_method(config.method), config, [""])
     with open_source(config.input[0]) as source:
-        plan = make_plan(config, source.look, Path(config.output))
-    for _ in upscale_stream(load(config, plan), frames, plan.size, plan.tiles, config.seed, advance=lambda share: None):
+        plan = make_plan(config, loader.needs(False), source.look, Path(config.output))
+    for _ in upscale_stream(loader.upscaler, frames, plan.size, plan.tiles, config.seed, advance=lambda share: None):
         pass
 
 
@@ -62,7 +65,7 @@ def main() -> None:
         with SegmentWriter(clip, SIZE, Fraction(25), Encoding(crf=10)) as sink:
             there_and_back = itertools.cycle([*sample_clip()])
             sink.write(0, (to_uint8(resize(f, SIZE).clamp(0, 1)) for f in itertools.islice(there_and_back, FRAMES)))
-        config = UpscaleConfig(input=(str(clip),), output=str(Path(name) / "out.mp4"), target=args.target, restart=True)
+        config = make_config(input=(str(clip),), output=str(Path(name) / "out.mp4"), target=args.target, restart=True)
         with open_source(clip) as source:
             frames = list(read_frames(source, source.frames(), [], opaque=True))  # pyright: ignore[reportArgumentType]
         bare(replace(config, target="1x"), frames)  # what a first run loads and plans is not counted

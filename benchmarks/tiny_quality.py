@@ -36,9 +36,10 @@ from realis.models.wan import encode_video
 from realis.ops.resize import resize, resize_window
 from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
-from realis.upscaler import Carry, Noise, Segments, Tiling, Upscaler
+from realis.upscaler import Carry, Needs, NoiseGrid, Segments, Tiling, Upscaler
 from realis.upscaling.bicubic import BicubicUpscaler
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
+from realis.upscaling.cpc_prompts import Prompts
 from realis.upscaling.stream import upscale_stream
 from realis.video.sheet import detailed_places, grid_sheet, save_sheet
 
@@ -66,8 +67,8 @@ class ClassicalUpscaler(BicubicUpscaler):
 class WithoutTransformer:
     """The LR-conditioned decoder alone, on ``share`` times the latents of the LR video."""
 
-    def __init__(self, pipeline: CpcPipeline, share: float, segments: Segments) -> None:
-        self.pipeline, self.share, self.segments = pipeline, share, segments
+    def __init__(self, pipeline: CpcPipeline, share: float, needs: Needs) -> None:
+        self.pipeline, self.share, self.needs = pipeline, share, needs
 
     @torch.no_grad()
     def upscale(
@@ -76,8 +77,9 @@ class WithoutTransformer:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: Noise,
+        noise: torch.Tensor | None,
         carry: Carry,
+        prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
@@ -93,17 +95,19 @@ class WithoutTransformer:
 def rows(pipeline: CpcPipeline) -> dict[str, tuple[Upscaler, bool]]:
     """The methods, and whether what they give depends on the seed."""
     prompt = torch.zeros(1, 1, pipeline.transformer.config.text_dim, dtype=pipeline.dtype)
-    segments = Segments(pipeline.controlnet.config.window[0], 5, period=4)
+    needs = Needs(
+        Segments(pipeline.controlnet.config.window[0], 5, period=4), noise=NoiseGrid(pipeline.vae.config.z_dim, 4, 8)
+    )
 
     def sampled(pipeline: CpcPipeline, **settings: float) -> Upscaler:
-        return CpcUpscaler(pipeline, prompt, prompt, Sampling(**settings), segments)  # pyright: ignore
+        return CpcUpscaler(pipeline, Prompts({"": prompt}, prompt), Sampling(**settings), needs)  # pyright: ignore
 
     wan_decoded = CpcPipeline(pipeline.vae, pipeline.transformer, pipeline.controlnet)
     methods = [
         (BicubicUpscaler(), False),
         (ClassicalUpscaler(), False),
-        (WithoutTransformer(pipeline, 0.0, segments), False),
-        (WithoutTransformer(pipeline, 1.0, segments), False),
+        (WithoutTransformer(pipeline, 0.0, needs), False),
+        (WithoutTransformer(pipeline, 1.0, needs), False),
         (sampled(pipeline, cpc_scale=0.0), True),
         (sampled(pipeline), True),
         (sampled(pipeline, steps=4), True),

@@ -19,7 +19,7 @@ def upscale_video(path: str | Path, **options: Any) -> Path | None:
     Args:
         path: the video.
         options: the command's flags, such as ``target="4k"``, ``output="big.mp4"``, ``model=...``, ``steps=4``
-            (:class:`realis.commands.upscale.UpscaleConfig`).
+            (:class:`realis.upscaling.app.config.UpscaleConfig`), those of its method among them.
 
     Returns:
         The file written; ``None`` with ``dry_run=True``.
@@ -27,7 +27,7 @@ def upscale_video(path: str | Path, **options: Any) -> Path | None:
     Raises:
         realis.errors.InputError: something given cannot be used; the message says what to do.
     """
-    from realis.commands.upscale import UpscaleConfig, upscale
+    from realis.commands.upscale import make_config, upscale
 
-    written = upscale(UpscaleConfig(input=(str(path),), **options))
+    written = upscale(make_config(input=(str(path),), **options))
     return written[0] if written else None

@@ -7,6 +7,7 @@ resolved configuration that a run writes is itself a recipe.
 import contextlib
 import dataclasses
 import difflib
+import inspect
 import io
 import math
 import os
@@ -24,6 +25,7 @@ from realis.errors import InputError, reason
 from realis.files import whole_file
 
 Config = TypeVar("Config")
+RUN = "how a run goes, not what comes of it"  # marks such a field: Annotated[bool, RUN]
 RECIPES = (".yaml", ".yml")
 END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a list, and comes back among unknown words
 OUR_WORDS = {  # for those of tyro
@@ -37,7 +39,9 @@ OUR_WORDS = {  # for those of tyro
 }
 
 
-def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
+def parse(
+    config: type[Config], argv: Sequence[str], prog: str, default: Config | None = None, remark: str = ""
+) -> Config:
     """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if it has a field for them.
 
     Args:
@@ -45,6 +49,8 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
             ``POSITIONAL``, if it has one, names the field that takes words without a flag.
         argv: arguments after the program's name.
         prog: the program's name, for ``--help``.
+        default: what holds without any flag; ``None``: as its fields say.
+        remark: ends the head of ``--help``.
 
     Raises:
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
@@ -53,14 +59,15 @@ def parse(config: type[Config], argv: Sequence[str], prog: str) -> Config:
     positional = getattr(config, "POSITIONAL", "")
     if {"-h", "--help"}.intersection(words):
         usage = f"{prog} [recipe.yaml]" + (f" [{positional.upper()} ...]" if positional else "")
-        tyro.cli(config, args=["--help"], prog=usage)
+        head = inspect.getdoc(typing.get_origin(config) or config)
+        tyro.cli(config, args=["--help"], prog=usage, default=default, description=f"{head}\n\n{remark}".rstrip())
     try:
         if words and words[0].endswith(RECIPES):
             said += f"; recipe {words[0]}"
             recipe = recipe_flags(Path(words.pop(0)))
         _check_numbers([*recipe, *words], flag_types(config))
         _check_flags([*recipe, *words], flag_types(config))
-        parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words])
+        parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words], default)
         if end := rest.index(END_OF_RECIPE):
             raise InputError(f"got {rest[0]!r} beside another value; wanted one")
         return _with_positional(parsed, positional, rest[end + 1 :], words)
@@ -83,15 +90,47 @@ def _with_positional(config: Config, field: str, found: list[str], words: list[s
 
 
 def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
-    """The flags of a configuration, ``--nested.field`` for those of a nested one, and what type of value each takes."""
-    found, types = {}, typing.get_type_hints(config)
-    for field in dataclasses.fields(config):
-        name, kind = field.name.replace("_", "-"), types[field.name]
+    """The flags of a configuration, and what type of value each takes. Those of a nested one are ``--nested.field``, or as
+    its ``PREFIX`` says. Of a generic one, ``Config[Nested]``, the parameters are known."""
+    plain = typing.get_origin(config) or config
+    found, types = {}, typing.get_type_hints(plain)
+    parameters = dict(zip(getattr(plain, "__parameters__", ()), typing.get_args(config), strict=True))
+    for field in dataclasses.fields(plain):
+        kind = parameters.get(types[field.name], types[field.name])
+        kind = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+        name = field.name.replace("_", "-")
         if dataclasses.is_dataclass(kind):
-            found |= flag_types(kind, f"{prefix}{name}.")
+            nested = getattr(kind, "PREFIX", name)
+            found |= flag_types(kind, f"{prefix}{nested}." if nested else prefix)
         else:
             found |= dict.fromkeys([prefix + name] + [f"{prefix}no-{name}"] * (kind is bool), kind)
     return found
+
+
+def value_of(flag: str, argv: Sequence[str], default: str) -> str:
+    """The value that ``[recipe.yaml] [--flags]`` give to one flag, on which it depends what others there are; what is wrong
+    with the words, :func:`parse` says."""
+    words = list(argv)
+    if words and words[0].endswith(RECIPES):
+        with contextlib.suppress(InputError):
+            words[:1] = recipe_flags(Path(words[0]))
+    for word, following in zip(words, [*words[1:], default], strict=False):
+        name, equals, value = word.partition("=")
+        if name == flag:
+            default = value if equals else following
+    return default
+
+
+def binding(config: Any, without: Iterable[str] = (RUN,)) -> dict[str, Any]:
+    """The fields of a configuration that a result depends on, as plain values: without nested ones, and those marked
+    with one of ``without``."""
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        name: value
+        for name, value in fields.items()
+        if not (dataclasses.is_dataclass(value) or {*getattr(hints[name], "__metadata__", ())}.intersection(without))
+    }
 
 
 def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:
@@ -146,14 +185,14 @@ def _near(name: str, flags: Iterable[str]) -> list[str]:
     return (same or difflib.get_close_matches(f"--{name}", flags, cutoff=0.75))[:3]
 
 
-def _read(config: type[Config], words: list[str]) -> tuple[Config, list[str]]:
+def _read(config: type[Config], words: list[str], default: Any) -> tuple[Config, list[str]]:
     """What tyro makes of ``words``, and the words that it does not know; its messages are raised instead of printed."""
     printed, environment = io.StringIO(), os.environ  # noqa: TID251 - how wide a message is, never the maths
     columns = environment.get("COLUMNS")
     environment["COLUMNS"] = "10000"  # tyro breaks its messages at this width, also where no terminal reads them
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            return tyro.cli(config, args=words, return_unknown_args=True)
+            return tyro.cli(config, args=words, default=default, return_unknown_args=True)
     except SystemExit:
         _title, message, *_more = re.split(r"\n *-{5,} *\n", printed.getvalue())
         message = " ".join(message.split())
@@ -248,8 +287,16 @@ def dump(config: Any, file: Path) -> None:
 
 
 def as_plain(config: Any) -> dict[str, Any]:
-    """A configuration as nested dictionaries, lists and plain values."""
-    return _plain_values(dataclasses.asdict(config))
+    """A configuration as nested dictionaries, lists and plain values, as a recipe has them."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            name, nested = getattr(value, "PREFIX", field.name), as_plain(value)
+            values |= {name: nested} if name else nested
+        else:
+            values[field.name] = _plain_values(value)
+    return values
 
 
 def _plain_values(value: Any) -> Any:

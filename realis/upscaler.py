@@ -4,9 +4,10 @@ Time belongs to the stream (:mod:`realis.upscaling.stream`), space to the method
 audio, colour and evaluation are the same for all methods.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from realis.errors import InputError
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
 Carry = dict[str, "torch.Tensor"]
-Noise = Callable[[int, int, int, int], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,62 @@ class Segments:
         return max(1, -(-(frames - self.overlap) // (self.frames - self.overlap)))
 
 
-FRAME_BY_FRAME = Segments(frames=8)  # of methods that look at one frame at a time
+@dataclass(frozen=True)
+class NoiseGrid:
+    """The latent grid over which a method draws its noise.
+
+    Args:
+        channels: of a latent.
+        frames: video frames from one latent frame to the next.
+        pixels: of the result, from one latent cell to the next.
+    """
+
+    channels: int
+    frames: int
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method asks of time, space and its input, known from its files before any weight is opened.
+
+    Args:
+        segments: how it wants time to be cut.
+        scales: factors of enlargement that it has; what is left over to the size asked for, the stream resizes. ``None``:
+            it makes any size itself.
+        trained_scale: largest factor of enlargement that its weights were trained for.
+        tile: height and width in pixels of the windows that it works in; ``None``: whole frames.
+        tile_overlap: pixels that tiles share at least.
+        multiple: sides of a tile, or of a whole frame, are multiples of it.
+        noise: the grid of its noise; ``None``: it draws none.
+        weights: the files and folders that the result depends on, by the flag that names each.
+        settings: by flag, what stands for those left to the method, such as ``steps`` of 0.
+        sampling: these in words, for the plan; empty: nothing to say.
+        label: of its weights, for headings.
+        remarks: on what was asked for: what would probably do better.
+    """
+
+    segments: Segments
+    scales: tuple[int, ...] | None = None
+    trained_scale: int | None = None
+    tile: tuple[int, int] | None = None
+    tile_overlap: int = 0
+    multiple: int = 1
+    noise: NoiseGrid | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sampling: str = ""
+    label: str = ""
+    remarks: Sequence[str] = ()
+
+    def native_size(self, lr: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width that the method itself makes of frames of ``lr`` where ``size`` is asked for: the smallest of
+        its scales that is large enough, or else the largest."""
+        if self.scales is None:
+            return size
+        factor = max(size[0] / lr[0], size[1] / lr[1])
+        scale = min((scale for scale in self.scales if scale >= factor), default=max(self.scales))
+        return lr[0] * scale, lr[1] * scale
 
 
 @dataclass(frozen=True)
@@ -89,15 +144,32 @@ class Tiling:
         return len(self.rows) * len(self.columns)
 
 
-class Upscaler(Protocol):
-    """A video super-resolution method.
+@dataclass(frozen=True)
+class Place:
+    """Where, and in which form, the networks of a method are kept and run.
 
-    Attributes:
-        segments: how it wants time to be cut.
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        dtype: name of torch's, of the weights.
+        offload: weights wait in main memory, layer by layer.
+        fp8: weights are kept in 8 bits.
+        attention: a backend of diffusers; empty: torch's choice.
+        compile: go through ``torch.compile``.
     """
 
+    device: str = "cpu"
+    dtype: str = "float32"
+    offload: bool = False
+    fp8: bool = False
+    attention: str = ""
+    compile: bool = False
+
+
+class Upscaler(Protocol):
+    """A video super-resolution method with its weights."""
+
     @property
-    def segments(self) -> Segments: ...
+    def needs(self) -> Needs: ...
 
     def upscale(
         self,
@@ -105,8 +177,9 @@ class Upscaler(Protocol):
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: Noise,
+        noise: "torch.Tensor | None",
         carry: Carry,
+        prompt: str,
         advance: Callable[[float], None],
     ) -> "tuple[torch.Tensor, Carry]":
         """Upscale one segment.
@@ -115,12 +188,62 @@ class Upscaler(Protocol):
             frames: (F, 3, H, W) float32 in [0, 1].
             size: height and width of the result.
             tiles: how its canvas is cut; the canvas is at least ``size``.
-            noise: the noise of this segment: (latent frames, channels, h, w) -> (channels, latent frames, h, w), see
-                :class:`realis.ops.noise.NoiseField`.
+            noise: of this segment, (channels, latent frames, h, w) float32 on the CPU over the canvas; ``None`` for a
+                method that needs none.
             carry: what the previous segment's call returned; empty at the start.
+            prompt: what the video shows, one of those that the method was loaded with; may be empty.
             advance: told the share of the segment's work that was just done; shares sum to 1.
 
         Returns:
             (F, 3, *size) float32 in [0, 1], and what the next call needs.
+        """
+        ...
+
+
+class MethodConfig(Protocol):
+    """The flags of a method: a frozen dataclass.
+
+    Attributes:
+        PREFIX: its flags are ``--PREFIX.flag``, or where it is empty ``--flag``.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    PREFIX: ClassVar[str]
+
+
+Options = TypeVar("Options", bound=MethodConfig)
+
+
+class Method(Protocol[Options]):
+    """A method: what it needs, and how it is loaded. Importing one imports no torch.
+
+    Attributes:
+        Config: the class of its flags.
+    """
+
+    Config: type[Options]
+
+    def needs(self, config: Options, prompted: bool) -> Needs:
+        """Find its files, and what they ask for.
+
+        Args:
+            config: its flags.
+            prompted: whether there is a prompt.
+
+        Raises:
+            InputError: a file is missing or damaged, or they do not fit each other or what is asked for.
+        """
+        ...
+
+    def load(self, config: Options, place: Place, prompts: Sequence[str]) -> Upscaler:
+        """Open its weights.
+
+        Args:
+            config: its flags.
+            place: where its networks go.
+            prompts: all that will be asked for, the empty one too where a video has none.
+
+        Raises:
+            InputError: they cannot be opened.
         """
         ...

@@ -75,9 +75,10 @@ def run_precompute(argv: Sequence[str] | None = None) -> None:
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:
     """``infer/upscale.py``."""
-    from realis.commands.upscale import UpscaleConfig, upscale
+    from realis.commands.upscale import parse_upscale, upscale
 
-    _run("upscale.py", UpscaleConfig, upscale, argv)
+    log.setup()
+    run_command(lambda: upscale(parse_upscale(sys.argv[1:] if argv is None else argv)))
 
 
 def run_plan(argv: Sequence[str] | None = None) -> None:

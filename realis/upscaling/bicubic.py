@@ -1,29 +1,56 @@
 """Bicubic upscaling as a method: the baseline, and the least that any other must beat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
+from realis.upscaler import Carry, Needs, Place, Segments, Tiling
 
-from realis.ops.resize import resize
-from realis.upscaler import FRAME_BY_FRAME, Carry, Noise, Tiling
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class BicubicConfig:
+    """Bicubic interpolation has no flags of its own."""
+
+    PREFIX: ClassVar = "bicubic"
 
 
 class BicubicUpscaler:
     """Resize every frame; see :class:`realis.upscaler.Upscaler`."""
 
-    segments = FRAME_BY_FRAME
+    needs = Needs(Segments(frames=8))
 
     def upscale(
         self,
-        frames: torch.Tensor,
+        frames: "torch.Tensor",
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: Noise,
+        noise: "torch.Tensor | None",
         carry: Carry,
+        prompt: str,
         advance: Callable[[float], None],
-    ) -> tuple[torch.Tensor, Carry]:
+    ) -> "tuple[torch.Tensor, Carry]":
         """(F, 3, H, W) -> (F, 3, *size), clamped to [0, 1]."""
+        from realis.ops.resize import resize
+
         upscaled = resize(frames, size).clamp_(0, 1)
         advance(1.0)
         return upscaled, {}
+
+
+class BicubicMethod:
+    """See :class:`realis.upscaler.Method`."""
+
+    Config = BicubicConfig
+
+    def needs(self, config: BicubicConfig, prompted: bool) -> Needs:
+        return BicubicUpscaler.needs
+
+    def load(self, config: BicubicConfig, place: Place, prompts: Sequence[str]) -> BicubicUpscaler:
+        return BicubicUpscaler()
+
+
+METHOD = BicubicMethod()

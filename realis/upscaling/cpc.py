@@ -17,7 +17,8 @@ from realis.models.wan import Wan, decode_video, encode_video, load_controlnet, 
 from realis.ops.pixels import check_finite
 from realis.ops.resize import resize_window
 from realis.tiling.blend import Canvas
-from realis.upscaler import Carry, Noise, Segments, Tiling
+from realis.upscaler import Carry, Needs, Tiling
+from realis.upscaling.cpc_prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -163,24 +164,13 @@ class CpcUpscaler:
 
     Args:
         pipeline: one window.
-        prompt_embeds, empty_prompt_embeds, negative_prompt_embeds: as the pipeline takes them.
+        prompts: embedded.
         sampling: as the pipeline takes it.
-        segments: of period 4.
+        needs: as its method finds them.
     """
 
-    def __init__(
-        self,
-        pipeline: CpcPipeline,
-        prompt_embeds: torch.Tensor,
-        empty_prompt_embeds: torch.Tensor,
-        sampling: Sampling,
-        segments: Segments,
-        negative_prompt_embeds: torch.Tensor | None = None,
-    ) -> None:
-        self.pipeline, self.sampling = pipeline, sampling
-        self.prompts = (prompt_embeds, empty_prompt_embeds)
-        self.negative_prompt = negative_prompt_embeds
-        self.segments = segments
+    def __init__(self, pipeline: CpcPipeline, prompts: Prompts, sampling: Sampling, needs: Needs) -> None:
+        self.pipeline, self.prompts, self.sampling, self.needs = pipeline, prompts, sampling, needs
 
     @cached_property
     def device(self) -> torch.device:
@@ -193,22 +183,25 @@ class CpcUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: Noise,
+        noise: torch.Tensor | None,
         carry: Carry,
+        prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile; only one tile at a time is on the device."""
-        channels = self.pipeline.vae.config.z_dim
-        f, h, w = (len(frames) + 3) // 4, tiles.size[0] // 8, tiles.size[1] // 8
-        field = noise(f, channels, h, w)
+        assert noise is not None
+        prompts = self.prompts
+        text, negative = prompts.by_text[prompt].to(self.device), prompts.negative
+        empty = text if prompts.empty is None else prompts.empty.to(self.device)  # None: it is not read
+        negative = None if negative is None else negative.to(self.device)
         canvas = Canvas(len(frames), size, tiles)
         work = 1 / (len(tiles) * self.sampling.steps)
         for tile in tiles:
             window = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
             lr = window.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
-            tile_noise = field[:, :, tile.top // 8 : tile.bottom // 8, tile.left // 8 : tile.right // 8][None]
+            tile_noise = noise[:, :, tile.top // 8 : tile.bottom // 8, tile.left // 8 : tile.right // 8][None]
             restored = self.pipeline(
-                lr.to(self.device), tile_noise.to(self.device), *self.prompts, self.sampling, self.negative_prompt,
+                lr.to(self.device), tile_noise.to(self.device), text, empty, self.sampling, negative,
                 advance=lambda: advance(work),
             )  # fmt: skip
             check_finite(restored, f"the tile at row {tile.top}, column {tile.left}")

@@ -4,36 +4,35 @@ import torch
 from diffusers.hooks import apply_group_offloading
 
 from realis.errors import InputError
+from realis.upscaler import Place
 from realis.upscaling.cpc import CpcPipeline
 
 
-def economise(pipeline: CpcPipeline, device: str, *, offload: bool, fp8: bool, attention: str, compiled: bool) -> None:
+def economise(pipeline: CpcPipeline, place: Place) -> None:
     """Change how the parts of ``pipeline`` are kept and run.
 
     Args:
-        pipeline: its parts on the CPU if ``offload``, else on ``device``.
-        device: where they are to run.
-        offload: each layer's weights are on the device only while it runs.
-        fp8: weights of transformer and CPC are kept in 8 bits and widened layer by layer.
-        attention: a backend of diffusers, such as ``flash``, ``sage``, ``_native_cudnn``; empty: torch's choice.
-        compiled: transformer, CPC and LR decoder go through ``torch.compile``.
+        pipeline: its parts on the CPU if they are to be offloaded, else on their device.
+        place: as asked for.
 
     Raises:
         InputError: no such backend of attention here.
     """
     heavy = (pipeline.transformer, pipeline.controlnet)
-    if attention:
+    if place.attention:
         try:
             for part in heavy:
-                part.set_attention_backend(attention)
+                part.set_attention_backend(place.attention)
         except (ValueError, RuntimeError, ImportError) as error:
-            raise InputError(f"--attention {attention}: cannot be used here ({str(error).splitlines()[0]})") from error
-    if fp8:
+            raise InputError(
+                f"--attention {place.attention}: cannot be used here ({str(error).splitlines()[0]})"
+            ) from error
+    if place.fp8:
         for part in heavy:
             part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=pipeline.dtype)
-    if offload:
+    if place.offload:
         for part in filter(None, (*heavy, pipeline.vae, pipeline.lr_decoder)):
-            apply_group_offloading(part, onload_device=torch.device(device), offload_type="leaf_level")
-    if compiled:
+            apply_group_offloading(part, onload_device=torch.device(place.device), offload_type="leaf_level")
+    if place.compile:
         for part in filter(None, (*heavy, pipeline.lr_decoder)):
             part.compile()

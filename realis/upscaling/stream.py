@@ -7,8 +7,9 @@ import torch
 
 from realis.ops.noise import NoiseField
 from realis.ops.pixels import check_finite
+from realis.ops.resize import resize
 from realis.tiling.blend import blend_frames
-from realis.upscaler import Carry, Segments, Tiling, Upscaler
+from realis.upscaler import Carry, Needs, Segments, Tiling, Upscaler
 
 TAIL_WHITE = 65535  # frames that wait for the next segment are held, and kept on disk, in 16 bits
 
@@ -63,17 +64,19 @@ def upscale_stream(
     advance: Callable[[float], None],
     start: int = 0,
     carry: Carry | None = None,
+    prompt: str = "",
 ) -> Iterator[UpscaledSegment]:
     """Upscale a stream of frames.
 
     Args:
         frames: (3, H, W) float32 in [0, 1] each, from frame ``start`` on; read as they are needed.
         size: height and width of the result.
-        tiles: the tiles of every frame.
+        tiles: of every frame, over the size that the method itself makes.
         seed: of the noise field.
         advance: told how many frames' worth of work was just done; the sum is the number of frames.
         start: where to begin: 0, or right after the segment whose ``carry`` is given.
         carry: of that segment.
+        prompt: what the video shows.
 
     Yields:
         Segments in order; together they hold every frame exactly once. Begun in the middle, the same as undisturbed.
@@ -81,21 +84,23 @@ def upscale_stream(
     Raises:
         FloatingPointError: the method returned something that is not finite.
     """
-    s = upscaler.segments
+    needs, s = upscaler.needs, upscaler.needs.segments
     carry = dict(carry or {})
     tail = carry.pop("tail", None)
     for begin, source, is_last in cut_segments(frames, s, start):
         shared = 0 if tail is None else len(tail)
-        noise = NoiseField(seed, first=begin // s.period)
-        new_frames = len(source) - shared
+        padded = pad_frames(source, s.padded(len(source)))
+        new_frames, native = len(source) - shared, needs.native_size(source.shape[-2:], size)
         try:
             upscaled, carry = upscaler.upscale(
-                pad_frames(source, s.padded(len(source))), size, tiles=tiles, noise=noise, carry=carry,
-                advance=lambda share, new_frames=new_frames: advance(share * new_frames),
+                padded, native, tiles=tiles, noise=noise_of(needs, seed, begin, len(padded), tiles), carry=carry,
+                prompt=prompt, advance=lambda share, new_frames=new_frames: advance(share * new_frames),
             )  # fmt: skip
             check_finite(upscaled, "the result")
         except FloatingPointError as error:
             raise FloatingPointError(f"frames {begin} to {begin + len(source) - 1}: {error}") from error
+        if native != size:
+            upscaled = resize(upscaled, size).clamp_(0, 1)
         upscaled = upscaled[: len(source)]
         if tail is not None:
             upscaled[:shared] = blend_frames(tail.float() / TAIL_WHITE, upscaled[:shared])
@@ -103,3 +108,14 @@ def upscale_stream(
         tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
         yield UpscaledSegment(begin, upscaled[:finished], source[:finished], carry | {"tail": tail}, is_last)
         del upscaled, source  # two segments at once would double the memory
+
+
+def noise_of(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> torch.Tensor | None:
+    """The noise of a segment that begins with frame ``start``, (channels, latent frames, h, w), from one field over the
+    video; ``None`` for a method that needs none."""
+    grid = needs.noise
+    if grid is None:
+        return None
+    height, width = tiles.size
+    field = NoiseField(seed, first=start // grid.frames)
+    return field(-(-frames // grid.frames), grid.channels, height // grid.pixels, width // grid.pixels)

@@ -10,9 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from footage import film
-from realis.commands import upscale_file
 from realis.commands.__main__ import run_upscale
 from realis.models.hub import model_folder
+from realis.upscaling.app.loading import Loader
 from realis.upscaling.bicubic import BicubicUpscaler
 from videos import contents, upscale
 
@@ -30,7 +30,7 @@ def test_what_is_not_finite_ends_the_run_and_nothing_of_it_counts(tmp_path, monk
                 upscaled[0, 0, 0, 0] = torch.nan
             return upscaled, carry
 
-    monkeypatch.setattr(upscale_file, "load", lambda config, plan: Overflowing())
+    monkeypatch.setattr(Loader, "upscaler", Overflowing())
     with pytest.raises(SystemExit) as stop:
         upscale(source, tmp_path / "out.mp4")
     line = capsys.readouterr().err.splitlines()[-1]
@@ -126,7 +126,7 @@ def test_an_input_that_changes_while_it_is_read_gives_no_result(tmp_path, monkey
             source.write_bytes(other)
             return super().upscale(frames, size, **others)
 
-    monkeypatch.setattr(upscale_file, "load", lambda config, plan: Replaced())
+    monkeypatch.setattr(Loader, "upscaler", Replaced())
     with pytest.raises(SystemExit) as stop:
         upscale(source, output)
     assert stop.value.code == 2 and "in.mp4: was changed while it was read" in capsys.readouterr().err.splitlines()[-1]

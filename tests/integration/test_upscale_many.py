@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from fractions import Fraction
 
 import av
@@ -11,10 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
-from realis.commands import comparison, measure, plan, upscale, upscale_file
+from realis.commands import upscale
 from realis.commands.__main__ import run_plan, run_upscale
-from realis.commands.inputs import find_inputs
+from realis.methods import find_method
+from realis.models.hub import PRESETS
+from realis.upscaling import cpc_method
+from realis.upscaling.app import measure
+from realis.upscaling.app import run as app_run
+from realis.upscaling.app.inputs import find_inputs
+from realis.upscaling.app.loading import Loader
 from realis.upscaling.bicubic import BicubicUpscaler
+from realis.upscaling.cpc_config import CpcConfig
 from realis.video.encoding import Encoding
 from realis.video.journal import Journal
 from realis.video.source import open_source
@@ -81,10 +89,10 @@ def test_a_bad_input_does_not_stop_the_rest_and_done_ones_are_passed_over(folder
 def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_path, monkeypatch, capsys, error):
     upscale_file = upscale.upscale_file
 
-    def fails(job):
+    def fails(job, loader):
         if job.path.name == "a.mp4":
             raise error
-        return upscale_file(job)
+        return upscale_file(job, loader)
 
     monkeypatch.setattr(upscale, "upscale_file", fails)
     with pytest.raises(SystemExit) as stop:
@@ -95,7 +103,7 @@ def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_p
 
 @pytest.mark.parametrize("name", ["o.mp4_before_after.png", ".o.mp4.parts", "both.mp4", ".both.mp4.parts"])
 def test_what_is_in_the_way_is_found_before_the_work(folder, tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setattr(upscale_file, "write_result", None)
+    monkeypatch.setattr(app_run, "write_result", None)
     way = tmp_path / name
     way.touch() if name.endswith("parts") else way.mkdir()
     with pytest.raises(SystemExit) as stop:
@@ -125,7 +133,7 @@ def test_results_by_the_same_name_are_refused(folder, tmp_path, capsys):
 def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
     file, seen = tmp_path / "prompts.jsonl", {}
     file.write_text(json.dumps({"file": "a.mp4", "prompt": "a cat"}) + "\n\n")
-    monkeypatch.setattr(upscale, "upscale_file", lambda job: seen.update({job.path.name: job.config.prompt}))
+    monkeypatch.setattr(upscale, "upscale_file", lambda job, _: seen.update({job.path.name: job.config.prompt}))
     run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file, "--prompt", "a street")
     assert seen == {"a.mp4": "a cat", "b 2.mp4": "a street", "b 10.mp4": "a street"}
     assert "prompts.jsonl names 1 of 3 inputs, not b 2.mp4, b 10.mp4" in capsys.readouterr().err
@@ -236,7 +244,7 @@ class SmallMemory(BicubicUpscaler):
 
 def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 0
-    monkeypatch.setattr(upscale_file, "load", lambda config, plan: SmallMemory())
+    monkeypatch.setattr(Loader, "upscaler", SmallMemory())
     run_upscale(["--input", str(source), "--output", str(tmp_path / "out.mp4"), "--target", "4x", "--tile-height", "128",
                  "--tile-width", "128"])  # fmt: skip
     said = capsys.readouterr().err
@@ -267,7 +275,7 @@ def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, ca
     timed = []
     monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
     run("--input", folder, "--output", tmp_path / "out", "--dry-run")
-    assert [shape for _, _, shape in timed] == [(8, 3, 30, 44)]
+    assert [shape for _, _, shape, _ in timed] == [(8, 3, 30, 44)]
     assert "3 of 3 in all: about 6.0 min for 27 frames" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -276,7 +284,7 @@ def test_a_dry_run_of_a_preview_times_what_it_will_do(folder, tmp_path, capsys, 
     timed = []
     monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
     run_upscale(["--input", str(clip(tmp_path / "in.mp4", 29)), "--target", "2x", "--preview", "--dry-run"])
-    assert [shape[0] for _, _, shape in timed] == [5] and "60 s for 5 frames on cpu" in capsys.readouterr().err
+    assert [shape[0] for _, _, shape, _ in timed] == [5] and "60 s for 5 frames on cpu" in capsys.readouterr().err
 
 
 def test_the_time_left_for_all_goes_by_frames(folder, tmp_path, capsys, monkeypatch):
@@ -285,7 +293,7 @@ def test_the_time_left_for_all_goes_by_frames(folder, tmp_path, capsys, monkeypa
     class Clock:
         now = 0.0
 
-    def work(job):
+    def work(job, loader):
         Clock.now += 20 * job.plan.frames
         return job.output
 
@@ -307,24 +315,24 @@ def test_more_than_the_trained_factor_is_said_to_bring_little(tmp_path, capsys):
 
 
 def test_a_cpc_that_was_trained_with_captions_asks_for_one(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(plan, "has_text_encoder", lambda folder: True)
-    monkeypatch.setattr(upscale, "upscale_file", lambda job: job.output)
+    monkeypatch.setattr(cpc_method, "has_text_encoder", lambda folder: True)
+    monkeypatch.setattr(upscale, "upscale_file", lambda job, _: job.output)
     for takes_text, words, said in (
         (True, [], "no prompt: this CPC"), (True, ["--prompt", "a cat"], ""), (False, [], ""),
         (False, ["--prompt", "a cat"], "--prompt: this CPC takes no text"),
     ):  # fmt: skip
-        facts = {"window": (17, 64, 64), "text_conditioned": takes_text}
-        monkeypatch.setattr(plan, "check_parts", lambda *parts, facts=facts: facts)
+        facts = {"window": (17, 64, 64), "text_conditioned": takes_text, "in_channels": 16}
+        monkeypatch.setattr(cpc_method, "check_parts", lambda *parts, facts=facts: facts)
         run_upscale(["--input", str(clip(tmp_path / "in.mp4")), "--output", str(tmp_path / "o.mp4"), *words])
         lines = [line for line in capsys.readouterr().err.splitlines() if "this CPC" in line]
         assert len(lines) == bool(said) and all(said in line for line in lines)
 
 
-def test_a_sheet_names_what_made_the_result():
-    name = comparison.made_by
-    assert name(upscale.UpscaleConfig(method="bicubic")) == "bicubic"
-    assert name(upscale.UpscaleConfig()) == "cpc realis-tiny"
-    assert name(upscale.UpscaleConfig(cpc="/home/me/runs/out/cpc/export")) == "cpc cpc/export"
+def test_a_method_names_its_weights_for_headings(tmp_path):
+    shutil.copytree(PRESETS / "tiny" / "controlnet", tmp_path / "cpc" / "export")
+    method = find_method("cpc")
+    assert method.needs(CpcConfig(), False).label == "realis-tiny"
+    assert method.needs(CpcConfig(cpc=str(tmp_path / "cpc" / "export")), False).label == "cpc/export"
 
 
 def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
@@ -337,7 +345,7 @@ def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
                 raise KeyboardInterrupt
             return super().upscale(frames, size, **others)
 
-    monkeypatch.setattr(upscale_file, "load", lambda config, plan: Interrupted())
+    monkeypatch.setattr(Loader, "upscaler", Interrupted())
     for wanted in ("stopped; no segment was finished, and nothing is kept",
                    "stopped; the same command goes on after the 16 of 29 frames that are done"):  # fmt: skip
         with pytest.raises(SystemExit) as stop:
@@ -401,7 +409,7 @@ def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
 
 def test_memory_that_does_not_do_for_a_dry_run_is_one_line(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
-    monkeypatch.setattr(measure, "load", lambda config, plan: SmallMemory())
+    monkeypatch.setattr(Loader, "upscaler", SmallMemory())
     with pytest.raises(SystemExit):
         run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--dry-run"])
     assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
@@ -499,7 +507,7 @@ def test_names_that_are_long_or_no_text_are_upscaled_once(tmp_path, capsys, stem
 def test_outputs_that_cannot_be_are_one_line_before_the_work(folder, monkeypatch, capsys, words, said):
     monkeypatch.chdir(folder)
     (folder / "file").touch()
-    monkeypatch.setattr(upscale_file, "write_result", None)
+    monkeypatch.setattr(app_run, "write_result", None)
     with pytest.raises(SystemExit) as stop:
         run("--input", folder / "a.mp4", *words)
     assert stop.value.code == 2 and said in capsys.readouterr().err.splitlines()[-1]

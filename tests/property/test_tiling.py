@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from realis.tiling.blend import span_weights, summed_weights
 from realis.tiling.plan import cover, plan_tiles
-from realis.upscaler import Segments
+from realis.upscaler import Needs, NoiseGrid, Segments
 from realis.upscaling.stream import cut_segments, pad_frames, upscale_stream
 
 multiples = st.sampled_from([1, 2, 8, 16])
@@ -47,10 +47,10 @@ class Identity:
     """Returns its input, enlarged pixel by pixel, through the same tiles and canvas as a real method."""
 
     def __init__(self, segments):
-        self.segments = segments
+        self.needs = Needs(segments, noise=NoiseGrid(channels=1, frames=segments.period, pixels=1))
         self.seen = []
 
-    def upscale(self, frames, size, *, tiles, noise, carry, advance):
+    def upscale(self, frames, size, *, tiles, noise, carry, prompt, advance):
         from realis.tiling.blend import Canvas
 
         factor = size[0] // frames.shape[2]
@@ -61,7 +61,7 @@ class Identity:
         for tile in tiles:
             canvas.add(tile, whole[..., tile.top : tile.bottom, tile.left : tile.right])
             advance(1 / len(tiles))
-        self.seen.append((noise.first, len(frames)))
+        self.seen.append((noise.shape[1], len(frames)))
         return canvas.result(), {}
 
 

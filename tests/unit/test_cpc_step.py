@@ -2,30 +2,24 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from conftest import randomise_projections
-from realis.commands.plan import make_plan
-from realis.commands.upscale import SAMPLE_LOOK, UpscaleConfig
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.methods import MethodOptions, load_cpc
+from realis.methods import find_method
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.models.wan import Wan, decode_video, encode_video, load_controlnet
 from realis.training.cpc_step import CpcStep
 from realis.training.randomness import sample_generator
 from realis.training.settings import FlowConfig
-from realis.upscaler import Segments
+from realis.upscaler import Place
+from realis.upscaling.cpc_config import CpcConfig
 
-OPTIONS = MethodOptions(
-    folder=PRESETS / "tiny", cpc=None, decoder="wan", prompt="", negative_prompt="", prompt_embeds=None,
-    empty_prompt_embeds=None, guidance=1.0, cpc_scale=1.0,
-    segments=Segments(5, 1, 4), device="cpu", dtype="float32", offload=False, fp8=False, attention="", compiled=False,
-)  # fmt: skip
+METHOD = find_method("cpc")
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +32,14 @@ def make_cpc(wan, tmp_path):
     def make(**sampling):
         controlnet = CpcControlNet.from_transformer(wan.transformer, 3, **sampling)
         randomise_projections(controlnet).save_pretrained(tmp_path)
-        return controlnet, replace(OPTIONS, cpc=tmp_path)
+        return controlnet, CpcConfig(cpc=str(tmp_path), decoder="wan")
 
     return make
 
 
 def sampling_of(cpc, **flags):
     """How ``upscale`` samples a CPC of realis-tiny."""
-    return make_plan(UpscaleConfig(cpc=str(cpc), **flags), SAMPLE_LOOK, Path("out.mp4")).sampling
+    return METHOD.needs(CpcConfig(cpc=str(cpc), **flags), False).settings
 
 
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
@@ -56,7 +50,7 @@ def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, ma
     with torch.no_grad():
         latents = step({"lr_latents": encode_video(wan.vae, lr), "number": torch.tensor([7])}, "sample")
         noise = torch.randn(1, *latents.shape[1:], generator=sample_generator(0, 7, "noise"))
-        upscaler = load_cpc(replace(options, **sampling_of(options.cpc)))
+        upscaler = METHOD.load(options, Place(), [""])
         torch.testing.assert_close(
             decode_video(wan.vae, latents), upscaler.pipeline(lr, noise, prompt, prompt, upscaler.sampling)
         )
@@ -67,7 +61,7 @@ def test_what_is_given_at_inference_comes_before_what_the_cpc_says(make_cpc):
     asked = {"steps": 2, "shift": 4.0, "sampler": "euler"}
     assert sampling_of(options.cpc) == {"steps": 3, "shift": 5.0, "sampler": "unipc"}
     assert sampling_of(options.cpc, **asked) == asked
-    sampling = load_cpc(replace(options, **asked)).sampling
+    sampling = METHOD.load(replace(options, **asked), Place(), [""]).sampling
     assert (sampling.steps, sampling.shift, sampling.sampler) == (2, 4.0, "euler")
 
 

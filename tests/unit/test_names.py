@@ -11,10 +11,10 @@ from PIL import Image
 
 from realis.commands.degrade import DegradeConfig
 from realis.commands.degrade_clips import draw, parameters_file
-from realis.commands.inputs import default_name, find_inputs
 from realis.errors import InputError
 from realis.files import LONGEST_NAME, fitting_name, remove_folder, whole_file
 from realis.training.run_folder import check_export
+from realis.upscaling.app.inputs import default_name, find_inputs
 from realis.video.clips import find_clips, write_like
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.names import IMAGES, VIDEOS, files_in, matching

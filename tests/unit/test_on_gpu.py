@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark_files import load_benchmark
-from realis.commands.upscale import UpscaleConfig, upscale
-from realis.config import parse
+from realis.commands.upscale import parse_upscale, upscale
 from realis.video.source import open_source
 
 on_gpu, random_wan = load_benchmark("on_gpu"), load_benchmark("random_wan")
@@ -30,16 +29,17 @@ def test_its_commands_are_right(work, small):
         script, *flags = shlex.split(part.command)
         assert script in ("-c", "-m") or (on_gpu.ROOT / script).is_file()
         if script == "infer/upscale.py":
-            config = parse(UpscaleConfig, flags, "upscale")
+            config = parse_upscale(flags)
             assert config.device == ("cpu" if small else "cuda")
             assert all(
-                Path(name).exists() for name in (*config.input, config.cpc or work, config.prompt_embeds or work)
+                Path(name).exists()
+                for name in (*config.input, config.options.cpc or work, config.options.prompt_embeds or work)
             )
 
 
 def test_a_model_of_random_weights_upscales_its_clip(work):
     (part,) = [part for part in on_gpu.parts_of(work, small=True) if part.name == "upscale_720p_4_steps"]
-    (result,) = upscale(parse(UpscaleConfig, shlex.split(part.command)[1:], "upscale"))
+    (result,) = upscale(parse_upscale(shlex.split(part.command)[1:]))
     frames, height, width = random_wan.SMALL.clip
     with open_source(result) as source:
         assert source.look.size == (2 * height, 2 * width) and len(list(source.frames())) == frames

@@ -6,7 +6,11 @@ import torch
 from conftest import randomise_projections
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
+from realis.tiling.plan import plan_tiles
+from realis.upscaler import Needs, NoiseGrid, Segments
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
+from realis.upscaling.cpc_prompts import Prompts
+from realis.upscaling.stream import noise_of
 
 
 @pytest.fixture
@@ -107,21 +111,17 @@ def test_own_folder_round_trip(vae, transformer, tmp_path, window):
 
 def test_tiles_of_one_segment_use_one_noise_field(vae, transformer):
     """Two tilings of a frame start from the same noise where they overlap: the field depends on the place alone."""
-    from realis.ops.noise import NoiseField
-    from realis.tiling.plan import plan_tiles
-    from realis.upscaler import Segments
-
     seen = []
-    upscaler = CpcUpscaler(
-        make(vae, transformer), torch.zeros(1, 3, 16), torch.zeros(1, 3, 16), Sampling(), Segments(5, 1, 4)
-    )
+    needs = Needs(Segments(5, 1, 4), noise=NoiseGrid(16, frames=4, pixels=8))
+    upscaler = CpcUpscaler(make(vae, transformer), Prompts({"": torch.zeros(1, 3, 16)}), Sampling(), needs)
     upscaler.pipeline = type("Recorder", (), {
         "vae": vae, "_execution_device": torch.device("cpu"),
         "__call__": lambda self, lr, noise, *args, **kwargs: seen.append(noise) or lr,
     })()  # fmt: skip
     tiles = plan_tiles((32, 64), (32, 48), 16, 16)
     frames = torch.rand(5, 3, 16, 32)
-    upscaler.upscale(frames, (32, 64), tiles=tiles, noise=NoiseField(7), carry={}, advance=lambda share: None)
+    noise = noise_of(needs, 7, 0, 5, tiles)
+    upscaler.upscale(frames, (32, 64), tiles=tiles, noise=noise, carry={}, prompt="", advance=lambda share: None)
     (_, first_stop), (second_start, _) = tiles.columns
     shared = (first_stop - second_start) // 8
     assert torch.equal(seen[0][..., -shared:], seen[1][..., :shared])

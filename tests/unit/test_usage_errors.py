@@ -15,7 +15,7 @@ import pytest
 
 from realis.commands import __main__ as programs
 from realis.commands.train_cpc import TrainCpcConfig
-from realis.commands.upscale import UpscaleConfig
+from realis.commands.upscale import make_config, parse_upscale
 from realis.config import dump, parse
 from realis.errors import InputError
 
@@ -160,17 +160,17 @@ def test_values_that_a_flag_cannot_take(words, message):
     ],
 )
 def test_words_without_a_flag_are_inputs(words, inputs):
-    assert parse(UpscaleConfig, words, "test").input == inputs
+    assert parse_upscale(words).input == inputs
 
 
 def test_words_take_the_place_of_the_inputs_of_a_recipe(tmp_path):
     recipe = tmp_path / "config.yaml"
-    config = UpscaleConfig(input=("old.mp4",), prompt="- a list", crf=-1, target="2x")
+    config = make_config(input=("old.mp4",), prompt="- a list", crf=-1, target="2x")
     dump(config, recipe)
-    assert parse(UpscaleConfig, [str(recipe)], "test") == config
-    assert parse(UpscaleConfig, [str(recipe), "a.mp4"], "test").input == ("a.mp4",)
+    assert parse_upscale([str(recipe)]) == config
+    assert parse_upscale([str(recipe), "a.mp4"]).input == ("a.mp4",)
     recipe.write_text("input: [old.mp4, older.mp4]")
-    assert parse(UpscaleConfig, [str(recipe), "a.mp4"], "test").input == ("a.mp4",)
+    assert parse_upscale([str(recipe), "a.mp4"]).input == ("a.mp4",)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_words_take_the_place_of_the_inputs_of_a_recipe(tmp_path):
 )
 def test_words_that_contradict_each_other(words, message):
     with pytest.raises(InputError, match=message):
-        parse(UpscaleConfig, words, "test")
+        parse_upscale(words)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_words_that_contradict_each_other(words, message):
 def test_recipes_that_cannot_be_taken(tmp_path, text, message):
     (tmp_path / "recipe.yaml").write_text(text)
     with pytest.raises(InputError, match=message) as refused:
-        parse(UpscaleConfig, [str(tmp_path / "recipe.yaml")], "test")
+        parse_upscale([str(tmp_path / "recipe.yaml")])
     assert "recipe.yaml" in str(refused.value)
 
 
@@ -212,11 +212,10 @@ def test_parsing_leaves_the_environment_as_it_was(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS", raising=False)
     before = dict(os.environ)
     with pytest.raises(InputError):
-        parse(UpscaleConfig, ["--seed", "many"], "test")
+        parse_upscale(["--seed", "many"])
     assert dict(os.environ) == before
 
 
 def test_flags_with_underscores_are_the_same():
-    assert parse(UpscaleConfig, ["--tile_height=64", "--tile_width", "64", "--drop_alpha"], "test") == UpscaleConfig(
-        tile_height=64, tile_width=64, drop_alpha=True
-    )
+    words = ["--tile_height=64", "--tile_width", "64", "--drop_alpha"]
+    assert parse_upscale(words) == make_config(tile_height=64, tile_width=64, drop_alpha=True)

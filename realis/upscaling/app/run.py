@@ -5,23 +5,25 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from realis import units
-from realis.commands.comparison import compared_with, comparison_encoding, save_before_after, save_comparison
-from realis.commands.device import is_out_of_memory, load, no_memory
-from realis.commands.findings import Findings
-from realis.commands.frames import read_frames, stored_frames
-from realis.commands.plan import Plan, advice, describe, make_plan
 from realis.errors import InputError
 from realis.log import logger, progress
 from realis.queues import Behind, prefetch
 from realis.system import peak_memory
-from realis.tiling.plan import plan_tiles
+from realis.tiling.plan import plan_tiles, round_up
+from realis.upscaler import Needs
+from realis.upscaling.app.comparison import compared_with, comparison_encoding, save_before_after, save_comparison
+from realis.upscaling.app.config import UpscaleConfig
+from realis.upscaling.app.findings import Findings
+from realis.upscaling.app.frames import read_frames, stored_frames
+from realis.upscaling.app.loading import Loader, is_out_of_memory, no_memory
+from realis.upscaling.app.plan import Plan, advice, describe, make_plan
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.finished import check_replaced, is_finished
@@ -35,20 +37,10 @@ from realis.video.span import written
 from realis.video.survey import middle, survey
 from realis.video.write import SegmentWriter, check_output
 
-if TYPE_CHECKING:
-    from realis.commands.upscale import UpscaleConfig
-
 READ_AHEAD = 4  # frames
 PREVIEW_FRAMES = 5  # two latent frames: the first and four more
 LEAST_TILE = 64  # pixels
 INPUT = "the input"  # its content, in the key of a result
-# Fields that do not change what a result is
-NOT_IN_KEY = ("input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview",
-              "restart", "dry_run", "strict", "prompt_embeds", "empty_prompt_embeds")  # fmt: skip
-# Fields that bicubic does not read
-OF_THE_MODEL = ("model", "cpc", "cpc_scale", "decoder", "prompt", "negative_prompt", "dtype", "fp8", "attention",
-                "compile", "steps", "shift", "sampler", "guidance", "seed", "tile_height", "tile_width", "tile_overlap",
-                "segment_frames", "segment_overlap")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class Job:
         findings: remarks on the input.
     """
 
-    config: "UpscaleConfig"
+    config: UpscaleConfig
     path: Path
     output: Path
     look: Look
@@ -76,7 +68,7 @@ class Job:
     findings: Findings
 
 
-def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
+def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Job:
     """Find out everything that can be wrong with what was given; log what will be done.
 
     Raises:
@@ -92,7 +84,7 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
             raise InputError(
                 f"--output {output}: got one image, but {path} {what}; wanted a video or a folder of images"
             )
-        plan = announced(config, source, output)
+        plan = announced(config, needs, source, output)
     key = result_key(config, path, plan)
     done = not config.restart and is_finished(output, key)
     findings = Findings(path, output, config.deinterlace != "no")
@@ -116,16 +108,16 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
     return Job(config, path, output, source.look, plan, key, done, findings)
 
 
-def announced(config: "UpscaleConfig", source: Source, output: Path) -> Plan:
+def announced(config: UpscaleConfig, needs: Needs, source: Source, output: Path) -> Plan:
     """The plan by what the source says of itself.
 
     Raises:
         InputError: it cannot be upscaled so.
     """
-    return replace(make_plan(config, source.look, output), frames=source.frame_count)
+    return replace(make_plan(config, needs, source.look, output), frames=source.frame_count)
 
 
-def upscale_file(job: Job) -> Path:
+def upscale_file(job: Job, loader: Loader) -> Path:
     """Upscale one input; returns the file written."""
     config, path, output, plan, began = job.config, job.path, job.output, job.plan, time.monotonic()
 
@@ -134,13 +126,15 @@ def upscale_file(job: Job) -> Path:
         tidy_up(output)
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
     else:
-        write_result(config, path, plan, output, job.key, job.findings)
+        write_result(job, loader)
 
     # 2. The pictures
     sheet, comparison, pictures = sheet_file(output), Path(config.compare), []
     if not (job.done and sheet.exists()):
         pictures.append(sheet)
-        save_before_after(config, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet)
+        save_before_after(
+            config, plan.needs.label, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet
+        )
     if config.compare and not (job.done and is_finished(comparison, compared_with(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)
@@ -152,7 +146,7 @@ def upscale_file(job: Job) -> Path:
     return output
 
 
-def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, output: Path, findings: Findings) -> Plan:
+def surveyed(config: UpscaleConfig, path: Path, source: Source, plan: Plan, output: Path, findings: Findings) -> Plan:
     """Look at all of a source, log what is found, and return the plan with the number of frames.
 
     Raises:
@@ -160,7 +154,7 @@ def surveyed(config: "UpscaleConfig", path: Path, source: Source, plan: Plan, ou
     """
     found = survey(path, config.strict, config.span)
     if source.look.opaque and not found.opaque:  # a frame after the first is transparent
-        plan = make_plan(config, replace(source.look, alpha=True, opaque=False), output)
+        plan = make_plan(config, plan.needs, replace(source.look, alpha=True, opaque=False), output)
     endings = CODECS[plan.encoding.codec].endings
     has_sound = isinstance(source, VideoSource) and "" not in endings
     findings.surveyed(found, left_out(path, output, endings) if has_sound else ())
@@ -173,71 +167,67 @@ def input_content(path: Path) -> str:
     return fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
 
 
-def result_key(config: "UpscaleConfig", path: Path, plan: Plan) -> dict[str, Any]:
+def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
-    with_model = config.method == "cpc"
-    files = {"model": plan.folder, "cpc": plan.cpc, "prompt_embeds": config.prompt_embeds,
-             "empty_prompt_embeds": config.empty_prompt_embeds} if with_model else {}  # fmt: skip
-    unread = NOT_IN_KEY if with_model else (*NOT_IN_KEY, *OF_THE_MODEL)
-    settings = {name: value for name, value in asdict(config).items() if name not in unread} | {**plan.sampling}
-    content = {f"content of --{name}": fingerprint(Path(file)) for name, file in files.items() if file}
+    content = {f"content of --{name}": fingerprint(file) for name, file in plan.needs.weights.items()}
+    settings = config.settings(plan.needs)
     key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
 
 
-def write_result(
-    config: "UpscaleConfig", path: Path, plan: Plan, output: Path, key: dict[str, Any], findings: Findings
-) -> None:
-    """Upscale ``path``. Where the device's memory does not do, with smaller tiles, and say so."""
+def write_result(job: Job, loader: Loader) -> None:
+    """Upscale an input. Where the device's memory does not do, with smaller tiles, and say so."""
+    plan, anew = job.plan, job.config.restart
     while True:
         try:
             with (
-                open_source(path, config.deinterlace, config.span) as source,
+                open_source(job.path, job.config.deinterlace, job.config.span) as source,
                 SegmentWriter(
-                    output,
+                    job.output,
                     plan.size,
                     source.rate,
                     plan.encoding,
                     source,
                     plan.pixel_aspect,
-                    key,
-                    config.restart,
-                    findings.damage,
+                    job.key,
+                    anew,
+                    job.findings.damage,
                 ) as sink,
             ):
                 tile = sink.journal.settle_tile(plan.tile)
-                plan = plan if tile == plan.tile else with_tile(config, plan, tile)
-                run(config, source, plan, sink, findings)
-                if input_content(path) != key[INPUT]:
-                    raise InputError(f"{path}: was changed while it was read; nothing was written. Give the same command "
+                plan = plan if tile == plan.tile else with_tile(plan, tile)
+                run(replace(job, plan=plan), loader, source, sink)
+                if input_content(job.path) != job.key[INPUT]:
+                    raise InputError(f"{job.path}: was changed while it was read; nothing was written. Give the same command "
                                      "with --restart")  # fmt: skip
                 return
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-        plan, config = with_half_the_tile(config, plan), replace(config, restart=False)
+        plan, anew = with_half_the_tile(plan), False
         logger.warning("out of memory; going on with tiles of %dx%d", *plan.tile[::-1])
 
 
-def with_tile(config: "UpscaleConfig", plan: Plan, tile: tuple[int, int]) -> Plan:
-    """The same plan with tiles of another height and width, multiples of 16."""
-    return replace(plan, tiles=plan_tiles(plan.size, tile, config.tile_overlap, 16))
+def with_tile(plan: Plan, tile: tuple[int, int]) -> Plan:
+    """The same plan with tiles of another height and width."""
+    return replace(plan, tiles=plan_tiles(plan.native_size, tile, plan.needs.tile_overlap, plan.needs.multiple))
 
 
-def with_half_the_tile(config: "UpscaleConfig", plan: Plan) -> Plan:
+def with_half_the_tile(plan: Plan) -> Plan:
     """The same plan with tiles of half the height and width.
 
     Raises:
-        InputError: they are small already.
+        InputError: they are small already, or the method takes whole frames.
     """
-    height, width = ((side // 2 + 15) // 16 * 16 for side in plan.tile)
-    if min(height, width) < max(LEAST_TILE, 2 * config.tile_overlap):
+    height, width = (round_up(side // 2, plan.needs.multiple) for side in plan.tile)
+    if plan.needs.tile is None or min(height, width) < max(LEAST_TILE, 2 * plan.needs.tile_overlap):
         raise no_memory(plan)
-    return with_tile(config, plan, (height, width))
+    return with_tile(plan, (height, width))
 
 
-def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter, findings: Findings) -> None:
+def run(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
     """Read, upscale and write, segment by segment, from where the journal ends."""
+    config, plan, findings = job.config, job.plan, job.findings
     done = sink.journal.segments
     first = done[-1].stop if done else 0
     if done:
@@ -248,7 +238,7 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
     from realis.upscaling.color_fix import ColorFix
     from realis.upscaling.stream import upscale_stream
 
-    upscaler, carry = load(config, plan), sink.journal.carry()
+    upscaler, carry = loader.upscaler, sink.journal.carry()
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
     waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
@@ -263,7 +253,9 @@ def run(config: "UpscaleConfig", source: Source, plan: Plan, sink: SegmentWriter
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
         frames = read_frames(source, decoded, waiting, opaque)  # torch in two threads would slow both
-        for segment in upscale_stream(upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry):
+        for segment in upscale_stream(
+            upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt
+        ):
             meta = [waiting.popleft() for _ in segment.frames]
             images = stored_frames(segment, meta, fix, plan.encoding)
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}

@@ -6,7 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.commands.frames import as_tensor, stored, to_uint8
+from realis.upscaling.app.config import UpscaleConfig
+from realis.upscaling.app.frames import as_tensor, stored, to_uint8
 from realis.video.color_tags import ColorTags
 from realis.video.encoding import Encoding
 from realis.video.finished import note_result
@@ -17,25 +18,20 @@ from realis.video.write import SegmentWriter
 if TYPE_CHECKING:
     import torch
 
-    from realis.commands.upscale import UpscaleConfig
-
 AT_A_TIME = 16  # frames of the video
 
 
-def save_before_after(config: "UpscaleConfig", path: Path, output: Path, number: int, picture: Path) -> None:
-    """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result."""
+def save_before_after(config: UpscaleConfig, label: str, path: Path, output: Path, number: int, picture: Path) -> None:
+    """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result, which is
+    headed by the method and the ``label`` of its weights."""
     (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
-    save_sheet(before_after_sheet(before, after, ("before: bicubic", f"after: {made_by(config)}")), picture)
+    save_sheet(
+        before_after_sheet(before, after, ("before: bicubic", f"after: {config.method} {label}".rstrip())), picture
+    )
 
 
-def made_by(config: "UpscaleConfig") -> str:
-    """What made a result, for a heading: the method and the last two parts of the name of its CPC or model."""
-    name = "/".join(Path(config.cpc or config.model).parts[-2:])
-    return "bicubic" if config.method == "bicubic" else f"{config.method} {name}"
-
-
-def save_comparison(config: "UpscaleConfig", path: Path, output: Path, key: dict[str, Any]) -> None:
+def save_comparison(config: UpscaleConfig, path: Path, output: Path, key: dict[str, Any]) -> None:
     """A video of the result's size with the input's times and sound: bicubic on the left half, the result on the right,
     a white line between them. Its notes say that it shows the result made from ``key``."""
     with open_source(output) as result:
@@ -71,7 +67,7 @@ def compared_with(key: dict[str, Any]) -> dict[str, Any]:
 
 
 def halves(
-    config: "UpscaleConfig", path: Path, output: Path, size: tuple[int, int]
+    config: UpscaleConfig, path: Path, output: Path, size: tuple[int, int]
 ) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
     """The frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
     middle = size[1] // 2
@@ -82,7 +78,7 @@ def halves(
         yield both, small
 
 
-def pairs(config: "UpscaleConfig", path: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
+def pairs(config: UpscaleConfig, path: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
     """Each frame, and the same one in the result."""
     with open_source(path, config.deinterlace, config.span) as before, open_source(output) as after:
         yield from zip(before.frames(), after.frames(), strict=False)

@@ -3,21 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from realis.commands.inputs import default_name
 from realis.errors import InputError, require
 from realis.files import check_name, fitting_name
+from realis.upscaler import Needs
+from realis.upscaling.app.config import UpscaleConfig
+from realis.upscaling.app.inputs import default_name
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, files_in
 from realis.video.results import is_result, is_sheet, made_from, notes_file, sheet_file
 from realis.video.write import ENDINGS, check_ending
 
-if TYPE_CHECKING:
-    from realis.commands.upscale import UpscaleConfig
 
-
-def output_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
+def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     """Where the result of each input goes, or its preview.
 
     Raises:
@@ -29,7 +27,7 @@ def output_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
     return [name.with_name(fitting_name(f"{name.stem}_preview", name.suffix)) for name in names]
 
 
-def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
+def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     """Where the result of each input goes.
 
     Raises:
@@ -52,7 +50,7 @@ def result_names(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
     return [folder / name for name in names]
 
 
-def without_own(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
+def without_own(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     """Leave out of several inputs what an earlier run of the same command wrote for the others, and the notes and sheets
     of any: a shell, unlike :func:`find_inputs`, finds these too for ``clips/*``."""
     if len(paths) == 1:
@@ -63,21 +61,23 @@ def without_own(config: "UpscaleConfig", paths: list[Path]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() != ".json" and not is_sheet(path)] or paths
 
 
-def files_written(config: "UpscaleConfig", output: Path) -> list[Path]:
+def files_written(config: UpscaleConfig, output: Path) -> list[Path]:
     """All files that upscaling to ``output`` writes."""
     results = [output, *([Path(config.compare)] if config.compare else [])]
     return [*results, *map(notes_file, results), sheet_file(output)]
 
 
-def files_read(config: "UpscaleConfig", path: Path) -> Iterator[Path]:
-    """All files that upscaling ``path`` reads, except the model's, and the folders that ``path`` is in."""
+def files_read(config: UpscaleConfig, needs: Needs, path: Path) -> Iterator[Path]:
+    """All files that upscaling ``path`` reads, except those in folders of weights, and the folders that ``path`` is in."""
     yield path
     yield from path.resolve().parents
     yield from files_in(path, IMAGES) if path.is_dir() else ()
-    yield from (Path(file) for file in (config.prompt_file, config.prompt_embeds, config.empty_prompt_embeds) if file)
+    yield from needs.weights.values()
+    if config.prompt_file:
+        yield Path(config.prompt_file)
 
 
-def check_names(config: "UpscaleConfig", paths: list[Path], outputs: list[Path]) -> None:
+def check_names(config: UpscaleConfig, needs: Needs, paths: list[Path], outputs: list[Path]) -> None:
     """Make sure that nothing that is written takes the place of an input, of something else that is written, or of a
     file beside it that no run made.
 
@@ -91,7 +91,7 @@ def check_names(config: "UpscaleConfig", paths: list[Path], outputs: list[Path])
         check_name(Path(config.compare), "--compare")
     written = [file for output in outputs for file in files_written(config, output)]
     final = Counter(file.resolve() for file in written)
-    read = {file.resolve() for path in paths for file in files_read(config, path)}
+    read = {file.resolve() for path in paths for file in files_read(config, needs, path)}
     for file in written:
         if file.resolve() in read:
             raise InputError(f"--output, --compare: {file} is read by this run, and would be written over; choose "

@@ -4,17 +4,13 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from realis import units
-from realis.commands.device import load, memory_in_one_line, usable_device
-from realis.commands.plan import Plan
 from realis.log import logger
 from realis.upscaler import Tiling
+from realis.upscaling.app.loading import Loader, memory_in_one_line
+from realis.upscaling.app.plan import Plan
 from realis.video.source import Look
-
-if TYPE_CHECKING:
-    from realis.commands.upscale import UpscaleConfig
 
 QUICK = 10.0  # seconds: a tile that takes less is timed again, as the first one also warms up
 
@@ -45,19 +41,19 @@ class Measure:
     """Measures inputs of one command one after the other: a tile of one size is timed once.
 
     Args:
-        config: of the command.
+        loader: of the method.
     """
 
-    def __init__(self, config: "UpscaleConfig") -> None:
-        self.config = config
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
         self._seconds: dict[tuple, float] = {}  # by the frames and the sizes of a tile
 
-    def measure(self, look: Look, plan: Plan, output: Path) -> Estimate:
+    def measure(self, look: Look, plan: Plan, output: Path, prompt: str) -> Estimate:
         """Time a tile, and log what all the work will take."""
         s = plan.segments
         at_a_time = min(s.frames, s.padded(plan.frames)) if plan.frames else s.frames
-        segment = self._tile_seconds(look, plan, at_a_time) * len(plan.tiles)
-        device = usable_device(self.config.device)
+        segment = self._tile_seconds(look, plan, at_a_time, prompt) * len(plan.tiles)
+        device = self.loader.device
         pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {device}{gpu_memory(device)}"
         if not plan.frames:
             logger.info("about %s; how many frames there are is not known", pace)
@@ -67,29 +63,32 @@ class Measure:
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 
-    def _tile_seconds(self, look: Look, plan: Plan, frames: int) -> float:
-        scale = plan.size[0] / look.size[0]
+    def _tile_seconds(self, look: Look, plan: Plan, frames: int, prompt: str) -> float:
+        scale = plan.native_size[0] / look.size[0]
         lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
         case = (frames, plan.tile, lr_size)
         if case not in self._seconds:
             logger.info("timing a sample of the work")
             with memory_in_one_line(plan):
-                self._seconds[case] = time_a_tile(self.config, plan, (frames, 3, *lr_size))
+                self._seconds[case] = time_a_tile(self.loader, plan, (frames, 3, *lr_size), prompt)
         return self._seconds[case]
 
 
-def time_a_tile(config: "UpscaleConfig", plan: Plan, shape: tuple[int, ...]) -> float:
+def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str) -> float:
     """Return the seconds that one tile takes, from frames of ``shape`` (F, 3, h, w)."""
     import torch
 
-    from realis.ops.noise import NoiseField
+    from realis.upscaling.stream import noise_of
 
     (height, width), lr = plan.tile, torch.rand(shape)
-    upscaler, one = load(config, plan), Tiling([(0, height)], [(0, width)])
+    upscaler, one = loader.upscaler, Tiling([(0, height)], [(0, width)])
+    noise = noise_of(plan.needs, 0, 0, len(lr), one)
 
     def run() -> float:
         began = time.monotonic()
-        upscaler.upscale(lr, (height, width), tiles=one, noise=NoiseField(0, 0), carry={}, advance=lambda share: None)
+        upscaler.upscale(
+            lr, (height, width), tiles=one, noise=noise, carry={}, prompt=prompt, advance=lambda share: None
+        )
         return time.monotonic() - began
 
     first = run()

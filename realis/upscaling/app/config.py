@@ -1,0 +1,84 @@
+"""What a user can ask of ``upscale``, whatever the method."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, ClassVar, Generic, Literal
+
+from realis.config import RUN, binding
+from realis.errors import InputError, require
+from realis.upscaler import Needs, Options
+from realis.video.deinterlace import Deinterlace
+from realis.video.span import Span, parse_span
+from realis.video.target import target_size
+
+NETWORK = "of the networks of a method, or what they are told"  # of no method without weights
+
+
+@dataclass(frozen=True)
+class UpscaleConfig(Generic[Options]):
+    """Upscale videos and images, into out/ unless --output says otherwise.
+
+    Without an input, a sample clip is rendered and upscaled.
+
+      upscale.py holiday.mp4 --target 4k
+      upscale.py holiday.mp4 --dry-run      (the plan, and how long it would take)
+      upscale.py clips/*.mp4 --target 2x --output upscaled
+    """
+
+    POSITIONAL: ClassVar = "input"
+
+    # in the order in which --help shows them: what most people need first
+    input: Annotated[tuple[str, ...], RUN] = ()  # videos, images, folders of either, patterns; the flag may be left out
+    # .mp4, .mkv, .mov, .png; a folder for several or for images; empty: out/NAME_TARGET.mp4
+    output: Annotated[str, RUN] = ""
+    target: str = "4k"  # 8k, 4k, 1080p, 720p, a factor such as 2x or 4x, or WIDTHxHEIGHT
+    # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
+    start: Annotated[str, RUN] = ""
+    duration: Annotated[str, RUN] = ""  # how much, written as --start is; empty: to the end
+    method: str = "cpc"  # cpc, the diffusion model, bicubic interpolation, or another
+    preview: Annotated[bool, RUN] = False  # a few frames from the middle, to look at before all of the work
+    dry_run: Annotated[bool, RUN] = False  # print the plan, time one tile, and stop
+    compare: Annotated[str, RUN] = ""  # also write this video: bicubic on the left half, the result on the right
+    restart: Annotated[bool, RUN] = False  # begin anew, whatever is finished
+    codec: Literal["auto", "h264", "h265", "av1", "ffv1", "prores", "png"] = "auto"  # auto: h264; h265 above 8 bits
+    crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
+    depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
+    color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
+    deinterlace: Deinterlace = "no"  # frame: a frame of each pair of fields; field: one of each, at twice the rate
+    drop_alpha: bool = False  # leave transparency out
+    strict: Annotated[bool, RUN] = False  # decode all of the input first, and refuse it if anything in it is damaged
+    prompt: Annotated[str, NETWORK] = ""  # what the video shows
+    prompt_file: Annotated[str, RUN] = ""  # JSON lines {"file": NAME, "prompt": TEXT}, for several inputs
+    device: Annotated[str, RUN] = "auto"  # auto: cuda if there is one, else cpu
+    # weights wait in main memory, layer by layer: for GPUs that the model does not fit
+    offload: Annotated[bool, RUN] = False
+    fp8: Annotated[bool, NETWORK] = False  # weights are kept in 8 bits: half the memory, nearly the same result
+    # of the model; float32 takes twice the memory
+    dtype: Annotated[Literal["bfloat16", "float32"], NETWORK] = "bfloat16"
+    compile: Annotated[bool, NETWORK] = False  # torch.compile: faster after minutes of compiling
+    # diffusers' backend of attention, such as flash or sage; empty: torch's choice
+    attention: Annotated[str, NETWORK] = ""
+    seed: Annotated[int, NETWORK] = 0  # of the noise; the same seed gives the same result
+    options: Options = field(kw_only=True)  # of the method
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed: got {self.seed}, wanted 0 to {2**31 - 1}")
+        require(self.crf >= -1, "--crf", self.crf, "-1 or more")
+        target_size(self.target, 2, 2, even=False)
+        parse_span(self.start, self.duration)
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise InputError(f"--device: got {self.device!r}, wanted auto, cpu, cuda, cuda:N or mps")
+        if self.prompt_file and not Path(self.prompt_file).is_file():
+            raise InputError(f"--prompt-file {self.prompt_file}: nothing there; wanted a file")
+
+    @property
+    def span(self) -> Span:
+        """The part that --start and --duration name."""
+        return parse_span(self.start, self.duration)
+
+    def settings(self, needs: Needs) -> dict:
+        """The settings that a result depends on, as plain values; those that are left to the method, as it takes them."""
+        without = (RUN,) if needs.weights else (RUN, NETWORK)
+        return {**binding(self, without), **binding(self.options, without), **needs.settings}

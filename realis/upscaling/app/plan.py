@@ -1,0 +1,115 @@
+"""What ``upscale`` will do, known before torch is imported: size, encoding, segments, tiles; and what it will take."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from realis import units
+from realis.tiling.plan import plan_tiles
+from realis.upscaler import Needs, Segments, Tiling
+from realis.upscaling.app.config import UpscaleConfig
+from realis.video.encoding import Encoding, choose_encoding
+from realis.video.source import Look
+from realis.video.span import WHOLE
+from realis.video.target import target_size
+
+ASPECT_ERROR = 0.01  # of a size that was rounded to even numbers
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    Args:
+        size: height and width of the result.
+        pixel_aspect: width over height of its pixels: not 1 where the size asked for would distort the picture.
+        encoding: of the result.
+        needs: of the method.
+        native_size: height and width that the method itself makes; what is left over is resized.
+        tiles: how its frames are cut.
+        frames: how many there are; ``None``: not known.
+    """
+
+    size: tuple[int, int]
+    pixel_aspect: Fraction
+    encoding: Encoding
+    needs: Needs
+    native_size: tuple[int, int]
+    tiles: Tiling
+    frames: int | None = None
+
+    @property
+    def segments(self) -> Segments:
+        """How time is cut."""
+        return self.needs.segments
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile."""
+        tile = next(iter(self.tiles))
+        return tile.bottom - tile.top, tile.right - tile.left
+
+
+def make_plan(config: UpscaleConfig, needs: Needs, look: Look, output: Path) -> Plan:
+    """Check that sizes, tiles and encoding fit each other.
+
+    Raises:
+        InputError: they do not.
+    """
+    encoding = choose_encoding(output, config.codec, config.depth, config.crf, look, config.drop_alpha)
+    height, width = look.shown
+    size = target_size(config.target, width, height, even=not encoding.is_rgb)
+    encoding.check_size(size)
+    aspect = Fraction(width * size[0], height * size[1])
+    distorts = abs(aspect - 1) > ASPECT_ERROR + 2 / min(size)
+    native_size = needs.native_size(look.size, size)
+    tiles = plan_tiles(native_size, needs.tile, needs.tile_overlap, needs.multiple)
+    return Plan(size, aspect.limit_denominator(1000) if distorts else Fraction(1), encoding, needs, native_size, tiles)
+
+
+def describe(config: UpscaleConfig, look: Look, rate: Fraction, plan: Plan) -> str:
+    """The plan in one line: sizes, encoding, segments, tiles, memory."""
+    s, needs, size, count = plan.segments, plan.needs, plan.size, plan.frames
+    height, width = look.size
+    frames = (min(s.frames, count or s.frames) + s.overlap) * 3 * 4 * (2 * size[0] * size[1] + width * height)
+    length = "one image" if count == 1 else f"{count or 'as yet unknown'} frames at {float(rate):.5g} a second"
+    length += f" ({config.span})" * (config.span != WHOLE)
+    parts = [
+        f"plan: {width}x{height} -> {size[1]}x{size[0]}, {length}, as {plan.encoding.codec} of {plan.encoding.depth} bits"
+    ]
+    if plan.native_size != size:
+        parts.append(f"{config.method} makes {plan.native_size[1]}x{plan.native_size[0]}, which is resized")
+    memory = f"memory: about {units.size(frames)} for frames"
+    if needs.weights:
+        number = units.count(s.count(count), "segment") if count else "segments"
+        tiles = (
+            f", each in {units.count(len(plan.tiles), 'tile')} of {plan.tile[1]}x{plan.tile[0]}" if needs.tile else ""
+        )
+        sampling = f", {needs.sampling}" if needs.sampling else ""
+        parts.append(f"{number} of up to {units.count(s.frames, 'frame')}{tiles}{sampling}")
+        memory += f" and {units.size(model_size(needs))} for the model"
+    return "; ".join([*parts, memory])
+
+
+def model_size(needs: Needs) -> int:
+    """Bytes of the files of the networks."""
+    files = {file for folder in needs.weights.values() for file in folder.rglob("*.safetensors")}
+    return sum(file.stat().st_size for file in files)
+
+
+def advice(config: UpscaleConfig, look: Look, plan: Plan) -> Iterator[str]:
+    """Yield what would probably do better, or as well and in less time."""
+    needs = plan.needs
+    yield from needs.remarks
+    if plan.pixel_aspect != 1:
+        yield (f"--target {config.target} has another aspect than the video: its pixels are marked as {plan.pixel_aspect} times as "
+               "wide as high, so that players show it undistorted")  # fmt: skip
+    height, width = look.shown
+    factor = plan.size[0] / height
+    if needs.trained_scale and factor > needs.trained_scale * (1 + ASPECT_ERROR):
+        smaller = target_size(f"{needs.trained_scale}x", width, height, even=not plan.encoding.is_rgb)
+        share = smaller[0] * smaller[1] / (plan.size[0] * plan.size[1])
+        yield (f"{factor:.3g} times as large as the input, and models are trained for up to {needs.trained_scale} times: beyond "
+               f"that there is hardly more to see; --target {needs.trained_scale}x ({smaller[1]}x{smaller[0]}) takes {share:.0%} "
+               "of the time")  # fmt: skip

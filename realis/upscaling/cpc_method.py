@@ -1,0 +1,108 @@
+"""RealisVSR as a method: what its files ask for, how its parts are opened. No torch until they are."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from realis import units
+from realis.errors import InputError
+from realis.models.hub import check_parts, has_text_encoder, model_folder
+from realis.upscaler import Needs, NoiseGrid, Place, Segments
+from realis.upscaling.cpc_config import CpcConfig
+
+if TYPE_CHECKING:
+    from realis.upscaling.cpc import CpcUpscaler
+
+TRAINED_SCALE = 4  # of enlargement, in the paper and in the recipes here, at most
+
+
+class CpcMethod:
+    """See :class:`realis.upscaler.Method`."""
+
+    Config = CpcConfig
+
+    def needs(self, config: CpcConfig, prompted: bool) -> Needs:
+        if prompted and config.prompt_embeds:
+            raise InputError("--prompt and --prompt-embeds: got both, wanted one")
+        folder, cpc = find_folders(config, prompted)
+        controlnet = check_parts(folder, cpc, config.decoder)
+        if prompted and not has_text_encoder(folder):
+            raise InputError(
+                f"--prompt: {config.model} has no text encoder and knows only the empty prompt; leave --prompt out"
+            )
+        frames, tile_height, tile_width = controlnet["window"]
+        settings = sampling_settings(config, controlnet)
+        files = {"model": folder, "cpc": cpc, "prompt_embeds": config.prompt_embeds,
+                 "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
+        return Needs(
+            Segments(config.segment_frames or frames, config.segment_overlap, period=4),
+            trained_scale=TRAINED_SCALE,
+            tile=(config.tile_height or tile_height, config.tile_width or tile_width),
+            tile_overlap=config.tile_overlap,
+            multiple=16,
+            noise=NoiseGrid(controlnet["in_channels"], frames=4, pixels=8),
+            weights={name: Path(file) for name, file in files.items() if file},
+            settings=settings,
+            sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",
+            label="/".join(Path(config.cpc or config.model).parts[-2:]),
+            remarks=list(remarks(config, controlnet, prompted, has_text_encoder(folder))),
+        )
+
+    def load(self, config: CpcConfig, place: Place, prompts: Sequence[str]) -> "CpcUpscaler":
+        import torch
+
+        from realis.models.wan import Wan, load_controlnet, load_lr_decoder
+        from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
+        from realis.upscaling.cpc_prompts import embed_prompts
+        from realis.upscaling.economy import economise
+
+        # 1. Prompts, so that the text encoder is gone before the transformer comes
+        needs, dtype = self.needs(config, any(prompts)), getattr(torch, place.dtype)
+        folder, cpc = needs.weights["model"], needs.weights.get("cpc", needs.weights["model"])
+        waits = "cpu" if place.offload else place.device
+        wan = Wan(folder, dtype, dtype, waits)
+        controlnet = load_controlnet(cpc, dtype).eval()
+        embedded = embed_prompts(config, wan, prompts, controlnet.config.text_conditioned)
+
+        # 2. The networks
+        own_decoder = (folder / "lr_decoder").is_dir()
+        decoder = load_lr_decoder(folder, dtype).eval().to(waits) if own_decoder and config.decoder != "wan" else None
+        if decoder and decoder.config.latents != "sampled":
+            raise InputError(f"{folder}: its lr_decoder was trained on latents of another kind ({decoder.config.latents}), to "
+                             "be measured only; use --decoder wan, or train one on sampled latents")  # fmt: skip
+        pipeline = CpcPipeline(wan.vae, wan.transformer, controlnet.to(waits), decoder)
+        economise(pipeline, place)
+        sampling = Sampling(**needs.settings, guidance=config.guidance, cpc_scale=config.cpc_scale)
+        return CpcUpscaler(pipeline, embedded, sampling, needs)
+
+
+METHOD = CpcMethod()
+
+
+def find_folders(config: CpcConfig, prompted: bool) -> tuple[Path, Path | None]:
+    """The folders of the model, and of a CPC in place of its own."""
+    embedded = config.prompt_embeds or config.empty_prompt_embeds
+    needs_text = prompted or bool(config.negative_prompt) or not embedded
+    cpc = model_folder(config.cpc, "--cpc", text_encoder=False) if config.cpc else None  # first: it may be mistyped
+    return model_folder(config.model, text_encoder=needs_text), cpc
+
+
+def sampling_settings(config: CpcConfig, controlnet: dict) -> dict[str, Any]:
+    """``steps``, ``shift`` and ``sampler``: as asked for, else as the CPC's config.json says."""
+    return {
+        "steps": config.steps or controlnet.get("steps", 20),
+        "shift": config.shift or controlnet.get("shift", 3.0),
+        "sampler": controlnet.get("sampler", "euler") if config.sampler == "auto" else config.sampler,
+    }
+
+
+def remarks(config: CpcConfig, controlnet: dict, prompted: bool, has_text: bool) -> Iterator[str]:
+    """Yield what would probably do better with this CPC."""
+    prompted, takes_text = prompted or bool(config.prompt_embeds), has_text and controlnet.get("text_conditioned", True)
+    if takes_text and not prompted:
+        yield ("no prompt: this CPC was made to be trained with a caption of each clip; --prompt (or --prompt-file, for "
+               "several) tells it what the video shows")  # fmt: skip
+    if prompted and not takes_text:
+        yield "--prompt: this CPC takes no text, and was made to be trained without captions; leave the prompt out"
+    if controlnet.get("steps", 20) == 1 and sampling_settings(config, controlnet)["steps"] > 1:
+        yield f"--steps {config.steps}: this CPC was trained to sample in one step, and more spoil its pictures"

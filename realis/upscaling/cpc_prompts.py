@@ -1,0 +1,56 @@
+"""The prompts of a run, embedded before the transformer is loaded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from realis.models.hub import check_base
+from realis.models.wan import Wan, load_prompt_embeds
+from realis.upscaling.cpc_config import CpcConfig
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Embeddings (1, text tokens, text_dim) on the CPU; of the empty and the negative prompt only where they are read.
+
+    Args:
+        by_text: of each prompt; that of the empty one may come from a file.
+        empty: for a CPC without text, and in place of a missing negative prompt.
+        negative: for guidance.
+    """
+
+    by_text: Mapping[str, torch.Tensor]
+    empty: torch.Tensor | None = None
+    negative: torch.Tensor | None = None
+
+
+def embed_prompts(config: CpcConfig, wan: Wan, texts: Sequence[str], text_conditioned: bool) -> Prompts:
+    """Embed what will be read: by the text encoder, loaded once for all, or from files where these are given.
+
+    Args:
+        config: negative prompt, guidance and files.
+        wan: whose text encoder.
+        texts: the prompts; an empty one stands for a video without.
+        text_conditioned: whether the CPC reads them.
+
+    Raises:
+        InputError: the text encoder cannot be loaded, or a file holds something else.
+    """
+    guided = config.guidance != 1
+    negative = config.negative_prompt if guided else ""
+    unprompted = "" in texts and not config.prompt_embeds
+    reads_empty = unprompted or not text_conditioned or (guided and not negative)
+
+    def from_file(file: str) -> torch.Tensor:
+        return load_prompt_embeds(Path(file), check_base(wan.folder)["text_dim"]).to(wan.dtype)
+
+    files = {"": config.empty_prompt_embeds} if reads_empty and config.empty_prompt_embeds else {}
+    wanted = dict.fromkeys([*filter(None, [*texts, negative]), *[""] * (reads_empty and not files)])
+    embedded = dict(zip(wanted, (e.cpu() for e in wan.encode_prompts(list(wanted))), strict=True))
+    embedded |= {text: from_file(file) for text, file in files.items()}
+    empty = embedded.get("")
+    if config.prompt_embeds:
+        embedded[""] = from_file(config.prompt_embeds)
+    return Prompts({text: embedded[text] for text in texts}, empty, embedded[negative] if negative else None)
