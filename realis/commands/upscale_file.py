@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis import units
-from realis.commands.comparison import compared_with, comparison_encoding, save_before_after, save_comparison
+from realis.commands.comparison import (
+    check_sheet,
+    compared_with,
+    comparison_encoding,
+    has_sheet,
+    save_before_after,
+    save_comparison,
+)
 from realis.commands.device import is_out_of_memory, load, no_memory
 from realis.commands.findings import Findings
 from realis.commands.frames import read_frames, stored_frames
@@ -29,7 +36,6 @@ from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
 from realis.video.results import sheet_file
-from realis.video.sheet import is_own_sheet
 from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
@@ -100,13 +106,10 @@ def prepare(config: "UpscaleConfig", path: Path, output: Path) -> Job:
         if not done:
             check_output(output, others=(sheet_file(output),))
             check_replaced(output, key, config.restart)
-            sheet = sheet_file(output)
-            if sheet.exists() and not is_own_sheet(sheet):
-                raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which no run "
-                                 "of this command made; move it, or choose another name")  # fmt: skip
+            check_sheet(output, key, config.restart)
         if config.compare:
-            check_output(Path(config.compare))
-            check_replaced(Path(config.compare), compared_with(key), anew=True)
+            check_output(Path(config.compare), flag="--compare")
+            check_replaced(Path(config.compare), compared_with(key), config.restart, "--compare")
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
         plan = surveyed(config, path, source, plan, output, findings)
@@ -137,10 +140,10 @@ def upscale_file(job: Job) -> Path:
         write_result(config, path, plan, output, job.key, job.findings)
 
     # 2. The pictures
-    sheet, comparison, pictures = sheet_file(output), Path(config.compare), []
-    if not (job.done and sheet.exists()):
-        pictures.append(sheet)
-        save_before_after(config, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet)
+    comparison, pictures = Path(config.compare), []
+    if not (job.done and has_sheet(output, job.key)):
+        pictures.append(sheet_file(output))
+        save_before_after(config, path, output, job.key, min(plan.segments.frames, plan.frames or 1) // 2)
     if config.compare and not (job.done and is_finished(comparison, compared_with(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)

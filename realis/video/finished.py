@@ -7,6 +7,7 @@ from typing import Any
 from realis.errors import InputError
 from realis.files import read_json
 from realis.video.fingerprint import fingerprint
+from realis.video.journal import was_ready
 from realis.video.results import differences, notes_file, parts_folder, write_notes
 
 
@@ -39,28 +40,31 @@ def is_finished(output: Path, key: Mapping[str, Any]) -> bool:
     return now["modified"] == noted.get("modified") or output.is_dir() or fingerprint(output) == noted.get("content")
 
 
-def check_replaced(output: Path, key: Mapping[str, Any], anew: bool) -> None:
-    """Make sure that what is at ``output`` may be replaced: a run made it, from ``key`` or to be made ``anew``, and in a
-    folder there is nothing else.
+def check_replaced(output: Path, key: Mapping[str, Any], anew: bool, flag: str = "--output") -> None:
+    """Make sure that what is at ``output``, given by ``flag``, may be replaced: a run made it, from ``key`` or to be made
+    ``anew``, and in a folder there is nothing else.
 
     Raises:
         InputError: it may not.
     """
-    if parts_folder(output).is_dir() or not output.exists():  # a run that was killed left the first
+    if not output.exists():
         return
     notes = read_json(notes_file(output)) or {}
     before, noted = notes.get("made from"), notes.get("the result")
     files = list(output.iterdir()) if output.is_dir() else []
     if output.is_dir() and not files:
         return
+    if not isinstance(before, dict) and was_ready(output):  # a run was killed after this had got its name
+        return
     if not isinstance(before, dict) or len(files) > (noted or {}).get("files", 0):
         what = "is there" if not files else "has files in it"
         raise InputError(
-            f"--output {output}: {what} that no run of this command made; move them, or choose another name"
+            f"{flag} {output}: {what} that no run of this command made; move them, or choose another name"
         )
-    if not anew and (what := differences(before, key)):
+    was_asked = anew or parts_folder(output).is_dir()  # by a run that was killed
+    if not was_asked and (what := differences(before, key)):
         raise InputError(
-            f"--output {output}: is there already, but {what}; --restart makes it anew, or choose another name"
+            f"{flag} {output}: is there already, but {what}; --restart makes it anew, or choose another name"
         )
 
 

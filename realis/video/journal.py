@@ -219,6 +219,11 @@ class Journal:
         self._lock.close()
 
 
+def was_ready(output: Path) -> bool:
+    """Whether a run that was killed has left the last segment of a result, and so may have joined them."""
+    return any((read_json(file) or {}).get("last") is True for file in parts_folder(output).glob("[0-9]*.json"))
+
+
 def tidy_up(output: Path) -> None:
     """Remove what a run left that was killed after its result was there, unless another process is at it."""
     if parts_folder(output).exists():
