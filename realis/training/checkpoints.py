@@ -7,6 +7,7 @@ sample. A checkpoint folder appears complete or not at all: it is written under 
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from realis.files import remove_folder, replace_folder, temporary_name
 from realis.log import logger
 from realis.training.finite import check_finite, not_finite
 from realis.training.run import Run
-from realis.training.run_folder import checkpoints, read_position
+from realis.training.run_folder import Position, checkpoints, read_position
 from realis.training.state import Tensors, TrainingState, trainable
 
 INSTEAD = "move that checkpoint away, and --run.resume latest takes the one before it"
@@ -47,8 +48,8 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
             if gathered:
                 save_file(gathered, temporary / f"{name}.safetensors")
         if run.accelerator.is_main_process:
-            position = {"step": step, "samples_per_step": run.samples_per_step}
-            (temporary / "state.json").write_text(json.dumps(position))
+            position = Position(step, run.samples_per_step, tuple(sorted(file.name for file in temporary.iterdir())))
+            (temporary / "state.json").write_text(json.dumps(asdict(position)))
             replace_folder(temporary, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,10 +86,10 @@ def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
         for name, p in trained.items():
             p.copy_(saved[name])
     position = read_position(folder)
-    before, now = position["samples_per_step"], run.samples_per_step
+    before, now = position.samples_per_step, run.samples_per_step
     if before != now:
         logger.warning("samples a step: %d before, %d now (processes x batch x accumulation)", before, now)
-    return position["step"]
+    return position.step
 
 
 def load_state(folder: Path, state: TrainingState, step: int) -> None:

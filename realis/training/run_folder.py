@@ -2,23 +2,22 @@
 
 import importlib.util
 import itertools
-import operator
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from realis.config import as_plain, dump, read_recipe
-from realis.errors import InputError, reason
+from realis.errors import InputError, reason, require
 from realis.files import check_name
 from realis.log import is_main_process, logger
-from realis.records import load_json
+from realis.records import build_record, load_json
 from realis.system import lock
 from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
@@ -112,7 +111,7 @@ def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
                 "another folder"
             )
         return
-    step = read_position(found)["step"]
+    step = read_position(found).step
     if step > config.steps:
         raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
     is_own = found.resolve().parent == output.resolve()
@@ -165,17 +164,28 @@ def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield f"{path}{name}", value
 
 
-def read_position(checkpoint: Path) -> dict[str, int]:
-    """Where a run stood at a checkpoint: ``step``, and ``samples_per_step``.
+@dataclass(frozen=True)
+class Position:
+    """Where a run stood at a checkpoint: after how many optimizer steps, how many samples each saw, and the names of the
+    checkpoint's other files."""
+
+    step: int
+    samples_per_step: int
+    files: tuple[str, ...] = ("trained.safetensors",)  # the least that there is, for those that do not say
+
+
+def read_position(checkpoint: Path) -> Position:
+    """Read what a checkpoint says of itself.
 
     Raises:
-        InputError: it does not say.
+        InputError: it does not.
     """
     file = checkpoint / "state.json"
     try:
-        position = load_json(file.read_text())
-        return {name: operator.index(position[name]) for name in ("step", "samples_per_step")}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+        position = build_record(Position, load_json(file.read_bytes()))
+        require(position.step >= 0, "step", position.step, "0 or more")
+        return position
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError) as error:
         raise InputError(f"{file} cannot be read ({type(error).__name__}: {reason(error)})") from error
 
 
@@ -187,8 +197,7 @@ def damage(checkpoint: Path) -> str:
     """
     name = "state.json"
     try:
-        needed = {"trained.safetensors"} | ({"optimizer.safetensors"} if read_position(checkpoint)["step"] else set())
-        for name in sorted(needed | {file.name for file in checkpoint.glob("*.safetensors")}):
+        for name in read_position(checkpoint).files:
             if not (checkpoint / name).is_file():
                 return f"{name} is missing"
             if not (checkpoint / name).stat().st_size:

@@ -16,7 +16,7 @@ from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
-from realis.training.run_folder import checkpoints, damage, held_alone
+from realis.training.run_folder import checkpoints, damage, held_alone, read_position
 from training_runs import SMALL_CPC, assert_equal, exported, refuses, train_cpc
 
 
@@ -229,9 +229,10 @@ def test_a_process_that_outlives_the_run_does_not_hold_its_folder(tmp_path):
 def checkpoint(folder, step):
     """Files of a checkpoint of something small."""
     folder.mkdir(parents=True)
-    for name in ("trained", "optimizer")[: 1 + bool(step)]:
-        save_file({"weight": torch.zeros(9)}, folder / f"{name}.safetensors")
-    (folder / "state.json").write_text(json.dumps({"step": step, "samples_per_step": 1}))
+    names = [f"{name}.safetensors" for name in ("average", "trained", "optimizer")[: 2 + bool(step)]]
+    for name in names:
+        save_file({"weight": torch.zeros(9)}, folder / name)
+    (folder / "state.json").write_text(json.dumps({"step": step, "samples_per_step": 1, "files": names}))
     return folder
 
 
@@ -246,6 +247,11 @@ def truncate(file):
         ("optimizer.safetensors", lambda file: file.write_bytes(b""), "optimizer.safetensors is empty"),
         ("optimizer.safetensors", lambda file: file.unlink(), "optimizer.safetensors is missing"),
         ("average.safetensors", lambda file: file.write_bytes(b"x"), "average.safetensors is damaged"),
+        ("average.safetensors", lambda file: file.unlink(), "average.safetensors is missing"),
+        ("state.json", lambda file: file.write_bytes(b"\xff"), "state.json is damaged"),
+        ("state.json", lambda file: file.write_text('{"step": -1, "samples_per_step": 1}'), "wanted 0 or more"),
+        ("state.json", lambda file: file.write_text('{"step": true, "samples_per_step": 1}'), "state.json is damaged"),
+        ("state.json", lambda file: file.write_text("[]"), "got list, wanted an object"),
         ("state.json", truncate, "state.json is damaged"),
         ("state.json", lambda file: file.write_text("[" * 100_000), "state.json is damaged"),
         ("state.json", lambda file: file.write_text('{"step": 1e999, "samples_per_step": 1}'), "state.json is damaged"),
@@ -279,6 +285,8 @@ def test_the_latest_checkpoint_is_the_newest_that_is_whole(tmp_path, capsys):
     # None is whole: the run begins anew
     truncate(before / "checkpoint-000001" / "state.json")
     train_cpc(before, "--run.resume", "latest", steps=1)
+    written = {file.name for file in (before / "checkpoint-000001").iterdir()}
+    assert written == {*read_position(before / "checkpoint-000001").files, "state.json"} and len(written) == 4
     assert "going on from the start" in capsys.readouterr().err
 
 
