@@ -143,7 +143,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     else:
         new_layers(config.controlnet, check_base(folder)["num_layers"])  # raises if one would never be read
     check_text(config, folder)
-    with claim_run(config.run, export):
+    with claim_run(config.run, {"--export": export}):
         _train(config, folder, cpc, export)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from realis.errors import require
 from realis.models.hub import DEPTH, MOST, check_parts, part_folder
-from realis.training.run_folder import check_export, claim_run, overlap
+from realis.training.run_folder import claim_run, overlap
 from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
@@ -30,7 +30,7 @@ class TrainVaeConfig:
 
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
-    with claim_run(config.run, config.export):
+    with claim_run(config.run, {"--export": config.export}):
         _train_vae(config)
 
 
@@ -91,7 +91,7 @@ class TrainPriorConfig:
 
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
-    with claim_run(config.run, config.export):
+    with claim_run(config.run, {"--export": config.export}):
         _train_prior(config)
 
 
@@ -175,9 +175,8 @@ class TrainDecoderConfig:
 def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder, maybe with the CPC before it, and export what was trained."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
-    if config.export_cpc:
-        check_export(Path(config.export_cpc), "--export-cpc")
-    with claim_run(config.run, config.export):
+    exports = {"--export": config.export} | ({"--export-cpc": config.export_cpc} if config.export_cpc else {})
+    with claim_run(config.run, exports):
         _train_decoder(config)
 
 

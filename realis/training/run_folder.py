@@ -5,8 +5,8 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from realis.config import as_plain, dump, read_recipe
 from realis.errors import InputError, reason, require
-from realis.files import check_name
+from realis.files import check_name, fitting_name
 from realis.log import is_main_process, logger
 from realis.records import build_record, load_json
 from realis.system import lock
@@ -24,33 +24,43 @@ from realis.training.settings import LoopConfig
 
 
 @contextmanager
-def claim_run(config: LoopConfig, export: str) -> Iterator[None]:
-    """Check where a run will write and what it resumes from, and keep other runs out of its folder until it ends.
+def claim_run(config: LoopConfig, exports: Mapping[str, str]) -> Iterator[None]:
+    """Check where a run will write and what it resumes from, and keep other runs away from there until it ends.
 
     ``--run.resume latest`` sets checkpoints aside that are damaged.
 
+    Args:
+        config: of the run.
+        exports: folders that it will replace, by their flags.
+
     Raises:
-        InputError: the export would replace a folder that is no model, nothing can be written there, another process
+        InputError: an export would replace a folder that is no model, nothing can be written there, another process
             writes there, the checkpoint to resume from is missing, damaged or beyond the last step, another run's
             checkpoints are in the way, or the launcher told half of what is needed.
     """
     processes_asked()  # raises if the launcher told half of what is needed
     if config.tracker == "wandb" and not importlib.util.find_spec("wandb"):
         raise InputError("--run.tracker wandb: it is not installed; pip install wandb, or use tensorboard")
-    folder = Path(export)
-    check_export(folder)
-    if Path(config.output).resolve().is_relative_to(folder.resolve()):
-        raise InputError(
-            f"--export {export}: would take the place of the run's own folder {config.output}; choose another"
-        )
-    for needed in (Path(config.output), folder.parent):
+    folders = {flag: Path(export) for flag, export in exports.items()}
+    for flag, folder in folders.items():
+        check_export(folder, flag)
+        if Path(config.output).resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{flag} {folder}: would take the place of the run's own folder {config.output}; choose another"
+            )
+    for needed in (Path(config.output), *(folder.parent for folder in folders.values())):
         try:
             needed.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=needed):  # a name of its own: other processes of the run try it as well
                 pass
         except OSError as error:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
-    with held_alone(Path(config.output), "--run.output"):
+    with ExitStack() as held:
+        held.enter_context(held_alone(Path(config.output), "--run.output"))
+        for flag, folder in folders.items():
+            final = folder.resolve()
+            beside = final.with_name(fitting_name(f".{final.name}", ".lock"))  # for the folder itself is replaced
+            held.enter_context(held_lock(beside, f"{flag} {folder}", flag))
         if config.resume == "latest" and is_main_process():
             _set_damaged_aside(Path(config.output))
         _check_checkpoints(config, find_checkpoint(config))
@@ -64,21 +74,32 @@ def held_alone(folder: Path, flag: str) -> Iterator[None]:
     Raises:
         InputError: another one writes there, or nothing can be written there.
     """
+    with held_lock(folder / ".lock", f"{flag} {folder}", flag):
+        yield
+
+
+@contextmanager
+def held_lock(file: Path, what: str, flag: str) -> Iterator[None]:
+    """Keep other commands away from ``what``, given by ``flag``, by a lock on ``file`` that the main process holds.
+
+    Raises:
+        InputError: another one writes there, or nothing can be written there.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.open("a")
     except OSError as error:
-        raise InputError(f"{flag} {folder}: cannot be written ({error.strerror}); choose another folder") from error
-    with file:
+        raise InputError(f"{what}: cannot be written ({error.strerror}); choose another folder") from error
+    with opened:
         if not is_main_process():
             yield
             return
-        if not lock(file, wait=False):
+        if not lock(opened, wait=False):
             raise InputError(
-                f"{flag} {folder}: another process is writing there; wait until it has ended, or choose another {flag}"
+                f"{what}: another process is writing there; wait until it has ended, or choose another {flag}"
             )
         if hasattr(os, "register_at_fork"):  # not on Windows; processes that read clips may outlive one that is killed
-            os.register_at_fork(after_in_child=file.close)
+            os.register_at_fork(after_in_child=opened.close)
         yield
 
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from realis.commands.__main__ import run_precompute, run_train_cpc, run_train_prior, run_train_tiny
+from realis.commands.__main__ import run_precompute, run_train_cpc, run_train_decoder, run_train_prior, run_train_tiny
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.errors import InputError
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
-from realis.training.run_folder import checkpoints, damage, held_alone, read_position
+from realis.training.run_folder import checkpoints, claim_run, damage, held_alone, read_position
+from realis.training.settings import LoopConfig
 from training_runs import SMALL_CPC, assert_equal, exported, refuses, train_cpc
 
 
@@ -204,6 +205,22 @@ def test_a_folder_in_which_another_process_writes_is_refused(tmp_path, capsys):
                 command(words)
             line = capsys.readouterr().err.strip().splitlines()[-1]
             assert stop.value.code == 2 and f"{flag} {tmp_path}" in line and f"{taken} {flag}" in line
+
+
+def test_an_export_that_another_run_will_write_is_refused(tmp_path, capsys):
+    """Whatever folder that run is in; also the second export of a decoder."""
+    taken, link, model = tmp_path / "taken", tmp_path / "link", PRESETS / "tiny"
+    link.symlink_to(taken)
+    words = [*SMALL_CPC, "--run.output", tmp_path / "two", "--export"]
+    decoder = ["--model", model, "--cpc", model, "--run.output", tmp_path / "two", "--export-cpc"]
+    with claim_run(LoopConfig(output=str(tmp_path / "one")), {"--export": str(taken)}):
+        for export in (taken, link):
+            refuses([*words, export], capsys, f"--export {export}: another process is writing there")
+        with pytest.raises(SystemExit):
+            run_train_decoder([str(word) for word in (*decoder, taken)])
+        assert f"--export-cpc {taken}: another process" in capsys.readouterr().err.splitlines()[-1]
+    with claim_run(LoopConfig(output=str(tmp_path / "two")), {"--export": str(taken)}):
+        pass
 
 
 def test_a_process_that_outlives_the_run_does_not_hold_its_folder(tmp_path):
