@@ -187,8 +187,10 @@ def upscale_several(config: UpscaleConfig, inputs: list[tuple[UpscaleConfig, Pat
     took = f"in all: {total}" if config.dry_run else f"done in {units.duration(time.monotonic() - began)}"
     logger.info("%d of %d %s", len(inputs) - len(failed), len(inputs), took)
     if failed:
-        raise InputError(f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above "
-                         "say why, and the same command passes over what is done")  # fmt: skip
+        passes = "" if config.dry_run else ", and the same command (without --restart) passes over what is done"
+        raise InputError(
+            f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above say why{passes}"
+        )
     return written
 
 

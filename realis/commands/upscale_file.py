@@ -285,5 +285,6 @@ def said_if_stopped(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
         done = sink.journal.segments
         kept = "no segment was finished, and nothing is kept"
         if done:
-            kept = f"the same command goes on after the {done[-1].stop} of {plan.frames or 'all'} frames that are done"
+            total = plan.frames or "all"
+            kept = f"the same command (without --restart) goes on after the {done[-1].stop} of {total} frames that are done"
         raise KeyboardInterrupt(f"stopped; {kept}") from None

@@ -24,7 +24,7 @@ from realis.training.run import Run
 from realis.training.run_folder import Position, checkpoints, read_position
 from realis.training.state import Tensors, TrainingState, trainable
 
-INSTEAD = "move that checkpoint away, and --run.resume latest takes the one before it"
+INSTEAD = "resume from the checkpoint before it; --run.resume latest does once this one is moved away"
 BEFORE = "the checkpoints before it are whole"
 
 

@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 
 from benchmark_files import load_benchmark
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
+from realis.commands import train_tiny
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
+from realis.errors import TerminatedError
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.training import loop
@@ -196,6 +198,17 @@ def test_a_model_is_not_gone_on_with_by_other_settings(tmp_path, capsys):
         run_train_tiny([*words, "--seed", "1"])
     assert "its vae was trained with other settings (run.seed 0 -> 1)" in capsys.readouterr().err.splitlines()[-1]
     assert before == {file: file.read_bytes() for file in (tmp_path / "model").rglob("*.safetensors")}
+
+
+def test_a_model_whose_training_is_told_to_stop_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def told(_):
+        raise TerminatedError("stopped by SIGTERM after step 2; --run.resume latest goes on")  # no flag of this command
+
+    monkeypatch.setattr(train_tiny, "train_vae", told)
+    with pytest.raises(SystemExit) as stop:
+        run_train_tiny(["--output", str(tmp_path / "model"), "--recipes", str(small_recipes(tmp_path))])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 143 and said == "realis: stopped by SIGTERM; the same command goes on"
 
 
 def test_a_model_whose_training_was_killed_twice_ends_with_the_same_bytes(tmp_path):

@@ -339,10 +339,12 @@ def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(upscale_file, "load", lambda config, plan: Interrupted())
     for wanted in ("stopped; no segment was finished, and nothing is kept",
-                   "stopped; the same command goes on after the 16 of 29 frames that are done"):  # fmt: skip
+                   "stopped; the same command (without --restart) goes on after the 16 of 29 frames that are done"):  # fmt: skip
         with pytest.raises(SystemExit) as stop:
-            run("--input", source, "--output", tmp_path / "out.mp4")
+            run("--input", source, "--output", tmp_path / "out.mp4", "--restart")
         assert stop.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == f"realis: {wanted}"
+    run("--input", source, "--output", tmp_path / "out.mp4")
+    assert "going on from frame 16 of 29" in capsys.readouterr().err
 
 
 def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, capsys):
