@@ -2,12 +2,12 @@
 
 import difflib
 import glob
-import json
 from pathlib import Path
 
 from realis.errors import InputError, reason, require
 from realis.files import fitting_name
 from realis.log import logger
+from realis.records import load_json
 from realis.units import count
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
@@ -109,7 +109,7 @@ def read_prompts(file: str) -> dict[str, str]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                entry = json.loads(line)
+                entry = load_json(line)
                 prompts[Path(entry["file"]).name] = str(entry["prompt"])
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(

@@ -17,7 +17,7 @@ class TrainVaeConfig:
 
     export: str = "out/tiny/vae"  # folder that receives the trained VAE
     base_dim: int = 16  # encoder width
-    decoder_base_dim: int = 16
+    decoder_base_dim: int = 16  # decoder width
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: LoopConfig = field(default_factory=LoopConfig)
@@ -72,10 +72,10 @@ class TrainPriorConfig:
 
     model: str = "out/tiny"  # folder with the VAE to use
     export: str = "out/tiny/transformer"  # folder that receives the transformer
-    heads: int = 4
-    head_dim: int = 32
-    ffn_dim: int = 384
-    layers: int = 6
+    heads: int = 4  # of attention
+    head_dim: int = 32  # width of a head
+    ffn_dim: int = 384  # width of the feed-forward layers
+    layers: int = 6  # transformer blocks
     data: DataConfig = field(default_factory=DataConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -139,8 +139,8 @@ class TrainDecoderConfig:
     cpc: str = "out/tiny/controlnet"  # folder of the trained CPC
     export: str = "out/tiny/lr_decoder"  # folder that receives the decoder
     export_cpc: str = ""  # folder that receives the CPC, trained on by the decoder's loss; empty: it stays as it is
-    channels: int = 64
-    blocks: int = 7
+    channels: int = 64  # width
+    blocks: int = 7  # residual blocks
     radius: int = 1  # LR frames seen before and after
     latents: LatentSource = "sampled"  # those of the lr clip, or none: to measure what the sampled ones bring
     oracle_steps: int = 0  # first optimizer steps, which see the HR clip's own latents

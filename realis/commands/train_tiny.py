@@ -29,7 +29,7 @@ class TrainTinyConfig:
 
     output: str = "out/tiny"  # folder that receives the model; the runs go to <output>_runs
     recipes: str = "train/recipes/tiny"  # folder with vae.yaml, prior.yaml, cpc.yaml and decoder.yaml
-    seed: int = 0
+    seed: int = 0  # of all four runs
     threads: int = 0  # CPU threads; 0: torch's own choice
 
     def __post_init__(self) -> None:
