@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -22,7 +22,7 @@ from realis.log import logger
 from realis.training.finite import check_finite, not_finite
 from realis.training.run import Run
 from realis.training.run_folder import Position, checkpoints, read_position
-from realis.training.state import Tensors, TrainingState, trainable
+from realis.training.state import MOMENTS, Tensors, TrainingState, trainable
 
 INSTEAD = "resume from the checkpoint before it; --run.resume latest does once this one is moved away"
 BEFORE = "the checkpoints before it are whole"
@@ -96,18 +96,33 @@ def load_state(folder: Path, state: TrainingState, step: int) -> None:
     """Load the rest of a checkpoint, once the module is sharded.
 
     Raises:
-        InputError: averages are wanted, but were not kept.
+        InputError: averages are wanted, but were not kept; or something does not fit the weights.
     """
     if state.average and not (folder / "average.safetensors").is_file():
         raise InputError(f"--run.resume: {folder} has no averaged weights; resume without --optimizer.ema")
-    averages = _tensors(folder / "average.safetensors") if state.average else {}
-    state.load(_tensors(folder / "optimizer.safetensors") if step else {}, averages, step)
+    weights = _shapes(folder / "trained.safetensors")  # of the module's own, sharding may show a part only
+    moments = {f"{name}.{moment}": shape for name, shape in weights.items() for moment in MOMENTS}
+    averages = _tensors(folder / "average.safetensors", weights) if state.average else {}
+    state.load(_tensors(folder / "optimizer.safetensors", moments) if step else {}, averages, step)
 
 
-def _tensors(file: Path) -> Tensors:
+def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
+    """The tensors in a file of a checkpoint, which are to have such names and ``shapes``.
+
+    Raises:
+        InputError: it cannot be read, or holds others, or some that are not finite.
+    """
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise InputError(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}") from error
+    if shapes is not None and _shapes(file) != shapes:
+        raise InputError(f"--run.resume: {file} does not belong to the weights beside it; {INSTEAD}")
     check_finite(tensors, file, INSTEAD)
     return tensors
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """Names and shapes of the tensors in a file, which can be read."""
+    with safe_open(file, "np") as tensors:
+        return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118 - no mapping

@@ -128,6 +128,14 @@ def test_a_failed_resume_leaves_the_configuration(tmp_path, capsys):
     with pytest.raises(SystemExit):
         train_cpc(tmp_path / "run", "--run.resume", "latest", "--controlnet.layers", "2", steps=2)
     assert "not those of this model" in capsys.readouterr().err
+    saved = tmp_path / "run" / "checkpoint-000001"
+    for name in ("average", "optimizer"):  # averages are read first
+        shutil.copyfile(saved / f"{name}.safetensors", tmp_path / "whole")
+        save_file({"x": torch.zeros(2)}, saved / f"{name}.safetensors")
+        with pytest.raises(SystemExit):
+            train_cpc(tmp_path / "run", "--run.resume", "latest", steps=2)
+        assert f"{name}.safetensors does not belong to the weights beside it" in capsys.readouterr().err
+        shutil.copyfile(tmp_path / "whole", saved / f"{name}.safetensors")
     assert (tmp_path / "run" / "config.yaml").read_text() == before
     train_cpc(tmp_path / "plain", "--optimizer.ema", "0", steps=1)
     before = (tmp_path / "plain" / "config.yaml").read_text()
