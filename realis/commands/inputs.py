@@ -110,8 +110,9 @@ def read_prompts(file: str) -> dict[str, str]:
         if line.strip():
             try:
                 entry = load_json(line)
-                prompts[Path(entry["file"]).name] = str(entry["prompt"])
-            except (ValueError, KeyError, TypeError) as error:
+                entry["prompt"].encode()  # fails for what is no text, and for half of a surrogate pair
+                prompts[Path(entry["file"]).name] = entry["prompt"]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(
                     f'--prompt-file {file}, line {number}: wanted {{"file": NAME, "prompt": TEXT}}'
                 ) from error

@@ -129,10 +129,12 @@ def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
     run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file, "--prompt", "a street")
     assert seen == {"a.mp4": "a cat", "b 2.mp4": "a street", "b 10.mp4": "a street"}
     assert "prompts.jsonl names 1 of 3 inputs, not b 2.mp4, b 10.mp4" in capsys.readouterr().err
-    file.write_text('{"file": "a.mp4"}')
-    with pytest.raises(SystemExit):
-        run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file)
-    assert "line 1: wanted" in capsys.readouterr().err.splitlines()[-1]
+    for text in ('{"file": "a.mp4"}', '{"file": "a.mp4", "prompt": null}', '{"file": 3, "prompt": "x"}', "[" * 100_000,
+                 '{"file": "a.mp4", "prompt": "\\ud800"}', "3"):  # fmt: skip
+        file.write_text(text)
+        with pytest.raises(SystemExit):
+            run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file)
+        assert "line 1: wanted" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_preview_is_a_few_frames_from_the_middle_and_a_sheet(tmp_path):
