@@ -21,12 +21,14 @@ from realis.log import logger
 from realis.models.hub import TINY
 from realis.video.deinterlace import Deinterlace
 from realis.video.encoding import SDR, Encoding
+from realis.video.finished import check_replaced
 from realis.video.source import Look, open_source
 from realis.video.span import Span, parse_span
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_folder, check_output
 
 SAMPLE = Path("out/sample.mp4")
+SAMPLE_KEY = {"rendered": "the sample clip"}  # in its notes, by which it is known to be no file of the user's
 SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
 
 
@@ -212,10 +214,11 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     make_plan(config, SAMPLE_LOOK, output)
     for file in (SAMPLE, output):
         check_output(file)
+    check_replaced(SAMPLE, SAMPLE_KEY, anew=True, flag="the sample clip")
 
     from realis.video.photographs import sample_clip
 
-    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20)) as sink:
+    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
     return upscale_one(config, SAMPLE, output)

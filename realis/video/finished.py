@@ -58,9 +58,7 @@ def check_replaced(output: Path, key: Mapping[str, Any], anew: bool, flag: str =
         return
     if not isinstance(before, dict) or len(files) > (noted or {}).get("files", 0):
         what = "is there" if not files else "has files in it"
-        raise InputError(
-            f"{flag} {output}: {what} that no run of this command made; move them, or choose another name"
-        )
+        raise InputError(f"{flag} {output}: {what} that no run of this command made; move them, or choose another name")
     was_asked = anew or parts_folder(output).is_dir()  # by a run that was killed
     if not was_asked and (what := differences(before, key)):
         raise InputError(

@@ -254,5 +254,7 @@ class SegmentWriter:
         except (OSError, av.FFmpegError, SafetensorError) as error:
             what = getattr(error, "strerror", None) or error
             stays = self.journal.segments and self.journal.key and self.journal.folder.exists()
-            kept = "; what is finished stays, and the same command (without --restart) goes on from there" if stays else ""
+            kept = (
+                "; what is finished stays, and the same command (without --restart) goes on from there" if stays else ""
+            )
             raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error

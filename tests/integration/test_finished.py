@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from footage import film
 from realis.commands import upscale_file
 from realis.commands.__main__ import run_upscale
+from realis.commands.upscale import SAMPLE_LOOK
 from realis.models.hub import model_folder
 from realis.upscaling.bicubic import BicubicUpscaler
+from realis.video import photographs
 from realis.video.results import sheet_file
 from videos import contents, upscale
 
@@ -182,6 +184,22 @@ def test_a_file_that_came_after_a_run_was_stopped_is_not_replaced(tmp_path, monk
         upscale(source, output, *flags)
     assert "is there that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
     assert output.read_bytes() == b"mine" and (tmp_path / ".out.mp4.parts" / "000000.video").exists()
+
+
+def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(photographs, "sample_clip", lambda: torch.zeros(2, 3, *SAMPLE_LOOK.size))
+    words, sample = ["--method", "bicubic", "--target", "1x"], tmp_path / "out" / "sample.mp4"
+    run_upscale(words)
+    run_upscale(words)
+    assert "there already" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "out" / "sample.mp4.json").unlink()
+    sample.write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        run_upscale(words)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "the sample clip out/sample.mp4: is there that no run of this command made" in line
+    assert sample.read_bytes() == b"mine"
 
 
 def test_a_pipe_is_not_replaced(tmp_path, capsys):
