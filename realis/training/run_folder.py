@@ -206,7 +206,7 @@ def read_position(checkpoint: Path) -> Position:
         position = build_record(Position, load_json(file.read_bytes()))
         require(position.step >= 0, "step", position.step, "0 or more")
         return position
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError) as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, TypeError) as error:
         raise InputError(f"{file} cannot be read ({type(error).__name__}: {reason(error)})") from error
 
 

@@ -189,7 +189,8 @@ class SegmentWriter:
         """
         images = list(images)
         numbers = list(range(start, start + len(images)))
-        segment = Segment(start, times or numbers, durations or [1] * len(images), last, faults or {})
+        found = {name: tuple(frames) for name, frames in (faults or {}).items()}
+        segment = Segment(start, tuple(times or numbers), tuple(durations or [1] * len(images)), last, found)
         with self._one_line():
             self.journal.add(segment, carry or {}, lambda file: self._encode(file, images))
 

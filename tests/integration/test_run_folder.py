@@ -281,6 +281,7 @@ def truncate(file):
         ("state.json", lambda file: file.write_text("[" * 100_000), "state.json is damaged"),
         ("state.json", lambda file: file.write_text('{"step": 1e999, "samples_per_step": 1}'), "state.json is damaged"),
         ("state.json", lambda file: file.unlink(), "state.json is damaged"),
+        ("state.json", lambda file: (file.unlink(), file.mkdir()), "state.json is damaged"),
     ],
 )
 def test_damage_to_a_checkpoint_is_seen_without_reading_it(tmp_path, name, harm, said):

@@ -16,8 +16,8 @@ import yaml
 from safetensors.torch import load_file
 
 from benchmark_files import load_benchmark
-from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands import train_tiny
+from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
 from realis.errors import TerminatedError
 from realis.models.cpc_controlnet import CpcControlNet
