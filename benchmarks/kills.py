@@ -85,16 +85,6 @@ def killed_after(work: Work, seconds: float) -> None:
     child.join()
 
 
-def terminated_once(work: Work, begun: Path) -> int | None:
-    """Run until ``begun`` is there, then send SIGTERM; returns what it ended with."""
-    child = in_child(work)
-    while child.is_alive() and not begun.exists():
-        time.sleep(0.005)
-    child.terminate()
-    child.join()
-    return child.exitcode
-
-
 def finish(work: Work) -> None:
     """Run to the end."""
     child = in_child(work)

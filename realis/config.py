@@ -65,6 +65,8 @@ def parse(
         if words and words[0].endswith(RECIPES):
             said += f"; recipe {words[0]}"
             recipe = recipe_flags(Path(words.pop(0)))
+        if bad := next((word for word in (*recipe, *words) if "\0" in word), None):
+            raise InputError(f"got {bad!r:.80}, wanted no null byte in it")
         _check_numbers([*recipe, *words], flag_types(config))
         _check_flags([*recipe, *words], flag_types(config))
         parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words], default)
@@ -248,11 +250,20 @@ class _StrictLoader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if number.bit_length() > 64:
+            raise yaml.MarkedYAMLError(problem="a number has more than 64 bits", problem_mark=node.start_mark)
+        return number
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         if twice := [name for name, count in names.items() if count > 1]:
             raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} is there twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
 
 
 def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:

@@ -60,6 +60,8 @@ def build_record(kind: type[Record], values: Any) -> Record:
 
 
 def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tuples(one) for name, one in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 

@@ -27,7 +27,7 @@ class SheetsConfig:
     output: str = "out/degradation"  # folder that receives operations.png and chain.png
     input: str = ""  # a video for chain.png, of which 17 frames are used; empty: a moving photograph
     preset: str = "realbasicvsr"  # of chain.png: a preset, or a YAML file of ranges
-    seed: int = 0
+    seed: int = 0  # of the chain's parameters
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "--seed", self.seed, "0 or more")

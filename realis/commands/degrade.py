@@ -10,7 +10,7 @@ import yaml
 
 from realis.commands.degrade_clips import degrade_all, degrade_by, parameters_file, result_files, source_files
 from realis.commands.degrade_record import RECORD, Record, open_record
-from realis.config import as_plain
+from realis.config import as_plain, read_recipe
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.errors import InputError, require
@@ -20,7 +20,6 @@ from realis.units import count
 from realis.video.clips import Clip, find_clips
 
 NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
-UNREADABLE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -109,16 +108,16 @@ def read_notes(output: Path) -> dict[str, Any]:
     """The same of a set that is there.
 
     Raises:
-        OSError, ValueError, RecursionError, yaml.YAMLError: it cannot be read.
+        InputError: it cannot be read.
     """
-    return {name: yaml.safe_load((output / name).read_text()) for name in NOTES if (output / name).exists()}
+    return {name: read_recipe(output / name) for name in NOTES if (output / name).exists()}
 
 
 def is_of_others(config: DegradeConfig) -> bool:
     """Whether a set is there that was made, or half made, with other settings."""
     try:
         return (Path(config.output) / SETTINGS).exists() and read_notes(Path(config.output)) != notes_of(config)
-    except UNREADABLE:
+    except InputError:
         return True
 
 
@@ -151,7 +150,7 @@ def write_settings(config: DegradeConfig, output: Path) -> None:
         return
     try:
         same = read_notes(output) == notes
-    except UNREADABLE as error:
+    except InputError as error:
         raise InputError(f"--output {output}: its {' or '.join(NOTES)} cannot be read; choose a new folder") from error
     wanted = f"a new folder, or the settings that it was begun with: {', '.join(NOTES)}"
     require(same, "--output", config.output, wanted)

@@ -33,13 +33,13 @@ class ControlConfig:
 
     layers: int = 0  # copied main blocks; 0: 4, or the most below 4 of which each is read
     input: Literal["lr", "lr+noisy"] = "lr"  # lr+noisy: the vanilla ControlNet of the paper's ablation
-    time_conditioned: bool = True
-    text_conditioned: bool = True
-    learn_scale: bool = False
+    time_conditioned: bool = True  # the branch sees the noise level; if neither that nor the caption: computed once
+    text_conditioned: bool = True  # the branch sees the caption
+    learn_scale: bool = False  # train a factor for each block's residual (gamma of Eq. 1), from 1
     window: tuple[int, int, int] = CLIPS  # frames, height, width that inference takes at a time; 0 0 0: the clips'
     steps: int = 20  # sampling steps
     shift: float = 3.0  # above 1: moves sampling towards high noise levels
-    sampler: Literal["euler", "unipc"] = "unipc"
+    sampler: Literal["euler", "unipc"] = "unipc"  # solver of the flow's equation
 
     def __post_init__(self) -> None:
         frames, height, width = self.window
@@ -143,7 +143,7 @@ def train_cpc(config: TrainCpcConfig) -> None:
     else:
         new_layers(config.controlnet, check_base(folder)["num_layers"])  # raises if one would never be read
     check_text(config, folder)
-    with claim_run(config.run, export):
+    with claim_run(config.run, {"--export": export}):
         _train(config, folder, cpc, export)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from realis.errors import require
 from realis.models.hub import DEPTH, MOST, check_parts, part_folder
-from realis.training.run_folder import check_export, claim_run, overlap
+from realis.training.run_folder import claim_run, overlap
 from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
@@ -17,7 +17,7 @@ class TrainVaeConfig:
 
     export: str = "out/tiny/vae"  # folder that receives the trained VAE
     base_dim: int = 16  # encoder width
-    decoder_base_dim: int = 16
+    decoder_base_dim: int = 16  # decoder width
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: LoopConfig = field(default_factory=LoopConfig)
@@ -30,7 +30,7 @@ class TrainVaeConfig:
 
 def train_vae(config: TrainVaeConfig) -> None:
     """Train a VAE decoder and export the VAE."""
-    with claim_run(config.run, config.export):
+    with claim_run(config.run, {"--export": config.export}):
         _train_vae(config)
 
 
@@ -72,10 +72,10 @@ class TrainPriorConfig:
 
     model: str = "out/tiny"  # folder with the VAE to use
     export: str = "out/tiny/transformer"  # folder that receives the transformer
-    heads: int = 4
-    head_dim: int = 32
-    ffn_dim: int = 384
-    layers: int = 6
+    heads: int = 4  # of attention
+    head_dim: int = 32  # width of a head
+    ffn_dim: int = 384  # width of the feed-forward layers
+    layers: int = 6  # transformer blocks
     data: DataConfig = field(default_factory=DataConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -91,7 +91,7 @@ class TrainPriorConfig:
 
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
-    with claim_run(config.run, config.export):
+    with claim_run(config.run, {"--export": config.export}):
         _train_prior(config)
 
 
@@ -139,8 +139,8 @@ class TrainDecoderConfig:
     cpc: str = "out/tiny/controlnet"  # folder of the trained CPC
     export: str = "out/tiny/lr_decoder"  # folder that receives the decoder
     export_cpc: str = ""  # folder that receives the CPC, trained on by the decoder's loss; empty: it stays as it is
-    channels: int = 64
-    blocks: int = 7
+    channels: int = 64  # width
+    blocks: int = 7  # residual blocks
     radius: int = 1  # LR frames seen before and after
     latents: LatentSource = "sampled"  # those of the lr clip, or none: to measure what the sampled ones bring
     oracle_steps: int = 0  # first optimizer steps, which see the HR clip's own latents
@@ -175,9 +175,8 @@ class TrainDecoderConfig:
 def train_decoder(config: TrainDecoderConfig) -> None:
     """Train an LR-conditioned decoder, maybe with the CPC before it, and export what was trained."""
     check_parts(Path(config.model), Path(config.cpc), "wan")
-    if config.export_cpc:
-        check_export(Path(config.export_cpc), "--export-cpc")
-    with claim_run(config.run, config.export):
+    exports = {"--export": config.export} | ({"--export-cpc": config.export_cpc} if config.export_cpc else {})
+    with claim_run(config.run, exports):
         _train_decoder(config)
 
 

@@ -15,7 +15,7 @@ from realis.commands.train_parts import (
     train_vae,
 )
 from realis.config import parse
-from realis.errors import InputError, require
+from realis.errors import InputError, TerminatedError, require
 from realis.log import logger
 from realis.training.launch import processes_asked
 from realis.training.run_folder import changed_settings, held_alone
@@ -29,7 +29,7 @@ class TrainTinyConfig:
 
     output: str = "out/tiny"  # folder that receives the model; the runs go to <output>_runs
     recipes: str = "train/recipes/tiny"  # folder with vae.yaml, prior.yaml, cpc.yaml and decoder.yaml
-    seed: int = 0
+    seed: int = 0  # of all four runs
     threads: int = 0  # CPU threads; 0: torch's own choice
 
     def __post_init__(self) -> None:
@@ -61,7 +61,10 @@ def _train(config: TrainTinyConfig, planned: list[tuple[str, Callable[[Any], Non
                              "choose another output, or remove that one and its runs")  # fmt: skip
     for number, (name, command, part) in enumerate(planned, start=1):
         logger.info("part %d of %d: %s", number, len(planned), name)
-        command(part)
+        try:
+            command(part)
+        except TerminatedError as stop:
+            raise TerminatedError("stopped by SIGTERM; the same command goes on") from stop
     logger.info("realis-tiny is in %s; try it with infer/upscale.py --model %s", config.output, config.output)
 
 

@@ -24,10 +24,12 @@ from realis.upscaling.app.outputs import check_names, output_names, without_own
 from realis.upscaling.app.plan import make_plan
 from realis.upscaling.app.run import PREVIEW_FRAMES, announced, prepare, upscale_file
 from realis.video.encoding import SDR, Encoding
+from realis.video.finished import check_replaced
 from realis.video.source import Look, open_source
 from realis.video.write import SegmentWriter, check_folder, check_output
 
 SAMPLE = Path("out/sample.mp4")
+SAMPLE_KEY = {"rendered": "the sample clip"}  # in its notes, by which it is known to be no file of the user's
 SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
 
 
@@ -136,8 +138,10 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
     took = f"in all: {total}" if config.dry_run else f"done in {units.duration(time.monotonic() - began)}"
     logger.info("%d of %d %s", len(inputs) - len(failed), len(inputs), took)
     if failed:
-        raise InputError(f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above "
-                         "say why, and the same command passes over what is done")  # fmt: skip
+        passes = "" if config.dry_run else ", and the same command (without --restart) passes over what is done"
+        raise InputError(
+            f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above say why{passes}"
+        )
     return written
 
 
@@ -161,10 +165,11 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     make_plan(config, needs, SAMPLE_LOOK, output)
     for file in (SAMPLE, output):
         check_output(file)
+    check_replaced(SAMPLE, SAMPLE_KEY, anew=True, flag="the sample clip")
 
     from realis.video.photographs import sample_clip
 
-    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20)) as sink:
+    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
     return upscale_one(loader, config, SAMPLE, output)

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from realis.config import read_recipe
 from realis.errors import InputError, require
 from realis.files import whole_file
 
@@ -77,9 +78,9 @@ class Settings:
         if not file.exists():
             return {}
         try:
-            noted = dict(yaml.safe_load(file.read_text()))
+            noted = read_recipe(file)
             fixed(noted)  # fails where it is something else
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        except (InputError, TypeError, AttributeError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
         return noted
 

@@ -68,8 +68,8 @@ class Resize:
 
     def __post_init__(self) -> None:
         check_choice(self.filter, Filter, "resize: filter")
-        fits = all(1 <= side <= LARGEST for size in self.sizes for side in size)
-        require(fits, "resize: sizes", self.sizes, f"1x1 to {LARGEST}x{LARGEST}")
+        fits = self.sizes and all(1 <= side <= LARGEST for size in self.sizes for side in size)
+        require(bool(fits), "resize: sizes", self.sizes, f"1x1 to {LARGEST}x{LARGEST}, one a frame")
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Noise:
 
     def __post_init__(self) -> None:
         check_choice(self.kind, NoiseKind, "noise: kind")
-        fits = all(0 <= value < math.inf for value in self.strength)
-        require(fits, "noise: strength", self.strength, "finite numbers, 0 or more")
+        fits = self.strength and all(0 <= value < math.inf for value in self.strength)
+        require(bool(fits), "noise: strength", self.strength, "finite numbers, 0 or more, one a frame")
         require(self.seed >= 0, "noise: seed", self.seed, "0 or more")
 
 
@@ -95,7 +95,8 @@ class Jpeg:
     quality: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        require(all(1 <= q <= 100 for q in self.quality), "jpeg: quality", self.quality, "1 to 100")
+        fits = self.quality and all(1 <= q <= 100 for q in self.quality)
+        require(bool(fits), "jpeg: quality", self.quality, "1 to 100, one a frame")
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class DegradationParameters:
                 fits = not isinstance(value, tuple) or len(value) in (0, self.frames)
                 what = f"{type(operation).__name__.lower()}: length of {name}"
                 require(fits, what, value, f"one of {self.frames} frames")
-        sizes = set(sizes_after(self.operations, (self.size,) * self.frames))
+        sizes = set(sizes_after(self.operations, (self.size,)))  # one stands for all: there may be said to be billions
         require(sizes == {self.target}, "sizes after all operations", sorted(sizes), f"{self.target}, the target")
 
     def to_json(self) -> str:

@@ -18,12 +18,12 @@ class HrLossConfig:
     hog: float = 1.0  # weight of the HOG term
     domain: Literal["velocity", "clean"] = "velocity"  # what wavelet and HOG compare: velocities, or clean estimates
     filters: str = "haar"  # an orthogonal wavelet of PyWavelets
-    levels: int = 1
+    levels: int = 1  # of the wavelet transform
     band_weights: tuple[float, float, float, float] = (1.0, 2.0, 2.0, 2.0)  # LL, LH, HL, HH
     cell: int = 4  # side of a HOG cell in latent pixels
     block: int = 2  # side of a HOG block in cells
     bins: int = 9  # orientations
-    binning: Literal["soft", "hard"] = "soft"
+    binning: Literal["soft", "hard"] = "soft"  # soft: each gradient counts for the two nearest orientations
 
     def __post_init__(self) -> None:
         weights = (self.rec, self.wavelet, self.hog)

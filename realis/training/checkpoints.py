@@ -7,11 +7,12 @@ sample. A checkpoint folder appears complete or not at all: it is written under 
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -20,10 +21,10 @@ from realis.files import remove_folder, replace_folder, temporary_name
 from realis.log import logger
 from realis.training.finite import check_finite, not_finite
 from realis.training.run import Run
-from realis.training.run_folder import checkpoints, read_position
-from realis.training.state import Tensors, TrainingState, trainable
+from realis.training.run_folder import Position, checkpoints, read_position
+from realis.training.state import MOMENTS, Tensors, TrainingState, trainable
 
-INSTEAD = "move that checkpoint away, and --run.resume latest takes the one before it"
+INSTEAD = "resume from the checkpoint before it; --run.resume latest does once this one is moved away"
 BEFORE = "the checkpoints before it are whole"
 
 
@@ -47,8 +48,8 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
             if gathered:
                 save_file(gathered, temporary / f"{name}.safetensors")
         if run.accelerator.is_main_process:
-            position = {"step": step, "samples_per_step": run.samples_per_step}
-            (temporary / "state.json").write_text(json.dumps(position))
+            position = Position(step, run.samples_per_step, tuple(sorted(file.name for file in temporary.iterdir())))
+            (temporary / "state.json").write_text(json.dumps(asdict(position)))
             replace_folder(temporary, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,28 +86,43 @@ def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
         for name, p in trained.items():
             p.copy_(saved[name])
     position = read_position(folder)
-    before, now = position["samples_per_step"], run.samples_per_step
+    before, now = position.samples_per_step, run.samples_per_step
     if before != now:
         logger.warning("samples a step: %d before, %d now (processes x batch x accumulation)", before, now)
-    return position["step"]
+    return position.step
 
 
 def load_state(folder: Path, state: TrainingState, step: int) -> None:
     """Load the rest of a checkpoint, once the module is sharded.
 
     Raises:
-        InputError: averages are wanted, but were not kept.
+        InputError: averages are wanted, but were not kept; or something does not fit the weights.
     """
     if state.average and not (folder / "average.safetensors").is_file():
         raise InputError(f"--run.resume: {folder} has no averaged weights; resume without --optimizer.ema")
-    averages = _tensors(folder / "average.safetensors") if state.average else {}
-    state.load(_tensors(folder / "optimizer.safetensors") if step else {}, averages, step)
+    weights = _shapes(folder / "trained.safetensors")  # of the module's own, sharding may show a part only
+    moments = {f"{name}.{moment}": shape for name, shape in weights.items() for moment in MOMENTS}
+    averages = _tensors(folder / "average.safetensors", weights) if state.average else {}
+    state.load(_tensors(folder / "optimizer.safetensors", moments) if step else {}, averages, step)
 
 
-def _tensors(file: Path) -> Tensors:
+def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
+    """The tensors in a file of a checkpoint, which are to have such names and ``shapes``.
+
+    Raises:
+        InputError: it cannot be read, or holds others, or some that are not finite.
+    """
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise InputError(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}") from error
+    if shapes is not None and _shapes(file) != shapes:
+        raise InputError(f"--run.resume: {file} does not belong to the weights beside it; {INSTEAD}")
     check_finite(tensors, file, INSTEAD)
     return tensors
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """Names and shapes of the tensors in a file, which can be read."""
+    with safe_open(file, "np") as tensors:
+        return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118 - no mapping

@@ -1,6 +1,7 @@
 """Lists of clips to train on: JSONL, CSV or Parquet with a ``file_name`` a row, or a folder with one of them in it."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from realis.log import info_once
 from realis.tables import FILE_NAME, read_rows
 
 OPTIONAL = ("caption", "start", "frames")
+HALF_PAIR = re.compile("[\ud800-\udfff]")  # which JSON can hold, and nothing else can
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def read_manifest(path: str) -> list[ClipEntry]:
 def _entry(row: dict[str, Any], where: str, folder: Path) -> ClipEntry:
     name, caption = (None if _absent(row.get(column)) else row[column] for column in (FILE_NAME, "caption"))
     require(isinstance(name, str), f"{where}: file_name", "nothing" if name is None else repr(name), "a path")
-    require(caption is None or isinstance(caption, str), f"{where}: caption", repr(caption), "text")
+    fits = caption is None or (isinstance(caption, str) and not HALF_PAIR.search(caption))
+    require(fits, f"{where}: caption", repr(caption), "text")
     start = _whole(row.get("start"), f"{where}: start", 0)
     return ClipEntry(folder / name, caption or "", start or 0, _whole(row.get("frames"), f"{where}: frames", 1))
 

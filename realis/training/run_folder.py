@@ -2,56 +2,65 @@
 
 import importlib.util
 import itertools
-import operator
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from realis.config import as_plain, dump, read_recipe
-from realis.errors import InputError, reason
-from realis.files import check_name
+from realis.errors import InputError, reason, require
+from realis.files import check_name, fitting_name
 from realis.log import is_main_process, logger
-from realis.records import load_json
+from realis.records import build_record, load_json
 from realis.system import lock
 from realis.training.launch import processes_asked
 from realis.training.settings import LoopConfig
 
 
 @contextmanager
-def claim_run(config: LoopConfig, export: str) -> Iterator[None]:
-    """Check where a run will write and what it resumes from, and keep other runs out of its folder until it ends.
+def claim_run(config: LoopConfig, exports: Mapping[str, str]) -> Iterator[None]:
+    """Check where a run will write and what it resumes from, and keep other runs away from there until it ends.
 
     ``--run.resume latest`` sets checkpoints aside that are damaged.
 
+    Args:
+        config: of the run.
+        exports: folders that it will replace, by their flags.
+
     Raises:
-        InputError: the export would replace a folder that is no model, nothing can be written there, another process
+        InputError: an export would replace a folder that is no model, nothing can be written there, another process
             writes there, the checkpoint to resume from is missing, damaged or beyond the last step, another run's
             checkpoints are in the way, or the launcher told half of what is needed.
     """
     processes_asked()  # raises if the launcher told half of what is needed
     if config.tracker == "wandb" and not importlib.util.find_spec("wandb"):
         raise InputError("--run.tracker wandb: it is not installed; pip install wandb, or use tensorboard")
-    folder = Path(export)
-    check_export(folder)
-    if Path(config.output).resolve().is_relative_to(folder.resolve()):
-        raise InputError(
-            f"--export {export}: would take the place of the run's own folder {config.output}; choose another"
-        )
-    for needed in (Path(config.output), folder.parent):
+    folders = {flag: Path(export) for flag, export in exports.items()}
+    for flag, folder in folders.items():
+        check_export(folder, flag)
+        if Path(config.output).resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{flag} {folder}: would take the place of the run's own folder {config.output}; choose another"
+            )
+    for needed in (Path(config.output), *(folder.parent for folder in folders.values())):
         try:
             needed.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=needed):  # a name of its own: other processes of the run try it as well
                 pass
         except OSError as error:
             raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
-    with held_alone(Path(config.output), "--run.output"):
+    with ExitStack() as held:
+        held.enter_context(held_alone(Path(config.output), "--run.output"))
+        for flag, folder in folders.items():
+            final = folder.resolve()
+            beside = final.with_name(fitting_name(f".{final.name}", ".lock"))  # for the folder itself is replaced
+            held.enter_context(held_lock(beside, f"{flag} {folder}", flag))
         if config.resume == "latest" and is_main_process():
             _set_damaged_aside(Path(config.output))
         _check_checkpoints(config, find_checkpoint(config))
@@ -65,21 +74,32 @@ def held_alone(folder: Path, flag: str) -> Iterator[None]:
     Raises:
         InputError: another one writes there, or nothing can be written there.
     """
+    with held_lock(folder / ".lock", f"{flag} {folder}", flag):
+        yield
+
+
+@contextmanager
+def held_lock(file: Path, what: str, flag: str) -> Iterator[None]:
+    """Keep other commands away from ``what``, given by ``flag``, by a lock on ``file`` that the main process holds.
+
+    Raises:
+        InputError: another one writes there, or nothing can be written there.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.open("a")
     except OSError as error:
-        raise InputError(f"{flag} {folder}: cannot be written ({error.strerror}); choose another folder") from error
-    with file:
+        raise InputError(f"{what}: cannot be written ({error.strerror}); choose another folder") from error
+    with opened:
         if not is_main_process():
             yield
             return
-        if not lock(file, wait=False):
+        if not lock(opened, wait=False):
             raise InputError(
-                f"{flag} {folder}: another process is writing there; wait until it has ended, or choose another {flag}"
+                f"{what}: another process is writing there; wait until it has ended, or choose another {flag}"
             )
         if hasattr(os, "register_at_fork"):  # not on Windows; processes that read clips may outlive one that is killed
-            os.register_at_fork(after_in_child=file.close)
+            os.register_at_fork(after_in_child=opened.close)
         yield
 
 
@@ -112,7 +132,7 @@ def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
                 "another folder"
             )
         return
-    step = read_position(found)["step"]
+    step = read_position(found).step
     if step > config.steps:
         raise InputError(f"--run.steps: got {config.steps}, but {found} is at step {step} already; wanted more")
     is_own = found.resolve().parent == output.resolve()
@@ -165,17 +185,28 @@ def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield f"{path}{name}", value
 
 
-def read_position(checkpoint: Path) -> dict[str, int]:
-    """Where a run stood at a checkpoint: ``step``, and ``samples_per_step``.
+@dataclass(frozen=True)
+class Position:
+    """Where a run stood at a checkpoint: after how many optimizer steps, how many samples each saw, and the names of the
+    checkpoint's other files."""
+
+    step: int
+    samples_per_step: int
+    files: tuple[str, ...] = ("trained.safetensors",)  # the least that there is, for those that do not say
+
+
+def read_position(checkpoint: Path) -> Position:
+    """Read what a checkpoint says of itself.
 
     Raises:
-        InputError: it does not say.
+        InputError: it does not.
     """
     file = checkpoint / "state.json"
     try:
-        position = load_json(file.read_text())
-        return {name: operator.index(position[name]) for name in ("step", "samples_per_step")}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+        position = build_record(Position, load_json(file.read_bytes()))
+        require(position.step >= 0, "step", position.step, "0 or more")
+        return position
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, TypeError) as error:
         raise InputError(f"{file} cannot be read ({type(error).__name__}: {reason(error)})") from error
 
 
@@ -187,8 +218,7 @@ def damage(checkpoint: Path) -> str:
     """
     name = "state.json"
     try:
-        needed = {"trained.safetensors"} | ({"optimizer.safetensors"} if read_position(checkpoint)["step"] else set())
-        for name in sorted(needed | {file.name for file in checkpoint.glob("*.safetensors")}):
+        for name in read_position(checkpoint).files:
             if not (checkpoint / name).is_file():
                 return f"{name} is missing"
             if not (checkpoint / name).stat().st_size:

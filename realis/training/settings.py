@@ -38,9 +38,9 @@ class DataConfig:
 class FlowConfig:
     """Noise levels drawn in training: logit-normal, shifted (2 is what Wan's team uses at 480p)."""
 
-    shift: float = 2.0
-    mean: float = 0.0
-    std: float = 1.0
+    shift: float = 2.0  # above 1: more samples at high noise levels
+    mean: float = 0.0  # of the logit of the noise level, before the shift
+    std: float = 1.0  # of the same
     pure_noise: float = 0.0  # share of samples at sigma = 1, where one-step sampling works
 
     def __post_init__(self) -> None:
@@ -53,9 +53,9 @@ class FlowConfig:
 class OptimizerConfig:
     """AdamW, linear warm-up, then constant or linear decay."""
 
-    lr: float = 1e-5
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 1e-4
+    lr: float = 1e-5  # learning rate after the warm-up
+    betas: tuple[float, float] = (0.9, 0.999)  # decays of AdamW's two moments
+    weight_decay: float = 1e-4  # of AdamW
     warmup: int = 0  # optimizer steps
     final_lr: float = 1.0  # share of lr that is left at the last step; 1: no decay
     clip: float = 1.0  # largest gradient norm
@@ -74,16 +74,16 @@ class OptimizerConfig:
 class LoopConfig:
     """The run: its length, batches, where it goes, what it saves."""
 
-    output: str = "out/train"
+    output: str = "out/train"  # folder of the run: checkpoints, curves, pictures
     steps: int = 12_000  # optimizer steps
     batch: int = 1  # samples a process and forward pass
     accumulation: int = 1  # forward passes an optimizer step
-    seed: int = 0
+    seed: int = 0  # of new weights, of the order of samples, and of all that is drawn for them
     precision: Precision = "bf16"  # of the computation; what trains stays in float32
     threads: int = 0  # CPU threads; 0: torch's own choice
-    log_every: int = 10
-    sample_every: int = 500  # pictures, and at the last step; 0: none
-    save_every: int = 500
+    log_every: int = 10  # optimizer steps, for the curves
+    sample_every: int = 500  # optimizer steps, for pictures, also at the last one; 0: none
+    save_every: int = 500  # optimizer steps, for checkpoints, also at the last one
     keep: int = 2  # checkpoints kept
     tracker: Literal["tensorboard", "wandb", "none"] = "tensorboard"  # where curves and pictures go
     resume: str = ""  # a checkpoint folder, or "latest"

@@ -1,13 +1,26 @@
 """Whether a result is there as its run left it, told by the notes beside it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from realis.errors import InputError
 from realis.files import read_json
+from realis.records import build_record
 from realis.video.fingerprint import fingerprint
+from realis.video.journal import was_ready
 from realis.video.results import differences, notes_file, parts_folder, write_notes
+
+
+@dataclass(frozen=True)
+class Noted:
+    """How a result was when its run left it: files, bytes, time of modification in nanoseconds, fingerprint."""
+
+    files: int
+    bytes: int
+    modified: int
+    content: str
 
 
 def note_result(output: Path, key: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> None:
@@ -29,39 +42,49 @@ def is_finished(output: Path, key: Mapping[str, Any]) -> bool:
 
     Its content is read only where its time of modification has changed, as by copying; that of a folder never.
     """
-    notes = read_json(notes_file(output)) or {}
-    noted = notes.get("the result")
-    if notes.get("made from") != key or not isinstance(noted, dict) or not output.exists():
+    before, noted = _read_notes(output)
+    if before != key or noted is None or not output.exists():
         return False
     now = _size(output)
-    if {**now, "modified": 0} != {**{name: noted.get(name) for name in now}, "modified": 0}:
+    if (now["files"], now["bytes"]) != (noted.files, noted.bytes):
         return False
-    return now["modified"] == noted.get("modified") or output.is_dir() or fingerprint(output) == noted.get("content")
+    return now["modified"] == noted.modified or output.is_dir() or fingerprint(output) == noted.content
 
 
-def check_replaced(output: Path, key: Mapping[str, Any], anew: bool) -> None:
-    """Make sure that what is at ``output`` may be replaced: a run made it, from ``key`` or to be made ``anew``, and in a
-    folder there is nothing else.
+def check_replaced(output: Path, key: Mapping[str, Any], anew: bool, flag: str = "--output") -> None:
+    """Make sure that what is at ``output``, given by ``flag``, may be replaced: a run made it, from ``key`` or to be made
+    ``anew``, and in a folder there is nothing else.
 
     Raises:
         InputError: it may not.
     """
-    if parts_folder(output).is_dir() or not output.exists():  # a run that was killed left the first
+    if not output.exists():
         return
-    notes = read_json(notes_file(output)) or {}
-    before, noted = notes.get("made from"), notes.get("the result")
+    before, noted = _read_notes(output)
     files = list(output.iterdir()) if output.is_dir() else []
     if output.is_dir() and not files:
         return
-    if not isinstance(before, dict) or len(files) > (noted or {}).get("files", 0):
+    if before is None and was_ready(output):  # a run was killed after this had got its name
+        return
+    if before is None or len(files) > (noted.files if noted else 0):
         what = "is there" if not files else "has files in it"
+        raise InputError(f"{flag} {output}: {what} that no run of this command made; move them, or choose another name")
+    was_asked = anew or parts_folder(output).is_dir()  # by a run that was killed
+    if not was_asked and (what := differences(before, key)):
         raise InputError(
-            f"--output {output}: {what} that no run of this command made; move them, or choose another name"
+            f"{flag} {output}: is there already, but {what}; --restart makes it anew, or choose another name"
         )
-    if not anew and (what := differences(before, key)):
-        raise InputError(
-            f"--output {output}: is there already, but {what}; --restart makes it anew, or choose another name"
-        )
+
+
+def _read_notes(output: Path) -> tuple[dict[str, Any] | None, Noted | None]:
+    """What a result was made from, and how it was then; ``None`` for what is not known of it."""
+    notes = read_json(notes_file(output)) or {}
+    key = notes.get("made from")
+    try:
+        noted = build_record(Noted, notes.get("the result"))
+    except (ValueError, TypeError):
+        noted = None
+    return (key if isinstance(key, dict) else None), noted
 
 
 def _size(output: Path) -> dict[str, int]:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from realis.errors import InputError, reason
 from realis.files import read_json, remove_folder, sync, whole_file
 from realis.log import logger
+from realis.records import build_record
 from realis.system import HAS_LOCKS, lock
 from realis.video.results import differences, parts_folder
 
@@ -33,10 +34,10 @@ class Segment:
     numbers of frames with a fault of the source by its name, and how many bytes its encoded file or files have."""
 
     start: int
-    times: list[int]
-    durations: list[int]
+    times: tuple[int, ...]
+    durations: tuple[int, ...]
     last: bool
-    faults: dict[str, list[int]] = field(default_factory=dict)
+    faults: dict[str, tuple[int, ...]] = field(default_factory=dict)
     size: int = 0
 
     @property
@@ -110,10 +111,11 @@ class Journal:
     def _whole_segment(self, facts: dict[str, Any] | None) -> Segment | None:
         """The next segment, if what is known of it can be read, follows on the one before, and it is as long as noted."""
         try:
-            segment = Segment(**facts or {})
-        except TypeError:
+            segment = build_record(Segment, facts)
+        except (ValueError, TypeError):
             return None
         follows = segment.start == (self.segments[-1].stop if self.segments else 0)
+        follows = follows and len(segment.times) == len(segment.durations) > 0
         return segment if follows and segment.size == size_of(self.path(self.suffix)) else None
 
     def _remove_from(self, number: int) -> None:
@@ -170,8 +172,9 @@ class Journal:
         temporary = self.path(".tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         encode(temporary)
+        segment = replace(segment, size=size_of(temporary))
         if self.key is not None:
-            self._write_facts(replace(segment, size=size_of(temporary)), carry)
+            self._write_facts(segment, carry)
         for path in (*(temporary.iterdir() if temporary.is_dir() else ()), temporary):
             sync(path)
         temporary.replace(self.path(self.suffix))
@@ -192,11 +195,13 @@ class Journal:
         """The smaller of ``tile`` and the one that a run before had to take; it is kept for the next run."""
         file = self.folder / "tile.json"
         before = read_json(file) or {}
-        height, width = (
-            min(before.get(name, side), side) for name, side in zip(("height", "width"), tile, strict=True)
-        )
-        file.write_text(json.dumps({"height": height, "width": width}))
-        return height, width
+        smaller = dict(zip(("height", "width"), tile, strict=True))
+        for name, side in smaller.items():
+            known = before.get(name)
+            smaller[name] = known if type(known) is int and 0 < known < side and known % 16 == 0 else side
+        with whole_file(file) as temporary:
+            temporary.write_text(json.dumps(smaller))
+        return smaller["height"], smaller["width"]
 
     def times(self) -> tuple[list[int], int]:
         """The times of all frames, and the length of the last one, in ticks."""
@@ -217,6 +222,11 @@ class Journal:
         if finished or self.key is None or not self.segments:
             remove_folder(self.folder)
         self._lock.close()
+
+
+def was_ready(output: Path) -> bool:
+    """Whether a run that was killed has left the last segment of a result, and so may have joined them."""
+    return any((read_json(file) or {}).get("last") is True for file in parts_folder(output).glob("[0-9]*.json"))
 
 
 def tidy_up(output: Path) -> None:

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from realis.files import whole_file
 
 MARGIN, LABEL, MINIMUM = 8, 22, 360
-MADE_BY = "realis"  # as a sheet says in its metadata
+MADE_BY, SHOWS = "realis", "Shows"  # in the metadata of a sheet
 
 
 def before_after_sheet(
@@ -99,22 +99,23 @@ def _of_width(image: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(image).resize(size, filter)
 
 
-def save_sheet(sheet: Image.Image, file: Path) -> None:
-    """Write ``sheet`` as PNG: complete or not at all.
+def save_sheet(sheet: Image.Image, file: Path, shows: str = "") -> None:
+    """Write ``sheet`` as PNG, complete or not at all, with a note for :func:`shown_by` of what it ``shows``.
 
     Raises:
         InputError: it cannot be written.
     """
     mark = PngInfo()
     mark.add_text("Software", MADE_BY)
+    mark.add_text(SHOWS, shows)
     with whole_file(file) as temporary:
         sheet.save(temporary, "PNG", pnginfo=mark)
 
 
-def is_own_sheet(file: Path) -> bool:
-    """Whether a picture was written by :func:`save_sheet`."""
+def shown_by(file: Path) -> str | None:
+    """What a picture says that it shows; ``None`` if :func:`save_sheet` did not write it."""
     try:
         with Image.open(file) as image:
-            return image.info.get("Software") == MADE_BY
+            return image.info.get(SHOWS, "") if image.info.get("Software") == MADE_BY else None
     except OSError:
-        return False
+        return None

@@ -7,7 +7,7 @@ from math import ceil
 
 from realis.errors import InputError
 
-TIME = re.compile(r"(?:(?:(\d+):(?=\d\d?:))?(\d+):(?=\d\d?(?:\.|$)))?(\d+(?:\.\d+)?)", re.ASCII)
+TIME = re.compile(r"(?:(?:(\d{1,9}):(?=\d\d?:))?(\d{1,9}):(?=\d\d?(?:\.|$)))?(\d{1,9}(?:\.\d{1,18})?)", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,13 @@ from realis.video.source import Source, VideoSource
 ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.endings if ending})
 
 
-def check_output(output: Path, others: tuple[Path, ...] = ()) -> None:
+def check_output(output: Path, others: tuple[Path, ...] = (), flag: str = "--output") -> None:
     """Find out before any work whether ``output`` can be written: by what is there, and by trying names.
 
     Args:
         output: file, or folder of images.
         others: files that are written with it.
+        flag: what it was given by, for messages.
 
     Raises:
         InputError: an ending that is not known, a name that is taken by something else, or a folder that cannot
@@ -46,17 +47,17 @@ def check_output(output: Path, others: tuple[Path, ...] = ()) -> None:
         wanted = "a folder" if path == parts_folder(output) or (is_folder and path == output) else "a file"
         if kind_of(path) not in ("", wanted):
             raise InputError(
-                f"--output {output}: {path} is {kind_of(path)}, wanted {wanted}; move it, or choose another name"
+                f"{flag} {output}: {path} is {kind_of(path)}, wanted {wanted}; move it, or choose another name"
             )
     if is_folder and os.path.ismount(output):  # which cannot be renamed, and so not be replaced
-        raise InputError(f"--output {output}: is where a disk is mounted; wanted a folder on it")
-    check_folder(output.parent)
+        raise InputError(f"{flag} {output}: is where a disk is mounted; wanted a folder on it")
+    check_folder(output.parent, flag)
     try:
         for path in (output, *files):  # never by their own names: nothing empty may be seen there, even for a moment
             temporary_name(path).touch()
             temporary_name(path).unlink()
     except OSError as error:
-        raise InputError(f"--output {output}: {path.name} cannot be written there ({error.strerror})") from error
+        raise InputError(f"{flag} {output}: {path.name} cannot be written there ({error.strerror})") from error
 
 
 def kind_of(path: Path) -> str:
@@ -80,7 +81,7 @@ def check_ending(output: Path) -> None:
         )
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, flag: str = "--output") -> None:
     """Make ``folder``, and make sure that files can be written in it.
 
     Raises:
@@ -88,13 +89,13 @@ def check_folder(folder: Path) -> None:
     """
     for path in (folder, *folder.parents):
         if kind_of(path) not in ("", "a folder"):
-            raise InputError(f"--output: {path} is {kind_of(path)}, wanted a folder; move it, or choose another name")
+            raise InputError(f"{flag}: {path} is {kind_of(path)}, wanted a folder; move it, or choose another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"--output {folder}: cannot be written there ({error.strerror})") from error
+        raise InputError(f"{flag} {folder}: cannot be written there ({error.strerror})") from error
 
 
 def unfinished_name(output: Path) -> Path:
@@ -188,7 +189,8 @@ class SegmentWriter:
         """
         images = list(images)
         numbers = list(range(start, start + len(images)))
-        segment = Segment(start, times or numbers, durations or [1] * len(images), last, faults or {})
+        found = {name: tuple(frames) for name, frames in (faults or {}).items()}
+        segment = Segment(start, tuple(times or numbers), tuple(durations or [1] * len(images)), last, found)
         with self._one_line():
             self.journal.add(segment, carry or {}, lambda file: self._encode(file, images))
 
@@ -253,5 +255,7 @@ class SegmentWriter:
         except (OSError, av.FFmpegError, SafetensorError) as error:
             what = getattr(error, "strerror", None) or error
             stays = self.journal.segments and self.journal.key and self.journal.folder.exists()
-            kept = "; what is finished stays, and the same command goes on from there" if stays else ""
+            kept = (
+                "; what is finished stays, and the same command (without --restart) goes on from there" if stays else ""
+            )
             raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error

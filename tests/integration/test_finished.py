@@ -11,9 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from footage import film
 from realis.commands.__main__ import run_upscale
+from realis.commands.upscale import SAMPLE_LOOK
 from realis.models.hub import model_folder
 from realis.upscaling.app.loading import Loader
 from realis.upscaling.bicubic import BicubicUpscaler
+from realis.video import photographs
+from realis.video.results import sheet_file
 from videos import contents, upscale
 
 
@@ -160,6 +163,45 @@ def test_what_others_made_and_other_results_are_not_replaced(tmp_path, capsys):
     assert output.read_bytes() != made
 
 
+@pytest.mark.parametrize("flags", [[], ["--restart"]])
+def test_a_file_that_came_after_a_run_was_stopped_is_not_replaced(tmp_path, monkeypatch, capsys, flags):
+    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
+
+    class Stopped(BicubicUpscaler):
+        calls = 0
+
+        def upscale(self, frames, size, **others):
+            Stopped.calls += 1
+            if Stopped.calls == 2:
+                raise KeyboardInterrupt
+            return super().upscale(frames, size, **others)
+
+    monkeypatch.setattr(Loader, "upscaler", Stopped())
+    with pytest.raises(SystemExit):
+        upscale(source, output)
+    output.write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        upscale(source, output, *flags)
+    assert "is there that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
+    assert output.read_bytes() == b"mine" and (tmp_path / ".out.mp4.parts" / "000000.video").exists()
+
+
+def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(photographs, "sample_clip", lambda: torch.zeros(2, 3, *SAMPLE_LOOK.size))
+    words, sample = ["--method", "bicubic", "--target", "1x"], tmp_path / "out" / "sample.mp4"
+    run_upscale(words)
+    run_upscale(words)
+    assert "there already" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "out" / "sample.mp4.json").unlink()
+    sample.write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        run_upscale(words)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "the sample clip out/sample.mp4: is there that no run of this command made" in line
+    assert sample.read_bytes() == b"mine"
+
+
 def test_a_pipe_is_not_replaced(tmp_path, capsys):
     os.mkfifo(tmp_path / "out.mp4")
     with pytest.raises(SystemExit):
@@ -180,3 +222,49 @@ def test_a_picture_of_others_by_the_name_of_the_sheet_stays(tmp_path, capsys):
     upscale(source, output)
     upscale(source, output, "--restart")
     assert mine.exists()
+
+
+def test_pictures_of_another_result_are_not_replaced_unasked(tmp_path, capsys):
+    """Nor taken for those of this one: the sheet beside it, and the video that --compare names."""
+    source, output, both = film(tmp_path / "in.mp4", 6, (48, 64)), tmp_path / "out.mp4", tmp_path / "both.mp4"
+    sheet, notes, flags = sheet_file(output), tmp_path / "out.mp4.json", ["--compare", str(both)]
+    upscale(source, output, *flags)
+    made = {file: file.read_bytes() for file in (sheet, both)}
+
+    # 1. Of the same result: passed over, or made again with it
+    upscale(source, output, *flags)
+    assert "there already" in capsys.readouterr().err.splitlines()[-1]
+    output.unlink()
+    upscale(source, output, *flags)
+    assert f"wrote {output} and {sheet}" in capsys.readouterr().err.splitlines()[-1]
+
+    # 2. Of another, which somebody has removed: refused, or made anew
+    output.rename(tmp_path / "before.mp4")
+    notes.unlink()
+    refused = {"--output": f"{sheet}, which shows a result of other settings", "--compare": "crf was -1, now 40"}
+    for flag, said in refused.items():
+        with pytest.raises(SystemExit) as stop:
+            upscale(source, output, "--crf", "40", *flags)
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert stop.value.code == 2 and f"{flag} " in line and f"{said}" in line and "--restart makes it anew" in line
+        assert both.read_bytes() == made[both] and not output.exists()
+        if flag == "--output":
+            assert sheet.read_bytes() == made[sheet]
+            sheet.unlink()
+    upscale(source, output, "--crf", "40", "--restart", *flags)
+    assert both.read_bytes() != made[both]
+
+    # 3. What a run that was killed after its result left of the one before does not belong to it
+    sheet.write_bytes(made[sheet])
+    upscale(source, output, "--crf", "40")
+    assert sheet.read_bytes() != made[sheet]
+
+
+def test_a_result_is_not_replaced_by_a_comparison(tmp_path, capsys):
+    source, output = film(tmp_path / "in.mp4", 2, (48, 64)), tmp_path / "out.mp4"
+    upscale(source, output)
+    made = output.read_bytes()
+    with pytest.raises(SystemExit):
+        upscale(source, tmp_path / "other.mp4", "--compare", str(output))
+    assert f"--compare {output}: is there already, but beside bicubic" in capsys.readouterr().err.splitlines()[-1]
+    assert output.read_bytes() == made

@@ -77,7 +77,7 @@ def test_what_a_run_leaves_that_is_killed_while_it_tidies_up_goes(clip, tmp_path
 def test_ctrl_c_says_how_to_go_on(clip, undisturbed, tmp_path):
     output = tmp_path / "out.mp4"
     code, said = stop(clip, output, 2, signal.SIGINT)
-    assert code == 130 and "the same command goes on" in said and "Traceback" not in said
+    assert code == 130 and "the same command (without --restart) goes on" in said and "Traceback" not in said
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert output.read_bytes() == undisturbed
 
@@ -174,11 +174,12 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(clip, undisturbed, tmp_path
 
     monkeypatch.setattr(Encoding, "write_video", full)
     with pytest.raises(SystemExit) as stop:
-        run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+        run_upscale(["--input", str(clip), "--output", str(output), *SMALL, "--restart"])
     said = capsys.readouterr().err.splitlines()[-1]
-    assert stop.value.code and "No space left on device" in said and "goes on from there" in said
+    assert stop.value.code and "No space left on device" in said and "(without --restart) goes on from there" in said
     assert not output.exists()
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
+    assert "going on from frame" in capsys.readouterr().err
     assert output.read_bytes() == undisturbed
 
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from realis.commands.__main__ import run_precompute, run_train_cpc, run_train_prior, run_train_tiny
+from realis.commands.__main__ import run_precompute, run_train_cpc, run_train_decoder, run_train_prior, run_train_tiny
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.errors import InputError
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
-from realis.training.run_folder import checkpoints, damage, held_alone
+from realis.training.run_folder import checkpoints, claim_run, damage, held_alone, read_position
+from realis.training.settings import LoopConfig
 from training_runs import SMALL_CPC, assert_equal, exported, refuses, train_cpc
 
 
@@ -127,6 +128,14 @@ def test_a_failed_resume_leaves_the_configuration(tmp_path, capsys):
     with pytest.raises(SystemExit):
         train_cpc(tmp_path / "run", "--run.resume", "latest", "--controlnet.layers", "2", steps=2)
     assert "not those of this model" in capsys.readouterr().err
+    saved = tmp_path / "run" / "checkpoint-000001"
+    for name in ("average", "optimizer"):  # averages are read first
+        shutil.copyfile(saved / f"{name}.safetensors", tmp_path / "whole")
+        save_file({"x": torch.zeros(2)}, saved / f"{name}.safetensors")
+        with pytest.raises(SystemExit):
+            train_cpc(tmp_path / "run", "--run.resume", "latest", steps=2)
+        assert f"{name}.safetensors does not belong to the weights beside it" in capsys.readouterr().err
+        shutil.copyfile(tmp_path / "whole", saved / f"{name}.safetensors")
     assert (tmp_path / "run" / "config.yaml").read_text() == before
     train_cpc(tmp_path / "plain", "--optimizer.ema", "0", steps=1)
     before = (tmp_path / "plain" / "config.yaml").read_text()
@@ -206,6 +215,22 @@ def test_a_folder_in_which_another_process_writes_is_refused(tmp_path, capsys):
             assert stop.value.code == 2 and f"{flag} {tmp_path}" in line and f"{taken} {flag}" in line
 
 
+def test_an_export_that_another_run_will_write_is_refused(tmp_path, capsys):
+    """Whatever folder that run is in; also the second export of a decoder."""
+    taken, link, model = tmp_path / "taken", tmp_path / "link", PRESETS / "tiny"
+    link.symlink_to(taken)
+    words = [*SMALL_CPC, "--run.output", tmp_path / "two", "--export"]
+    decoder = ["--model", model, "--cpc", model, "--run.output", tmp_path / "two", "--export-cpc"]
+    with claim_run(LoopConfig(output=str(tmp_path / "one")), {"--export": str(taken)}):
+        for export in (taken, link):
+            refuses([*words, export], capsys, f"--export {export}: another process is writing there")
+        with pytest.raises(SystemExit):
+            run_train_decoder([str(word) for word in (*decoder, taken)])
+        assert f"--export-cpc {taken}: another process" in capsys.readouterr().err.splitlines()[-1]
+    with claim_run(LoopConfig(output=str(tmp_path / "two")), {"--export": str(taken)}):
+        pass
+
+
 def test_a_process_that_outlives_the_run_does_not_hold_its_folder(tmp_path):
     """As those that read clips may, for seconds, after SIGKILL."""
     reading, writing = os.pipe()
@@ -229,9 +254,10 @@ def test_a_process_that_outlives_the_run_does_not_hold_its_folder(tmp_path):
 def checkpoint(folder, step):
     """Files of a checkpoint of something small."""
     folder.mkdir(parents=True)
-    for name in ("trained", "optimizer")[: 1 + bool(step)]:
-        save_file({"weight": torch.zeros(9)}, folder / f"{name}.safetensors")
-    (folder / "state.json").write_text(json.dumps({"step": step, "samples_per_step": 1}))
+    names = [f"{name}.safetensors" for name in ("average", "trained", "optimizer")[: 2 + bool(step)]]
+    for name in names:
+        save_file({"weight": torch.zeros(9)}, folder / name)
+    (folder / "state.json").write_text(json.dumps({"step": step, "samples_per_step": 1, "files": names}))
     return folder
 
 
@@ -246,10 +272,16 @@ def truncate(file):
         ("optimizer.safetensors", lambda file: file.write_bytes(b""), "optimizer.safetensors is empty"),
         ("optimizer.safetensors", lambda file: file.unlink(), "optimizer.safetensors is missing"),
         ("average.safetensors", lambda file: file.write_bytes(b"x"), "average.safetensors is damaged"),
+        ("average.safetensors", lambda file: file.unlink(), "average.safetensors is missing"),
+        ("state.json", lambda file: file.write_bytes(b"\xff"), "state.json is damaged"),
+        ("state.json", lambda file: file.write_text('{"step": -1, "samples_per_step": 1}'), "wanted 0 or more"),
+        ("state.json", lambda file: file.write_text('{"step": true, "samples_per_step": 1}'), "state.json is damaged"),
+        ("state.json", lambda file: file.write_text("[]"), "got list, wanted an object"),
         ("state.json", truncate, "state.json is damaged"),
         ("state.json", lambda file: file.write_text("[" * 100_000), "state.json is damaged"),
         ("state.json", lambda file: file.write_text('{"step": 1e999, "samples_per_step": 1}'), "state.json is damaged"),
         ("state.json", lambda file: file.unlink(), "state.json is damaged"),
+        ("state.json", lambda file: (file.unlink(), file.mkdir()), "state.json is damaged"),
     ],
 )
 def test_damage_to_a_checkpoint_is_seen_without_reading_it(tmp_path, name, harm, said):
@@ -279,6 +311,8 @@ def test_the_latest_checkpoint_is_the_newest_that_is_whole(tmp_path, capsys):
     # None is whole: the run begins anew
     truncate(before / "checkpoint-000001" / "state.json")
     train_cpc(before, "--run.resume", "latest", steps=1)
+    written = {file.name for file in (before / "checkpoint-000001").iterdir()}
+    assert written == {*read_position(before / "checkpoint-000001").files, "state.json"} and len(written) == 4
     assert "going on from the start" in capsys.readouterr().err
 
 

@@ -1,6 +1,8 @@
 """Training: the same run whatever is interrupted, split or accumulated; what it writes opens again."""
 
 import json
+import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -15,10 +17,13 @@ from safetensors.torch import load_file
 
 from benchmark_files import load_benchmark
 from commands import Command
+from realis.commands import train_tiny
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
+from realis.errors import TerminatedError
 from realis.models.cpc_controlnet import CpcControlNet
 from realis.models.hub import PRESETS
+from realis.training import loop
 from realis.training.clips_config import ClipsConfig
 from realis.training.loop import learning_rate
 from realis.training.processes import Processes
@@ -62,8 +67,8 @@ def test_resume_is_exact_to_the_bit(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
-    """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training; SIGTERM,
-    which is answered by saving."""
+    """SIGKILL in the first saving, in a later one while an old checkpoint is being removed, and while training; SIGTERM
+    to the process that trains and those that read, which is answered by saving."""
     trial, kills, steps = load_benchmark("kill_training"), load_benchmark("kills"), 6
     manifest, whole = trial.make_footage(tmp_path), tmp_path / "whole"
 
@@ -81,13 +86,28 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     kills.finish(run(tmp_path / "run"))
     assert trial.differences(whole, tmp_path / "run", steps) == []
 
-    # SIGTERM, in a run that would save nothing before its last step
+    # SIGTERM to all of its process group, in a run that would save nothing before its last step
     def rarely():
         run_train_cpc([*trial.flags(manifest, tmp_path / "told", steps), "--run.save-every", "99"])
 
-    assert kills.terminated_once(rarely, tmp_path / "told" / "config.yaml") == 143
-    (saved,) = checkpoints(tmp_path / "told")
-    assert saved.name != f"checkpoint-{steps:06d}" and not (tmp_path / "told" / "export").exists()
+    def told_in_the_third_step():
+        os.setsid()
+        take_step = loop.optimizer_step
+
+        def told(*arguments):
+            if arguments[-1] == 2:
+                assert multiprocessing.active_children()  # the process that reads clips
+                os.killpg(0, signal.SIGTERM)
+            return take_step(*arguments)
+
+        loop.optimizer_step = told
+        rarely()
+
+    child = kills.in_child(told_in_the_third_step)
+    child.join()
+    assert child.exitcode == 143
+    assert [c.name for c in checkpoints(tmp_path / "told")] == ["checkpoint-000003"]
+    assert not (tmp_path / "told" / "export").exists()
     kills.finish(rarely)
     assert trial.differences(whole, tmp_path / "told", steps) == []
 
@@ -179,6 +199,17 @@ def test_a_model_is_not_gone_on_with_by_other_settings(tmp_path, capsys):
         run_train_tiny([*words, "--seed", "1"])
     assert "its vae was trained with other settings (run.seed 0 -> 1)" in capsys.readouterr().err.splitlines()[-1]
     assert before == {file: file.read_bytes() for file in (tmp_path / "model").rglob("*.safetensors")}
+
+
+def test_a_model_whose_training_is_told_to_stop_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def told(_):
+        raise TerminatedError("stopped by SIGTERM after step 2; --run.resume latest goes on")  # no flag of this command
+
+    monkeypatch.setattr(train_tiny, "train_vae", told)
+    with pytest.raises(SystemExit) as stop:
+        run_train_tiny(["--output", str(tmp_path / "model"), "--recipes", str(small_recipes(tmp_path))])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 143 and said == "realis: stopped by SIGTERM; the same command goes on"
 
 
 def test_a_model_whose_training_was_killed_twice_ends_with_the_same_bytes(tmp_path):

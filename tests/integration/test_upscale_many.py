@@ -137,10 +137,12 @@ def test_prompts_by_name(folder, tmp_path, capsys, monkeypatch):
     run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file, "--prompt", "a street")
     assert seen == {"a.mp4": "a cat", "b 2.mp4": "a street", "b 10.mp4": "a street"}
     assert "prompts.jsonl names 1 of 3 inputs, not b 2.mp4, b 10.mp4" in capsys.readouterr().err
-    file.write_text('{"file": "a.mp4"}')
-    with pytest.raises(SystemExit):
-        run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file)
-    assert "line 1: wanted" in capsys.readouterr().err.splitlines()[-1]
+    for text in ('{"file": "a.mp4"}', '{"file": "a.mp4", "prompt": null}', '{"file": 3, "prompt": "x"}', "[" * 100_000,
+                 '{"file": "a.mp4", "prompt": "\\ud800"}', "3"):  # fmt: skip
+        file.write_text(text)
+        with pytest.raises(SystemExit):
+            run("--input", folder, "--output", tmp_path / "out", "--prompt-file", file)
+        assert "line 1: wanted" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_preview_is_a_few_frames_from_the_middle_and_a_sheet(tmp_path):
@@ -347,10 +349,12 @@ def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Loader, "upscaler", Interrupted())
     for wanted in ("stopped; no segment was finished, and nothing is kept",
-                   "stopped; the same command goes on after the 16 of 29 frames that are done"):  # fmt: skip
+                   "stopped; the same command (without --restart) goes on after the 16 of 29 frames that are done"):  # fmt: skip
         with pytest.raises(SystemExit) as stop:
-            run("--input", source, "--output", tmp_path / "out.mp4")
+            run("--input", source, "--output", tmp_path / "out.mp4", "--restart")
         assert stop.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == f"realis: {wanted}"
+    run("--input", source, "--output", tmp_path / "out.mp4")
+    assert "going on from frame 16 of 29" in capsys.readouterr().err
 
 
 def test_nothing_that_is_written_takes_the_place_of_an_input(folder, tmp_path, capsys):

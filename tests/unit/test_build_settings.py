@@ -64,7 +64,7 @@ def test_anew_forgets_what_other_settings_concern(tmp_path, given, left):
     Settings(given, STAGES, tmp_path, anew=False)
 
 
-@pytest.mark.parametrize("text", ["- a list", "[" * 5000, "1: 2", "{source: 5}", "5", ""])
+@pytest.mark.parametrize("text", ["- a list", "[" * 5000, "1: 2", "{source: 5}", "5", "", "a: &a [x]\nb: *a"])
 def test_a_file_that_cannot_be_read_is_said(tmp_path, text):
     (tmp_path / "build.yaml").write_text(text)
     with pytest.raises(InputError, match="cannot be read"):

@@ -155,7 +155,12 @@ def test_what_is_no_number_becomes_no_black_pixel(bad):
 WRONG = [{"frames": "3"}, {"frames": 3.0}, {"frames": 0}, {"size": [32]}, {"sharpen": 1}, {"size": [float("nan"), 32]},
          {"operations": [{"operation": "noise", "kind": "gaussian", "strength": ["a"], "grey": False, "seed": 0}]},
          {"operations": [{"operation": "noise", "kind": "gaussian", "strength": [1], "grey": False, "seed": 2**70}]},
-         {"operations": [{"operation": "blur", "kernel": ["iso"], "size": 7}]}, {"operations": {"a": 1}}]  # fmt: skip
+         {"operations": [{"operation": "blur", "kernel": ["iso"], "size": 7}]}, {"operations": {"a": 1}},
+         {"operations": [{"operation": "resize", "filter": "area", "sizes": []},
+                         {"operation": "video", "codec": "libx264", "bits_per_pixel": 1}]},
+         {"operations": [{"operation": "noise", "kind": "gaussian", "strength": [], "grey": False, "seed": 0}]},
+         {"operations": [{"operation": "jpeg", "quality": []}]},
+         {"frames": 10**18, "operations": []}]  # fmt: skip
 
 
 def test_parameters_that_do_not_fit_are_refused(tmp_path):
@@ -174,7 +179,9 @@ def test_parameters_that_do_not_fit_are_refused(tmp_path):
         *(json.dumps(json.loads(p.to_json()) | wrong) for wrong in WRONG),
     ):
         file.write_text(text)
-        with pytest.raises(InputError, match=r"not the parameters|no other|got 0, wanted 1 or more"):
+        with pytest.raises(
+            InputError, match=r"not the parameters|no other|got 0, wanted 1 or more|one a frame|sizes after"
+        ):
             DegradationParameters.read(file)
     with pytest.raises(InputError, match="nothing there"):
         DegradationParameters.read(tmp_path / "none.json")

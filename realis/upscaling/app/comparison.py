@@ -1,17 +1,21 @@
 """Pictures beside a result: a sheet of one frame, a video of both halves."""
 
+import hashlib
+import json
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realis.errors import InputError
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import as_tensor, stored, to_uint8
 from realis.video.color_tags import ColorTags
 from realis.video.encoding import Encoding
 from realis.video.finished import note_result
-from realis.video.sheet import before_after_sheet, save_sheet
+from realis.video.results import parts_folder, sheet_file
+from realis.video.sheet import before_after_sheet, save_sheet, shown_by
 from realis.video.source import TimedFrame, open_source
 from realis.video.write import SegmentWriter
 
@@ -21,14 +25,45 @@ if TYPE_CHECKING:
 AT_A_TIME = 16  # frames of the video
 
 
-def save_before_after(config: UpscaleConfig, label: str, path: Path, output: Path, number: int, picture: Path) -> None:
-    """A sheet of frame ``number`` (or the last one before it), resized bicubically and as it is in the result, which is
-    headed by the method and the ``label`` of its weights."""
+def check_sheet(output: Path, key: dict[str, Any], anew: bool) -> None:
+    """Make sure that the picture beside a result that will be made from ``key`` may be replaced: it shows a result that
+    was made from the same, or that is made ``anew``, or a run that was killed was about to replace it.
+
+    Raises:
+        InputError: it may not.
+    """
+    sheet = sheet_file(output)
+    shown = shown_by(sheet)
+    if not sheet.exists() or shown == digest(key):
+        return
+    if shown is None:
+        raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which no run of this "
+                         "command made; move it, or choose another name")  # fmt: skip
+    if not anew and not parts_folder(output).is_dir():
+        raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which shows a result "
+                         "of other settings or another input; --restart makes it anew, or choose another name")  # fmt: skip
+
+
+def has_sheet(output: Path, key: dict[str, Any]) -> bool:
+    """Whether the picture beside a result that was made from ``key`` shows it, or is no run's to replace."""
+    sheet = sheet_file(output)
+    return sheet.exists() and shown_by(sheet) in (None, digest(key))
+
+
+def digest(key: dict[str, Any]) -> str:
+    """The key of a result in short, for its picture, which may be handed on: a key holds prompts and names of folders."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def save_before_after(
+    config: UpscaleConfig, label: str, path: Path, output: Path, key: dict[str, Any], number: int
+) -> None:
+    """Save the picture beside a result made from ``key``: frame ``number`` (or the last one before it), resized
+    bicubically and as it is in the result, headed by the method and the ``label`` of its weights."""
     (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
-    save_sheet(
-        before_after_sheet(before, after, ("before: bicubic", f"after: {config.method} {label}".rstrip())), picture
-    )
+    labels = ("before: bicubic", f"after: {config.method} {label}".rstrip())
+    save_sheet(before_after_sheet(before, after, labels), sheet_file(output), digest(key))
 
 
 def save_comparison(config: UpscaleConfig, path: Path, output: Path, key: dict[str, Any]) -> None:
@@ -63,7 +98,7 @@ def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encodi
 
 def compared_with(key: dict[str, Any]) -> dict[str, Any]:
     """What a comparison is made from: all that the result that it shows is, and the result itself."""
-    return {"comparison with the result made from": key}
+    return {"beside bicubic": "the result", **key}
 
 
 def halves(

@@ -2,12 +2,12 @@
 
 import difflib
 import glob
-import json
 from pathlib import Path
 
 from realis.errors import InputError, reason, require
 from realis.files import fitting_name
 from realis.log import logger
+from realis.records import load_json
 from realis.units import count
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
@@ -109,9 +109,10 @@ def read_prompts(file: str) -> dict[str, str]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                entry = json.loads(line)
-                prompts[Path(entry["file"]).name] = str(entry["prompt"])
-            except (ValueError, KeyError, TypeError) as error:
+                entry = load_json(line)
+                entry["prompt"].encode()  # fails for what is no text, and for half of a surrogate pair
+                prompts[Path(entry["file"]).name] = entry["prompt"]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(
                     f'--prompt-file {file}, line {number}: wanted {{"file": NAME, "prompt": TEXT}}'
                 ) from error

@@ -18,7 +18,14 @@ from realis.queues import Behind, prefetch
 from realis.system import peak_memory
 from realis.tiling.plan import plan_tiles, round_up
 from realis.upscaler import Needs
-from realis.upscaling.app.comparison import compared_with, comparison_encoding, save_before_after, save_comparison
+from realis.upscaling.app.comparison import (
+    check_sheet,
+    compared_with,
+    comparison_encoding,
+    has_sheet,
+    save_before_after,
+    save_comparison,
+)
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.findings import Findings
 from realis.upscaling.app.frames import read_frames, stored_frames
@@ -31,7 +38,6 @@ from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
 from realis.video.results import sheet_file
-from realis.video.sheet import is_own_sheet
 from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
@@ -92,13 +98,10 @@ def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Jo
         if not done:
             check_output(output, others=(sheet_file(output),))
             check_replaced(output, key, config.restart)
-            sheet = sheet_file(output)
-            if sheet.exists() and not is_own_sheet(sheet):
-                raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which no run "
-                                 "of this command made; move it, or choose another name")  # fmt: skip
+            check_sheet(output, key, config.restart)
         if config.compare:
-            check_output(Path(config.compare))
-            check_replaced(Path(config.compare), compared_with(key), anew=True)
+            check_output(Path(config.compare), flag="--compare")
+            check_replaced(Path(config.compare), compared_with(key), config.restart, "--compare")
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
         plan = surveyed(config, path, source, plan, output, findings)
@@ -129,11 +132,11 @@ def upscale_file(job: Job, loader: Loader) -> Path:
         write_result(job, loader)
 
     # 2. The pictures
-    sheet, comparison, pictures = sheet_file(output), Path(config.compare), []
-    if not (job.done and sheet.exists()):
-        pictures.append(sheet)
+    comparison, pictures = Path(config.compare), []
+    if not (job.done and has_sheet(output, job.key)):
+        pictures.append(sheet_file(output))
         save_before_after(
-            config, plan.needs.label, path, output, min(plan.segments.frames, plan.frames or 1) // 2, sheet
+            config, plan.needs.label, path, output, job.key, min(plan.segments.frames, plan.frames or 1) // 2
         )
     if config.compare and not (job.done and is_finished(comparison, compared_with(job.key))):
         pictures.append(comparison)
@@ -274,5 +277,6 @@ def said_if_stopped(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
         done = sink.journal.segments
         kept = "no segment was finished, and nothing is kept"
         if done:
-            kept = f"the same command goes on after the {done[-1].stop} of {plan.frames or 'all'} frames that are done"
+            total = plan.frames or "all"
+            kept = f"the same command (without --restart) goes on after the {done[-1].stop} of {total} frames that are done"
         raise KeyboardInterrupt(f"stopped; {kept}") from None
