@@ -3,6 +3,7 @@
 import base64
 import email.utils
 import http.server
+import io
 import json
 import logging
 import threading
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from footage import film
-from realis.dataset.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, retry_after
+from realis.dataset.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
 from realis.dataset.captions import CaptionsConfig, Sample, captions
 from realis.dataset.clip import Clip, Dropped
 from realis.errors import InputError
@@ -247,6 +248,13 @@ def test_a_reply_that_is_far_too_long_is_no_caption():
     with serving(lambda _, before: (200, text + " " * LONGEST_REPLY, {}) if before == 0 else None) as server:
         EndpointCaptioner(config(server)).caption([SAMPLE])
         assert server.asked == {0: 2}
+
+
+def test_of_a_reply_without_end_no_more_is_read_than_it_may_have():
+    reply = io.BytesIO(bytes(2 * LONGEST_REPLY))
+    with pytest.raises(Exception, match=f"more than {LONGEST_REPLY} bytes"):
+        read_all(reply)
+    assert reply.tell() <= LONGEST_REPLY + 1
 
 
 @pytest.mark.parametrize(

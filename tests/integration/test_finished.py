@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from footage import film
 from realis.commands import upscale_file
 from realis.commands.__main__ import run_upscale
+from realis.commands.plan import make_plan
+from realis.commands.upscale import SAMPLE_LOOK, UpscaleConfig
 from realis.models.hub import model_folder
 from realis.upscaling.bicubic import BicubicUpscaler
 from videos import contents, upscale
@@ -53,6 +56,39 @@ def test_weights_that_are_not_finite_end_the_run(tmp_path, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert stop.value.code == 1 and "the tile at row 0, column 0 is not finite" in line
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_result_belongs_to_all_that_it_was_made_from(tmp_path, monkeypatch):
+    """By it results are passed over and runs go on: what is left out here is taken for the same."""
+    model, source = tmp_path / "model", film(tmp_path / "in.mp4", 2, (48, 64))
+    shutil.copytree(model_folder("realis-tiny", text_encoder=False), model)
+    cpc = shutil.copytree(model / "controlnet", tmp_path / "cpc")
+    for name in ("prompt", "empty"):
+        (tmp_path / name).write_bytes(b"embedding")
+    config = UpscaleConfig(model=str(model), cpc=str(cpc), prompt_embeds=str(tmp_path / "prompt"),
+                           empty_prompt_embeds=str(tmp_path / "empty"))  # fmt: skip
+    plan = make_plan(config, SAMPLE_LOOK, tmp_path / "out.mp4")
+    key = upscale_file.result_key(config, source, plan)
+    changed = {
+        "the input": source,
+        "content of --model": next((model / "transformer").glob("*.safetensors")),
+        "content of --cpc": next(cpc.glob("*.safetensors")),
+        "content of --prompt_embeds": tmp_path / "prompt",
+        "content of --empty_prompt_embeds": tmp_path / "empty",
+    }
+    for name, file in changed.items():
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        now = upscale_file.result_key(config, source, plan)
+        assert {one for one in key if now[one] != key[one]} == {name}
+        key = now
+    monkeypatch.setattr(upscale_file, "version", lambda _: "0")
+    assert upscale_file.result_key(config, source, plan)["realis"] == "0" != key["realis"]
+    other = replace(config, start="1", duration="2")
+    assert upscale_file.result_key(other, source, plan)["the part"] == "from 1s to 3s" != key["the part"]
+    free = {"input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart",
+            "dry_run", "strict", "prompt_embeds", "empty_prompt_embeds"}  # fmt: skip
+    assert {one.name for one in fields(UpscaleConfig)} - key.keys() == free
 
 
 @pytest.mark.parametrize("harm", ["emptied", "cut", "replaced"])

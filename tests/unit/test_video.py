@@ -1,5 +1,6 @@
 """Reading and writing: frames, rate, size, colour; nothing under the final name after an error."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -12,7 +13,7 @@ from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.video.read import VideoReader
 from realis.video.sheet import before_after_sheet, detailed_places
 from realis.video.target import target_size
-from realis.video.write import SegmentWriter, check_output
+from realis.video.write import SegmentWriter, check_output, unfinished_name
 
 BARS = np.repeat(
     np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255], [255, 255, 255]], np.uint8), 16, 0
@@ -51,6 +52,30 @@ def test_segments_join_to_one_exact_video(tmp_path, container, rate, lengths):
         assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
     np.testing.assert_allclose(times, np.arange(len(times)), atol=0.05)
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.png", "out"])
+def test_a_result_is_on_disk_before_it_takes_its_name_and_the_name_after(tmp_path, monkeypatch, name):
+    """Also where a file system knows no second names, and images are copied."""
+    output, synced, fsync = tmp_path / name, [], os.fsync
+    encoding = Encoding("h264" if name == "out.mp4" else "png")
+
+    def noted(handle):
+        paths = (path for path in (tmp_path, *tmp_path.rglob("*")) if path.exists())
+        path = next(path for path in paths if os.path.samestat(path.stat(), os.fstat(handle)))
+        synced.append((path.relative_to(tmp_path).parts, output.exists()))
+        fsync(handle)
+
+    def no_link(*_):
+        raise OSError("no second names here")
+
+    monkeypatch.setattr(os, "link", no_link)
+    with SegmentWriter(output, (64, 96), Fraction(25), encoding) as sink:
+        sink.write(0, [bars(0)])
+        monkeypatch.setattr(os, "fsync", noted)
+    temporary = unfinished_name(output).name
+    files = [(temporary, "000000.png"), (temporary,)] if name == "out" else [(temporary,)]
+    assert synced == [*((file, False) for file in files), ((), True)]
 
 
 def chroma_ramp(form):
