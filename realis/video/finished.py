@@ -46,7 +46,8 @@ def check_replaced(output: Path, key: Mapping[str, Any], anew: bool) -> None:
     Raises:
         InputError: it may not.
     """
-    if parts_folder(output).is_dir() or not output.exists():  # a run that was killed left the first
+    parts = parts_folder(output)
+    if not output.exists() or _holds_the_last(parts):  # a run that was killed before its notes left the second
         return
     notes = read_json(notes_file(output)) or {}
     before, noted = notes.get("made from"), notes.get("the result")
@@ -58,10 +59,15 @@ def check_replaced(output: Path, key: Mapping[str, Any], anew: bool) -> None:
         raise InputError(
             f"--output {output}: {what} that no run of this command made; move them, or choose another name"
         )
-    if not anew and (what := differences(before, key)):
+    if not (anew or parts.is_dir()) and (what := differences(before, key)):  # parts: a run has begun to replace it
         raise InputError(
             f"--output {output}: is there already, but {what}; --restart makes it anew, or choose another name"
         )
+
+
+def _holds_the_last(parts: Path) -> bool:
+    """Whether the last segment of a result is in its folder of ``parts``: then a run may have put the result there."""
+    return any((read_json(facts) or {}).get("last") for facts in parts.glob("[0-9]*.json"))
 
 
 def _size(output: Path) -> dict[str, int]:

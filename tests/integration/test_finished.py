@@ -196,6 +196,43 @@ def test_what_others_made_and_other_results_are_not_replaced(tmp_path, capsys):
     assert output.read_bytes() != made
 
 
+def upscale_one_segment(source, output, monkeypatch, *flags):
+    """As :func:`upscale`, stopped by Ctrl-C when the second one has begun."""
+
+    class Stopped(BicubicUpscaler):
+        def upscale(self, frames, size, **others):
+            if others["noise"].first:
+                raise KeyboardInterrupt
+            return super().upscale(frames, size, **others)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(upscale_file, "load", lambda config, plan: Stopped())
+        upscale(source, output, *flags)
+
+
+@pytest.mark.parametrize("flags", [[], ["--restart"]])
+def test_a_file_of_others_is_not_replaced_where_a_run_was_stopped(tmp_path, monkeypatch, capsys, flags):
+    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
+    upscale_one_segment(source, output, monkeypatch)
+    output.write_bytes(b"mine")
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, output, *flags)
+    assert stop.value.code == 2 and "no run of this command made" in capsys.readouterr().err.splitlines()[-1]
+    assert output.read_bytes() == b"mine"
+    output.unlink()
+    upscale(source, output)
+    assert "of an earlier run" in capsys.readouterr().err and len(contents(output)) == 20
+
+
+def test_a_run_that_began_to_replace_a_result_goes_on(tmp_path, monkeypatch, capsys):
+    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
+    upscale(source, output)
+    upscale_one_segment(source, output, monkeypatch, "--crf", "40", "--restart")
+    upscale(source, output, "--crf", "40")
+    assert "of an earlier run" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out.mp4.json").read_text())["made from"]["crf"] == 40
+
+
 def test_a_pipe_is_not_replaced(tmp_path, capsys):
     os.mkfifo(tmp_path / "out.mp4")
     with pytest.raises(SystemExit):
