@@ -1,11 +1,14 @@
 """Reading and writing: frames, rate, size, colour; nothing under the final name after an error."""
 
 import os
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
 from realis.errors import InputError
 from realis.video.encoding import CODECS, Encoding
@@ -286,3 +289,31 @@ def test_sizes_are_checked_before_anything_is_encoded(caplog):
         caplog.clear()
         Encoding(codec).check_size(size)
         assert caplog.text.count("above level 5.2 of H.264") == said, size
+
+
+def test_h265_has_no_b_frames(tmp_path):
+    """With them x265 encodes the same frames now this way and now that, and a run that went on would end otherwise."""
+    path = tmp_path / "out.mp4"
+    with SegmentWriter(path, (64, 96), Fraction(25), Encoding("h265")) as sink:
+        sink.write(0, (bars(i // 2) for i in range(24)))
+    with av.open(str(path)) as video:
+        kinds = {PictureType(frame.pict_type) for frame in video.decode(video=0)}
+    assert kinds == {PictureType.I, PictureType.P}
+
+
+def test_the_documentation_says_how_codecs_are_used():
+    text = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    header = rows.index(["`--codec`", "bits", "transparency", "endings", "`--crf`", "width x height"])
+    table = {re.match(r"\w+", row[0])[0]: row for row in rows[header + 1 :][: len(CODECS)]}
+    assert table.keys() == CODECS.keys()
+    for name, codec in CODECS.items():
+        _, bits, transparency, endings, crf, sizes = table[name]
+        assert bits == ", ".join(map(str, sorted({depth for depth, _ in codec.forms})))
+        deep = sorted(depth for depth, alpha in codec.forms if alpha)
+        assert transparency in (("no", "") if not deep else ("yes", ", ".join(map(str, deep))))
+        assert set(re.findall(r"\.\w+", endings)) == set(filter(None, codec.endings))
+        assert ("a folder" in endings) == ("" in codec.endings)
+        assert crf == ("" if codec.crf is None else str(codec.crf))
+        least = f"{codec.smallest}x{codec.smallest} to " if codec.smallest > 2 else "up to "
+        assert sizes == (f"{least}{codec.largest[1]}x{codec.largest[0]}" if codec.largest else "")
