@@ -315,11 +315,16 @@ def test_the_key_is_written_nowhere(clips, build, tmp_path, caplog, monkeypatch)
     caplog.set_level(logging.DEBUG)
     key = tmp_path / "key"
     key.write_text("sk-very-secret")
-    with serving(lambda clip, before: (500, "sk-very-secret", {}) if not before else None) as server:
-        run(clips, build, config(server, api_key_file=str(key)))
-    assert "sk-very-secret" not in caplog.text
+    said = {1: (400, "sk-very-secret", {}), 2: (200, "sk-very-secret", {})}  # refused, malformed: to the end
+    with serving(lambda clip, before: said.get(clip, None if before else (500, "sk-very-secret", {}))) as server:
+        outcomes = run(clips, build, config(server, api_key_file=str(key)))
+    assert [one.reason for one in outcomes.values() if isinstance(one, Dropped)] and "***" in str(outcomes)
     written = [file.read_text() for file in (build / "work").rglob("*") if file.is_file()]
-    assert len(written) == CLIPS and "sk-very-secret" not in "".join(written)
+    assert len(written) == CLIPS - 2
+    assert "sk-very-secret" not in f"{caplog.text} {written} {outcomes}"
+    with serving(lambda *_: (401, "sk-very-secret", {})) as server, pytest.raises(InputError) as error:
+        run([replace(clips[0], digest="another")], build, config(server, api_key_file=str(key)))
+    assert "sk-very-secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
