@@ -136,6 +136,9 @@ def train_cpc(config: TrainCpcConfig) -> None:
     folder = model_folder(config.model, text_encoder=not config.clips.embeddings)
     cpc = model_folder(config.cpc, "--cpc", text_encoder=False) if config.cpc else None
     export = config.export or f"{config.run.output}/export"
+    frozen = [folder / part for part in ("transformer", "vae", "text_encoder", "tokenizer")]
+    require(not any(overlap(Path(export), part) for part in frozen), "--export", export,
+            f"a folder of its own, not a part of --model {config.model} that is read")  # fmt: skip
     if cpc:
         check_parts(folder, cpc, "wan")
         require(not overlap(Path(export), part_folder(cpc, "controlnet")), "--export", export,

@@ -91,6 +91,8 @@ class TrainPriorConfig:
 
 def train_prior(config: TrainPriorConfig) -> None:
     """Train a transformer on HR latents and export it."""
+    require(not overlap(Path(config.export), Path(config.model) / "vae"), "--export", config.export,
+            f"a folder of its own, not the VAE of --model {config.model}, which is read")  # fmt: skip
     with claim_run(config.run, {"--export": config.export}):
         _train_prior(config)
 

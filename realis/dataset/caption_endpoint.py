@@ -22,6 +22,7 @@ from realis.errors import InputError
 from realis.units import count
 
 JPEG_QUALITY = 92
+SHOWN = 2000  # bytes of a reply in which what is shown of it is looked for
 BLOCK = 2**16  # bytes of a request that are sent at a time
 CHECKED_FOR = 20.0  # seconds
 LONGEST_REPLY = 2**22  # bytes; a caption has a few thousand
@@ -238,10 +239,9 @@ class EndpointCaptioner:
         """What an answer with an HTTP status other than 200 means for the clip and the run."""
         try:
             with error:
-                said = " ".join(error.read(2000).decode(errors="replace").split())[:300]
+                said = self._shown(error.read(SHOWN))[:300]
         except (OSError, http.client.HTTPException):
             said = ""
-        said = said.replace(self.key, "***") if self.key else said
         answer = f"HTTP {error.code} {error.reason}{': ' if said else ''}{said}"
         if error.code in MAY_PASS or error.code >= 500:
             return _PassingError(answer, retry_after(error.headers.get("Retry-After", "")))
@@ -251,6 +251,11 @@ class EndpointCaptioner:
             f"captions: {self.url} answers {answer}; check --captions.url, --captions.model and --captions.api-key-file"
         )
 
+    def _shown(self, reply: bytes) -> str:
+        """The beginning of a reply in one line, for logs and ledgers: without the key, which it may repeat."""
+        said = " ".join(reply.decode(errors="replace").split())
+        return said.replace(self.key, "***") if self.key else said
+
     def _text(self, reply: bytes) -> str:
         """The caption in a reply; its tokens are counted even if there is none."""
         try:
@@ -259,7 +264,7 @@ class EndpointCaptioner:
             text = content["choices"][0]["message"]["content"]
             text.encode()  # half a surrogate pair could not be written
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            began = reply[:80].decode(errors="replace")
+            began = self._shown(reply[:SHOWN])[:80]
             raise _MalformedReplyError(f"{type(error).__name__} in {began!r}") from None
         if not text.strip():
             raise _MalformedReplyError("the content is empty")

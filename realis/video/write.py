@@ -207,10 +207,10 @@ class SegmentWriter:
         parts = [self.journal.part(n) for n in range(len(self.journal.segments))]
         forget_result(self.output)
         try:
-            if self.are_images:
-                self._collect(temporary, parts)
+            (self._collect if self.are_images else self._join)(temporary, parts)
+            if temporary.is_dir():
+                replace_folder(temporary, self.output)
             else:
-                self._join(temporary, parts)
                 sync(temporary)
                 temporary.replace(self.output)
                 sync(self.output.parent)
@@ -234,13 +234,11 @@ class SegmentWriter:
         if self.output.suffix:
             temporary.unlink(missing_ok=True)
             link_or_copy(images[0], temporary)
-            temporary.replace(self.output)
             return
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         for number, image in enumerate(images):
             link_or_copy(image, temporary / f"{self.name(number)}.png")
-        replace_folder(temporary, self.output)
 
     def name(self, number: int) -> str:
         """Of image ``number`` of a folder, without its ending."""

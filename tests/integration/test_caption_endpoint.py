@@ -3,6 +3,7 @@
 import base64
 import email.utils
 import http.server
+import io
 import json
 import logging
 import threading
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from footage import film
-from realis.dataset.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, retry_after
+from realis.dataset.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
 from realis.dataset.captions import CaptionsConfig, Sample, captions
 from realis.dataset.clip import Clip, Dropped
 from realis.errors import InputError
@@ -249,6 +250,13 @@ def test_a_reply_that_is_far_too_long_is_no_caption():
         assert server.asked == {0: 2}
 
 
+def test_of_a_reply_without_end_no_more_is_read_than_it_may_have():
+    reply = io.BytesIO(bytes(2 * LONGEST_REPLY))
+    with pytest.raises(Exception, match=f"more than {LONGEST_REPLY} bytes"):
+        read_all(reply)
+    assert reply.tell() <= LONGEST_REPLY + 1
+
+
 @pytest.mark.parametrize(
     ("said", "kept"),
     [("A\u0000 \u001b[31mred\u202e\tcat.\u2028", "A [31mred cat."), ("x" * 20000, "caption too long"), ("\u0007", "empty caption")],
@@ -307,11 +315,16 @@ def test_the_key_is_written_nowhere(clips, build, tmp_path, caplog, monkeypatch)
     caplog.set_level(logging.DEBUG)
     key = tmp_path / "key"
     key.write_text("sk-very-secret")
-    with serving(lambda clip, before: (500, "sk-very-secret", {}) if not before else None) as server:
-        run(clips, build, config(server, api_key_file=str(key)))
-    assert "sk-very-secret" not in caplog.text
+    said = {1: (400, "sk-very-secret", {}), 2: (200, "sk-very-secret", {})}  # refused, malformed: to the end
+    with serving(lambda clip, before: said.get(clip, None if before else (500, "sk-very-secret", {}))) as server:
+        outcomes = run(clips, build, config(server, api_key_file=str(key)))
+    assert [one.reason for one in outcomes.values() if isinstance(one, Dropped)] and "***" in str(outcomes)
     written = [file.read_text() for file in (build / "work").rglob("*") if file.is_file()]
-    assert len(written) == CLIPS and "sk-very-secret" not in "".join(written)
+    assert len(written) == CLIPS - 2
+    assert "sk-very-secret" not in f"{caplog.text} {written} {outcomes}"
+    with serving(lambda *_: (401, "sk-very-secret", {})) as server, pytest.raises(InputError) as error:
+        run([replace(clips[0], digest="another")], build, config(server, api_key_file=str(key)))
+    assert "sk-very-secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(

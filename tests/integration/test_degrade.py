@@ -18,6 +18,7 @@ from commands import Command
 from realis.commands import degrade_record
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
 from realis.commands.degrade import DegradeConfig, check_output, degrade, write_settings
+from realis.commands.degrade_clips import degrade_clip, result_files
 from realis.commands.degrade_record import RECORD, open_record
 from realis.errors import InputError
 from realis.video.clips import Clip, find_clips, write_like
@@ -327,6 +328,16 @@ def test_what_is_written_is_read_back_without_loss(tmp_path):
         for got, wanted in zip(Clip("clip", written).frames(), frames, strict=True):
             np.testing.assert_array_equal(got, wanted)
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_what_is_made_is_on_disk_before_it_is_noted(small, monkeypatch):
+    """Frames, videos, parameters, and the names of all of them."""
+    synced, output = set(), Path(small.output)
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
+    for clip in find_clips(Path(small.ground_truth)):
+        degrade_clip(small, clip)
+        files = result_files(output, clip)
+        assert {path.stat().st_ino for path in [output, *files, *(file.parent for file in files)]} <= synced
 
 
 def test_nothing_is_left_behind_by_a_failure(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -11,9 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from footage import film
 from realis.commands.__main__ import run_upscale
-from realis.commands.upscale import SAMPLE_LOOK
+from realis.commands.upscale import SAMPLE_LOOK, make_config
+from realis.methods import find_method
 from realis.models.hub import model_folder
+from realis.upscaling.app import run
 from realis.upscaling.app.loading import Loader
+from realis.upscaling.app.plan import make_plan
+from realis.upscaling.app.run import result_key
 from realis.upscaling.bicubic import BicubicUpscaler
 from realis.video import photographs
 from realis.video.results import sheet_file
@@ -56,6 +61,40 @@ def test_weights_that_are_not_finite_end_the_run(tmp_path, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert stop.value.code == 1 and "the tile at row 0, column 0 is not finite" in line
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_result_belongs_to_all_that_it_was_made_from(tmp_path, monkeypatch):
+    """By it results are passed over and runs go on: what is left out here is taken for the same."""
+    model, source = tmp_path / "model", film(tmp_path / "in.mp4", 2, (48, 64))
+    shutil.copytree(model_folder("realis-tiny", text_encoder=False), model)
+    cpc = shutil.copytree(model / "controlnet", tmp_path / "cpc")
+    for name in ("prompt", "empty"):
+        (tmp_path / name).write_bytes(b"embedding")
+    config = make_config(model=str(model), cpc=str(cpc), prompt_embeds=str(tmp_path / "prompt"),
+                           empty_prompt_embeds=str(tmp_path / "empty"))  # fmt: skip
+    needs = find_method("cpc").needs(config.options, False)
+    plan = make_plan(config, needs, SAMPLE_LOOK, tmp_path / "out.mp4")
+    key = result_key(config, source, plan)
+    changed = {
+        "the input": source,
+        "content of --model": next((model / "transformer").glob("*.safetensors")),
+        "content of --cpc": next(cpc.glob("*.safetensors")),
+        "content of --prompt_embeds": tmp_path / "prompt",
+        "content of --empty_prompt_embeds": tmp_path / "empty",
+    }
+    for name, file in changed.items():
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        now = result_key(config, source, plan)
+        assert {one for one in key if now[one] != key[one]} == {name}
+        key = now
+    monkeypatch.setattr(run, "version", lambda _: "0")
+    assert result_key(config, source, plan)["realis"] == "0" != key["realis"]
+    other = replace(config, start="1", duration="2")
+    assert result_key(other, source, plan)["the part"] == "from 1s to 3s" != key["the part"]
+    free = {"input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart",
+            "dry_run", "strict", "prompt_embeds", "empty_prompt_embeds", "options"}  # fmt: skip
+    assert {one.name for one in (*fields(config), *fields(config.options))} - key.keys() == free
 
 
 @pytest.mark.parametrize("harm", ["emptied", "cut", "replaced"])
@@ -163,29 +202,6 @@ def test_what_others_made_and_other_results_are_not_replaced(tmp_path, capsys):
     assert output.read_bytes() != made
 
 
-@pytest.mark.parametrize("flags", [[], ["--restart"]])
-def test_a_file_that_came_after_a_run_was_stopped_is_not_replaced(tmp_path, monkeypatch, capsys, flags):
-    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
-
-    class Stopped(BicubicUpscaler):
-        calls = 0
-
-        def upscale(self, frames, size, **others):
-            Stopped.calls += 1
-            if Stopped.calls == 2:
-                raise KeyboardInterrupt
-            return super().upscale(frames, size, **others)
-
-    monkeypatch.setattr(Loader, "upscaler", Stopped())
-    with pytest.raises(SystemExit):
-        upscale(source, output)
-    output.write_bytes(b"mine")
-    with pytest.raises(SystemExit):
-        upscale(source, output, *flags)
-    assert "is there that no run of this command made" in capsys.readouterr().err.splitlines()[-1]
-    assert output.read_bytes() == b"mine" and (tmp_path / ".out.mp4.parts" / "000000.video").exists()
-
-
 def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(photographs, "sample_clip", lambda: torch.zeros(2, 3, *SAMPLE_LOOK.size))
@@ -200,6 +216,46 @@ def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeyp
     line = capsys.readouterr().err.splitlines()[-1]
     assert "the sample clip out/sample.mp4: is there that no run of this command made" in line
     assert sample.read_bytes() == b"mine"
+
+
+def upscale_one_segment(source, output, monkeypatch, *flags):
+    """As :func:`upscale`, stopped by Ctrl-C when the second one has begun."""
+
+    class Stopped(BicubicUpscaler):
+        calls = 0
+
+        def upscale(self, frames, size, **others):
+            Stopped.calls += 1
+            if Stopped.calls == 2:
+                raise KeyboardInterrupt
+            return super().upscale(frames, size, **others)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Loader, "upscaler", Stopped())
+        upscale(source, output, *flags)
+
+
+@pytest.mark.parametrize("flags", [[], ["--restart"]])
+def test_a_file_of_others_is_not_replaced_where_a_run_was_stopped(tmp_path, monkeypatch, capsys, flags):
+    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
+    upscale_one_segment(source, output, monkeypatch)
+    output.write_bytes(b"mine")
+    with pytest.raises(SystemExit) as stop:
+        upscale(source, output, *flags)
+    assert stop.value.code == 2 and "no run of this command made" in capsys.readouterr().err.splitlines()[-1]
+    assert output.read_bytes() == b"mine"
+    output.unlink()
+    upscale(source, output)
+    assert "of an earlier run" in capsys.readouterr().err and len(contents(output)) == 20
+
+
+def test_a_run_that_began_to_replace_a_result_goes_on(tmp_path, monkeypatch, capsys):
+    source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
+    upscale(source, output)
+    upscale_one_segment(source, output, monkeypatch, "--crf", "40", "--restart")
+    upscale(source, output, "--crf", "40")
+    assert "of an earlier run" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out.mp4.json").read_text())["made from"]["crf"] == 40
 
 
 def test_a_pipe_is_not_replaced(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import signal
 import time
@@ -14,7 +15,7 @@ import pytest
 from commands import Command
 from realis.commands.__main__ import run_upscale
 from realis.video.encoding import Encoding
-from realis.video.journal import Journal
+from realis.video.journal import Journal, Segment
 from realis.video.write import SegmentWriter
 
 ROOT = Path(__file__).parents[2]
@@ -224,3 +225,31 @@ def test_a_segment_counts_once_it_is_durable(tmp_path):
     assert again.segments == []
     again.close(finished=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".video", ".images"])
+def test_a_segment_is_on_disk_before_it_counts_and_its_name_after(tmp_path, monkeypatch, suffix):
+    """Else a power failure leaves a segment that counts, with nothing in it or in what goes on from it."""
+    journal, synced, fsync = Journal(tmp_path / "out", {"a": 1}, suffix, anew=False), [], os.fsync
+    journal.open()
+
+    def encode(path):
+        file = path
+        if suffix == ".images":
+            path.mkdir()
+            file = path / "0.png"
+        file.write_text("x")
+
+    def noted(handle):
+        path = next(
+            p for p in (journal.folder, *journal.folder.rglob("*")) if os.path.samestat(p.stat(), os.fstat(handle))
+        )
+        synced.append((path.name, journal.part(0).exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    journal.add(Segment(0, [0], [1], last=False), {}, encode)
+    journal.close(finished=True)
+    before = {"000000.json", "000000.safetensors", "000000.tmp"} | ({"0.png"} if suffix == ".images" else set())
+    assert {name for name, counts in synced if not counts} == before
+    assert synced[-1] == (journal.folder.name, True) and len(synced) == len(before) + 1

@@ -54,6 +54,8 @@ def test_bad_input(tmp_path, capsys, monkeypatch):
     own = tmp_path / "own" / "export"
     shutil.copytree(PRESETS / "tiny" / "controlnet", own)
     refuses(["--cpc", own, "--run.output", own.parent], capsys, "--export", "own", "--cpc")
+    model = shutil.copytree(PRESETS / "tiny", tmp_path / "model")
+    refuses(["--model", model, "--export", model / "transformer"], capsys, "--export", "a part of --model")
     refuses(["--export", tmp_path], capsys, "other things")
     refuses([*SMALL_CPC, "--run.output", tmp_path / "run", "--controlnet.layers", "5"], capsys, "never be read")
     run = [*SMALL_CPC, "--run.output", tmp_path / "run"]

@@ -129,6 +129,8 @@ def test_what_a_run_writes(tmp_path):
     controlnet = CpcControlNet.from_pretrained(run / "export")
     assert controlnet.config.num_layers == 3
     assert any(p.any() for p in controlnet.proj_out.parameters())
+    weights = exported(run)
+    assert {x.dtype for name, x in weights.items() if name.startswith("proj_out")} == {torch.bfloat16}
     assert "realis-tiny" in (run / "export" / "README.md").read_text()
     again = tmp_path / "again"
     run_train_cpc([str(run / "config.yaml"), "--run.output", str(again)])

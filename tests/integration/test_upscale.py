@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -131,11 +132,12 @@ def test_dry_run_writes_nothing(clip, tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4"]
 
 
-def test_recipe_then_flags(clip, tmp_path):
+def test_recipe_then_flags(clip, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("target: 4x\nmethod: bicubic\n")
     run_upscale([str(recipe), "--input", str(clip), "--output", str(tmp_path / "o.mp4"), "--target", "2x"])
     assert frames_of(tmp_path / "o.mp4")[0][0].shape == (60, 88, 3)
+    assert re.search(r"wrote .*o.mp4.* peak memory \d+\.\d GiB$", capsys.readouterr().err.splitlines()[-1])
 
 
 def test_bad_inputs(tmp_path, capsys):

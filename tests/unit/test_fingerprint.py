@@ -33,6 +33,18 @@ def test_first_and_last_bytes_of_large_files_count(tmp_path):
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("place", [0.1, 0.4, 0.5, 0.8])
+def test_a_change_in_the_middle_of_large_files_counts(tmp_path, place):
+    """Wherever it is, if it is longer than the distance of the blocks: here 128 KiB."""
+    file, size = tmp_path / "a", 2 * BLOCK * BLOCKS
+    with file.open("wb") as content:
+        content.truncate(size)
+        before = fingerprint(file)
+        content.seek(int(place * size))
+        content.write(b"x" * 2 * BLOCK)
+    assert fingerprint(file) != before
+
+
 def test_names_and_contents_of_a_folder_count(tmp_path):
     (tmp_path / "a").write_text("1")
     before = fingerprint(tmp_path)

@@ -34,7 +34,7 @@ def test_the_papers_weights_double_everything_but_the_low_band():
     residual = torch.randn(1, 2, 8, 10, dtype=torch.float64)
     low = residual.unfold(-2, 2, 2).unfold(-2, 2, 2).sum((-1, -2)) / 2
     wanted = (2 * residual.square().sum() - low.square().sum()) / residual.numel()
-    torch.testing.assert_close(wavelet_loss(residual, "haar", 1, (1, 2, 2, 2)), wanted)
+    torch.testing.assert_close(wavelet_loss(residual, "haar", 1, HrLossConfig().band_weights), wanted)
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():

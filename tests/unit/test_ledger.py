@@ -1,6 +1,7 @@
 """What a stage has done is known again after a crash, and shows no trace of the order in which it was done."""
 
 import json
+import os
 from dataclasses import replace
 from fractions import Fraction
 
@@ -51,6 +52,15 @@ def test_nothing_is_done_twice(tmp_path):
     undisturbed = tmp_path / "work" / "undisturbed.jsonl"
     run_stage("stage", odd_only([]), CLIPS, Ledger(tmp_path, "undisturbed"), wanted=True)
     assert ledger.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_line_is_on_disk_when_an_input_is_finished(tmp_path, monkeypatch):
+    ledger, synced = Ledger(tmp_path, "stage"), []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))
+    for clip in CLIPS[:2]:
+        ledger.add(digest_of([clip]), [clip])
+        assert synced[-1:] == [ledger.file.stat().st_size]
+    assert len(synced) == 2
 
 
 def test_what_has_changed_is_done_again(tmp_path):

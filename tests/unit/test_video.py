@@ -1,10 +1,14 @@
 """Reading and writing: frames, rate, size, colour; nothing under the final name after an error."""
 
+import os
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
 from realis.errors import InputError
 from realis.video.encoding import CODECS, Encoding
@@ -12,7 +16,7 @@ from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.video.read import VideoReader
 from realis.video.sheet import before_after_sheet, detailed_places
 from realis.video.target import target_size
-from realis.video.write import SegmentWriter, check_output
+from realis.video.write import SegmentWriter, check_output, unfinished_name
 
 BARS = np.repeat(
     np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255], [255, 255, 255]], np.uint8), 16, 0
@@ -51,6 +55,30 @@ def test_segments_join_to_one_exact_video(tmp_path, container, rate, lengths):
         assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
     np.testing.assert_allclose(times, np.arange(len(times)), atol=0.05)
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.png", "out"])
+def test_a_result_is_on_disk_before_it_takes_its_name_and_the_name_after(tmp_path, monkeypatch, name):
+    """Also where a file system knows no second names, and images are copied."""
+    output, synced, fsync = tmp_path / name, [], os.fsync
+    encoding = Encoding("h264" if name == "out.mp4" else "png")
+
+    def noted(handle):
+        paths = (path for path in (tmp_path, *tmp_path.rglob("*")) if path.exists())
+        path = next(path for path in paths if os.path.samestat(path.stat(), os.fstat(handle)))
+        synced.append((path.relative_to(tmp_path).parts, output.exists()))
+        fsync(handle)
+
+    def no_link(*_):
+        raise OSError("no second names here")
+
+    monkeypatch.setattr(os, "link", no_link)
+    with SegmentWriter(output, (64, 96), Fraction(25), encoding) as sink:
+        sink.write(0, [bars(0)])
+        monkeypatch.setattr(os, "fsync", noted)
+    temporary = unfinished_name(output).name
+    files = [(temporary, "000000.png"), (temporary,)] if name == "out" else [(temporary,)]
+    assert synced == [*((file, False) for file in files), ((), True)]
 
 
 def chroma_ramp(form):
@@ -261,3 +289,31 @@ def test_sizes_are_checked_before_anything_is_encoded(caplog):
         caplog.clear()
         Encoding(codec).check_size(size)
         assert caplog.text.count("above level 5.2 of H.264") == said, size
+
+
+def test_h265_has_no_b_frames(tmp_path):
+    """With them x265 encodes the same frames now this way and now that, and a run that went on would end otherwise."""
+    path = tmp_path / "out.mp4"
+    with SegmentWriter(path, (64, 96), Fraction(25), Encoding("h265")) as sink:
+        sink.write(0, (bars(i // 2) for i in range(24)))
+    with av.open(str(path)) as video:
+        kinds = {PictureType(frame.pict_type) for frame in video.decode(video=0)}
+    assert kinds == {PictureType.I, PictureType.P}
+
+
+def test_the_documentation_says_how_codecs_are_used():
+    text = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    header = rows.index(["`--codec`", "bits", "transparency", "endings", "`--crf`", "width x height"])
+    table = {re.match(r"\w+", row[0])[0]: row for row in rows[header + 1 :][: len(CODECS)]}
+    assert table.keys() == CODECS.keys()
+    for name, codec in CODECS.items():
+        _, bits, transparency, endings, crf, sizes = table[name]
+        assert bits == ", ".join(map(str, sorted({depth for depth, _ in codec.forms})))
+        deep = sorted(depth for depth, alpha in codec.forms if alpha)
+        assert transparency in (("no", "") if not deep else ("yes", ", ".join(map(str, deep))))
+        assert set(re.findall(r"\.\w+", endings)) == set(filter(None, codec.endings))
+        assert ("a folder" in endings) == ("" in codec.endings)
+        assert crf == ("" if codec.crf is None else str(codec.crf))
+        least = f"{codec.smallest}x{codec.smallest} to " if codec.smallest > 2 else "up to "
+        assert sizes == (f"{least}{codec.largest[1]}x{codec.largest[0]}" if codec.largest else "")
