@@ -160,11 +160,12 @@ def write_inputs(folder: Path) -> None:
         write_video(folder / "footage" / f"{name}.mp4", size, even[:9], "libx264", "yuv420p")
     for number in range(5):
         Image.fromarray(image(number, 96, 96)).save(folder / "footage" / "frames" / f"{number:04d}.png")
-    captions = {"footage/wide.mp4": "close up of a cat", "footage/high.mp4": "up of a"}
-    prompts = {"clip.mp4": "a cat", "ten_bit.mkv": "close up"}
-    for file, texts, key in (("train.jsonl", captions, "caption"), ("prompts.jsonl", prompts, "prompt")):
-        name = {"caption": "file_name", "prompt": "file"}[key]
-        (folder / file).write_text("".join(json.dumps({name: video, key: texts[video]}) + "\n" for video in texts))
+    captions = (("footage/wide.mp4", "close up of a cat"), ("footage/high.mp4", "up of a"))
+    prompts = (("clip.mp4", "a cat"), ("ten_bit.mkv", "close up"))
+    rows = [json.dumps({"file_name": name, "caption": text}) for name, text in captions]
+    (folder / "train.jsonl").write_text("\n".join(rows))
+    rows = [json.dumps({"file": name, "prompt": text}) for name, text in prompts]
+    (folder / "prompts.jsonl").write_text("\n".join(rows))
     write_wan(folder / "wan")
     (folder / "recipes").mkdir()
     for file in (ROOT / "train/recipes/tiny").glob("*.yaml"):
@@ -176,8 +177,9 @@ def write_inputs(folder: Path) -> None:
         (folder / "recipes" / file.name).write_text(yaml.safe_dump(recipe))
 
 
-def start(command: list[str], folder: Path) -> subprocess.Popen:
-    """Start a script of this checkout in ``folder``, on one thread of the CPU."""
+def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start a script of this checkout in ``folder``, on one thread of the CPU. All are processes of their own, and only
+    what a user sees of them is relied on: whatever is moved within the package, this goes on working."""
     script, *flags = command
     place = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
@@ -212,10 +214,6 @@ def begin(folder: Path, clip: Path) -> None:
     assert not (folder / "out.mp4").exists(), "the upscale was to be killed, but ended before"
 
 
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def frames_digest(file: Path) -> str:
     """Return the digest of all frames of a video or picture, with their times, as 16-bit RGBA."""
     state = hashlib.sha256()
@@ -239,9 +237,10 @@ def digests(folder: Path, work: Path) -> dict[str, str]:
         if content.startswith(b'{\n "made from"'):  # beside a result: its settings, and when its files were written
             settings = json.loads(content)["made from"]
         if settings is None:
-            found[name] = digest(content)
+            found[name] = hashlib.sha256(content).hexdigest()
         else:
-            found |= {f"{name}: {key}": digest(json.dumps(value).encode()) for key, value in settings.items()}
+            for key, value in settings.items():
+                found[f"{name}: {key}"] = hashlib.sha256(json.dumps(value).encode()).hexdigest()
         if file.suffix in (".mp4", ".mkv", ".mov", ".png"):
             found[f"{name}: frames"] = frames_digest(file)
     return found
@@ -269,6 +268,13 @@ def run_cases(names: list[str], work: Path, begun: Path) -> dict[str, str]:
     return found
 
 
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return a line for each digest that is not the same in both."""
+    gone, new = before.keys() - after.keys(), after.keys() - before.keys()
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return [f"{'missing' if name in gone else 'new' if name in new else 'differs'}: {name}" for name in names]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     mode = parser.add_mutually_exclusive_group(required=True)
@@ -278,6 +284,8 @@ def main() -> None:
     parser.add_argument("--begun", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     names = fnmatch.filter(CASES, args.only)
+    if not names:
+        parser.error(f"--only: got {args.only!r}, wanted a pattern of {', '.join(CASES)}")
     before = json.loads(args.against.read_text()) if args.against else {}
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary).resolve()
@@ -289,11 +297,13 @@ def main() -> None:
         print(f"wrote {len(after)} digests")
         raise SystemExit(failed)
     before = {name: value for name, value in before.items() if name.split("/")[0] in names}
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            print("differs" if name in before and name in after else "missing" if name in before else "new    ", name)
-    print(f"{sum(before.get(name) == after[name] for name in after)} of {len(before)} equal")
-    raise SystemExit(failed or before != after)
+    different = differences(before, after)
+    print(
+        *different,
+        f"{len(before.keys() | after.keys()) - len(different)} digests equal, {len(different)} not",
+        sep="\n",
+    )
+    raise SystemExit(failed or bool(different))
 
 
 if __name__ == "__main__":
