@@ -22,16 +22,16 @@ import numpy as np  # isort: skip
 import quality
 import torch
 
-from realis import log
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
-from realis.config import parse
-from realis.errors import run_command
-from realis.files import whole_file
+from realis.core import log
+from realis.core.config import parse
+from realis.core.errors import run_command
+from realis.core.files import whole_file
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import TINY, model_folder
-from realis.models.wan import Wan
+from realis.models.wan.loading import Wan
 from realis.ops.resize import resize
 from realis.training.cpc_step import CpcStep
 from realis.training.latents import LatentCodec

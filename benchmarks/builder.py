@@ -21,15 +21,15 @@ import realis  # noqa: F401
 
 import numpy as np  # isort: skip
 
-from realis.dataset.clip import Clip
-from realis.dataset.duplicates import hashes
-from realis.dataset.on_ray import Cluster, RayConfig
-from realis.dataset.quality import scores
-from realis.dataset.scenes import ScenesConfig, scenes
-from realis.dataset.stages import in_workers
+from realis.builder.clip import Clip
+from realis.builder.duplicates import hashes
+from realis.builder.on_ray import Cluster, RayConfig
+from realis.builder.quality import scores
+from realis.builder.scenes import ScenesConfig, scenes
+from realis.builder.stages import in_workers
+from realis.parallel.workers import Workers
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
-from realis.workers import Workers
 
 PICTURES = ("astronaut.png", "chelsea.png", "brick.png", "gravel.png", "grass.png", "coins.png")
 STAGES: tuple[tuple[Callable[..., Iterable], Any], ...] = (
@@ -39,7 +39,7 @@ STAGES: tuple[tuple[Callable[..., Iterable], Any], ...] = (
 
 def render(file: Path, picture: str, frames: int, size: tuple[int, int]) -> Clip:
     """A pan over an enlarged photograph."""
-    from realis.video.photographs import CameraMove, film, photograph  # with torch, which workers do without
+    from realis.data.photographs import CameraMove, film, photograph  # with torch, which workers do without
 
     image = photograph(picture)
     middle = (image.shape[1] / 2, image.shape[2] / 2)

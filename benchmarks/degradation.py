@@ -30,6 +30,7 @@ import cv2  # isort: skip
 import numpy as np
 import torch
 
+from realis.data.photographs import training_clip
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Operation, Resize, Video
 from realis.degradation.presets import load_degradation
@@ -37,7 +38,6 @@ from realis.degradation.second_order import apply, degrade_stream, kernel_of
 from realis.ops.codec import decode, encode
 from realis.ops.pixels import planes_to_image
 from realis.ops.resample import OPENCV_FILTERS
-from realis.video.photographs import training_clip
 
 
 def usual(operation: Operation, images: Iterable[np.ndarray]) -> list[np.ndarray]:

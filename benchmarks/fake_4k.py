@@ -7,7 +7,7 @@ A camera: a scene of at least twice the resolution (photographs of scikit-image 
 An upscale: the same with 1.5, 2 or 3 times fewer lines, compressed or not, enlarged, sharpened, with grain. All of it
 then compressed by H.264 or H.265. Every draw is as likely as any other: the rates are those of the mix that is printed.
 
-``--fit`` fits the weights of realis/dataset/fake_4k.py on other photographs and other draws than the table is made of.
+``--fit`` fits the weights of realis/builder/fake_4k.py on other photographs and other draws than the table is made of.
 ``--videos`` says what the detector thinks of the videos in a folder, cut down to native crops of 512 pixels as well.
 """
 
@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from realis.dataset.fake_4k import MOST_IMAGES, Spectrum, measure_spectrum
-from realis.dataset.quality import QualityConfig
+from realis.builder.fake_4k import MOST_IMAGES, Spectrum, measure_spectrum
+from realis.builder.quality import QualityConfig
+from realis.data.photographs import CameraMove, dead_leaves, film, photograph
 from realis.video.clips import find_clips
-from realis.video.photographs import CameraMove, dead_leaves, film, photograph
 
 FITTED = ("astronaut.png", "camera.png", "brick.png", "grass.png", "gravel.png", "rocket.jpg")
 HELD_OUT = ("chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "coins.png")

@@ -20,12 +20,13 @@ import realis  # noqa: F401
 
 import numpy as np  # isort: skip
 
-from realis.commands.build import BuildConfig, build
-from realis.commands.build_stages import STAGES
-from realis.commands.degrade_record import RECORD
-from realis.config import parse
+from realis.builder.all_stages import STAGES
+from realis.builder.build import build
+from realis.builder.config import BuildConfig
+from realis.core.config import parse
+from realis.data.lr_sets.record import RECORD
+from realis.data.photographs import photograph
 from realis.video.encoding import Encoding
-from realis.video.photographs import photograph
 from realis.video.write import SegmentWriter
 
 SIZE, FRAMES, OUTPUT = (64, 96), 12, "the_set"

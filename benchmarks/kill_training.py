@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from realis.commands.__main__ import run_train_cpc
+from realis.data.photographs import training_clip
 from realis.training.run_folder import checkpoints
-from realis.video.photographs import training_clip
 from realis.video.write import SegmentWriter
 
 WATCHED = ("checkpoint-", "/.export", "/export")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from realis.commands.__main__ import run_upscale
-from realis.video.photographs import training_clip
+from realis.data.photographs import training_clip
 
 SMALL = ["--target", "2x", "--segment-frames", "5", "--segment-overlap", "1", "--tile-height", "64", "--tile-width", "64",
          "--tile-overlap", "16", "--color-fix", "adain"]  # fmt: skip

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 from av.video.reformatter import ColorRange, Colorspace
 
-from realis.training import clips as training_clips
-from realis.training.clips import ClipSet
-from realis.training.clips_config import ClipsConfig
-from realis.training.pairs import whole_margin
+from realis.data import clips as training_clips
+from realis.data.clips import ClipSet
+from realis.data.clips_config import ClipsConfig
+from realis.data.photographs import TRAINING_PHOTOGRAPHS, photograph
+from realis.degradation.second_order import whole_margin
 from realis.video.excerpt import probe, read_excerpt
-from realis.video.photographs import TRAINING_PHOTOGRAPHS, photograph
 
 PAN, GRAIN = (3, 7), 3.0  # pixels a frame; standard deviation in 8-bit levels
 

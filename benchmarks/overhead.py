@@ -22,6 +22,7 @@ import realis  # noqa: F401
 import torch  # isort: skip
 
 from realis.commands.upscale import make_config, upscale
+from realis.data.photographs import sample_clip
 from realis.methods import find_method
 from realis.ops.resize import resize
 from realis.upscaling.app.config import UpscaleConfig
@@ -30,7 +31,6 @@ from realis.upscaling.app.loading import Loader
 from realis.upscaling.app.plan import make_plan
 from realis.upscaling.stream import upscale_stream
 from realis.video.encoding import Encoding
-from realis.video.photographs import sample_clip
 from realis.video.source import open_source
 from realis.video.write import SegmentWriter
 

@@ -13,12 +13,12 @@ import piq
 import torch
 from skimage.metrics import structural_similarity
 
+from realis.data.photographs import SAMPLE_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Resize
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import degrade
 from realis.ops.resize import resize
 from realis.video.names import VIDEOS, files_in
-from realis.video.photographs import SAMPLE_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.video.read import VideoReader
 
 FACTOR = 4

@@ -18,12 +18,12 @@ import torch  # isort: skip
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
-from realis.models.control_injection import ControlledWanTransformer3DModel
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.data.photographs import CameraMove, film, photograph
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.training.export import halve
 from realis.upscaling.app.frames import to_uint8
 from realis.video.encoding import Encoding
-from realis.video.photographs import CameraMove, film, photograph
 from realis.video.write import SegmentWriter
 
 

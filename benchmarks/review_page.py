@@ -35,11 +35,11 @@ import av  # isort: skip
 import cv2
 import numpy as np
 
-from realis import log
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.review import PREVIEWS, VERDICTS, ReviewConfig, review
-from realis.dataset.review_page import REFRESH
-from realis.video.photographs import photograph
+from realis.builder.clip import Clip, Dropped
+from realis.builder.review import PREVIEWS, VERDICTS, ReviewConfig, review
+from realis.builder.review_page import REFRESH
+from realis.core import log
+from realis.data.photographs import photograph
 
 PHOTOGRAPHS = {
     "astronaut": ("astronaut.png", "A close-up portrait of a smiling astronaut in an orange suit; the fabric of the "

@@ -17,10 +17,10 @@ import realis  # noqa: F401
 import numpy as np  # isort: skip
 import torch
 
+from realis.core.errors import run_command
+from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.degradation.presets import PRESETS, load_degradation
 from realis.degradation.second_order import Margin, degrade, degraded_pair
-from realis.errors import run_command
-from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
 
 SIZE = (256, 320)
 FACTOR = 4

@@ -30,10 +30,11 @@ import torch
 from skimage.filters import unsharp_mask
 from skimage.restoration import denoise_tv_chambolle
 
-from realis.errors import run_command
+from realis.core.errors import run_command
 from realis.models.hub import check_parts, model_folder
-from realis.models.wan import encode_video
+from realis.models.wan.loading import encode_video
 from realis.ops.resize import resize, resize_window
+from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Carry, Needs, NoiseGrid, Segments, Tiling, Upscaler
@@ -41,7 +42,6 @@ from realis.upscaling.bicubic import BicubicUpscaler
 from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
 from realis.upscaling.cpc_prompts import Prompts
 from realis.upscaling.stream import upscale_stream
-from realis.video.sheet import detailed_places, grid_sheet, save_sheet
 
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_quality")

@@ -26,11 +26,11 @@ from diffusers import AutoencoderKLWan
 from random_wan import Sizes, random_transformer
 from timing import flops, matmul_rate, median_seconds, model_flags, seconds
 
-from realis.log import setup
+from realis.core.log import setup
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.models.cpc_controlnet import CpcControlNet
-from realis.models.wan import encode_video
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.wan.loading import encode_video
 from realis.training.cpc_step import CpcStep
 from realis.training.export import halve
 from realis.training.settings import FlowConfig, OptimizerConfig

@@ -15,10 +15,10 @@ from diffusers import AutoencoderKLWan
 from random_wan import Sizes, random_transformer
 from timing import flops, matmul_rate, median_seconds, model_flags
 
-from realis.log import setup
-from realis.models.control_injection import control_residuals
-from realis.models.cpc_controlnet import CpcControlNet
-from realis.models.wan import decode_video, encode_video
+from realis.core.log import setup
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.cpc.injection import control_residuals
+from realis.models.wan.loading import decode_video, encode_video
 from realis.training.export import halve
 
 

@@ -25,7 +25,7 @@ def upscale_video(path: str | Path, **options: Any) -> Path | None:
         The file written; ``None`` with ``dry_run=True``.
 
     Raises:
-        realis.errors.InputError: something given cannot be used; the message says what to do.
+        realis.core.errors.InputError: something given cannot be used; the message says what to do.
     """
     from realis.commands.upscale import make_config, upscale
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from realis.errors import require
+from realis.core.errors import require
 from realis.upscaler import Method
 
 METHODS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 
 if TYPE_CHECKING:
     import torch

@@ -1,5 +1,6 @@
 """The commands as users start them, but forked from a process that has imported what they import: six seconds a start."""
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -49,7 +50,8 @@ class Command:
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, number)
 
     def finish(self) -> tuple[int | None, str]:
         """Wait for the end; returns the exit code and what stands in stderr."""

@@ -10,8 +10,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from realis.models.control_injection import ControlledWanTransformer3DModel
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.injection import ControlledWanTransformer3DModel
+from realis.models.cpc.controlnet import CpcControlNet
 
 # Where the tests run in the background of a shell, all processes would be deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

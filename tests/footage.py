@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from realis.video.photographs import photograph
+from realis.data.photographs import photograph
 
 PICTURE = (photograph("astronaut.png").permute(1, 2, 0).numpy() * 255).astype(np.uint8)
 

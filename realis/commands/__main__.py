@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from realis import log
-from realis.config import parse
-from realis.errors import run_command
+from realis.core import log
+from realis.core.config import parse
+from realis.core.errors import run_command
 
 DEBUG_RECIPE = Path(__file__).parent / "train_cpc_debug.yaml"
 MINIATURE_RECIPE = Path(__file__).parent / "build_miniature.yaml"
@@ -88,7 +88,8 @@ def run_plan(argv: Sequence[str] | None = None) -> None:
 
 def run_degrade(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/make_lr.py``."""
-    from realis.commands.degrade import DegradeConfig, degrade
+    from realis.data.lr_sets.config import DegradeConfig
+    from realis.data.lr_sets.make import degrade
 
     _run("make_lr.py", DegradeConfig, degrade, argv)
 
@@ -102,7 +103,8 @@ def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
 
 def run_build(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/build_realisvideo.py``; without arguments, the miniature."""
-    from realis.commands.build import BuildConfig, build
+    from realis.builder.build import build
+    from realis.builder.config import BuildConfig
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
@@ -111,7 +113,7 @@ def run_build(argv: Sequence[str] | None = None) -> None:
         arguments = [str(MINIATURE_RECIPE), "--source", footage, "--output", f"{MINIATURE}/build"]
         log.logger.info("no arguments given: a miniature, 384x216, of footage rendered from the photographs that "
                         "scikit-image carries, described by what they show, into %s", MINIATURE)  # fmt: skip
-        from realis.dataset.miniature import write_miniature
+        from realis.builder.miniature import write_miniature
 
         run_command(lambda: write_miniature(Path(footage)))
     _run("build_realisvideo.py", BuildConfig, build, arguments)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from realis.core.errors import InputError, require
+from realis.core.log import logger
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Jpeg, Noise, Operation, Resize, Video
 from realis.degradation.presets import load_degradation
-from realis.errors import InputError, require
-from realis.log import logger
+from realis.pictures.sheet import grid_sheet, save_sheet
 from realis.video.read import VideoReader
-from realis.video.sheet import grid_sheet, save_sheet
 
 FRAMES = 5  # of the rendered clip
 SIDE = 200
@@ -55,8 +55,8 @@ def frames_of(path: str) -> list[np.ndarray]:
 
 def moving_photograph(size: tuple[int, int], frames: int) -> list[np.ndarray]:
     """A pan over a photograph that scikit-image carries, (H, W, 3) uint8."""
+    from realis.data.photographs import CameraMove, film, photograph
     from realis.ops.pixels import planes_to_image, to_bytes
-    from realis.video.photographs import CameraMove, film, photograph
 
     move = CameraMove((200.0, 292.0), (206.0, 308.0))
     return [to_bytes(planes_to_image(x)) for x in film(photograph("coffee.png"), move, frames, size)]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realis.commands.train_cpc import TrainCpcConfig
-from realis.errors import InputError
+from realis.core.errors import InputError
+from realis.data.clips_config import CAPTION_DROPOUT
+from realis.data.manifest import read_manifest
 from realis.models.hub import check_base, has_text_encoder, model_folder
-from realis.training.clips_config import CAPTION_DROPOUT
-from realis.training.manifest import read_manifest
 from realis.training.run_folder import held_alone
 
 
@@ -51,8 +51,8 @@ def precompute(config: PrecomputeConfig) -> None:
 def _precompute(config: PrecomputeConfig, folder: Path, captions: list[str]) -> None:
     import torch
 
-    from realis.models.wan import Wan
-    from realis.training.clips import ClipSet
+    from realis.data.clips import ClipSet
+    from realis.models.wan.loading import Wan
     from realis.training.latents import LatentCodec
     from realis.training.precomputed import embed_captions, encode_crops
     from realis.training.run import start_run

@@ -4,22 +4,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from realis.errors import InputError, require
-from realis.log import logger
+from realis.core.errors import InputError, require
+from realis.core.log import logger
+from realis.data.caption_files import check_embeddings
+from realis.data.clips_config import ClipsConfig
+from realis.data.manifest import read_manifest
+from realis.data.pairs_config import DataConfig
 from realis.losses.config import HrLossConfig
+from realis.models.cpc.interval import block_interval, default_control_layers
 from realis.models.hub import MOST, TINY, check_base, check_parts, has_text_encoder, model_folder, part_folder
-from realis.models.interval import block_interval, default_control_layers
-from realis.training.caption_files import check_embeddings
-from realis.training.clips_config import ClipsConfig
-from realis.training.manifest import read_manifest
 from realis.training.run_folder import claim_run, overlap
-from realis.training.settings import CpcLoopConfig, DataConfig, FlowConfig, OptimizerConfig
+from realis.training.settings import CpcLoopConfig, FlowConfig, OptimizerConfig
 
 if TYPE_CHECKING:
     import torch
 
-    from realis.models.cpc_controlnet import CpcControlNet
-    from realis.models.wan import Wan
+    from realis.models.cpc.controlnet import CpcControlNet
+    from realis.models.wan.loading import Wan
     from realis.training.loop import Source
     from realis.training.run import Run
 
@@ -155,13 +156,13 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     import torch
 
     from realis.losses.hr_loss import HrLoss
-    from realis.models.wan import Wan
+    from realis.models.parallel import split_sequence
+    from realis.models.wan.loading import Wan
+    from realis.ops.finite import check_weights
     from realis.training.cpc_step import CpcStep
     from realis.training.export import export_parts
-    from realis.training.finite import check_weights
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
-    from realis.training.processes import split_sequence
     from realis.training.run import start_run
 
     # 1. The frozen model and the control branch over it
@@ -211,9 +212,9 @@ def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "Cpc
     """What is trained, in float32: a copy of the first blocks of the frozen transformer, or the CPC in ``cpc``."""
     import torch
 
-    from realis.models.cpc_controlnet import CpcControlNet
-    from realis.models.wan import load_controlnet
-    from realis.training.finite import check_weights
+    from realis.models.cpc.controlnet import CpcControlNet
+    from realis.models.wan.loading import load_controlnet
+    from realis.ops.finite import check_weights
 
     if cpc:
         controlnet = load_controlnet(cpc, torch.float32).train().to(wan.device)
@@ -234,9 +235,9 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
     Raises:
         InputError: the footage cannot be used, or latents are missing.
     """
-    from realis.training.clips import ClipSet
+    from realis.data.clips import ClipSet
+    from realis.data.pairs import pair_pool
     from realis.training.export import RENDERED
-    from realis.training.pairs import pair_pool
     from realis.training.precomputed import check_latents
 
     if not config.clips.manifest:
@@ -255,8 +256,8 @@ def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":
     Raises:
         InputError: cached for another text encoder.
     """
-    from realis.models.wan import pad_prompt
-    from realis.training.caption_files import read_embedding
+    from realis.data.caption_files import read_embedding
+    from realis.models.wan.loading import pad_prompt
 
     if not config.clips.embeddings:
         return wan.encode_prompts([""])[0]

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from realis.errors import require
+from realis.core.errors import require
+from realis.data.pairs_config import DataConfig
 from realis.models.hub import DEPTH, MOST, check_parts, part_folder
 from realis.training.run_folder import claim_run, overlap
-from realis.training.settings import DataConfig, FlowConfig, LatentSource, LoopConfig, OptimizerConfig
+from realis.training.settings import FlowConfig, LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
 
@@ -38,11 +39,11 @@ def _train_vae(config: TrainVaeConfig) -> None:
     import torch
     from diffusers import AutoencoderKLWan
 
+    from realis.data.pairs import pair_pool, render_pair
     from realis.ops.pixels import signed
+    from realis.tiny.pca_init import initialise_encoder
     from realis.training.export import RENDERED, export_parts, halve
     from realis.training.loop import fit
-    from realis.training.pairs import pair_pool, render_pair
-    from realis.training.pca_init import initialise_encoder
     from realis.training.run import start_run
     from realis.training.steps import VaeDecoderStep
 
@@ -100,14 +101,14 @@ def train_prior(config: TrainPriorConfig) -> None:
 def _train_prior(config: TrainPriorConfig) -> None:
     import torch
 
-    from realis.models.control_injection import ControlledWanTransformer3DModel
-    from realis.models.wan import Wan
+    from realis.data.pairs import pair_pool
+    from realis.models.cpc.injection import ControlledWanTransformer3DModel
+    from realis.models.wan.loading import Wan
+    from realis.ops.finite import check_weights
+    from realis.tiny.passthrough_init import initialise_transformer
     from realis.training.export import RENDERED, export_parts
-    from realis.training.finite import check_weights
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
-    from realis.training.pairs import pair_pool
-    from realis.training.passthrough_init import initialise_transformer
     from realis.training.run import start_run
     from realis.training.steps import PriorStep
 
@@ -185,19 +186,19 @@ def train_decoder(config: TrainDecoderConfig) -> None:
 def _train_decoder(config: TrainDecoderConfig) -> None:
     import torch
 
+    from realis.data.pairs import pair_pool
     from realis.losses.config import HrLossConfig
     from realis.losses.hr_loss import HrLoss
     from realis.models.lr_decoder import LrDecoder
-    from realis.models.wan import Wan, load_controlnet
+    from realis.models.wan.loading import Wan, load_controlnet
+    from realis.ops.finite import check_weights
     from realis.ops.pixels import signed
+    from realis.tiny.whitening_init import initialise_lr_input
     from realis.training.cpc_step import CpcStep
     from realis.training.decoder_step import LrDecoderStep
     from realis.training.export import RENDERED, export_parts
-    from realis.training.finite import check_weights
     from realis.training.loop import fit
-    from realis.training.pairs import pair_pool
     from realis.training.run import start_run
-    from realis.training.whitening_init import initialise_lr_input
 
     # 1. The model that samples, and the decoder
     run, precision = start_run(config), config.run.precision

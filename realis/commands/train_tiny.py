@@ -14,10 +14,10 @@ from realis.commands.train_parts import (
     train_prior,
     train_vae,
 )
-from realis.config import parse
-from realis.errors import InputError, TerminatedError, require
-from realis.log import logger
-from realis.training.launch import processes_asked
+from realis.core.config import parse
+from realis.core.errors import InputError, TerminatedError, require
+from realis.core.log import logger
+from realis.parallel.launch import processes_asked
 from realis.training.run_folder import changed_settings, held_alone
 
 Part = tuple[str, type, Callable[[Any], None], dict[str, str]]

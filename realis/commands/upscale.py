@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from realis import units
-from realis.config import parse, value_of
-from realis.errors import InputError
-from realis.log import logger
+from realis.core import units
+from realis.core.config import parse, value_of
+from realis.core.errors import InputError
+from realis.core.log import logger
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import to_uint8
@@ -167,7 +167,7 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
         check_output(file)
     check_replaced(SAMPLE, SAMPLE_KEY, anew=True, flag="the sample clip")
 
-    from realis.video.photographs import sample_clip
+    from realis.data.photographs import sample_clip
 
     with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))

@@ -11,6 +11,7 @@ from typing import get_args
 
 import numpy as np
 
+from realis.core.errors import require
 from realis.degradation.draws import (
     Range,
     check_probability,
@@ -34,7 +35,6 @@ from realis.degradation.parameters import (
     Video,
     sizes_after,
 )
-from realis.errors import require
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
 

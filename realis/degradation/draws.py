@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from realis.errors import require
+from realis.core.errors import require
 
 Range = tuple[float, float]
 

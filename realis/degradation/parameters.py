@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from realis.errors import InputError, require
+from realis.core.errors import InputError, require
+from realis.core.records import build_record, load_json
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
-from realis.records import build_record, load_json
 
 Kernel = Literal[
     "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"

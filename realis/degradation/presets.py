@@ -3,7 +3,8 @@
 from dataclasses import replace
 from functools import lru_cache
 
-from realis.config import parse
+from realis.core.config import parse
+from realis.core.errors import InputError
 from realis.degradation.config import (
     BlurConfig,
     DegradationConfig,
@@ -14,7 +15,6 @@ from realis.degradation.config import (
     ResizeConfig,
     VideoConfig,
 )  # fmt: skip
-from realis.errors import InputError
 
 NO_BLUR, NO_NOISE, NO_JPEG, NO_VIDEO = (
     kind(probability=0.0) for kind in (BlurConfig, NoiseConfig, JpegConfig, VideoConfig)

@@ -4,6 +4,8 @@ What it does to a clip was drawn before (:class:`realis.degradation.config.Degra
 give the same result.
 """
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from realis.core.errors import InputError, require
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Operation, Resize, Video
-from realis.errors import InputError, require
 from realis.ops.codec import decode, encode
 from realis.ops.filters import filter2d, unsharp_mask
 from realis.ops.jpeg import jpeg
@@ -72,6 +74,15 @@ class Margin(NamedTuple):
 
     frames: int
     pixels: int
+
+
+MARGIN = Margin(frames=4, pixels=48)  # rendered around a clip, degraded with it, and cut off
+
+
+def whole_margin(scale: float) -> Margin:
+    """The least margin from :data:`MARGIN` up that is a whole number of pixels of the HR and of the LR clip."""
+    lr_pixels = itertools.count(math.ceil(MARGIN.pixels / scale))
+    return MARGIN._replace(pixels=next(round(n * scale) for n in lr_pixels if n * scale % 1 == 0))
 
 
 def degraded_pair(

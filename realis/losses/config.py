@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pywt
 
-from realis.errors import require
+from realis.core.errors import require
 
 
 @dataclass(frozen=True)

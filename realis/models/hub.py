@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from realis.errors import InputError, require
-from realis.records import load_json
+from realis.core.errors import InputError, require
+from realis.core.records import load_json
 
 TINY = "realis-tiny"
 DEPTH, WIDTH = 1000, 65536

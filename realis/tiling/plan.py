@@ -1,6 +1,6 @@
 """How space is cut into tiles: whole numbers only."""
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.upscaler import Tiling
 
 

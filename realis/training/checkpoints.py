@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from realis.errors import InputError
-from realis.files import remove_folder, replace_folder, temporary_name
-from realis.log import logger
-from realis.training.finite import check_finite, not_finite
+from realis.core.errors import InputError
+from realis.core.files import remove_folder, replace_folder, temporary_name
+from realis.core.log import logger
+from realis.ops.finite import check_finite, not_finite
 from realis.training.run import Run
 from realis.training.run_folder import Position, checkpoints, read_position
 from realis.training.state import MOMENTS, Tensors, TrainingState, trainable

@@ -2,13 +2,13 @@
 
 import torch
 
-from realis.flow_matching import SAMPLERS, sampling_sigmas
+from realis.data.batch import Batch
+from realis.data.randomness import sample_generator
+from realis.diffusion.rectified_flow import SAMPLERS, sampling_sigmas
 from realis.losses.hr_loss import HrLoss
-from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
 from realis.training.flow import draw_flow
-from realis.training.pairs import Batch
-from realis.training.randomness import sample_generator
 from realis.training.settings import FlowConfig, Precision
 from realis.training.steps import TrainingStep
 

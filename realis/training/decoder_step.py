@@ -2,10 +2,10 @@
 
 import torch
 
+from realis.data.batch import Batch
+from realis.data.randomness import sample_rng
 from realis.models.lr_decoder import LrDecoder
 from realis.training.cpc_step import CpcStep
-from realis.training.pairs import Batch
-from realis.training.randomness import sample_rng
 from realis.training.settings import LatentSource, Precision
 from realis.training.steps import TrainingStep, charbonnier, psnr
 

@@ -10,10 +10,10 @@ import yaml
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
-from realis.config import as_plain
-from realis.errors import InputError
-from realis.files import replace_folder, temporary_name
-from realis.log import logger
+from realis.core.config import as_plain
+from realis.core.errors import InputError
+from realis.core.files import replace_folder, temporary_name
+from realis.core.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
 from realis.training.state import Tensors

@@ -2,8 +2,8 @@
 
 import torch
 
-from realis.flow_matching import add_noise, draw_sigma
-from realis.training.randomness import sample_generator
+from realis.data.randomness import sample_generator
+from realis.diffusion.rectified_flow import add_noise, draw_sigma
 from realis.training.settings import FlowConfig
 
 

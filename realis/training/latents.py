@@ -3,8 +3,8 @@
 import torch
 from diffusers import AutoencoderKLWan
 
-from realis.models.wan import decode_video, encode_video
-from realis.training.pairs import Batch
+from realis.data.batch import Batch
+from realis.models.wan.loading import decode_video, encode_video
 from realis.training.settings import Precision
 
 

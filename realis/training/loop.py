@@ -10,12 +10,12 @@ from accelerate.utils import DistributedType
 from safetensors.torch import save_file
 from torch import nn
 
-from realis.errors import InputError, TerminatedError
-from realis.files import whole_file
-from realis.log import logger
+from realis.core.errors import InputError, TerminatedError
+from realis.core.files import whole_file
+from realis.core.log import logger
+from realis.data.batch import Batch
 from realis.ops.pixels import signed
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
-from realis.training.pairs import Batch
 from realis.training.run import Run
 from realis.training.run_folder import find_checkpoint, write_config
 from realis.training.settings import OptimizerConfig

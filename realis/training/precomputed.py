@@ -14,14 +14,14 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
-from realis.errors import InputError
-from realis.files import whole_file
-from realis.log import logger, progress
-from realis.models.wan import Wan, encoder_digest
+from realis.core.errors import InputError
+from realis.core.files import whole_file
+from realis.core.log import logger, progress
+from realis.core.records import load_json
+from realis.data.caption_files import caption_key, embedding_file, held_keys
+from realis.data.clips import ClipSet
+from realis.models.wan.loading import Wan, encoder_digest
 from realis.ops.pixels import signed
-from realis.records import load_json
-from realis.training.caption_files import caption_key, embedding_file, held_keys
-from realis.training.clips import ClipSet
 from realis.training.latents import LatentCodec
 from realis.training.run import Run
 
@@ -29,7 +29,7 @@ from realis.training.run import Run
 def embed_captions(run: Run, wan: Wan, captions: Sequence[str], folder: str) -> None:
     """Add the embeddings (tokens, text_dim) that ``folder`` lacks of ``captions``.
 
-    They lie there as :mod:`realis.training.caption_files` says; those of other captions stay.
+    They lie there as :mod:`realis.data.caption_files` says; those of other captions stay.
     """
     texts_of: dict[Path, list[str]] = {}
     for caption in captions:

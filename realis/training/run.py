@@ -7,9 +7,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
 
-from realis.log import logger
-from realis.training.launch import asked_for, check_processes, processes_asked
-from realis.training.processes import Processes, form_grid
+from realis.core.log import logger
+from realis.parallel.distributed import Processes, form_grid
+from realis.parallel.launch import asked_for, check_processes, processes_asked
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 
@@ -78,7 +78,8 @@ def start_run(recipe: Any, sequence_parallel: int = 1) -> Run:
         settings["gradient_clipping"] = recipe.optimizer.clip
         settings["gradient_accumulation_steps"] = config.accumulation
         settings["train_micro_batch_size_per_gpu"] = config.batch
-    run = Run(accelerator, form_grid(accelerator, sequence_parallel), recipe)
+    grid = form_grid(accelerator.process_index, accelerator.num_processes, accelerator.device.type, sequence_parallel)
+    run = Run(accelerator, grid, recipe)
     kind, p = accelerator.distributed_type.value.replace("NO", "on its own"), run.processes
     logger.info("processes: %d (%s), %d to a clip; samples a step: %d",
                 p.rows * p.columns, kind, p.columns, run.samples_per_step)  # fmt: skip

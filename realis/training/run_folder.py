@@ -13,13 +13,13 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from realis.config import as_plain, dump, read_recipe
-from realis.errors import InputError, reason, require
-from realis.files import check_name, fitting_name
-from realis.log import is_main_process, logger
-from realis.records import build_record, load_json
-from realis.system import lock
-from realis.training.launch import processes_asked
+from realis.core.config import as_plain, dump, read_recipe
+from realis.core.errors import InputError, reason, require
+from realis.core.files import check_name, fitting_name
+from realis.core.log import is_main_process, logger
+from realis.core.records import build_record, load_json
+from realis.core.system import lock
+from realis.parallel.launch import processes_asked
 from realis.training.settings import LoopConfig
 
 

@@ -13,7 +13,7 @@ from accelerate.utils import DistributedType
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 Tensors = dict[str, torch.Tensor]

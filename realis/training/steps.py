@@ -11,11 +11,11 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import nn
 
-from realis.flow_matching import add_noise
-from realis.models.control_injection import ControlledWanTransformer3DModel
-from realis.models.wan import latent_statistics
+from realis.data.batch import Batch
+from realis.diffusion.rectified_flow import add_noise
+from realis.models.cpc.injection import ControlledWanTransformer3DModel
+from realis.models.wan.loading import latent_statistics
 from realis.training.flow import draw_flow
-from realis.training.pairs import Batch
 from realis.training.settings import FlowConfig, Precision
 
 

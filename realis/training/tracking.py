@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from realis.log import progress
-from realis.training.pairs import Batch
+from realis.core.log import progress
+from realis.data.batch import Batch
 from realis.training.run import Run
 
 

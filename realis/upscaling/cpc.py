@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline
 
-from realis.flow_matching import SAMPLERS, sampling_sigmas
-from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.diffusion.rectified_flow import SAMPLERS, sampling_sigmas
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.hub import model_folder
 from realis.models.lr_decoder import LrDecoder
-from realis.models.wan import Wan, decode_video, encode_video, load_controlnet, load_lr_decoder
+from realis.models.wan.loading import Wan, decode_video, encode_video, load_controlnet, load_lr_decoder
 from realis.ops.pixels import check_finite
 from realis.ops.resize import resize_window
 from realis.tiling.blend import Canvas

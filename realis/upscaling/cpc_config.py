@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from realis.config import RUN
-from realis.errors import InputError, require
+from realis.core.config import RUN
+from realis.core.errors import InputError, require
 from realis.models.hub import TINY
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis import units
-from realis.errors import InputError
+from realis.core import units
+from realis.core.errors import InputError
 from realis.models.hub import check_parts, has_text_encoder, model_folder
 from realis.upscaler import Needs, NoiseGrid, Place, Segments
 from realis.upscaling.cpc_config import CpcConfig
@@ -51,7 +51,7 @@ class CpcMethod:
     def load(self, config: CpcConfig, place: Place, prompts: Sequence[str]) -> "CpcUpscaler":
         import torch
 
-        from realis.models.wan import Wan, load_controlnet, load_lr_decoder
+        from realis.models.wan.loading import Wan, load_controlnet, load_lr_decoder
         from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
         from realis.upscaling.cpc_prompts import embed_prompts
         from realis.upscaling.economy import economise

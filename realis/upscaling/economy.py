@@ -3,7 +3,7 @@
 import torch
 from diffusers.hooks import apply_group_offloading
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.upscaler import Place
 from realis.upscaling.cpc import CpcPipeline
 

@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from realis.errors import InputError
-from realis.files import fitting_name, temporary_name
+from realis.core.errors import InputError
+from realis.core.files import fitting_name, temporary_name
 from realis.video.names import IMAGES, VIDEOS, described, files_in
 from realis.video.read import VideoReader
 

@@ -7,7 +7,7 @@ import av
 from av.filter import Graph
 from av.video.reformatter import ColorRange
 
-from realis.errors import require
+from realis.core.errors import require
 
 UNSPECIFIED = 2
 RGB, BT709, BT601, BT2020 = 0, 1, 6, 9

@@ -10,8 +10,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from realis.errors import InputError, require
-from realis.log import logger
+from realis.core.errors import InputError, require
+from realis.core.log import logger
 from realis.video.color_tags import BT709, RGB, ColorTags, to_ycbcr
 from realis.video.source import Look
 

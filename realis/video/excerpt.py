@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from realis.errors import InputError, reason, require
+from realis.core.errors import InputError, reason, require
 from realis.video.read import VideoReader
 
 Window = tuple[int, int, int, int]  # top, left, height, width

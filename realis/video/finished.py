@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realis.errors import InputError
-from realis.files import read_json
-from realis.records import build_record
+from realis.core.errors import InputError
+from realis.core.files import read_json
+from realis.core.records import build_record
 from realis.video.fingerprint import fingerprint
 from realis.video.journal import was_ready
 from realis.video.results import differences, notes_file, parts_folder, write_notes

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 
 ORIENTATION = 274  # of EXIF
 MIRRORED, TURNED = (2, 4, 5, 7), (5, 6, 7, 8)  # values of it

@@ -13,11 +13,11 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.errors import InputError, reason
-from realis.files import read_json, remove_folder, sync, whole_file
-from realis.log import logger
-from realis.records import build_record
-from realis.system import HAS_LOCKS, lock
+from realis.core.errors import InputError, reason
+from realis.core.files import read_json, remove_folder, sync, whole_file
+from realis.core.log import logger
+from realis.core.records import build_record
+from realis.core.system import HAS_LOCKS, lock
 from realis.video.results import differences, parts_folder
 
 Tensors = dict[str, Any]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from realis.errors import InputError
-from realis.log import logger
+from realis.core.errors import InputError
+from realis.core.log import logger
 from realis.video.results import is_result, is_sheet
 
 # Not .avif: libav decodes its picture without its transparency and says nothing.

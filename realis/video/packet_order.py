@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import av
 
-from realis.log import logger
+from realis.core.log import logger
 
 LONGEST = 2**31 - 1  # ticks that .mp4 takes for a duration; Ogg has some of "-576", which come as 2**32 - 576
 AHEAD = 128  # packets of all streams that tell whether a time is right: about a second with two tracks of sound

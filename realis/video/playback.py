@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import av
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.color_tags import convert
 from realis.video.packet_order import settled
 from realis.video.read import UNTIMED, VideoReader

@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from realis.errors import InputError, reason
+from realis.core.errors import InputError, reason
+from realis.parallel.workers import threads
 from realis.video.color_tags import to_rgb
-from realis.workers import threads
 
 MOST_RATE = 1000  # frames a second: what announces more has a damaged header
 ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from realis.files import fitting_name, read_json, whole_file
+from realis.core.files import fitting_name, read_json, whole_file
 
 SHEET = "_before_after.png"
 

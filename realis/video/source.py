@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
 from realis.video.deinterlace import Deinterlace, deinterlace, has_flagged_frames
 from realis.video.image_facts import image_facts

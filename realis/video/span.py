@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 
 TIME = re.compile(r"(?:(?:(\d{1,9}):(?=\d\d?:))?(\d{1,9}):(?=\d\d?(?:\.|$)))?(\d{1,9}(?:\.\d{1,18})?)", re.ASCII)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.glance import glances
 from realis.video.image_facts import image_facts
 from realis.video.names import IMAGES

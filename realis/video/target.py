@@ -2,7 +2,7 @@
 
 import re
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 
 LARGEST_FACTOR = 16
 NAMED = {"8k": (7680, 4320), "4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720)}

@@ -17,8 +17,8 @@ import av
 import numpy as np
 from safetensors import SafetensorError
 
-from realis.errors import InputError
-from realis.files import fitting_name, link_or_copy, replace_folder, sync, temporary_name
+from realis.core.errors import InputError
+from realis.core.files import fitting_name, link_or_copy, replace_folder, sync, temporary_name
 from realis.video.encoding import CODECS, Encoding
 from realis.video.finished import forget_result, note_result
 from realis.video.journal import Journal, Segment

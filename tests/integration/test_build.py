@@ -8,10 +8,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from realis.builder.miniature import plan
+from realis.builder.publish import sha256
 from realis.commands.__main__ import run_build, run_train_cpc
-from realis.dataset.miniature import plan
-from realis.dataset.publish import sha256
-from realis.training.manifest import read_manifest
+from realis.data.manifest import read_manifest
 from realis.video.read import VideoReader
 
 

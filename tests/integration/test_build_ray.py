@@ -11,12 +11,13 @@ import pytest
 
 from benchmark_files import load_benchmark
 from footage import film
-from realis.commands.build import BuildConfig, build
-from realis.config import parse
-from realis.dataset.captions import CaptionsConfig, captions
-from realis.dataset.clip import Clip
-from realis.dataset.on_ray import Cluster, RayConfig
-from realis.errors import InputError
+from realis.builder.build import build
+from realis.builder.captions import CaptionsConfig, captions
+from realis.builder.clip import Clip
+from realis.builder.config import BuildConfig
+from realis.builder.on_ray import Cluster, RayConfig
+from realis.core.config import parse
+from realis.core.errors import InputError
 from tiny_qwen import write_tiny_qwen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -10,14 +10,14 @@ import pytest
 
 from benchmark_files import load_benchmark
 from commands import Command
-from realis.commands import build_stages
+from realis.builder import all_stages as build_stages
+from realis.builder import stages
+from realis.builder.build import only_one
+from realis.builder.clip import Clip
+from realis.builder.ledger import Ledger
+from realis.builder.review import VERDICTS
+from realis.builder.verdicts import DROP, KEEP, UNDO, VerdictFile
 from realis.commands.__main__ import run_build
-from realis.commands.build import only_one
-from realis.dataset import stages
-from realis.dataset.clip import Clip
-from realis.dataset.ledger import Ledger
-from realis.dataset.review import VERDICTS
-from realis.dataset.verdicts import DROP, KEEP, UNDO, VerdictFile
 from review_visitors import Page, Visitor, free_port
 
 pytestmark = pytest.mark.timeout(900)

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from footage import film
-from realis.dataset.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
-from realis.dataset.captions import CaptionsConfig, Sample, captions
-from realis.dataset.clip import Clip, Dropped
-from realis.errors import InputError
+from realis.builder.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
+from realis.builder.captions import CaptionsConfig, Sample, captions
+from realis.builder.clip import Clip, Dropped
+from realis.core.errors import InputError
 
 CLIPS = 6
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from footage import film
-from realis.dataset.caption_qwen import QwenCaptioner
-from realis.dataset.captions import CaptionsConfig, captions, read_sample
-from realis.dataset.clip import Clip, Dropped
-from realis.errors import InputError
+from realis.builder.caption_qwen import QwenCaptioner
+from realis.builder.captions import CaptionsConfig, captions, read_sample
+from realis.builder.clip import Clip, Dropped
+from realis.core.errors import InputError
 from realis.video.fingerprint import fingerprint
 from tiny_qwen import write_tiny_qwen
 
@@ -70,7 +70,7 @@ def test_frames_in_text_out_and_nothing_is_captioned_twice(fresh, clips, config,
     def load(*_):
         raise AssertionError("the model was loaded though all is known")
 
-    monkeypatch.setattr("realis.dataset.caption_qwen.load", load)
+    monkeypatch.setattr("realis.builder.caption_qwen.load", load)
     assert by_name(captions(clips, fresh, config)) == first
     assert "captions: 3 cached, 0 asked, 0 failed" in caplog.text
     with pytest.raises(AssertionError, match="loaded"):

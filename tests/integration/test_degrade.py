@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from commands import Command
-from realis.commands import degrade_record
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
-from realis.commands.degrade import DegradeConfig, check_output, degrade, write_settings
-from realis.commands.degrade_clips import degrade_clip, result_files
-from realis.commands.degrade_record import RECORD, open_record
-from realis.errors import InputError
+from realis.core.errors import InputError
+from realis.data.lr_sets import record as degrade_record
+from realis.data.lr_sets.clips import degrade_clip, result_files
+from realis.data.lr_sets.config import DegradeConfig
+from realis.data.lr_sets.make import degrade
+from realis.data.lr_sets.notes import check_output, write_settings
+from realis.data.lr_sets.record import RECORD, open_record
 from realis.video.clips import Clip, find_clips, write_like
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter

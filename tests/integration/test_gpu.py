@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from conftest import randomise_projections
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
 from realis.training.cpc_step import CpcStep
 from realis.training.settings import FlowConfig

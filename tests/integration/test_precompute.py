@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from realis.commands.__main__ import run_precompute, run_train_cpc
-from realis.models.wan import Wan
-from realis.training.caption_files import caption_key, embedding_file
-from realis.video.photographs import training_clip
+from realis.data.caption_files import caption_key, embedding_file
+from realis.data.photographs import training_clip
+from realis.models.wan.loading import Wan
 from realis.video.write import SegmentWriter
 
 CAPTIONS = ["close up of a cat", "a cat", "a cat"]

@@ -26,15 +26,16 @@ import realis.training.run as training_run
 from commands import Command
 from gloo import in_processes
 from realis.commands.__main__ import run_train_cpc
-from realis.errors import InputError, TerminatedError
+from realis.core.errors import InputError, TerminatedError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.parallel import split_sequence
+from realis.parallel.distributed import form_grid
+from realis.parallel.launch import check_processes
 from realis.training.cpc_step import CpcStep
 from realis.training.export import halve
-from realis.training.launch import check_processes
 from realis.training.loop import fit
-from realis.training.processes import form_grid, split_sequence
 from realis.training.run_folder import checkpoints
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
 from realis.training.state import trainable
@@ -55,20 +56,6 @@ def cpc_step(transformer, controlnet, precision="no"):
     return CpcStep(transformer, controlnet, loss, empty_prompt, FlowConfig(), 5, precision)
 
 
-class Grid:
-    """What form_grid asks of an accelerator."""
-
-    device = torch.device("cpu")
-
-    @property
-    def num_processes(self):
-        return dist.get_world_size()
-
-    @property
-    def process_index(self):
-        return dist.get_rank()
-
-
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_sequence_parallel_equals_one_process(transformer, controlnet, checkpointing):
     """Loss and every gradient of the whole step, HR-Loss and CPC included, after summing over the row."""
@@ -78,7 +65,7 @@ def test_sequence_parallel_equals_one_process(transformer, controlnet, checkpoin
 
     def compare():
         step = cpc_step(transformer, controlnet)
-        processes = form_grid(Grid(), 2)
+        processes = form_grid(dist.get_rank(), dist.get_world_size(), "cpu", 2)
         for model in (step.transformer, step.controlnet):
             if checkpointing:
                 model.enable_gradient_checkpointing()

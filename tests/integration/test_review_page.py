@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from footage import film
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.review import VERDICTS, ReviewConfig, review
+from realis.builder.clip import Clip, Dropped
+from realis.builder.review import VERDICTS, ReviewConfig, review
 from review_visitors import Page, Visitor, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -151,10 +151,10 @@ def test_the_page_names_nothing_outside(served):
 SCRIPT = """
 import sys
 from pathlib import Path
-from realis import log
-from realis.dataset.clip import Clip
-from realis.dataset.review import ReviewConfig, review
-from realis.errors import run_command
+from realis.core import log
+from realis.builder.clip import Clip
+from realis.builder.review import ReviewConfig, review
+from realis.core.errors import run_command
 log.setup()
 clips = [Clip(f"c{i}", "x", digest=f"{i:08x}") for i in range(3)]
 run_command(lambda: print(list(review(clips, Path(sys.argv[1]), ReviewConfig(port=0)))))

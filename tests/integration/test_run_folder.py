@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from realis.commands.__main__ import run_precompute, run_train_cpc, run_train_decoder, run_train_prior, run_train_tiny
 from realis.commands.train_cpc import TrainCpcConfig
-from realis.errors import InputError
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.core.errors import InputError
+from realis.data.caption_files import caption_key, embedding_file
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
-from realis.training.caption_files import caption_key, embedding_file
 from realis.training.export import _write
 from realis.training.run_folder import checkpoints, claim_run, damage, held_alone, read_position
 from realis.training.settings import LoopConfig

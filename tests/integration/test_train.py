@@ -20,16 +20,17 @@ from commands import Command
 from realis.commands import train_tiny
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
-from realis.errors import TerminatedError
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.core.errors import TerminatedError
+from realis.data.clips_config import ClipsConfig
+from realis.data.pairs_config import DataConfig
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
+from realis.parallel.distributed import Processes
 from realis.training import loop
-from realis.training.clips_config import ClipsConfig
 from realis.training.loop import learning_rate
-from realis.training.processes import Processes
 from realis.training.run import Run
 from realis.training.run_folder import checkpoints
-from realis.training.settings import CpcLoopConfig, DataConfig, OptimizerConfig
+from realis.training.settings import CpcLoopConfig, OptimizerConfig
 from realis.upscaling.cpc import CpcPipeline, Sampling
 from training_runs import SMALL_CPC, assert_equal, exported, train_cpc
 
@@ -233,9 +234,9 @@ def test_the_encoder_starts_at_principal_components():
     import numpy as np
     from diffusers import AutoencoderKLWan
 
-    from realis.models.wan import encode_video
-    from realis.training.pca_init import initialise_encoder
-    from realis.video.photographs import training_clip
+    from realis.data.photographs import training_clip
+    from realis.models.wan.loading import encode_video
+    from realis.tiny.pca_init import initialise_encoder
 
     vae = AutoencoderKLWan(
         base_dim=16, decoder_base_dim=4, patch_size=2, in_channels=12, out_channels=12, dim_mult=[1, 2, 4],

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy import integrate, ndimage, special, stats
 
+from realis.data.photographs import CameraMove, film, photograph
 from realis.ops.codec import decode, encode
 from realis.ops.filters import filter2d, gaussian_blur, unsharp_mask
 from realis.ops.jpeg import jpeg
@@ -18,7 +19,6 @@ from realis.ops.kernels import gaussian_kernel, plateau_kernel, sinc_kernel
 from realis.ops.noise import gaussian_noise, poisson_noise
 from realis.ops.pixels import planes_to_image, to_bytes
 from realis.ops.resample import resample
-from realis.video.photographs import CameraMove, film, photograph
 
 
 def picture(height, width, seed=0):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from diffusers import WanPipeline
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.models.hub import has_text_encoder
-from realis.models.wan import Wan, decode_video, encode_video, load_prompt_embeds
+from realis.models.wan.loading import Wan, decode_video, encode_video, load_prompt_embeds
 
 
 @pytest.fixture

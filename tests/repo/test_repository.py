@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from realis.commands.build import BuildConfig
+from realis.builder.config import BuildConfig
+from realis.builder.quality import LIMITS
 from realis.commands.degradation_sheets import SheetsConfig
-from realis.commands.degrade import DegradeConfig
 from realis.commands.precompute import PrecomputeConfig
 from realis.commands.train_cpc import TrainCpcConfig
 from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
 from realis.commands.train_tiny import TrainTinyConfig
 from realis.commands.upscale import make_config, parse_upscale
-from realis.config import dump, parse, recipe_flags
-from realis.dataset.quality import LIMITS
+from realis.core.config import dump, parse, recipe_flags
+from realis.data.lr_sets.config import DegradeConfig
 from realis.degradation.config import DegradationConfig
 from realis.models.hub import PRESETS
 from realis.upscaling.app.config import UpscaleConfig
@@ -28,21 +28,17 @@ from realis.upscaling.cpc_config import CpcConfig
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"errors", "shapes", "units", "files", "config", "log", "queues", "records", "workers", "torchvision_hook"},
-    {"ops", "upscaler", "tables", "system"},
-    {"degradation", "losses", "tiling", "video", "metrics", "flow_matching"},
+    {"core", "torchvision_hook"},
+    {"parallel", "ops", "upscaler"},
+    {"diffusion", "video", "tiling", "pictures", "losses", "degradation", "metrics"},
     {"models"},
-    {"training", "upscaling", "comparators", "dataset"},
-    {"methods", "evaluation"},
+    {"data"},
+    {"training", "upscaling", "builder"},
+    {"comparators", "tiny"},
+    {"methods"},
+    {"evaluation"},
     {"commands"},
 ]
-SAME_FLOOR = {
-    ("config", "errors"),
-    ("config", "files"),
-    ("files", "errors"),
-    ("files", "records"),
-    ("workers", "errors"),
-}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,
@@ -87,7 +83,7 @@ def test_imports_point_down(file):
         return
     for module in imports_of(file):
         other = room_of(module)
-        if other and other != room and (room, other) not in SAME_FLOOR:
+        if other and other != room:
             assert floor_of(other) < floor_of(room), f"{relative} imports {module}, which is not below it"
 
 

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from realis.dataset.settings import Settings, check_folder
-from realis.errors import InputError
+from realis.builder.settings import Settings, check_folder
+from realis.core.errors import InputError
 
 STAGES = ("probe", "captions", "publish")
 GIVEN = {"source": ["a"], "workers": 1, "anew": False, "probe": {"lines": 2160}, "captions": {"prompt": "what?", "batch": 4},

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from footage import film
-from realis.dataset.captions import (
+from realis.builder.captions import (
     TOO_MANY,
     CaptionsConfig,
     at_once,
@@ -22,8 +22,8 @@ from realis.dataset.captions import (
     read_sample,
     write_caption,
 )
-from realis.dataset.clip import Clip, Dropped
-from realis.errors import InputError
+from realis.builder.clip import Clip, Dropped
+from realis.core.errors import InputError
 
 CONFIG = CaptionsConfig()
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from realis.dataset.card import Story, plain, write_card
-from realis.dataset.clip import Clip
-from realis.dataset.publish import PublishConfig
-from realis.dataset.stages import Tally
-from realis.errors import InputError
+from realis.builder.card import Story, plain, write_card
+from realis.builder.clip import Clip
+from realis.builder.publish import PublishConfig
+from realis.builder.stages import Tally
+from realis.core.errors import InputError
 
 CLIP = Clip("film-000000", "film.mp4", "CC0", "https://a.org/my_film", frames=9, split="test")
 STORY = Story(

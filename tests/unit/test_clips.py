@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import save_file
 
 from footage import damage, film, manifest
-from realis.config import dump, parse
-from realis.errors import InputError
-from realis.log import logger
+from realis.core.config import dump, parse
+from realis.core.errors import InputError
+from realis.core.log import logger
+from realis.data.caption_files import caption_key, embedding_file
+from realis.data.clips import ClipSet, UnfitError
+from realis.data.clips_config import ClipsConfig
 from realis.ops.resample import resample
 from realis.ops.resize import resize
-from realis.training.caption_files import caption_key, embedding_file
-from realis.training.clips import ClipSet, UnfitError
-from realis.training.clips_config import ClipsConfig
 from realis.video.read import VideoReader
 
 CONFIG = ClipsConfig(frames=5, buckets=("64x64", "96x64"), degradation="bi", workers=0)

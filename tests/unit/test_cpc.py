@@ -7,9 +7,9 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from conftest import TINY_TRANSFORMER, randomise_projections
-from realis.models.control_injection import ControlledWanTransformer3DModel, control_residuals
-from realis.models.cpc_controlnet import CpcControlNet
-from realis.models.interval import block_interval, default_control_layers
+from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
+from realis.models.cpc.interval import block_interval, default_control_layers
 
 
 def residuals_of(controlnet, transformer, inputs, timestep=None):

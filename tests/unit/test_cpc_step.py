@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from conftest import randomise_projections
+from realis.data.randomness import sample_generator
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.methods import find_method
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
-from realis.models.wan import Wan, decode_video, encode_video, load_controlnet
+from realis.models.wan.loading import Wan, decode_video, encode_video, load_controlnet
 from realis.training.cpc_step import CpcStep
-from realis.training.randomness import sample_generator
 from realis.training.settings import FlowConfig
 from realis.upscaler import Place
 from realis.upscaling.cpc_config import CpcConfig

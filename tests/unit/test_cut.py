@@ -8,9 +8,9 @@ import pytest
 from av.video.frame import PictureType
 
 from footage import film, interlaced_film
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.cut import copy_part, encode_part, part_to_copy
-from realis.dataset.scenes import ScenesConfig, holds_exactly, pieces, scenes, spread, watch
+from realis.builder.clip import Clip, Dropped
+from realis.builder.cut import copy_part, encode_part, part_to_copy
+from realis.builder.scenes import ScenesConfig, holds_exactly, pieces, scenes, spread, watch
 from realis.video.read import VideoReader
 
 CONFIG = ScenesConfig(least=9, most=30, per_video=10)

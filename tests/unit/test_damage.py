@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from footage import damage, film
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.damage import DamagedError, unreadable
-from realis.dataset.publish import check_smaller, lay_out, shrink
-from realis.errors import InputError
+from realis.builder.clip import Clip, Dropped
+from realis.builder.damage import DamagedError, unreadable
+from realis.builder.publish import check_smaller, lay_out, shrink
+from realis.core.errors import InputError
 from realis.video.fingerprint import fingerprint
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from realis.core.errors import InputError
+from realis.data.pairs import render_pair
+from realis.data.pairs_config import DataConfig
+from realis.data.photographs import CameraMove, film, photograph, sample_clip, training_clip
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Resize
-from realis.degradation.second_order import Margin, degraded_pair
-from realis.errors import InputError
+from realis.degradation.second_order import MARGIN, Margin, degraded_pair, whole_margin
 from realis.models.hub import PRESETS
-from realis.models.wan import Wan, encoder_digest
-from realis.training.pairs import MARGIN, render_pair, whole_margin
-from realis.training.settings import DataConfig
-from realis.video.photographs import CameraMove, film, photograph, sample_clip, training_clip
+from realis.models.wan.loading import Wan, encoder_digest
 
 
 def test_the_sample_shows_both_photographs_at_native_scale():

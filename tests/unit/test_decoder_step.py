@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from realis.commands.train_parts import TrainDecoderConfig
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.models.lr_decoder import LrDecoder
-from realis.models.wan import Wan
+from realis.models.wan.loading import Wan
 from realis.training.cpc_step import CpcStep
 from realis.training.decoder_step import LrDecoderStep
 from realis.training.settings import FlowConfig

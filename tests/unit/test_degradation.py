@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realis.core.errors import InputError
 from realis.degradation.config import BlurConfig, DegradationConfig, JpegConfig, NoiseConfig, ResizeConfig
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Resize, Video
 from realis.degradation.presets import PRESETS, load_degradation
 from realis.degradation.second_order import Margin, degrade, degrade_stream, degraded_pair
-from realis.errors import InputError
 from realis.ops.filters import unsharp_mask
 from realis.ops.pixels import planes_to_image
 from realis.ops.resample import resample

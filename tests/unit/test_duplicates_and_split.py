@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from footage import film
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.duplicates import DuplicatesConfig, alike, duplicates, first_alike, hashes
-from realis.dataset.split import SplitConfig, split
+from realis.builder.clip import Clip, Dropped
+from realis.builder.duplicates import DuplicatesConfig, alike, duplicates, first_alike, hashes
+from realis.builder.split import SplitConfig, split
 from realis.video.encoding import Encoding
 from realis.video.read import VideoReader
 from realis.video.write import SegmentWriter

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from footage import damage, film
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.excerpt import probe, read_excerpt
 from realis.video.read import VideoReader
 

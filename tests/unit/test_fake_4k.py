@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmark_files import load_benchmark
-from realis.dataset.fake_4k import Spectrum, detailed_tiles, measure_spectrum, profiles, tile_power
-from realis.dataset.quality import QualityConfig
+from realis.builder.fake_4k import Spectrum, detailed_tiles, measure_spectrum, profiles, tile_power
+from realis.builder.quality import QualityConfig
 
 plants = load_benchmark("fake_4k")
 CAMERA = plants.Plant(("coffee.png",), 5, 0.4, 1.0, 1.0, 0.5, 0.3, "libx264", 16)

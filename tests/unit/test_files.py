@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from realis.errors import InputError, TerminatedError, run_command
-from realis.files import read_json, replace_folder, whole_file
+from realis.core.errors import InputError, TerminatedError, run_command
+from realis.core.files import read_json, replace_folder, whole_file
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -55,7 +55,7 @@ def test_output_may_be_cut_off():
     import subprocess
     import sys
 
-    code = "from realis.errors import run_command; run_command(lambda: [print('x' * 99) for _ in range(99999)])"
+    code = "from realis.core.errors import run_command; run_command(lambda: [print('x' * 99) for _ in range(99999)])"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
         process.stdout.close()

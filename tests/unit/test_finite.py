@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from realis.errors import InputError
-from realis.training.caption_files import caption_key, embedding_file, read_embedding
+from realis.core.errors import InputError
+from realis.data.caption_files import caption_key, embedding_file, read_embedding
+from realis.data.pairs import _read_pool
 from realis.training.loop import fit
-from realis.training.pairs import _read_pool
 from realis.training.run import start_run
 from realis.training.run_folder import checkpoints
 from realis.training.settings import LoopConfig, OptimizerConfig
@@ -75,7 +75,9 @@ def test_a_checkpoint_that_is_not_finite_is_not_gone_on_with(tmp_path, name, ten
     tensors = load_file(file)
     tensors[tensor][1] = torch.nan
     save_file(tensors, file)
-    with pytest.raises(InputError, match=f"{file}: {tensor} has values that are not finite; move that checkpoint away"):
+    with pytest.raises(
+        InputError, match=f"{file}: {tensor} has values that are not finite; resume from the checkpoint before it"
+    ):
         run_of(Sum(), tmp_path, resume="latest")
     file.parent.rename(tmp_path / "away")
     assert torch.equal(run_of(Sum(), tmp_path, resume="latest")["weight"], wanted["weight"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from realis.flow_matching import SAMPLERS, add_noise, draw_sigma, sampling_sigmas, shift_sigmas
+from realis.diffusion.rectified_flow import SAMPLERS, add_noise, draw_sigma, sampling_sigmas, shift_sigmas
 from realis.ops.noise import NoiseField
 
 

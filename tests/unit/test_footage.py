@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from footage import film
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.duplicates import DuplicatesConfig
-from realis.dataset.footage import find_footage
-from realis.dataset.ledger import Ledger
-from realis.dataset.on_ray import RayConfig
-from realis.dataset.probe import ProbeConfig, as_listed, licensed, probe, why_not
-from realis.dataset.publish import row_of
-from realis.dataset.scenes import ScenesConfig
-from realis.dataset.stages import here, run_stage
-from realis.errors import InputError
+from realis.builder.clip import Clip, Dropped
+from realis.builder.duplicates import DuplicatesConfig
+from realis.builder.footage import find_footage
+from realis.builder.ledger import Ledger
+from realis.builder.on_ray import RayConfig
+from realis.builder.probe import ProbeConfig, as_listed, licensed, probe, why_not
+from realis.builder.publish import row_of
+from realis.builder.scenes import ScenesConfig
+from realis.builder.stages import here, run_stage
+from realis.core.errors import InputError
 
 CONFIG = ProbeConfig(lines=128)
 

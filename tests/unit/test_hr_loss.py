@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss, wavelet_loss
 from realis.ops.hog import hog

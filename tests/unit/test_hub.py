@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.models.hub import PRESETS, check_parts, has_text_encoder
 
 WRONG = [

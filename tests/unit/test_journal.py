@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.finished import check_replaced, is_finished, note_result
 from realis.video.journal import Journal, Segment
 from realis.video.results import notes_file

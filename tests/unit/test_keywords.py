@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from realis.dataset.captions import PROMPT
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.keywords import VERSIONS, KeywordsConfig, inflections, keyword_counts, keywords, pattern_of, said
-from realis.errors import InputError
+from realis.builder.captions import PROMPT
+from realis.builder.clip import Clip, Dropped
+from realis.builder.keywords import VERSIONS, KeywordsConfig, inflections, keyword_counts, keywords, pattern_of, said
+from realis.core.errors import InputError
 
 SELECT, REJECT = VERSIONS["1"].select, VERSIONS["1"].reject
 

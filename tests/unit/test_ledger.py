@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import pytest
 
-from realis.dataset.clip import Clip, Dropped, digest_of
-from realis.dataset.ledger import Ledger
-from realis.dataset.stages import check_known, run_on_all, run_stage
-from realis.errors import InputError
+from realis.builder.clip import Clip, Dropped, digest_of
+from realis.builder.ledger import Ledger
+from realis.builder.stages import check_known, run_on_all, run_stage
+from realis.core.errors import InputError
 
 CLIPS = [
     Clip(f"clip{i}", "film.mp4", rate=Fraction(24000, 1001), frames=i + 1, scores={"sharpness": i / 3})

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from realis import log
+from realis.core import log
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from footage import manifest
-from realis.errors import InputError
-from realis.training.manifest import ClipEntry, read_manifest
+from realis.core.errors import InputError
+from realis.data.manifest import ClipEntry, read_manifest
 
 ROWS = [{"file_name": "a.mp4", "caption": "a, or b", "start": 3, "frames": 9}, {"file_name": "b.mp4", "start": 0}]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realis.commands.degrade import DegradeConfig
-from realis.commands.degrade_clips import draw, parameters_file
-from realis.errors import InputError
-from realis.files import LONGEST_NAME, fitting_name, remove_folder, whole_file
+from realis.core.errors import InputError
+from realis.core.files import LONGEST_NAME, fitting_name, remove_folder, whole_file
+from realis.data.lr_sets.clips import draw, parameters_file
+from realis.data.lr_sets.config import DegradeConfig
 from realis.training.run_folder import check_export
 from realis.upscaling.app.inputs import default_name, find_inputs
 from realis.video.clips import find_clips, write_like

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conftest import randomise_projections
-from realis.models.cpc_controlnet import CpcControlNet
+from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, NoiseGrid, Segments

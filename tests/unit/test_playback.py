@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footage import PICTURE, dropping_film, film
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.playback import _Decoded, _settled, play, tick
 from realis.video.read import VideoReader
 from realis.video.survey import Survey, _Clock, survey

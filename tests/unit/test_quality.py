@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from benchmark_files import load_benchmark
+from realis.data.photographs import TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.ops.resize import resize
 from realis.tiling.plan import plan_tiles
 from realis.upscaling.stream import upscale_stream
-from realis.video.photographs import TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
 
 quality = load_benchmark("quality")
 tiny_quality = load_benchmark("tiny_quality")

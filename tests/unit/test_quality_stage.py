@@ -11,10 +11,9 @@ import yaml
 from PIL import Image
 
 from footage import PICTURE, damage, film
-from realis.config import recipe_flags
-from realis.dataset.calibrate import calibrate, limits_of
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.quality import (
+from realis.builder.calibrate import calibrate, limits_of
+from realis.builder.clip import Clip, Dropped
+from realis.builder.quality import (
     LIMITS,
     QualityConfig,
     blockiness,
@@ -26,8 +25,9 @@ from realis.dataset.quality import (
     scores,
     sharpness,
 )
-from realis.dataset.score_plots import plot_scores
-from realis.errors import InputError
+from realis.builder.score_plots import plot_scores
+from realis.core.config import recipe_flags
+from realis.core.errors import InputError
 
 CONFIG = QualityConfig(max_fake_4k=1000)  # the photograph of these films is no 4K
 FRAMES, SIZE = 12, (128, 160)
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_dropped_with_the_reason(tmp_path):
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_score_that_is_no_number_passes_no_limit(number, tmp_path, monkeypatch):
     file = write(tmp_path / "a.mp4", pan(3))
-    monkeypatch.setattr("realis.dataset.quality.sharpness", lambda frame: number)
+    monkeypatch.setattr("realis.builder.quality.sharpness", lambda frame: number)
     dropped = outcome(file, frames=3)
     assert (dropped.reason, dropped.scores) == ("scores are no numbers", {})
     assert f"its sharpness is {number}" in dropped.detail

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from realis.queues import Behind, prefetch
+from realis.parallel.queues import Behind, prefetch
 
 
 def test_items_come_in_order_and_not_too_far_ahead():

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from realis.records import append_line, build_record, load_json
+from realis.core.records import append_line, build_record, load_json
 
 
 @dataclass

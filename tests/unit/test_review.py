@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from footage import film
-from realis.dataset import review as stage
-from realis.dataset.clip import Clip, Dropped
-from realis.dataset.review import VERDICTS, ReviewConfig, review, review_sentence
-from realis.dataset.review_desk import CLAIM, Desk
-from realis.dataset.review_guard import Guard, refusal
-from realis.dataset.review_html import caption_html, card_html, marks
-from realis.dataset.review_page import Seat, serve
-from realis.dataset.review_previews import Previews, preview_size
-from realis.dataset.verdicts import DROP, KEEP, UNDO, VerdictFile, decision, opinions, undecided
-from realis.errors import InputError
+from realis.builder import review as stage
+from realis.builder.clip import Clip, Dropped
+from realis.builder.review import VERDICTS, ReviewConfig, review, review_sentence
+from realis.builder.review_desk import CLAIM, Desk
+from realis.builder.review_guard import Guard, refusal
+from realis.builder.review_html import caption_html, card_html, marks
+from realis.builder.review_page import Seat, serve
+from realis.builder.review_previews import Previews, preview_size
+from realis.builder.verdicts import DROP, KEEP, UNDO, VerdictFile, decision, opinions, undecided
+from realis.core.errors import InputError
 from realis.video.read import VideoReader
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from footage import dropping_film, film, interlaced_film
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.skip import first_needed
 from realis.video.source import open_source
 from realis.video.span import WHOLE, Span, parse_span, parse_time

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realis import system
 from realis.commands.__main__ import run_upscale
-from realis.errors import InputError
-from realis.files import sync
-from realis.system import lock, main_memory, peak_memory
+from realis.core import system
+from realis.core.errors import InputError
+from realis.core.files import sync
+from realis.core.system import lock, main_memory, peak_memory
 from realis.video.journal import Journal
 from realis.video.write import SegmentWriter
 
@@ -61,8 +61,8 @@ def test_commands_import_where_there_is_neither_fcntl_nor_resource():
     code = (
         "import sys\n"
         "sys.modules |= {'fcntl': None, 'resource': None}\n"
-        "import realis.commands.upscale, realis.commands.build, realis.commands.train_cpc, realis.dataset.review_desk\n"
-        "from realis.system import HAS_LOCKS, lock, peak_memory\n"
+        "import realis.commands.upscale, realis.commands.build, realis.commands.train_cpc, realis.builder.review_desk\n"
+        "from realis.core.system import HAS_LOCKS, lock, peak_memory\n"
         "print(HAS_LOCKS, peak_memory(), lock(open(sys.executable, 'rb'), wait=True))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

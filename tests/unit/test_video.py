@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from av.video.frame import PictureType
 
-from realis.errors import InputError
+from realis.core.errors import InputError
+from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
+from realis.pictures.sheet import before_after_sheet, detailed_places
 from realis.video.encoding import CODECS, Encoding
-from realis.video.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.video.read import VideoReader
-from realis.video.sheet import before_after_sheet, detailed_places
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output, unfinished_name
 

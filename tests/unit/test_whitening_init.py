@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.models.lr_decoder import LrDecoder
 from realis.ops.filters import gaussian_blur
-from realis.training.whitening_init import initialise_lr_input
+from realis.tiny.whitening_init import initialise_lr_input
 
 
 def test_features_start_white():

@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.errors import InputError
+from realis.core.errors import InputError
+from realis.pictures.sheet import before_after_sheet, save_sheet, shown_by
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import as_tensor, stored, to_uint8
 from realis.video.color_tags import ColorTags
 from realis.video.encoding import Encoding
 from realis.video.finished import note_result
-from realis.video.results import parts_folder, sheet_file
-from realis.video.sheet import before_after_sheet, save_sheet, shown_by
+from realis.video.results import sheet_file
 from realis.video.source import TimedFrame, open_source
 from realis.video.write import SegmentWriter
 
@@ -25,23 +25,17 @@ if TYPE_CHECKING:
 AT_A_TIME = 16  # frames of the video
 
 
-def check_sheet(output: Path, key: dict[str, Any], anew: bool) -> None:
-    """Make sure that the picture beside a result that will be made from ``key`` may be replaced: it shows a result that
-    was made from the same, or that is made ``anew``, or a run that was killed was about to replace it.
+def check_sheet(output: Path) -> None:
+    """Make sure that the picture beside a result that will be made may be replaced: one that a run made, which belongs to
+    the result and goes with it.
 
     Raises:
         InputError: it may not.
     """
     sheet = sheet_file(output)
-    shown = shown_by(sheet)
-    if not sheet.exists() or shown == digest(key):
-        return
-    if shown is None:
+    if sheet.exists() and shown_by(sheet) is None:
         raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which no run of this "
                          "command made; move it, or choose another name")  # fmt: skip
-    if not anew and not parts_folder(output).is_dir():
-        raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which shows a result "
-                         "of other settings or another input; --restart makes it anew, or choose another name")  # fmt: skip
 
 
 def has_sheet(output: Path, key: dict[str, Any]) -> bool:

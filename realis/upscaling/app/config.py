@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Literal
 
-from realis.config import RUN, binding
-from realis.errors import InputError, require
+from realis.core.config import RUN, binding
+from realis.core.errors import InputError, require
 from realis.upscaler import Needs, Options
 from realis.video.deinterlace import Deinterlace
 from realis.video.span import Span, parse_span

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from realis.log import logger
+from realis.core.log import logger
 from realis.video.playback import FAULTS
 from realis.video.results import notes_file
 from realis.video.source import Source, TimedFrame, VideoSource

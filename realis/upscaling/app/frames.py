@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.video.encoding import Encoding
 from realis.video.source import Source, TimedFrame, is_opaque
 

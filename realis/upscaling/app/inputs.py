@@ -4,11 +4,11 @@ import difflib
 import glob
 from pathlib import Path
 
-from realis.errors import InputError, reason, require
-from realis.files import fitting_name
-from realis.log import logger
-from realis.records import load_json
-from realis.units import count
+from realis.core.errors import InputError, reason, require
+from realis.core.files import fitting_name
+from realis.core.log import logger
+from realis.core.records import load_json
+from realis.core.units import count
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
 from realis.video.span import WHOLE, Span

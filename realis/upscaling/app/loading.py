@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from realis.errors import InputError
+from realis.core.errors import InputError
 from realis.upscaler import Method, Needs, Place, Upscaler
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.plan import Plan

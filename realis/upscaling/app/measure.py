@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from realis import units
-from realis.log import logger
+from realis.core import units
+from realis.core.log import logger
 from realis.upscaler import Tiling
 from realis.upscaling.app.loading import Loader, memory_in_one_line
 from realis.upscaling.app.plan import Plan

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from realis.errors import InputError, require
-from realis.files import check_name, fitting_name
+from realis.core.errors import InputError, require
+from realis.core.files import check_name, fitting_name
 from realis.upscaler import Needs
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.inputs import default_name

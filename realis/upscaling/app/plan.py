@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from realis import units
+from realis.core import units
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, Segments, Tiling
 from realis.upscaling.app.config import UpscaleConfig

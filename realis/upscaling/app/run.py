@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from realis import units
-from realis.errors import InputError
-from realis.log import logger, progress
-from realis.queues import Behind, prefetch
-from realis.system import peak_memory
+from realis.core import units
+from realis.core.errors import InputError
+from realis.core.log import logger, progress
+from realis.core.system import peak_memory
+from realis.parallel.queues import Behind, prefetch
 from realis.tiling.plan import plan_tiles, round_up
 from realis.upscaler import Needs
 from realis.upscaling.app.comparison import (
@@ -98,7 +98,7 @@ def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Jo
         if not done:
             check_output(output, others=(sheet_file(output),))
             check_replaced(output, key, config.restart)
-            check_sheet(output, key, config.restart)
+            check_sheet(output)
         if config.compare:
             check_output(Path(config.compare), flag="--compare")
             check_replaced(Path(config.compare), compared_with(key), config.restart, "--compare")

@@ -1,0 +1,274 @@
+"""The stages of ``build``: what each is made of, and how one follows the other."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from realis.builder.captions import captions, check_captions
+from realis.builder.card import Story, write_card, write_contact_sheet
+from realis.builder.clip import Clip, Outcome, digest_of
+from realis.builder.config import STAGES, BuildConfig
+from realis.builder.damage import DamagedError
+from realis.builder.duplicates import duplicates, hashes
+from realis.builder.keywords import keyword_counts, keywords
+from realis.builder.ledger import Ledger
+from realis.builder.on_ray import Cluster
+from realis.builder.probe import as_listed, licensed, probe
+from realis.builder.publish import (
+    SMALLER,
+    check_smaller,
+    is_whole,
+    lay_out,
+    remove_others,
+    set_name,
+    shrink,
+    write_checksums,
+    write_tables,
+)
+from realis.builder.quality import quality, scores
+from realis.builder.review import review, review_sentence
+from realis.builder.scenes import scenes
+from realis.builder.settings import Settings, binding
+from realis.builder.split import split
+from realis.builder.stages import (
+    Stage,
+    StageOnAll,
+    Tally,
+    check_known,
+    conclude,
+    here,
+    in_workers,
+    run_on_all,
+    run_stage,
+)
+from realis.core.config import as_plain
+from realis.core.errors import InputError
+from realis.core.files import remove_folder
+from realis.core.log import logger
+from realis.core.units import count
+from realis.data.lr_sets.config import DegradeConfig
+from realis.data.lr_sets.make import degrade
+from realis.data.lr_sets.notes import is_of_others
+from realis.degradation.presets import load_degradation
+from realis.parallel.workers import Workers
+
+CONTACT_SHEET, SCORES = "contact_sheet.png", "scores.png"
+
+
+class Build:
+    """What each stage of a build is made of.
+
+    Args:
+        config: of the build.
+        folder: where it is.
+        settings: what it was begun with.
+        executor: does the work.
+    """
+
+    def __init__(self, config: BuildConfig, folder: Path, settings: Settings, executor: Workers | Cluster) -> None:
+        self.config, self.folder, self.settings = config, folder, settings
+        self.share = executor.tasks
+        self.captions = executor.captions if isinstance(executor, Cluster) else captions
+        self.tallies: list[Tally] = []
+        self.footage: list[Clip] = []
+        self.wanted = False
+
+    def run(self, clips: list[Clip]) -> None:
+        """The stages that are wanted, in order.
+
+        Raises:
+            InputError: one keeps nothing.
+        """
+        if "captions" in self.config.stages and not self.ledger("captions").file.exists():
+            check_captions(clips, self.config.captions, elsewhere=self.config.executor == "ray")
+        self.footage = clips
+        damaged: set[str] = set()
+        while True:
+            try:
+                return self.run_stages(clips)
+            except DamagedError as error:
+                if str(error) in damaged:  # again: the disk is not to be trusted
+                    raise
+                damaged.add(str(error))
+                logger.warning("%s", error)
+                self.tallies.clear()
+
+    def run_stages(self, clips: list[Clip]) -> None:
+        """The same; what is damaged is not made again."""
+        c = self.config
+        of_stage: dict[str, Callable[[list[Clip]], list[Clip]]] = {
+            "probe": self.probed,
+            "scenes": partial(self.each, "scenes", scenes, c.scenes),
+            "quality": self.good,
+            "duplicates": self.without_duplicates,
+            "captions": self.captioned,
+            "keywords": partial(self.one_by_one, "keywords", here(keywords), c.keywords),
+            "review": self.reviewed,
+            "split": partial(self.all_at_once, "split", partial(split, config=c.split)),
+            "publish": self.published,
+        }
+        for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
+            self.wanted = stage in c.stages
+            if self.wanted:
+                self.settings.begin(stage)
+            clips = of_stage[stage](clips)
+        what = f"; {self.folder / self.names[0]}/README.md describes them" if stage == "publish" else ""
+        logger.info("%s: %s%s", self.folder, count(len(clips), "clip"), what)
+
+    # 1. The three forms of a step; a stage is one or more
+
+    def each(self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]) -> list[Clip]:
+        """One that looks at a clip by itself, in worker processes, here or on the cluster."""
+        bound = partial(work, build=self.folder, config=settings)
+        return self.noted(name, partial(in_workers, bound, self.share), clips)
+
+    def each_by_content(
+        self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]
+    ) -> list[Clip]:
+        """The same for work that looks at nothing but the content of a clip: what else is known of it may change without
+        its being done again."""
+        bare = {clip.name: clip.content() for clip in clips}
+        made = {clip.name: clip for clip in self.each(name, work, settings, list(bare.values()))}
+        return [clip.changed_as(bare[clip.name], made[clip.name]) for clip in clips if clip.name in made]
+
+    def one_by_one(self, name: str, work: Callable[..., Any], settings: Any, clips: list[Clip]) -> list[Clip]:
+        """One that shares its work out by itself."""
+        return self.noted(name, partial(work, build=self.folder, config=settings), clips)
+
+    def noted(self, name: str, stage: Stage, clips: list[Clip]) -> list[Clip]:
+        return self.counted(*run_stage(name, stage, clips, self.ledger(name), self.wanted))
+
+    def all_at_once(self, name: str, stage: StageOnAll, clips: list[Clip], beside: str = "") -> list[Clip]:
+        """One that has to see all clips, and what is known ``beside`` them."""
+        return self.counted(*run_on_all(name, stage, clips, self.ledger(name), self.wanted, beside))
+
+    def counted(self, clips: list[Clip], tally: Tally) -> list[Clip]:
+        """``clips``, which were kept; the tally is for the card."""
+        self.tallies.append(tally)
+        if not clips:
+            ledger = self.ledger(tally.name).file
+            raise InputError(f"--source: no clip is left after {tally}; {ledger} has the details")
+        return clips
+
+    def ledger(self, name: str) -> Ledger:
+        """What the stage of this name has done."""
+        return Ledger(self.folder, name)
+
+    # 2. Those that are more than one call
+
+    def probed(self, footage: list[Clip]) -> list[Clip]:
+        """Videos that may be used and are what is wanted; what their lists say of them comes back with the captions."""
+        videos = self.one_by_one("licences", here(licensed), self.config.probe, footage)
+        return self.each("probe", probe, self.config.probe, videos)
+
+    def good(self, clips: list[Clip]) -> list[Clip]:
+        """Clips whose scores are within the limits."""
+        clips = self.each("scores", scores, self.config.quality.samples, clips)
+        return self.one_by_one("quality", here(quality), self.config.quality, clips)
+
+    def without_duplicates(self, clips: list[Clip]) -> list[Clip]:
+        """One clip of those that show the same."""
+        clips = self.each_by_content("hashes", hashes, self.config.duplicates.every, clips)
+        return self.all_at_once("duplicates", partial(duplicates, config=self.config.duplicates), clips)
+
+    def captioned(self, clips: list[Clip]) -> list[Clip]:
+        """Clips with captions, and with what the footage's list says of them."""
+        return self.one_by_one("captions", self.captions, self.config.captions, as_listed(clips, self.footage))
+
+    def reviewed(self, clips: list[Clip]) -> list[Clip]:
+        """What people keep: asked anew every time that it is wanted, for they may think better of it."""
+        ledger, keys = self.ledger("review"), [digest_of([clip]) for clip in clips]
+        known = dict(ledger.outcomes)
+        if self.wanted:
+            found = review(clips, self.folder, self.config.review)
+            ledger.replace({digest_of([clip]): outcomes for clip, outcomes in found})
+        check_known("review", [clip for clip, key in zip(clips, keys, strict=True) if key not in known], self.wanted)
+        return self.counted(*conclude("review", len(clips), keys, ledger, news=ledger.outcomes != known))
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the set and of the smaller test set."""
+        title, lines = self.config.publish.title, self.config.probe.lines
+        return set_name(title, lines), set_name(title, lines // SMALLER)
+
+    def sets(self, clips: list[Clip]) -> list[str]:
+        """Of the four that may be, those that are to be: without test clips there is only one."""
+        test, lr = any(clip.split == "test" for clip in clips), self.config.publish.lr
+        sets = self.names if test else self.names[:1]
+        return [*sets, *(f"{name}-LR" for name in sets if test and lr)]
+
+    def published(self, clips: list[Clip]) -> list[Clip]:
+        """The sets as they are to be: laid out anew where a clip, or what the card says, has changed, or a file is gone."""
+        if not all(is_whole(self.folder / name) for name in self.sets(clips)):
+            self.ledger("publish").file.unlink(missing_ok=True)
+        lr = self.config.publish.lr
+        ranges = str(as_plain(load_degradation(lr))) if lr else ""
+        beside = [*map(str, self.tallies), review_sentence(clips, self.folder), self.recipe(), ranges]
+        return self.all_at_once("publish", self.publish, clips, "\n".join(beside))
+
+    def publish(self, clips: list[Clip]) -> Iterator[Outcome]:
+        """The set itself, the smaller test set, and the LR of both."""
+        (large, small), sets = self.names, self.sets(clips)
+        for name in {large, small, f"{large}-LR", f"{small}-LR"} - set(sets):
+            remove_folder(self.folder / name)
+        published = lay_out(clips, self.folder, large)
+        self.plot(self.folder / large / SCORES)
+        self.describe(large, published, published, [CONTACT_SHEET, SCORES])
+        if small in sets:
+            test = [clip for clip in published if clip.split == "test"]
+            remove_others(self.folder / large / "test", self.folder / small / "test")
+            smaller = self.each_by_content(small, shrink, small, test)
+            check_smaller(smaller, self.folder)
+            self.describe(small, [replace(clip, scores={}) for clip in smaller], test, [CONTACT_SHEET])
+        for name in (large, small):
+            if f"{name}-LR" in sets:
+                self.degrade(name)
+        yield from published
+
+    def degrade(self, name: str) -> None:
+        """The LR of the test clips of a set."""
+        source, lr = self.folder / name / "test", self.folder / f"{name}-LR"
+        config = DegradeConfig(str(source), str(lr), self.config.publish.lr, seed=self.config.split.seed)
+        if is_of_others(config):
+            remove_folder(lr)
+        remove_others(source, lr)
+        degrade(config, self.share)
+        write_checksums(self.folder, lr.name)
+
+    def describe(self, title: str, clips: list[Clip], reviewed: list[Clip], pictures: list[str]) -> None:
+        """Tables, pictures, card and checksums of a set.
+
+        Args:
+            reviewed: its clips, as the reviewers saw them.
+            pictures: on its card.
+        """
+        folder = self.folder / title
+        write_tables(clips, self.folder, title, self.config.publish.metadata)
+        write_contact_sheet(clips, self.folder, folder / CONTACT_SHEET)
+        lines = min(clips[0].height, clips[0].width)
+        story = self.story(title, clips, lines, review_sentence(reviewed, self.folder))
+        write_card(clips, story, pictures, folder / "README.md")
+        write_checksums(self.folder, title)
+
+    def plot(self, file: Path) -> None:
+        """The scores of all clips that were measured."""
+        from realis.builder.score_plots import plot_scores
+
+        plot_scores(
+            [one for many in self.ledger("quality").outcomes.values() for one in many], file, self.config.quality
+        )
+
+    def story(self, title: str, clips: list[Clip], lines: int, review: str) -> Story:
+        """How a set came about."""
+        by = self.config.captions
+        captioner = "given with the footage" if by.by == "given" else f"by {by.model}"
+        return Story(title, lines, self.tallies, keyword_counts(clips), captioner, review, self.recipe())
+
+    def recipe(self) -> str:
+        """The settings by which it can be built again from the same footage, as YAML."""
+        settings = {name: value for name, value in binding(as_plain(self.config)).items() if name != "source"}
+        return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,76 @@
+"""``build``: RealisVideo-4K out of footage, stage by stage (paper: "RealisVideo-4K")."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from realis.builder.all_stages import Build
+from realis.builder.calibrate import calibrate
+from realis.builder.clip import Clip
+from realis.builder.config import STAGES, BuildConfig
+from realis.builder.footage import find_footage
+from realis.builder.on_ray import Cluster
+from realis.builder.settings import CALIBRATED, Settings, check_folder
+from realis.core.config import as_plain
+from realis.core.errors import InputError, require
+from realis.core.files import remove_leftovers
+from realis.core.log import logger
+from realis.core.system import lock
+from realis.core.units import count
+from realis.parallel.workers import Workers
+
+
+def build(config: BuildConfig) -> None:
+    """Run the stages. A build that was stopped goes on where it was; of a finished one nothing is done again.
+
+    Raises:
+        InputError: something given cannot be used, or no clip is left after a stage.
+    """
+    folder = Path(config.output)
+    if config.calibrate:
+        calibrate(Path(config.calibrate), folder / CALIBRATED, config.quality)
+        logger.info("wrote %s: put it before the flags of a build", folder / CALIBRATED)
+        return
+    clips = find_footage(config.source, config.licence)
+    require(config.probe.unlicensed or any(clip.licence for clip in clips), "--licence",
+            f"none, and none in a list, for any of {count(len(clips), 'video')}",
+            "one, if it is that of all; or a list with a column licence; or --probe.unlicensed")  # fmt: skip
+    check_apart(folder, config.source, clips)
+    check_folder(folder)
+    on_ray = config.executor == "ray"
+    executor = Cluster(config.ray, folder, config.workers) if on_ray else Workers(config.workers)
+    with only_one(folder), executor:
+        remove_leftovers(folder)
+        settings = Settings(as_plain(config), STAGES, folder, config.anew)
+        Build(config, folder, settings, executor).run(clips)
+
+
+def check_apart(folder: Path, sources: tuple[str, ...], clips: list[Clip]) -> None:
+    """What is built must not be taken for footage.
+
+    Raises:
+        InputError: it would be.
+    """
+    own = folder.resolve()
+    around = [word for word in sources if Path(word).is_dir() and Path(word).resolve() in (own, *own.parents)]
+    within = [clip.video for clip in clips if own in Path(clip.video).resolve().parents]
+    require(not around, "--output", f"{folder}, which is in --source {' '.join(around)}", "a folder outside of it")
+    require(not within, "--source", f"{' '.join(within[:1])}, which is in --output", "footage that was not built there")
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep other processes out of ``folder``.
+
+    Raises:
+        InputError: one is in it, or nothing can be written there.
+    """
+    try:
+        (folder / "work").mkdir(parents=True, exist_ok=True)
+        file = (folder / "work" / "lock").open("w")
+    except OSError as error:
+        raise InputError(f"--output {folder}: cannot be written ({error.strerror}); choose another folder") from error
+    with file:
+        if not lock(file, wait=False):
+            raise InputError(f"--output {folder}: another process is building there; wait, or choose another folder")
+        yield

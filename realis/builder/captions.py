@@ -1,0 +1,392 @@
+"""Captions: from the footage's list, from Qwen2.5-VL in this process, or from an endpoint of the OpenAI form.
+
+Each is kept in a file under ``work/captions`` of the build as soon as it is there, named by what it was made from: a run
+that was stopped, or that is made again, captions nothing twice.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+import av
+import cv2
+import numpy as np
+
+from realis.builder.clip import LONGEST_TEXT, Clip, Dropped, Outcome, one_line
+from realis.builder.damage import unreadable
+from realis.core.errors import InputError, require
+from realis.core.files import whole_file
+from realis.core.log import logger
+from realis.core.records import load_json
+from realis.parallel.queues import prefetch
+from realis.video.read import VideoReader
+from realis.video.source import quarter_turns
+
+# A model repeats what it is asked about: a word of the keyword lists in here would be in every caption, and select nothing.
+PROMPT = (
+    "Describe this video in one long paragraph of plain, exact sentences. Begin with how it is framed: how near the camera "
+    "is to what it shows, and how it moves. Then describe the subjects and what they do, what each surface is made of and "
+    "how finely it is resolved, the surroundings and the light. Quote any words that can be read. If the picture has "
+    "flaws, name them. Say only what is visible; do not list what is absent, and do not repeat yourself."
+)
+LEAST_PIXELS, MOST_PIXELS = 16 * 28 * 28, 768 * 28 * 28  # of a frame; the upper one is Qwen2.5-VL's own
+UNREADABLE = "cannot be read"
+TOO_MANY = 10  # clips without a caption in a row: then the endpoint or its settings are at fault, not the clips
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class CaptionsConfig:
+    """Where captions come from."""
+
+    by: Literal["qwen", "endpoint", "given"] = "qwen"  # the model in this process, a server, or the list of the footage
+    model: str = "Qwen/Qwen2.5-VL-7B-Instruct"  # a Qwen2.5-VL, folder or hub id; endpoint: its name for the model
+    prompt: str = PROMPT  # what the model is asked
+    frames: int = 8  # of a clip that are shown, at equal distances in time
+    max_pixels: int = MOST_PIXELS  # of such a frame; larger ones are reduced
+    max_tokens: int = 512  # of a caption
+    batch: int = 4  # qwen: clips at a time; halved where GPU memory does not do
+    device: str = "auto"  # qwen: cuda if there is one, else cpu; or cpu, cuda, cuda:N
+    url: str = ""  # endpoint: such as http://127.0.0.1:8000/v1
+    api_key_file: str = ""  # endpoint: a file with nothing but the key
+    requests: int = 8  # endpoint: at a time
+    timeout: float = 120.0  # endpoint: seconds for a request
+    retries: int = 6  # endpoint: of a request that failed, at growing intervals
+    retry_wait: float = 2.0  # endpoint: seconds before the first retry, twice as many before each further one
+    budget_requests: int = 0  # endpoint: stop after so many in this run; 0: no limit
+    budget_tokens: int = 0  # endpoint: stop once it has counted so many in this run; 0: no limit
+
+    def __post_init__(self) -> None:
+        for name, least in {"frames": 1, "max_tokens": 1, "batch": 1, "requests": 1, "retries": 0,
+                            "budget_requests": 0, "budget_tokens": 0}.items():  # fmt: skip
+            got = getattr(self, name)
+            require(got >= least, f"--captions.{name.replace('_', '-')}", got, f"{least} or more")
+        most = MOST_PIXELS if self.by == "qwen" else 2**24
+        fits = LEAST_PIXELS <= self.max_pixels <= most
+        require(
+            fits, "--captions.max-pixels", self.max_pixels, f"{LEAST_PIXELS} to {most} with --captions.by {self.by}"
+        )
+        require(0 < self.timeout <= 86400, "--captions.timeout", self.timeout, "seconds, up to a day")
+        require(0 <= self.retry_wait <= 3600, "--captions.retry-wait", self.retry_wait, "seconds, up to an hour")
+        require(bool(self.model.strip()), "--captions.model", repr(self.model), "a folder or a name")
+        require(bool(self.prompt.strip()), "--captions.prompt", repr(self.prompt), "what to ask for")
+        device = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device)
+        require(bool(device), "--captions.device", self.device, "auto, cpu, cuda or cuda:N")
+        url = self.by != "endpoint" or re.fullmatch(r"https?://[^/\s@]+(/\S*)?", self.url)
+        shown = repr(re.sub(r"//.*@", "//***@", self.url))
+        require(bool(url), "--captions.url", shown, "http://HOST:PORT/v1 (without a password in it)")
+
+
+class Sample(NamedTuple):
+    """What a captioner is shown of a clip.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB, upright.
+        rate: of these frames a second.
+    """
+
+    frames: list[np.ndarray]
+    rate: float
+
+
+class Captioner(Protocol):
+    """Makes captions.
+
+    Attributes:
+        together: clips that it takes at a time.
+        calls: that may be under way at a time, from different threads.
+    """
+
+    together: int
+    calls: int
+
+    def caption(self, samples: list[Sample]) -> list[str]:
+        """One caption for each sample.
+
+        Raises:
+            NoCaption: by no fault but the sample's; of a captioner that takes one at a time.
+            InputError: it cannot go on.
+        """
+        ...
+
+    def stop(self) -> None:
+        """What has been begun may be finished, but nothing that failed is tried again: from another thread."""
+        ...
+
+    def summary(self) -> str:
+        """What it has done so far, in few words; empty if there is nothing to say."""
+        ...
+
+
+class NoCaption(Exception):  # noqa: N818 - a finding, not an error
+    """There is no caption to be had for a clip: ``args`` are the reason and what was found."""
+
+
+class Question(NamedTuple):
+    """A caption that is wanted: what it is shown or why there is nothing to show, and the file that it belongs into."""
+
+    file: Path
+    sample: Sample | Dropped
+
+
+def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator[tuple[Clip, list[Outcome]]]:
+    """Each of ``clips`` with its caption, or dropped; those that are known first, the others as they are finished.
+
+    Raises:
+        InputError: model or endpoint cannot be used, or the budget is spent; what is finished is kept, and the next run
+            goes on from there.
+    """
+    if config.by == "given":
+        yield from map(given_caption, clips)
+        return
+    asked: dict[Path, list[Clip]] = {}
+    for clip in clips:
+        file = caption_file(clip, build, config)
+        if file.is_file():
+            yield clip, [replace(clip, caption=read_caption(file))]
+        else:
+            asked.setdefault(file, []).append(clip)
+    counts = {"cached": len(clips) - sum(map(len, asked.values())), "asked": 0, "failed": 0}
+    summary = ""
+    try:
+        if asked:
+            captioner = open_captioner(config)
+            for file, answer in in_doubt(ask_all(captioner, asked, build, config)):
+                for clip in asked[file]:
+                    counts["asked" if isinstance(answer, str) else "failed"] += 1
+                    yield clip, [with_answer(clip, answer)]
+            summary = captioner.summary()
+    finally:
+        facts = ", ".join(f"{number} {what}" for what, number in counts.items())
+        logger.info("captions: %s%s", facts, f" ({summary})" if summary else "")
+
+
+def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -> None:
+    """Check that there will be captions for ``clips``, before hours are spent on what comes before them.
+
+    Args:
+        elsewhere: the model runs on other machines than this one.
+
+    Raises:
+        InputError: none is given, the model cannot be had or run, nobody answers at the endpoint.
+    """
+    if config.by == "endpoint":
+        from realis.builder.caption_endpoint import EndpointCaptioner
+
+        EndpointCaptioner(config).check()
+    elif config.by == "qwen":
+        from realis.builder.caption_qwen import check_model
+
+        check_model(config, elsewhere)
+    elif not any(clip.caption for clip in clips):
+        raise InputError("--captions.by given: got no caption for any video, wanted a list with a column caption")
+
+
+def given_caption(clip: Clip) -> tuple[Clip, list[Outcome]]:
+    """A clip of which the footage's list says what it shows; dropped if it does not."""
+    if clip.caption.strip():
+        return clip, [clip]
+    return clip, [Dropped(clip.name, "no caption given", f"{clip.video} has none in the column caption of its list")]
+
+
+def with_answer(clip: Clip, answer: str | Dropped) -> Outcome:
+    """``clip`` with its caption, or dropped for the reason why there is none."""
+    return replace(clip, caption=answer) if isinstance(answer, str) else replace(answer, name=clip.name)
+
+
+def open_captioner(config: CaptionsConfig) -> Captioner:
+    """The captioner that ``config`` asks for.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    if config.by == "endpoint":
+        from realis.builder.caption_endpoint import EndpointCaptioner
+
+        return EndpointCaptioner(config)
+    from realis.builder.caption_qwen import QwenCaptioner
+
+    return QwenCaptioner(config)
+
+
+def caption_file(clip: Clip, build: Path, config: CaptionsConfig) -> Path:
+    """Where the caption of ``clip`` is kept: named by the clip's content and all that decides what is said of it."""
+    assert clip.digest, f"{clip.name}: captions are kept by the content of clips, which is not known of this one"
+    made_from = [
+        clip.digest,
+        config.by,
+        config.model,
+        config.prompt,
+        config.frames,
+        config.max_pixels,
+        config.max_tokens,
+    ]
+    name = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]
+    return build / "work" / "captions" / f"{name}.json"
+
+
+def read_caption(file: Path) -> str:
+    """The caption in a file of :func:`write_caption`.
+
+    Raises:
+        InputError: the file is something else.
+    """
+    try:
+        caption = load_json(file.read_text(encoding="utf-8"))["caption"]
+        if not isinstance(caption, str):
+            raise TypeError(f"caption: got {caption!r:.60}, wanted text")
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{file}: is damaged ({error}); delete it, and the clip is captioned anew") from error
+    return caption
+
+
+def write_caption(file: Path, caption: str, model: str) -> None:
+    """Keep a caption, whole and on disk."""
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps({"caption": caption, "model": model}, ensure_ascii=False), encoding="utf-8")
+
+
+def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:
+    """The frames that are shown in the middles of ``config.frames`` equal parts of the clip's time.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    count = min(config.frames, clip.frames)
+    duration = float(clip.frames / clip.rate)
+    due = [(part + 0.5) * duration / count for part in range(count)]
+    frames: list[np.ndarray] = []
+    with VideoReader(clip.path(build)) as video:
+        shown: tuple[float, av.VideoFrame] | None = None  # from when on, and what
+        for frame in video.frames():
+            start = shown[0] if shown else frame.time
+            if frame.time is None or start is None:
+                raise InputError(f"{video.path}: its frames have no times; remux it")
+            while shown and len(frames) < count and due[len(frames)] < frame.time - start:
+                frames.append(reduced(video, shown[1], config.max_pixels))
+            if len(frames) == count:
+                break
+            shown = (start, frame)
+        while shown and len(frames) < count:
+            frames.append(reduced(video, shown[1], config.max_pixels))
+    return Sample(frames, count / duration)
+
+
+def reduced(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarray:
+    """A decoded frame as (H, W, 3) uint8 RGB, upright, reduced to at most ``pixels``."""
+    image = video.rgb(frame)
+    scale = (pixels / (image.shape[0] * image.shape[1])) ** 0.5
+    if scale < 1:
+        height, width = (max(1, int(side * scale)) for side in image.shape[:2])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.rot90(image, quarter_turns(frame)))
+
+
+def ask_all(
+    captioner: Captioner, asked: dict[Path, list[Clip]], build: Path, config: CaptionsConfig
+) -> Iterator[tuple[Path, str | Dropped]]:
+    """The answer for each file of ``asked``, as they come; clips are read while the captioner is at work."""
+    (build / "work" / "captions").mkdir(parents=True, exist_ok=True)
+    questions = (_question(file, clips[0], build, config) for file, clips in asked.items())
+    batches = iter(lambda: list(islice(questions, captioner.together)), [])
+    ask = partial(_answers, captioner, config.model)
+    with closing(prefetch(batches, 1)) as ready:
+        one_by_one = captioner.calls == 1
+        for answers in map(ask, ready) if one_by_one else at_once(ask, ready, captioner.calls, captioner.stop):
+            yield from answers
+
+
+def _question(file: Path, clip: Clip, build: Path, config: CaptionsConfig) -> Question:
+    try:
+        return Question(file, read_sample(clip, build, config))
+    except InputError as error:
+        return Question(file, unreadable(clip, build, UNREADABLE, error))
+
+
+def _answers(captioner: Captioner, model: str, questions: list[Question]) -> list[tuple[Path, str | Dropped]]:
+    """Captions, each kept in its file before anything else can go wrong."""
+    answers: list[tuple[Path, str | Dropped]] = [(q.file, q.sample) for q in questions if isinstance(q.sample, Dropped)]
+    shown = [(q.file, q.sample) for q in questions if isinstance(q.sample, Sample)]
+    try:
+        texts = captioner.caption([sample for _, sample in shown]) if shown else []
+    except NoCaption as none:
+        return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
+    for (file, _), text in zip(shown, texts, strict=True):
+        caption = usable(text, model)
+        if isinstance(caption, str):
+            write_caption(file, caption, model)
+        answers.append((file, caption))
+    return answers
+
+
+def usable(text: str, model: str) -> str | Dropped:
+    """What a model said, in one line; or why that is no caption: it is empty, or of more than :data:`LONGEST_TEXT`
+    characters."""
+    if len(text) > LONGEST_TEXT:
+        return Dropped("", "caption too long", f"{model} said {len(text)} characters, wanted {LONGEST_TEXT} at most")
+    return one_line(text) or Dropped("", "empty caption", f"{model} said nothing")
+
+
+def at_once(
+    make: Callable[[Given], Made], items: Iterator[Given], threads: int, stop: Callable[[], None]
+) -> Iterator[Made]:
+    """What ``make`` makes of each item, as it is finished, ``threads`` at a time.
+
+    After an error nothing new is begun; what is under way is finished and given, and then the error is raised. Where it
+    ends before, as by Ctrl-C, ``stop`` is called, so that what is under way comes to an end.
+    """
+    under_way: set[Future[Made]] = set()
+    errors: list[BaseException] = []
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while True:
+                while not errors and len(under_way) < threads and (item := next(items, None)) is not None:
+                    under_way.add(pool.submit(make, item))
+                if not under_way:
+                    break
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if error := future.exception():
+                        errors.append(error)
+                    else:
+                        yield future.result()
+        except BaseException:
+            stop()
+            raise
+    if errors:
+        raise errors[0]
+
+
+def in_doubt(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Path, str | Dropped]]:
+    """The same answers; those without a caption are held back until one with a caption, or the end, shows that they were
+    no fault of the captioner.
+
+    Raises:
+        InputError: too many of them in a row.
+    """
+    held: list[tuple[Path, Dropped]] = []
+    for file, answer in answers:
+        if isinstance(answer, Dropped) and answer.reason != UNREADABLE:
+            held.append((file, answer))
+            if len(held) == TOO_MANY:
+                raise InputError(
+                    f"captions: {TOO_MANY} clips in a row got none, the last because of: {answer.reason} "
+                    f"({answer.detail}); none of them was dropped; set it right and run again, "
+                    "with --anew if that takes other settings"
+                )
+        else:
+            if isinstance(answer, str):
+                yield from held
+                held.clear()
+            yield file, answer
+    yield from held

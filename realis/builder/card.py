@@ -1,0 +1,136 @@
+"""What is said of a finished set: the dataset card, and its contact sheet."""
+
+import html
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from realis.builder.clip import Clip, one_line
+from realis.builder.stages import Tally
+from realis.core.files import whole_file
+from realis.core.units import count
+from realis.pictures.sheet import grid_sheet, save_sheet
+from realis.video.read import middle_frame
+
+COLUMNS, SIDE, MOST = 5, 256, 60  # of the contact sheet
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a set came about.
+
+    Args:
+        title: of the set.
+        lines: pixels of the shorter side.
+        stages: what each of them kept and dropped.
+        words: how many clips each keyword selected.
+        captions: where the captions are from.
+        review: a sentence on who has looked at the clips.
+        recipe: the settings, as YAML.
+    """
+
+    title: str
+    lines: int
+    stages: list[Tally]
+    words: Counter[str]
+    captions: str
+    review: str
+    recipe: str
+
+
+def write_contact_sheet(clips: list[Clip], build: Path, file: Path) -> None:
+    """The middle frame of each clip, of at most :data:`MOST` spread over all, the test clips first."""
+    ordered = sorted(clips, key=lambda clip: (clip.split != "test", clip.name))
+    shown = [ordered[i * len(ordered) // min(MOST, len(ordered))] for i in range(min(MOST, len(ordered)))]
+    images = ((f"{clip.split}: {clip.name}", middle_frame(clip.path(build))[0]) for clip in shown)
+    save_sheet(grid_sheet(images, COLUMNS, SIDE), file)
+
+
+def write_card(clips: list[Clip], story: Story, pictures: list[str], file: Path) -> None:
+    """The dataset card: Markdown with the header that the Hub reads."""
+    sections = [header(clips, story), introduction(clips, story), *(f"![{name}]({name})\n" for name in pictures),
+                stages_table(story), words_table(story), ledger(clips), recipe(story)]  # fmt: skip
+    with whole_file(file) as temporary:
+        temporary.write_text("\n".join(section for section in sections if section), encoding="utf-8")
+
+
+def header(clips: list[Clip], story: Story) -> str:
+    """YAML for the Hub."""
+    size = next(
+        name
+        for most, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e9, "n>100K"))
+        if len(clips) < most
+    )
+    splits = [split for split in ("train", "test") if any(clip.split == split for clip in clips)]
+    values = {
+        "pretty_name": story.title,
+        "license": "other",
+        "license_name": "see-the-licences-below",
+        "size_categories": [size],
+        "task_categories": ["video-to-video"],
+        "tags": ["video-super-resolution"],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": split, "path": f"{split}/*"} for split in splits]}
+        ],
+    }
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def introduction(clips: list[Clip], story: Story) -> str:
+    """What it is, in a few lines."""
+    counts = Counter(clip.split for clip in clips)
+    frames, videos = sum(clip.frames for clip in clips), len({clip.video for clip in clips})
+    return (f"# {plain(story.title)}\n\n{count(len(clips), 'clip')} of {story.lines} lines with captions: {counts['train']} to "
+            f"train on, {counts['test']} to test on; {count(frames, 'frame')} of {count(videos, 'video')}. No video has "
+            f"clips on both sides, and videos of which two clips were found to show the same count as one. Built with "
+            f"realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
+            f"captions ({plain(story.captions)}), selection by keywords, review. {story.review}\n\n"
+            f"`metadata` beside the clips has a row a clip; `SHA256SUMS` its checksums.\n")  # fmt: skip
+
+
+def table(titles: list[str], rows: list[list[object]]) -> str:
+    """A table of Markdown, its cells plain text."""
+    lines = [titles, ["---"] * len(titles), *([plain(str(cell)) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def plain(text: str) -> str:
+    """Markdown that shows ``text`` as it is, within a line: nothing in it is a link, HTML, or the end of a cell. Underscores
+    within words stay, for they mean nothing there, and addresses have them.
+
+    >>> print(plain("a|b <i> [x](y) *c* my_file"))
+    a\\|b &lt;i&gt; \\[x\\](y) \\*c\\* my_file
+    """
+    escaped = re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", one_line(text))
+    return html.escape(escaped, quote=False)
+
+
+def stages_table(story: Story) -> str:
+    """What each stage kept."""
+    rows: list[list[object]] = [
+        [t.name, t.given, t.kept, "; ".join(f"{reason}: {count}" for reason, count in t.reasons.most_common())]
+        for t in story.stages
+    ]
+    return "## What was kept\n\n" + table(["stage", "given", "kept", "dropped"], rows)
+
+
+def words_table(story: Story) -> str:
+    """Which keyword selected how many."""
+    rows: list[list[object]] = [[word, count] for word, count in story.words.most_common()]
+    return "## Keywords\n\n" + table(["keyword", "clips"], rows) if rows else ""
+
+
+def ledger(clips: list[Clip]) -> str:
+    """Whose the footage is."""
+    counts = Counter((clip.licence or "not named", clip.origin or "not named") for clip in clips)
+    rows: list[list[object]] = [[licence, origin, count] for (licence, origin), count in sorted(counts.items())]
+    return "## Licences\n\n" + table(["licence", "source", "clips"], rows)
+
+
+def recipe(story: Story) -> str:
+    """The settings, between fences longer than any in them."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", story.recipe))])
+    return f"## Recipe\n\n{fence}yaml\n{story.recipe}{fence}\n"

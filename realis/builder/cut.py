@@ -1,0 +1,196 @@
+"""A part of a video as a file of its own: by copying its packets, or by encoding its frames again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import accumulate, chain, islice
+from pathlib import Path
+
+import av
+
+from realis.core.errors import InputError
+from realis.core.files import whole_file
+from realis.video.excerpt import probe
+from realis.video.read import VideoReader
+from realis.video.source import quarter_turns
+
+COPIED = {"h264": "mp4", "hevc": "mp4", "av1": "mp4", "prores": "mov", "ffv1": "matroska"}  # container by codec
+ENDINGS = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
+# One thread, and no B-frames in x265, so that the same frames give the same bytes everywhere.
+ENCODERS = {
+    ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"):
+        ("libx264", "mp4", {"preset": "slow", "x264-params": "cpu-independent=1:open-gop=0"}),
+    ("yuv420p10le", "yuv422p10le", "yuv444p10le"):
+        ("libx265", "mp4", {"preset": "medium",
+                            "x265-params": "bframes=0:pools=none:frame-threads=1:open-gop=0:log-level=error"}),
+}  # fmt: skip
+LOSSLESS = ("ffv1", "matroska", {"level": "3"})
+TURNS = {1: "transpose=cclock", 2: "hflip,vflip", 3: "transpose=clock"}  # by quarter turns to the left
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What is known of a packet without decoding it."""
+
+    time: int
+    is_key: bool
+
+
+@lru_cache(maxsize=2)  # asked for by every clip of a video
+def packets(path: Path) -> list[Packet]:
+    """The packets of a video in the order of decoding; none if they cannot be copied, or some are not to be shown."""
+    with VideoReader(path) as video:
+        if video.stream.codec_context.name not in COPIED:
+            return []
+        found = []
+        for packet in video.container.demux(video.stream):
+            if packet.size and (packet.is_discard or packet.pts is None):
+                return []
+            if packet.size:
+                found.append(Packet(packet.pts or 0, packet.is_keyframe))
+        return found
+
+
+def part_to_copy(path: Path, start: int, stop: int, least: int) -> tuple[int, int] | None:
+    """The part of frames ``start`` to ``stop`` - 1, at least ``least`` long, that begins with a key frame and ends where no
+    frame that is decoded later is shown earlier: the one that begins first."""
+    number = {int(time): i for i, time in enumerate(probe(path).times)}
+    known = packets(path)
+    if len(number) != len(known):
+        return None
+    shown = [number[packet.time] for packet in known]
+    from_here = [*accumulate(reversed(shown), min, initial=len(shown))]  # the first frame shown of the last packets
+    later = from_here[-2::-1]  # the first frame shown of the packets after each
+    for i, packet in enumerate(known):
+        if packet.is_key and start <= shown[i] <= stop - least and later[i] > shown[i]:
+            so_far = accumulate(shown[i:], max)
+            ends = [last + 1 for last, after in zip(so_far, later[i:], strict=True) if last < after and last < stop]
+            if ends and ends[-1] - shown[i] >= least:
+                return shown[i], ends[-1]
+    return None
+
+
+def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
+    """Copy the packets of frames ``start`` to ``stop`` - 1 into a file called ``stem`` and an ending; ``None`` where the
+    frames have to be turned to be shown, or a search in the file does not find them."""
+    times = probe(path).times[start:stop]
+    with VideoReader(path) as video:
+        form = COPIED[video.stream.codec_context.name]
+        if quarter_turns(next(video.frames())):
+            return None
+        final = stem.with_name(stem.name + ENDINGS[form])
+        video.container.seek(int(times[0]), stream=video.stream)
+        shown = range(int(times[0]), int(times[-1]) + 1)
+        part = list(islice((p for p in video.container.demux(video.stream) if p.pts in shown), len(times)))
+        if len(part) < len(times):
+            return None
+        options = {"fflags": "+bitexact"}
+        with whole_file(final) as temporary, av.open(str(temporary), "w", format=form, options=options) as copy:
+            stream = copy.add_stream_from_template(video.stream, opaque=True)
+            stream.metadata.clear()
+            ahead = max(int(time) - (packet.pts or 0) for time, packet in zip(times, part, strict=True))
+            for time, packet in zip(times, part, strict=True):  # Matroska does not keep times of decoding
+                packet.pts, packet.dts = (packet.pts or 0) - int(times[0]), int(time - times[0]) - ahead
+                packet.stream = stream
+                copy.mux(packet)
+    return final
+
+
+def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path:
+    """Encode frames ``start`` to ``stop`` - 1 again, upright, in their own pixel format, at their own times.
+
+    Raises:
+        InputError: some of them cannot be decoded.
+    """
+    times = probe(path).times[start:stop]
+    for key in (key_before(path, int(times[0])), None):
+        file, count = encode(path, stem, {int(time) for time in times}, key, crf)
+        if count == len(times):
+            return file
+        file.unlink()
+    raise InputError(f"{path}: some of frames {start} to {stop - 1} cannot be decoded; it may be damaged")
+
+
+def key_before(path: Path, time: int) -> int | None:
+    """The last key frame but one before ``time``: frames behind the last one may lean on those before it. ``None``: the
+    beginning, also of MPEG-TS, which cannot be searched to a frame."""
+    with VideoReader(path) as video:
+        is_ts = video.container.format.name == "mpegts"
+    keys = probe(path).keys
+    keys = keys[keys <= time]
+    return None if is_ts or len(keys) < 2 else int(keys[-2])
+
+
+def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -> tuple[Path, int]:
+    """Encode the frames shown at ``times``, decoded from ``key`` on; returns the file and how many there were.
+
+    Raises:
+        InputError: none is there, or there is no encoder for them.
+    """
+    first, count = min(times), 0
+    with VideoReader(path) as video:
+        if key is not None:
+            video.container.seek(key, stream=video.stream)
+        wanted = (frame for frame in video.container.decode(video.stream) if frame.pts in times)
+        frames = upright(islice(wanted, len(times)))
+        one = next(frames, None)
+        if one is None:
+            raise InputError(f"{path}: no frame from {first} on can be decoded; it may be damaged")
+        codec, form, options = encoder_for(one)
+        final = stem.with_name(stem.name + ENDINGS[form])
+        base = video.time_base
+        with (
+            whole_file(final) as temporary,
+            av.open(str(temporary), "w", format=form, options={"fflags": "+bitexact"}) as out,
+        ):
+            stream = out.add_stream(codec, rate=video.rate)
+            set_up(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))
+            for frame in chain([one], frames):
+                frame.pts, frame.time_base, frame.pict_type = (frame.pts or 0) - first, base, 0
+                out.mux(stream.encode(frame))
+                count += 1
+            out.mux(stream.encode(None))
+    return final, count
+
+
+def encoder_for(frame: av.VideoFrame) -> tuple[str, str, dict[str, str]]:
+    """Encoder, container and options for frames like this one.
+
+    Raises:
+        InputError: there is none for their pixel format.
+    """
+    name = frame.format.name
+    even = frame.width % 2 == frame.height % 2 == 0
+    found = next((encoder for forms, encoder in ENCODERS.items() if name in forms and even), LOSSLESS)
+    known = {form.name for form in av.Codec(found[0], "w").video_formats or ()}
+    if name not in known:
+        raise InputError(
+            f"its pixel format {name} cannot be kept; convert it to one of {', '.join(sorted(known)[:3])}, ..."
+        )
+    return found
+
+
+def upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Frames as the container wants them shown."""
+    graph = None
+    for frame in frames:
+        if not (turns := quarter_turns(frame)):
+            yield frame
+            continue
+        if graph is None:
+            graph = av.filter.Graph()
+            begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
+                                     time_base=frame.time_base or Fraction(1))  # fmt: skip
+            steps = [graph.add(*step.split("=")) for step in TURNS[turns].split(",")]
+            graph.link_nodes(begin, *steps, graph.add("buffersink")).configure()
+        graph.push(frame)
+        yield graph.vpull()
+
+
+def set_up(context: av.VideoCodecContext, frame: av.VideoFrame, base: Fraction, options: dict[str, str]) -> None:
+    """Prepare an encoder for frames like this one."""
+    context.height, context.width, context.pix_fmt = frame.height, frame.width, frame.format.name
+    context.time_base, context.options, context.thread_count = base, options, 1
+    context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    context.colorspace, context.color_range = frame.colorspace, frame.color_range

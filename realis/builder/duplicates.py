@@ -1,0 +1,101 @@
+"""Clips that show the same as another one, of the same video or not, by perceptual hashes of their frames."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from realis.builder.clip import Clip, Dropped, Outcome
+from realis.builder.damage import unreadable
+from realis.core.errors import InputError, require
+from realis.video.read import VideoReader
+
+BITS = 64  # of the hash of a frame, sixteen hexadecimal digits
+FLAT = 4.0  # levels of 255 by which the luma of a frame spreads at least
+ROWS = 256  # frames that are compared at a time with all before them
+
+
+@dataclass(frozen=True)
+class DuplicatesConfig:
+    """When two clips are the same."""
+
+    every: float = 0.5  # seconds from one frame that is hashed to the next
+    distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
+
+    def __post_init__(self) -> None:
+        require(0 < self.every <= 3600, "--duplicates.every", self.every, "seconds, more than 0, up to an hour")
+        require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
+
+
+def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
+    """The perceptual hashes (pHash, of ImageHash) of a frame every ``config`` seconds of a clip; flat ones, as in fades and
+    flashes, are all alike and do not count."""
+    import imagehash
+
+    step = min(max(round(config * clip.rate), 1), clip.frames)
+    wanted = range(step // 2, clip.frames, step)
+    try:
+        with VideoReader(clip.path(build)) as video:
+            images = (frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted)
+            found = [str(imagehash.phash(image)) for image in images if not is_flat(image)]
+    except InputError as error:
+        yield unreadable(clip, build, "damaged", error)
+        return
+    yield replace(clip, hash="".join(found))
+
+
+def is_flat(image: Image.Image) -> bool:
+    """Whether nothing is to be seen in it."""
+    return float(np.asarray(image.convert("L").resize((32, 32))).std()) < FLAT
+
+
+def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:
+    """Of clips with a frame in common the first is kept; videos whose clips have one are of one group."""
+    near = alike([frame_hashes(clip) for clip in clips], config.distance)
+    group = groups([clip.video for clip in clips], near)
+    for clip, other in zip(clips, first_alike(near), strict=True):
+        if clips[other] is clip:
+            yield replace(clip, group=group[clip.video])
+        else:
+            yield Dropped(clip.name, "shows the same as another", clips[other].name)
+
+
+def frame_hashes(clip: Clip) -> np.ndarray:
+    """The hashes of the frames of a clip, (frames,) uint64."""
+    digits = BITS // 4
+    return np.array([int(clip.hash[i : i + digits], 16) for i in range(0, len(clip.hash), digits)], np.uint64)
+
+
+def alike(clips: list[np.ndarray], distance: int) -> list[set[int]]:
+    """For each clip the numbers of those before it that have a frame as near as ``distance``."""
+    owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
+    every = np.concatenate([*clips, np.array([], np.uint64)])
+    near: list[set[int]] = [set() for _ in clips]
+    for begin in range(0, len(every), ROWS):
+        bits = np.bitwise_count(every[begin : begin + ROWS, None] ^ every[None, : begin + ROWS])
+        for one, other in zip(*np.nonzero(bits <= distance), strict=True):
+            if owner[other] < owner[begin + one]:
+                near[owner[begin + one]].add(int(owner[other]))
+    return near
+
+
+def first_alike(near: list[set[int]]) -> list[int]:
+    """For each clip the number of the first one that is kept and is :func:`alike`: its own, if none. A clip that is left
+    out takes no others with it."""
+    first: list[int] = []
+    for number, others in enumerate(near):
+        first.append(min((other for other in others if first[other] == other), default=number))
+    return first
+
+
+def groups(videos: list[str], near: list[set[int]]) -> dict[str, str]:
+    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`alike`, directly or
+    over others, the same for all of these: itself, if it stands alone."""
+    group = {video: video for video in videos}
+    for number, others in enumerate(near):
+        joined = {group[videos[other]] for other in [number, *others]}
+        if len(joined) > 1:
+            group = {video: min(joined) if its in joined else its for video, its in group.items()}
+    return group

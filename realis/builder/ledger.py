@@ -1,0 +1,100 @@
+"""What a stage has done: a line of JSON for every input that is finished, by which a stopped stage goes on."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from realis.builder.clip import Clip, Dropped, Outcome
+from realis.core.errors import InputError
+from realis.core.files import sync, whole_file
+from realis.core.log import logger
+from realis.core.records import build_record, load_json
+
+
+class Ledger:
+    """The outcomes of one stage.
+
+    A line is appended, and synced, when an input is finished; a line that was torn by a crash does not count. Outcomes
+    are kept under a digest of the input: where the input has changed they are not found. Nor are they where a file that
+    was made of it has been removed, or has another size than it was made with.
+
+    Args:
+        build: folder of the build.
+        stage: whose it is. The file ``work/STAGE.jsonl`` is made when the first input is finished.
+
+    Raises:
+        InputError: the file is something else.
+    """
+
+    def __init__(self, build: Path, stage: str) -> None:
+        self.build, self.file = build, build / "work" / f"{stage}.jsonl"
+        self.outcomes: dict[str, list[Outcome]] = {}
+        content = self.file.read_bytes() if self.file.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            self._read(os.fsdecode(line))
+        if whole != content:
+            os.truncate(self.file, len(whole))
+
+    def _read(self, line: str) -> None:
+        try:
+            row = load_json(line)
+            kept = [Clip.from_row(clip) for clip in row["kept"]]
+            dropped = [build_record(Dropped, one) for one in row["dropped"]]
+            gone = [clip.path(self.build) for clip in kept if not clip.is_there(self.build)]
+            for file in filter(Path.exists, gone):
+                logger.warning("%s: no longer as long as it was made; to be made again", file)
+            if not gone:
+                self.outcomes[row["of"]] = [*kept, *dropped]
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
+
+    def keep(self, keys: list[str]) -> None:
+        """Forget all but the inputs ``keys``, before anything is made anew: what replaces a file must not seem to be the
+        one that was there before it."""
+        self.outcomes = {key: self.outcomes[key] for key in keys if key in self.outcomes}
+        if self.file.exists():
+            self._write(list(self.outcomes))
+
+    def add(self, key: str, outcomes: Iterable[Outcome]) -> None:
+        """Note the outcomes of the input whose digest is ``key``."""
+        self.outcomes[key] = list(outcomes)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("ab") as file:
+            file.write(self._line(key))
+        sync(self.file)
+
+    def settle(self, keys: list[str]) -> None:
+        """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
+        finished when."""
+        if keys:
+            self._write(keys)
+
+    def replace(self, outcomes: dict[str, list[Outcome]]) -> None:
+        """These in place of all others."""
+        self.outcomes = outcomes
+        self._write(list(outcomes))
+
+    def _write(self, keys: list[str]) -> None:
+        lines = b"".join(map(self._line, keys))
+        if not self.file.exists() or self.file.read_bytes() != lines:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(self.file) as temporary:
+                temporary.write_bytes(lines)
+
+    def _line(self, key: str) -> bytes:
+        kept = [one.to_row() for one in self.outcomes[key] if isinstance(one, Clip)]
+        dropped = [asdict(one) for one in self.outcomes[key] if isinstance(one, Dropped)]
+        row = json.dumps({"of": key, "kept": kept, "dropped": dropped}, ensure_ascii=False)
+        return os.fsencode(row + "\n")  # a file name that is no UTF-8 keeps its bytes
+
+    def kept(self, keys: list[str]) -> list[Clip]:
+        """The clips that were kept of the inputs ``keys``, in their order."""
+        return [one for key in keys for one in self.outcomes[key] if isinstance(one, Clip)]
+
+    def reasons(self, keys: list[str]) -> Counter[str]:
+        """How many were dropped, by reason."""
+        return Counter(one.reason for key in keys for one in self.outcomes[key] if isinstance(one, Dropped))

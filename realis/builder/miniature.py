@@ -1,0 +1,126 @@
+"""A miniature of footage, rendered from the photographs that scikit-image carries: good shots, and one of everything that
+a stage should drop."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from realis.core.files import whole_file
+from realis.core.log import progress
+from realis.data.photographs import CameraMove, film, photograph
+from realis.ops.resize import resize
+from realis.video.encoding import Encoding
+from realis.video.write import SegmentWriter
+
+SIZE, FRAMES, RATE = (216, 384), 52, Fraction(24)
+ORIGIN, LICENCE = "scikit-image", "public domain or CC0, see skimage.data"
+# What is to be seen: by it they are chosen, so that the words say what the pictures are made of.
+SHOTS = {
+    "astronaut.png": "A woman in an orange space suit before a flag; a detailed portrait, fabric and hair are sharp.",
+    "chelsea.png": "A close-up of a ginger cat; its fur and whiskers are finely detailed.",
+    "brick.png": "A brick wall in black and white; the texture of bricks and joints fills the frame.",
+    "grass.png": "Grass and small leaves seen from above, in black and white, with a dense texture.",
+    "gravel.png": "A bed of gravel in black and white; every stone is sharp and detailed.",
+    "coins.png": "A close-up of ancient coins with worn engraving and lettering.",
+    "text.png": "Handwritten text on a sheet of paper, in black and white, seen at an angle.",
+    "rocket.jpg": "A rocket lifts off from its launch pad in front of a wide sky.",
+}
+Frames = Iterator[torch.Tensor]
+
+
+class Footage(NamedTuple):
+    """A video to be made: (3, H, W) frames in [0, 1] by ``render`` from the photographs of these names."""
+
+    render: Callable[..., Frames]
+    photographs: tuple[str, ...]
+    caption: str
+
+
+def write_miniature(folder: Path) -> None:
+    """Render the footage into ``folder``, with a list of it, unless all of it is there."""
+    if all((folder / name).is_file() for name in ("metadata.jsonl", "damaged.mp4", "nobodys.mp4", *plan())):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, footage in progress(plan().items(), total=len(plan()), unit="video"):
+        write_video(folder / name, footage.render(*footage.photographs))
+        rows.append({"file_name": name, "caption": footage.caption, "source": ORIGIN, "licence": LICENCE})
+    (folder / "damaged.mp4").write_bytes(b"not a video at all")
+    rows.append({"file_name": "damaged.mp4", "caption": "", "source": ORIGIN, "licence": LICENCE})
+    write_video(folder / "nobodys.mp4", pan("camera.png"))
+    rows.append(
+        {"file_name": "nobodys.mp4", "caption": "A detailed photograph without a licence.", "source": "", "licence": ""}
+    )
+    with whole_file(folder / "metadata.jsonl") as list_of_all:
+        list_of_all.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def plan() -> dict[str, Footage]:
+    """By file name: the footage. No photograph is in two videos that a build keeps: the split tells footage apart by what
+    looks the same at some moment, which another view of a photograph, such as a mirrored one, does not."""
+    good = {f"{Path(name).stem}.mp4": Footage(pan, (name,), caption) for name, caption in SHOTS.items()}
+    cat, wall = SHOTS["chelsea.png"], SHOTS["brick.png"]
+    return good | {
+        "again.mp4": Footage(pan, ("chelsea.png",), cat),
+        "two_shots.mp4": Footage(chain, ("coffee.png", "hubble_deep_field.jpg"), "A cup, detailed, and then galaxies."),
+        "enlarged.mp4": Footage(enlarged, ("gravel.png",), wall),
+        "black.mp4": Footage(black, (), "Darkness in detail."),
+        "still.mp4": Footage(standing, ("brick.png",), wall),
+        "small.mp4": Footage(small, ("brick.png",), wall),
+        "wide_view.mp4": Footage(pan, ("moon.png",), "The moon."),
+    }
+
+
+def pan(name: str, flip: bool = False) -> Frames:
+    """A pan over a photograph, shrunk a little so that it is sharp to the last pixel."""
+    image = photograph(name)
+    height, width = image.shape[1:]
+    zoom = min(1.3, 0.95 * width / SIZE[1], 0.95 * height / SIZE[0])
+    room_y, room_x = (height - zoom * SIZE[0]) / 2, (width - zoom * SIZE[1]) / 2
+    middle = (height / 2, width / 2)
+    start = (middle[0] - 0.8 * room_y, middle[1] + 0.8 * room_x * (-1 if flip else 1))
+    stop = (middle[0] + 0.8 * room_y, middle[1] - 0.8 * room_x * (-1 if flip else 1))
+    yield from film(image, CameraMove(start, stop, zoom, zoom), FRAMES, SIZE)
+
+
+def chain(*names: str) -> Frames:
+    """Shots one after the other."""
+    for name in names:
+        yield from pan(name)
+
+
+def black() -> Frames:
+    """Nothing to be seen."""
+    yield from (torch.zeros(3, *SIZE) for _ in range(FRAMES))
+
+
+def small(name: str) -> Frames:
+    """Of half the size."""
+    yield from (resize(frame, (SIZE[0] // 2, SIZE[1] // 2)) for frame in pan(name))
+
+
+def enlarged(name: str) -> Frames:
+    """What pretends to be of this size."""
+    for frame in pan(name, flip=True):
+        yield resize(resize(frame, (SIZE[0] // 3, SIZE[1] // 3)), SIZE).flip(1)
+
+
+def standing(name: str) -> Frames:
+    """One frame, again and again."""
+    first = next(pan(name, flip=True)).flip(1)
+    yield from (first for _ in range(FRAMES))
+
+
+def write_video(file: Path, frames: Iterable[torch.Tensor]) -> None:
+    """Encode (3, H, W) frames in [0, 1]."""
+    images: list[np.ndarray] = [
+        (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for frame in frames
+    ]
+    size = (images[0].shape[0], images[0].shape[1])
+    with SegmentWriter(file, size, RATE, Encoding(crf=8)) as sink:
+        sink.write(0, images)

@@ -1,0 +1,230 @@
+"""The same stages on a Ray cluster: tasks on its CPUs, captions by actors on its GPUs."""
+
+import logging
+import math
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from realis.builder.captions import (
+    Captioner,
+    CaptionsConfig,
+    ask_all,
+    caption_file,
+    captions,
+    in_doubt,
+    open_captioner,
+    read_caption,
+    with_answer,
+)
+from realis.builder.clip import Clip, Dropped, Outcome
+from realis.core.errors import InputError, require
+from realis.parallel.workers import take_one_core
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+RETRIES = 3  # of what a process was at when it was killed; errors of the work itself are not tried again
+BATCHES = 4  # that an actor is given at a time: it reads the next one while the model is at work
+TIMEOUT = 10  # seconds for a cluster to answer
+STORE = 2**27  # bytes of Ray's object store on this machine: all that is large stays in files
+
+
+@dataclass(frozen=True)
+class RayConfig:
+    """A Ray cluster. On all its machines realis is installed, and the working directory, the folder of the build and the
+    footage are there under the same paths as here."""
+
+    address: str = ""  # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
+    cpus: float = 1.0  # that a task takes: one clip in one stage
+    captioners: int = 1  # processes that hold the captions' model
+    gpus: float = 1.0  # that each of them takes; below 1 they share one; 0: they work on CPUs
+
+    def __post_init__(self) -> None:
+        fits = re.fullmatch(r"|auto|[^/\s]+:\d+", self.address)
+        require(bool(fits), "--ray.address", self.address, "auto, HOST:PORT, or nothing")
+        require(0 < self.cpus < math.inf, "--ray.cpus", self.cpus, "above 0")
+        require(self.captioners >= 1, "--ray.captioners", self.captioners, "1 or more")
+        whole = 0 <= self.gpus < math.inf and (self.gpus < 1 or self.gpus == int(self.gpus))
+        require(whole, "--ray.gpus", self.gpus, "a share of one GPU, or a whole number of them")
+
+
+class Cluster:
+    """A Ray cluster, joined or started when it is first needed, and left on leaving. A context manager.
+
+    Args:
+        config: which, and how it is used.
+        build: folder of the build, which all its machines share.
+        workers: clips that are under way at a time; 0: as many as there are CPUs for.
+    """
+
+    def __init__(self, config: RayConfig, build: Path, workers: int) -> None:
+        self.config, self.build, self.workers = config, build, workers
+        self._terminated: Any = None
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._terminated is not None:
+            self._ray().shutdown()
+            signal.signal(signal.SIGTERM, self._terminated)
+
+    def tasks(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Result | BaseException]]:
+        """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with: as
+        :meth:`realis.parallel.workers.Workers.tasks` does.
+
+        Raises:
+            InputError: there is no such cluster, or it has no machine for a task.
+        """
+        ray, cpus = self._ray(), self.config.cpus
+        has = self._each_has("CPU")
+        require(cpus <= max(has), "--ray.cpus", cpus, f"at most {max(has):g}, which the largest machine has")
+        most = self.workers or 2 * int(sum(one // cpus for one in has))
+        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(there)
+        here = Path.cwd()
+        return self._as_they_come(lambda item: task.remote(work, item, here, self.build), iter(items), most)
+
+    def captions(self, clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator[tuple[Clip, list[Outcome]]]:
+        """As :func:`realis.builder.captions.captions`, with the model in several processes. A server is asked from here.
+
+        Raises:
+            InputError: the model cannot be used, or the cluster has not the GPUs that are asked for.
+        """
+        if config.by != "qwen":
+            yield from captions(clips, build, config)
+            return
+        asked: dict[Path, list[Clip]] = {}
+        for clip in clips:
+            asked.setdefault(caption_file(clip, build, config), []).append(clip)
+        for file, answer in in_doubt(self._answers(asked, config)):
+            for clip in asked[file]:
+                yield clip, [with_answer(clip, answer)]
+
+    def _answers(self, asked: dict[Path, list[Clip]], config: CaptionsConfig) -> Iterator[tuple[Path, str | Dropped]]:
+        ray, count, gpus = self._ray(), self.config.captioners, self.config.gpus
+        has = sum(self._each_has("GPU"))
+        require(count * gpus <= has, "--ray.captioners", f"{count}, each with --ray.gpus {gpus:g}",
+                f"no more GPUs than the cluster has, {has:g}, or --ray.gpus 0 for CPUs")  # fmt: skip
+        actor = ray.remote(num_gpus=gpus, max_restarts=RETRIES, max_task_retries=RETRIES)(CaptionActor)
+        idle = [actor.remote(config, Path.cwd(), self.build) for _ in range(count)]
+        clips = ((file, of_file[0]) for file, of_file in asked.items())
+        groups = iter(lambda: dict(islice(clips, BATCHES * config.batch)), {})
+        todo = ((idle.pop(), group) for group in groups)  # one is taken only when an actor has become idle
+        for (free, _), answers in self._as_they_come(lambda one: one[0].answers.remote(one[1]), todo, count):
+            if isinstance(answers, BaseException):
+                raise answers
+            idle.append(free)
+            yield from answers
+
+    def _as_they_come(self, start: Callable[[Any], Any], todo: Iterator[Any], most: int) -> Iterator[tuple[Any, Any]]:
+        """Start what is to do, at most so many at a time; yield each when it is done, with its result or its error."""
+        under_way: dict[Any, Any] = {}
+        while True:
+            under_way |= {start(one): one for one in islice(todo, most - len(under_way))}
+            if not under_way:
+                return
+            ((done,), _) = self._ray().wait(list(under_way))
+            yield under_way.pop(done), self._result(done)
+
+    def _result(self, reference: Any) -> Any:
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            return self._ray().get(reference)
+        except RayTaskError as error:
+            return error.cause
+        except RayError as error:
+            return InputError(f"--executor ray: {error}")
+
+    def _each_has(self, kind: str) -> list[float]:
+        """How many CPUs or GPUs each machine has."""
+        return [node["Resources"].get(kind, 0.0) for node in self._ray().nodes() if node["Alive"]]
+
+    def _ray(self) -> Any:
+        """Ray, connected to the cluster.
+
+        Raises:
+            InputError: it is not installed, or there is no such cluster.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise InputError(
+                f"--executor ray: {error}; install the extra: pip install -c constraints.txt -e '.[cluster]'"
+            ) from error
+        if self._terminated is None:
+            self._terminated = signal.getsignal(signal.SIGTERM)
+            join(ray, self.config.address, self.workers)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+        return ray
+
+
+def join(ray: Any, address: str, workers: int) -> None:
+    """Connect ``ray`` to a cluster, or start one with so many CPUs.
+
+    Raises:
+        InputError: it is not there.
+    """
+    own = {"num_cpus": workers or None, "object_store_memory": STORE, "include_dashboard": False}
+    try:
+        if ":" in address:  # Ray itself would try for minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), TIMEOUT).close()
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"--ray.address: got {address or 'nothing'}: {error}; wanted a cluster that runs") from error
+
+
+def there(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
+    """On a machine of the cluster: what ``work`` makes of ``item``, as if it were done in ``folder`` here."""
+    take_one_core()
+    enter(folder, build)
+    return work(item)
+
+
+def enter(folder: Path, build: Path) -> None:
+    """Take ``folder`` for the working directory.
+
+    Raises:
+        InputError: it, or the folder of the build, is not there.
+    """
+    try:
+        os.chdir(folder)
+        (build / "work").stat()
+    except OSError as error:
+        raise InputError(f"--executor ray: {error} on {socket.gethostname()}; all machines of the cluster must share "
+                         "this folder") from error  # fmt: skip
+
+
+class CaptionActor:
+    """In a process of its own: the captions' model, opened when there is something to ask it.
+
+    Args:
+        config: of the captions.
+        folder: the working directory.
+        build: folder of the build.
+    """
+
+    def __init__(self, config: CaptionsConfig, folder: Path, build: Path) -> None:
+        self.config, self.folder, self.build = config, folder, build
+        self.captioner: Captioner | None = None
+
+    def answers(self, asked: dict[Path, Clip]) -> list[tuple[Path, str | Dropped]]:
+        """The answer for each file; of files that are there, also those that this actor has written before it was killed,
+        what is in them."""
+        enter(self.folder, self.build)
+        known = {file: read_caption(file) for file in asked if file.is_file()}
+        unknown = {file: [clip] for file, clip in asked.items() if file not in known}
+        if unknown:
+            self.captioner = self.captioner or open_captioner(self.config)
+            return [*known.items(), *ask_all(self.captioner, unknown, self.build, self.config)]
+        return [*known.items()]

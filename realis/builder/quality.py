@@ -1,0 +1,230 @@
+"""Stage ``quality``: measures a clip on a few pairs of neighbouring frames, and drops it if a limit is passed."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from realis.builder.clip import Clip, Dropped, Outcome
+from realis.builder.damage import unreadable
+from realis.builder.fake_4k import TILE, measure_spectrum
+from realis.core.errors import InputError, require
+from realis.video.excerpt import probe
+from realis.video.read import VideoReader
+
+BLACK = 16  # mean luma of 255 below which a frame is black, if no pixel is brighter than twice that
+BAR = 8  # luma of 255 up to which a border is a bar: less than most night skies have
+CLIPPED = (2, 253)  # luma up to and from which nothing is told apart any more
+STILL = 0.1  # mean difference in levels below which a frame repeats the one before it: noise alone makes more
+FLOW_LINES = 180  # height of the frames on which motion is measured
+BLOCK = 8  # of JPEG, MPEG-2, MPEG-4 and the largest transform of H.264
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """Limits of the scores of a clip. Luma is that of 8 bits; ``dataset_tools/build_realisvideo.py --calibrate`` sets the
+    limits by footage of one's own."""
+
+    samples: int = 5  # pairs of neighbouring frames that are looked at, spread over the clip
+    min_sharpness: float = 3.0  # spread of the Laplacian in the sharpest tenth of the picture, in levels of 255
+    min_brightness: float = 0.06  # mean luma, 0 to 1
+    max_brightness: float = 0.92  # mean luma, 0 to 1
+    max_clipped: float = 0.25  # share of pixels that are black or white without any drawing
+    min_motion: float = 0.005  # mean optical flow in picture heights a second: below it only noise moves
+    max_motion: float = 1.0  # the same: above it all is smeared
+    max_frozen: float = 0.3  # share of frames that repeat the one before them
+    max_black: float = 0.0  # share of frames that are black
+    max_blockiness: float = 1.4  # steps on the 8x8 grid of a codec over steps beside it; 1: no blocks
+    max_bars: float = 0.01  # share of the picture in black bars at its borders
+    max_fake_4k: float = 2.0  # log-odds that it was enlarged from fewer lines; 0: as likely as not
+    min_contrast: float = 12.0  # dB of detail above noise below which fake_4k is not decided and the clip stays
+
+    def __post_init__(self) -> None:
+        require(self.samples >= 1, "--quality.samples", self.samples, "1 or more")
+        for name in ("min_brightness", "max_brightness", "max_clipped", "max_frozen", "max_black", "max_bars"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"--quality.{name.replace('_', '-')}", value, "0 to 1")
+        for name in ("min_sharpness", "min_motion", "min_contrast", "max_blockiness"):
+            value = getattr(self, name)
+            require(value >= 0, f"--quality.{name.replace('_', '-')}", value, "0 or more")
+        require(not math.isnan(self.max_fake_4k), "--quality.max-fake-4k", self.max_fake_4k, "a number")
+        for name in ("brightness", "motion"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            require(low < high, f"--quality.min-{name}", low, f"less than --quality.max-{name} {high}")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What is wrong with a clip whose ``score`` is on the wrong side of a field of :class:`QualityConfig`.
+
+    Args:
+        score: a name in :attr:`Clip.scores`.
+        field: ``min_...`` or ``max_...``.
+        reason: that is counted.
+        fault: the default limit is that of a defect: good footage may ask for a looser one, never for a stricter.
+    """
+
+    score: str
+    field: str
+    reason: str
+    fault: bool = False
+
+    def holds(self, scores: dict[str, float], config: QualityConfig) -> bool:
+        """Whether a clip of ``scores`` is within the limit; one that was not measured is."""
+        if self.score not in scores:
+            return True
+        value, limit = scores[self.score], getattr(config, self.field)
+        return value >= limit if self.field.startswith("min_") else value <= limit
+
+
+LIMITS = (  # the first that does not hold is the reason
+    Limit("black", "max_black", "black frames", fault=True),
+    Limit("bars", "max_bars", "black bars", fault=True),
+    Limit("frozen", "max_frozen", "frozen frames", fault=True),
+    Limit("brightness", "min_brightness", "too dark"),
+    Limit("brightness", "max_brightness", "too bright"),
+    Limit("clipped", "max_clipped", "clipped", fault=True),
+    Limit("motion", "min_motion", "static"),
+    Limit("motion", "max_motion", "too much motion"),
+    Limit("blockiness", "max_blockiness", "blocks", fault=True),
+    Limit("sharpness", "min_sharpness", "not sharp"),
+    Limit("fake_4k", "max_fake_4k", "fake 4K", fault=True),
+)
+
+
+class NotFiniteError(InputError):
+    """A score is not a finite number: no limit would mean anything for it."""
+
+
+def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
+    """The clip with its scores, measured on ``config`` pairs of frames."""
+    try:
+        yield replace(clip, scores=measure(clip.path(build), config, clip.frames))
+    except NotFiniteError as error:
+        yield Dropped(clip.name, "scores are no numbers", str(error))
+    except InputError as error:
+        yield unreadable(clip, build, "cannot be read", error)
+
+
+def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]:
+    """The clip, or why it is dropped by its scores."""
+    known = decided(clip.scores, config)
+    for limit in LIMITS:
+        if not limit.holds(known, config):
+            side = "at least" if limit.field.startswith("min_") else "at most"
+            wanted = f"{limit.score} {known[limit.score]:.4g}, wanted {side} {getattr(config, limit.field):.4g}"
+            yield Dropped(clip.name, limit.reason, wanted, known)
+            return
+    yield replace(clip, scores=known)
+
+
+def decided(scores: dict[str, float], config: QualityConfig) -> dict[str, float]:
+    """``scores`` without ``fake_4k`` where there is too little detail above the noise to tell."""
+    unclear = scores.get("contrast", 0.0) < config.min_contrast
+    return {name: score for name, score in scores.items() if not (name == "fake_4k" and unclear)}
+
+
+def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
+    """Every score of a video of so many ``frames``, or as many as its packets say, on so many pairs of them. It is read
+    once. Where the picture is too small, ``fake_4k`` and ``contrast`` are left out.
+
+    Raises:
+        NotFiniteError: a score is not a finite number.
+        InputError: not a video, damaged, or fewer than two frames.
+    """
+    pairs, rate = read_pairs(path, frames or probe(path).frames, samples)
+    picture = inside_bars([frame for pair in pairs for frame in pair])
+    inner = [(before[picture], after[picture]) for before, after in pairs]
+    firsts = [before for before, _ in inner]
+    scores = {
+        "black": float(np.mean([before.max() < 2 * BLACK and before.mean() < BLACK for before, _ in pairs])),
+        "bars": 1 - firsts[0].size / pairs[0][0].size,
+        "frozen": float(np.mean([cv2.absdiff(*pair).mean() < STILL for pair in inner])),
+        "brightness": float(np.mean([frame.mean() for frame in firsts])) / 255,
+        "clipped": float(np.mean([clipped(frame) for frame in firsts])),
+        "motion": float(np.median([flow_length(*pair) for pair in inner])) * rate,
+        "blockiness": float(np.median([blockiness(before) for before, _ in pairs])),
+        "sharpness": float(np.median([sharpness(frame) for frame in firsts])),
+    }
+    if min(firsts[0].shape) >= TILE:
+        spectrum = measure_spectrum(firsts)
+        scores |= {"contrast": spectrum.contrast, "fake_4k": spectrum.score}
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise NotFiniteError(f"{path}: its {name} is {value}, which is not a finite number")
+    return {name: round(value, 6) for name, value in scores.items()}
+
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def read_pairs(path: Path, frames: int, samples: int) -> tuple[list[Pair], float]:
+    """Luma (H, W) uint8 of up to ``samples`` pairs of neighbouring frames, spread evenly over ``frames``; frames a
+    second.
+
+    Raises:
+        InputError: as :func:`measure`.
+    """
+    wanted = set(np.linspace(0, max(frames - 2, 0), samples).round().astype(int).tolist())
+    pairs: list[Pair] = []
+    before = None
+    with VideoReader(path) as video:
+        for number, frame in enumerate(video.frames()):
+            if number not in wanted and number - 1 not in wanted:
+                continue
+            luma = cv2.cvtColor(video.rgb(frame), cv2.COLOR_RGB2GRAY)
+            if number - 1 in wanted and before is not None:
+                pairs.append((before, luma))
+            before = luma
+        if not pairs:
+            raise InputError(f"{path}: has fewer than two frames; wanted a clip")
+        return pairs, float(video.rate)
+
+
+def inside_bars(frames: list[np.ndarray]) -> tuple[slice, slice]:
+    """The rows and columns between black bars that all ``frames`` (H, W) have; everything if they are black."""
+    most = np.max(frames, axis=0)
+    found = []
+    for axis in (1, 0):
+        # Nearly all of a line: a codec rings into the bar from its edge, and a logo may stand in it.
+        drawn = np.flatnonzero(np.percentile(most, 95, axis=axis) > BAR)
+        found.append(slice(int(drawn[0]), int(drawn[-1]) + 1) if len(drawn) else slice(None))
+    return found[0], found[1]
+
+
+def clipped(frame: np.ndarray) -> float:
+    """Share of pixels of luma ``frame`` (H, W) uint8 at either end."""
+    return float(((frame <= CLIPPED[0]) | (frame >= CLIPPED[1])).mean())
+
+
+def flow_length(before: np.ndarray, after: np.ndarray) -> float:
+    """Mean length of the optical flow between two frames (H, W) uint8, in picture heights; on copies of 180 lines, so
+    that grain does not count."""
+    height = min(FLOW_LINES, before.shape[0])
+    width = max(round(before.shape[1] * height / before.shape[0]), 16)
+    small = [cv2.resize(frame, (width, max(height, 16)), interpolation=cv2.INTER_AREA) for frame in (before, after)]
+    flow = cv2.calcOpticalFlowFarneback(*small, None, 0.5, 4, 15, 3, 5, 1.2, 0)  # pyright: ignore
+    return float(np.linalg.norm(flow, axis=2).mean()) / height
+
+
+def blockiness(frame: np.ndarray) -> float:
+    """Steps between neighbouring pixels across the borders of 8x8 blocks over those elsewhere, mean of both axes; 1 where
+    there are no blocks, or nothing at all."""
+    ratios = []
+    for image in (frame, frame.T):
+        steps = cv2.absdiff(image[:, 1:], image[:, :-1]).mean(axis=0)
+        border = np.arange(1, image.shape[1]) % BLOCK == 0
+        ratios.append((steps[border].mean() + 1e-3) / (steps[~border].mean() + 1e-3))
+    return float(np.mean(ratios))
+
+
+def sharpness(frame: np.ndarray) -> float:
+    """Standard deviation of the Laplacian in levels, in the 90th percentile of tiles of 64 pixels of luma ``frame``
+    (Pech-Pacheco et al. 2000, by tiles, so that a background out of focus does not count)."""
+    squares = np.square(cv2.Laplacian(frame, cv2.CV_32F))  # its mean is 0
+    rows, columns = (max(size // TILE, 1) for size in frame.shape)
+    tiles = cv2.resize(squares, (columns, rows), interpolation=cv2.INTER_AREA)
+    return float(np.sqrt(np.percentile(tiles, 90)))

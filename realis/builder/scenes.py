@@ -1,0 +1,171 @@
+"""Second stage: footage is cut at its shots into clips, without encoding again where that is exact."""
+
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from av import VideoFrame
+
+from realis.builder.clip import Clip, Dropped, Outcome
+from realis.builder.cut import copy_part, encode_part, part_to_copy
+from realis.builder.damage import unreadable
+from realis.core.errors import InputError, is_of_the_disk, require
+from realis.core.files import sync
+from realis.video.excerpt import probe
+from realis.video.fingerprint import fingerprint
+from realis.video.read import VideoReader
+
+CLIPS = "work/clips"  # in the folder of the build
+DETECTED_AT = 256  # pixels a row in which cuts are looked for, as PySceneDetect does
+MARGIN = 2  # frames left out beside a cut: encoders and editors blend there
+COPIED = 0.75  # share of a clip that must be left where it is copied exactly; else all of it is encoded again
+
+
+@dataclass(frozen=True)
+class ScenesConfig:
+    """How footage is cut."""
+
+    least: int = 49  # frames of a clip: what the model trains on
+    most: int = 150  # frames of a clip
+    per_video: int = 20  # clips of one video at most, spread over it
+    adaptive: float = 3.0  # of PySceneDetect's AdaptiveDetector: how much more a cut changes than the frames around it
+    content: float = 15.0  # of the same: least change of a cut
+    crf: int = 8  # of H.264 and H.265 where a clip has to be encoded again
+
+    def __post_init__(self) -> None:
+        require(self.least >= 1, "--scenes.least", self.least, "1 or more")
+        require(self.most >= 2 * self.least, "--scenes.most", self.most, "at least twice --scenes.least")
+        require(self.per_video >= 1, "--scenes.per-video", self.per_video, "1 or more")
+        require(0 < self.adaptive < math.inf, "--scenes.adaptive", self.adaptive, "a finite number above 0")
+        require(0 <= self.content <= 255, "--scenes.content", self.content, "0 to 255")
+        require(0 <= self.crf <= 51, "--scenes.crf", self.crf, "0 to 51")
+
+
+class InterlacedError(InputError):
+    """A frame is two fields of different moments."""
+
+
+def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
+    """Cut ``video`` into clips, files of their own.
+
+    Raises:
+        InputError: the disk is full or fails.
+    """
+    path = video.path(build)
+    try:
+        cuts, sums = watch(path, config)
+    except InterlacedError as error:
+        yield Dropped(video.name, "interlaced", str(error))
+        return
+    except InputError as error:
+        yield unreadable(video, build, "damaged", error)
+        return
+    try:
+        ranges = list(pieces(cuts, len(sums), config))
+        for start, stop in spread(ranges, config.per_video):
+            yield cut_out(video, build, start, stop, sums, config)
+    except InputError as error:
+        if is_of_the_disk(error):
+            raise
+        yield unreadable(video, build, "damaged", error)
+        return
+    if not ranges:
+        yield Dropped(video.name, "shots too short", f"none of {config.least} frames among {len(cuts) + 1}")
+    elif len(ranges) > config.per_video:
+        yield Dropped(video.name, "more clips than one video gives", str(len(ranges)))
+
+
+def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]]:
+    """Decode a video once: the numbers of frames where a shot begins, and a checksum of every frame.
+
+    Raises:
+        InterlacedError: a frame of it is two fields.
+        InputError: it is damaged, as far as its decoder knows: H.264's notices nearly every flipped bit, HEVC's hardly any
+            that costs no frame.
+    """
+    from scenedetect import FrameTimecode
+    from scenedetect.detectors import AdaptiveDetector
+
+    detector = AdaptiveDetector(config.adaptive, min_scene_len=1, min_content_val=config.content)
+    cuts, sums, times = [], [], []
+    due = probe(path).times
+    with VideoReader(path) as video:
+        width = min(DETECTED_AT, video.width)
+        height = max(2, round(video.height * width / video.width))
+        for number, frame in enumerate(video.frames()):
+            if frame.is_corrupt and number >= len(due) - 1:
+                break  # cut off in the middle of it
+            if frame.is_corrupt:
+                raise InputError(f"{path}: frame {number} is damaged")
+            if frame.interlaced_frame:
+                raise InterlacedError(f"{path}: frame {number} is two fields")
+            small = frame.reformat(width, height, "bgr24").to_ndarray()
+            cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, fps=25.0), small)]
+            sums.append(checksum(frame))
+            times.append(frame.pts)
+    if times != due[: len(times)].tolist():
+        raise InputError(f"{path}: of its {len(due)} frames some in the middle cannot be decoded")
+    return cuts, sums
+
+
+def checksum(frame: VideoFrame) -> int | None:
+    """Of a decoded frame's samples; ``None`` in pixel formats that PyAV has no array for."""
+    try:
+        return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()))
+    except (ValueError, AssertionError):
+        return None
+
+
+def pieces(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[tuple[int, int]]:
+    """Where clips begin and end: each shot, without the frames beside its cuts, in as few equal parts as it takes.
+
+    >>> list(pieces([60], 420, ScenesConfig()))
+    [(0, 58), (62, 181), (181, 300), (300, 420)]
+    """
+    for begin, end in zip([0, *cuts], [*cuts, frames], strict=True):
+        first, last = begin + MARGIN * (begin > 0), end - MARGIN * (end < frames)
+        if last - first >= config.least:
+            count = -(-(last - first) // config.most)
+            edges = [first + (last - first) * i // count for i in range(count + 1)]
+            yield from zip(edges, edges[1:], strict=False)
+
+
+def spread(ranges: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """At most so many of them, evenly spread."""
+    count = min(most, len(ranges))
+    return [ranges[(2 * i + 1) * len(ranges) // (2 * count)] for i in range(count)]
+
+
+def cut_out(
+    video: Clip, build: Path, start: int, stop: int, sums: list[int | None], config: ScenesConfig
+) -> Clip:  # fmt: skip
+    """The clip of frames ``start`` to ``stop`` - 1, or of a large part of it that can be copied exactly."""
+    path = video.path(build)
+    stem = build / CLIPS / f"{video.name}-{start:06d}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    part = part_to_copy(path, start, stop, max(config.least, math.ceil(COPIED * (stop - start))))
+    file = copy_part(path, stem, *part) if part else None
+    if part and file and holds_exactly(file, sums[slice(*part)]):
+        start, stop = part
+    else:
+        if file:
+            file.unlink()
+        file = encode_part(path, stem, start, stop, config.crf)
+    sync(file)
+    with VideoReader(file) as clip:
+        height, width = clip.height, clip.width
+    relative = file.relative_to(build).as_posix()
+    return replace(video, name=stem.name, file=relative, height=height, width=width, start=start, frames=stop - start,
+                   digest=fingerprint(file))  # fmt: skip
+
+
+def holds_exactly(file: Path, sums: list[int | None]) -> bool:
+    """Whether a file decodes to frames of just these checksums."""
+    try:
+        with VideoReader(file) as video:
+            return None not in sums and [checksum(frame) for frame in video.frames()] == sums
+    except InputError:
+        return False

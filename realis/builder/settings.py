@@ -1,0 +1,127 @@
+"""What a build is made with: ``build.yaml`` in its folder, to which a stage adds its settings when it begins."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from realis.core.config import read_recipe
+from realis.core.errors import InputError, require
+from realis.core.files import whole_file
+
+SETTINGS, CALIBRATED = "build.yaml", "quality.yaml"  # in the folder of the build
+# What may be another when a build goes on: it does not change what is built.
+FREE = {
+    "": ("output", "stages", "workers", "executor", "calibrate", "anew"),
+    "captions": ("batch", "device", "url", "api_key_file", "requests", "timeout", "retries", "retry_wait",
+                 "budget_requests", "budget_tokens"),
+    "review": ("auto_accept", "host", "port", "preview", "crop", "linger"),
+    "ray": ("address", "cpus", "captioners", "gpus"),
+}  # fmt: skip
+LEDGERS = {"probe": ("licences", "probe"), "quality": ("scores", "quality"), "duplicates": ("hashes", "duplicates")}
+# Ledgers of what takes long: only these settings of their stages would make them other ones.
+COSTLY = {"probe": ("lines", "least_rate"), "scores": ("samples",), "hashes": ("every",)}
+
+
+def check_folder(folder: Path) -> None:
+    """Whether a build may be in ``folder``; nothing is written.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    require(not folder.is_file(), "--output", f"{folder}, a file", "a folder")
+    if folder.is_dir() and not (folder / SETTINGS).exists():
+        ours = ("work", CALIBRATED, f".{SETTINGS}.*.tmp")  # the latter of a run that was killed
+        strangers = sorted(one.name for one in folder.iterdir() if not any(map(one.match, ours)))
+        require(not strangers, "--output", f"{folder} with {', '.join(strangers[:3])} in it", "an empty or new folder")
+
+
+class Settings:
+    """The settings that a build stands on: those of stages that have begun, and what is no stage's.
+
+    Args:
+        settings: that are given now, as plain values: a section for each stage, and others.
+        stages: their names.
+        folder: of the build.
+        anew: take settings that are others than those noted: what the stages have done by these is forgotten. This goes
+            without saying as long as nothing but ``probe`` has begun.
+
+    Raises:
+        InputError: there are such, and they shall not be taken.
+    """
+
+    def __init__(self, settings: dict[str, Any], stages: tuple[str, ...], folder: Path, anew: bool) -> None:
+        self.settings, self.folder = settings, folder
+        noted = self._read()
+        begun = {stage for stage in stages if stage in noted}
+        self.waiting = set(stages) - begun
+        changed = changes(noted, {name: settings[name] for name in settings if name in noted})
+        if changed and not (anew or begun <= {"probe"}):
+            said = "; ".join(f"--{name} was {was!r}, is {now!r}" for name, (was, now) in changed.items())
+            raise InputError(f"--output {folder} was begun with other settings: {said}; give those again, add --anew to do "
+                             "the stages that they concern once more, or choose a new folder")  # fmt: skip
+        for stage in begun:
+            self._forget(
+                stage, {field for section, _, field in (name.partition(".") for name in changed) if section == stage}
+            )
+        if changed or not noted:
+            self._write()
+
+    def begin(self, stage: str) -> None:
+        """Note those of ``stage``; afterwards it may write."""
+        if stage in self.waiting:
+            self.waiting.remove(stage)
+            self._write()
+
+    def _read(self) -> dict[str, Any]:
+        file = self.folder / SETTINGS
+        if not file.exists():
+            return {}
+        try:
+            noted = read_recipe(file)
+            fixed(noted)  # fails where it is something else
+        except (InputError, TypeError, AttributeError) as error:
+            raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
+        return noted
+
+    def _write(self) -> None:
+        noted = {name: value for name, value in self.settings.items() if name not in {*self.waiting, "anew"}}
+        with whole_file(self.folder / SETTINGS) as temporary:
+            temporary.write_text(yaml.safe_dump(noted, sort_keys=False, allow_unicode=True))
+
+    def _forget(self, stage: str, fields: set[str]) -> None:
+        """Remove what the stage has noted by other settings of these names."""
+        for ledger in LEDGERS.get(stage, (stage,)) if fields else ():
+            concern = {field.replace("_", "-") for field in COSTLY[ledger]} if ledger in COSTLY else fields
+            if concern & fields:
+                (self.folder / "work" / f"{ledger}.jsonl").unlink(missing_ok=True)
+
+
+def changes(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What is not as it was, by the name of its flag: what it was and what it is."""
+    was, given = fixed(noted), fixed(now)
+    return {name: (was.get(name), given.get(name)) for name in sorted(was.keys() | given.keys())
+            if was.get(name) != given.get(name)}  # fmt: skip
+
+
+def binding(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what is built: a recipe of it."""
+    bound = {}
+    for name, value in settings.items():
+        free = FREE.get(name, ())
+        if isinstance(value, dict) and (own := {key: one for key, one in value.items() if key not in free}):
+            bound[name] = own
+        elif not isinstance(value, dict) and name not in FREE[""]:
+            bound[name] = value
+    return bound
+
+
+def fixed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same, flat, by the names of their flags; the sources spelled one way: ``./footage/`` is ``footage``."""
+    flat = {}
+    bound = binding(settings)
+    if "source" in bound:
+        bound["source"] = [str(Path(word)) for word in bound["source"]]
+    for name, value in bound.items():
+        flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return {key.replace("_", "-"): value for key, value in flat.items()}

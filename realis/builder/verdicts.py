@@ -1,0 +1,116 @@
+"""What reviewers said of clips: a file to which each verdict is appended, and what follows from it.
+
+A line is a verdict: ``{"clip", "digest", "reviewer", "verdict": "keep" | "drop" | "undo", "reason", "time"}``. Lines are
+never changed. ``undo`` takes back the last verdict of its reviewer on its clip that stands. The clip is meant by its name
+and its content: a clip that was cut anew has no verdict.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from realis.builder.clip import Clip
+from realis.core.errors import InputError
+from realis.core.records import append_line, build_record, load_json
+from realis.core.system import lock
+
+KEEP, DROP, UNDO = "keep", "drop", "undo"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the file; ``time`` is in UTC, ISO 8601."""
+
+    clip: str
+    digest: str
+    reviewer: str
+    verdict: str
+    reason: str = ""
+    time: str = ""
+
+
+class VerdictFile:
+    """A file of verdicts that several processes may append to.
+
+    Args:
+        file: made, with its folder, when the first verdict comes.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def add(self, clip: Clip, reviewer: str, verdict: str, reason: str = "") -> None:
+        """Append a verdict; it is on disk when this returns.
+
+        Raises:
+            InputError: it cannot be written; the file is then as before.
+        """
+        row = Verdict(
+            clip.name, clip.digest, reviewer, verdict, reason, datetime.now(UTC).isoformat(timespec="seconds")
+        )
+        line = json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("ab+", buffering=0) as file:
+                lock(file, wait=True)  # until the file is closed
+                append_line(file, line)
+        except OSError as error:
+            raise InputError(f"{self.file}: the verdict cannot be written ({error.strerror or error})") from error
+
+    def read(self) -> list[Verdict]:
+        """All verdicts; a last line without an end does not count: its writer has died, or is still at it.
+
+        Raises:
+            InputError: another line is no verdict.
+        """
+        if not self.file.is_file():
+            return []
+        lines = self.file.read_bytes().split(b"\n")[:-1]
+        return [self._parse(line, number) for number, line in enumerate(lines, 1)]
+
+    def _parse(self, line: bytes, number: int) -> Verdict:
+        try:
+            verdict = build_record(Verdict, load_json(line))
+            if verdict.verdict not in (KEEP, DROP, UNDO):
+                raise ValueError(f"verdict {verdict.verdict!r}")
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.file}, line {number}: is no verdict ({error}); remove that line") from error
+        return verdict
+
+
+def standing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[str, Verdict]]:
+    """The verdict of each reviewer that stands, by name and digest of the clip: the last that is not undone."""
+    given: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
+    for one in verdicts:
+        of_reviewer = given.setdefault((one.clip, one.digest), {}).setdefault(one.reviewer, [])
+        if one.verdict != UNDO:
+            of_reviewer.append(one)
+        elif of_reviewer:
+            of_reviewer.pop()
+    return {
+        clip: last
+        for clip, by_reviewer in given.items()
+        if (last := {reviewer: said[-1] for reviewer, said in by_reviewer.items() if said})
+    }
+
+
+def opinions(clips: Iterable[Clip], verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
+    """What stands of ``clips``: by the name of each, and by reviewer; empty where nobody has decided."""
+    given = standing(verdicts)
+    return {clip.name: given.get((clip.name, clip.digest), {}) for clip in clips}
+
+
+def decision(opinion: dict[str, Verdict]) -> Verdict | None:
+    """What follows from the verdicts that stand: one that drops wins, for a reviewer has seen something that the others
+    have not; of several, the first. ``None``: nobody has decided."""
+    drops = [one for one in opinion.values() if one.verdict == DROP]
+    return next(iter(drops or opinion.values()), None)
+
+
+def undecided(clips: Iterable[Clip], verdicts: Iterable[Verdict]) -> list[Clip]:
+    """Those of ``clips`` that have no verdict."""
+    clips = list(clips)
+    given = opinions(clips, verdicts)
+    return [clip for clip in clips if not given[clip.name]]

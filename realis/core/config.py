@@ -1,0 +1,316 @@
+"""Configuration of a command: frozen dataclasses, a command line made from them, YAML recipes.
+
+A recipe is flattened into flags that come before the user's own, so there is one parser and one kind of error; the
+resolved configuration that a run writes is itself a recipe.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import inspect
+import io
+import math
+import os
+import re
+import typing
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+import yaml
+
+from realis.core.errors import InputError, reason
+from realis.core.files import whole_file
+
+Config = TypeVar("Config")
+RUN = "how a run goes, not what comes of it"  # marks such a field: Annotated[bool, RUN]
+RECIPES = (".yaml", ".yml")
+END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a list, and comes back among unknown words
+OUR_WORDS = {  # for those of tyro
+    r"^Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": r"\1: got \2, wanted a whole number",
+    r"^Error parsing (--\S+): could not convert string to float: (.*)": r"\1: got \2, wanted a number",
+    r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
+    r"^Missing value for argument '(\S+)'\. Expected (\d+) values\.": r"\1: got too few values, wanted \2",
+    r"^Missing from .*?: (--\S+) .*": r"\1: got nothing, wanted a value",
+    r"^Error parsing (--\S+): Could not [^[]*(\[.*?\]).*": r"\1: got \2, wanted numbers",
+    r"^Error parsing (?!--)\S+: ": "",
+}
+
+
+def parse(
+    config: type[Config], argv: Sequence[str], prog: str, default: Config | None = None, remark: str = ""
+) -> Config:
+    """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if it has a field for them.
+
+    Args:
+        config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags. Its
+            ``POSITIONAL``, if it has one, names the field that takes words without a flag.
+        argv: arguments after the program's name.
+        prog: the program's name, for ``--help``.
+        default: what holds without any flag; ``None``: as its fields say.
+        remark: ends the head of ``--help``.
+
+    Raises:
+        InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
+    """
+    words, recipe, said = list(argv), [], "see --help"
+    positional = getattr(config, "POSITIONAL", "")
+    if {"-h", "--help"}.intersection(words):
+        usage = f"{prog} [recipe.yaml]" + (f" [{positional.upper()} ...]" if positional else "")
+        head = inspect.getdoc(typing.get_origin(config) or config)
+        tyro.cli(config, args=["--help"], prog=usage, default=default, description=f"{head}\n\n{remark}".rstrip())
+    try:
+        if words and words[0].endswith(RECIPES):
+            said += f"; recipe {words[0]}"
+            recipe = recipe_flags(Path(words.pop(0)))
+        if bad := next((word for word in (*recipe, *words) if "\0" in word), None):
+            raise InputError(f"got {bad!r:.80}, wanted no null byte in it")
+        _check_numbers([*recipe, *words], flag_types(config))
+        _check_flags([*recipe, *words], flag_types(config))
+        parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words], default)
+        if end := rest.index(END_OF_RECIPE):
+            raise InputError(f"got {rest[0]!r} beside another value; wanted one")
+        return _with_positional(parsed, positional, rest[end + 1 :], words)
+    except InputError as error:
+        raise InputError(f"{error} ({said})") from error
+
+
+def _with_positional(config: Config, field: str, found: list[str], words: list[str]) -> Config:
+    """``config`` with the words ``found`` without a flag among ``words``, if there are any, as its ``field``."""
+    if not found:
+        return config
+    if late := next((word for word in found if word.endswith(RECIPES)), None):
+        raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
+    if not field:
+        flag = next(iter(flag_types(type(config))))
+        raise InputError(f"got {found[0]!r} without a flag; wanted one before it, such as {flag} {found[0]}")
+    if any(word.partition("=")[0] == f"--{field}" for word in words):
+        raise InputError(f"got --{field} and, without a flag, {found[0]!r}; wanted one or the other")
+    return dataclasses.replace(config, **{field: tuple(found)})
+
+
+def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
+    """The flags of a configuration, and what type of value each takes. Those of a nested one are ``--nested.field``, or as
+    its ``PREFIX`` says. Of a generic one, ``Config[Nested]``, the parameters are known."""
+    plain = typing.get_origin(config) or config
+    found, types = {}, typing.get_type_hints(plain)
+    parameters = dict(zip(getattr(plain, "__parameters__", ()), typing.get_args(config), strict=True))
+    for field in dataclasses.fields(plain):
+        kind = parameters.get(types[field.name], types[field.name])
+        kind = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+        name = field.name.replace("_", "-")
+        if dataclasses.is_dataclass(kind):
+            nested = getattr(kind, "PREFIX", name)
+            found |= flag_types(kind, f"{prefix}{nested}." if nested else prefix)
+        else:
+            found |= dict.fromkeys([prefix + name] + [f"{prefix}no-{name}"] * (kind is bool), kind)
+    return found
+
+
+def value_of(flag: str, argv: Sequence[str], default: str) -> str:
+    """The value that ``[recipe.yaml] [--flags]`` give to one flag, on which it depends what others there are; what is wrong
+    with the words, :func:`parse` says."""
+    words = list(argv)
+    if words and words[0].endswith(RECIPES):
+        with contextlib.suppress(InputError):
+            words[:1] = recipe_flags(Path(words[0]))
+    for word, following in zip(words, [*words[1:], default], strict=False):
+        name, equals, value = word.partition("=")
+        if name == flag:
+            default = value if equals else following
+    return default
+
+
+def binding(config: Any, without: Iterable[str] = (RUN,)) -> dict[str, Any]:
+    """The fields of a configuration that a result depends on, as plain values: without nested ones, and those marked
+    with one of ``without``."""
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        name: value
+        for name, value in fields.items()
+        if not (dataclasses.is_dataclass(value) or {*getattr(hints[name], "__metadata__", ())}.intersection(without))
+    }
+
+
+def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:
+    """Raise an InputError for a flag that is not one of ``flags``, or that is given a value and takes none."""
+    for before, word in zip(["", *words], words, strict=False):
+        flag, equals, value = word.partition("=")
+        if not re.match("--?[A-Za-z]", flag):  # a value, which may be negative
+            continue
+        kind = flags.get(flag.replace("_", "-"))
+        if kind is None:
+            near = _near(flag.lstrip("-"), flags)
+            takes_value = flags.get(before.replace("_", "-"), bool) is not bool
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            hint = hint or (f"; if it is a value, write {before}={word!r}" if takes_value else "")
+            raise InputError(f"{flag}: no such flag{hint}")
+        if equals and kind is bool:
+            raise InputError(f"{flag}: got {value!r}, wanted no value")
+
+
+def _check_numbers(words: Iterable[str], flags: dict[str, Any]) -> None:
+    """Raise an InputError for ``nan``, or a number that is too large to be one, where a flag takes numbers.
+
+    Before a configuration is built: what its own checks make of them is anybody's guess.
+    """
+    flag = ""  # to which the words after it belong
+    for word in words:
+        name, _, value = word.partition("=")
+        if name.replace("_", "-") in flags:
+            flag = name.replace("_", "-")
+        else:
+            value = word
+        if flag and _takes_float(flags[flag]) and not _is_finite(value):
+            raise InputError(f"{flag}: got {value}, wanted a finite number")
+
+
+def _takes_float(kind: Any) -> bool:
+    """Whether ``kind`` is float, or a tuple or union with one in it."""
+    return kind is float or any(map(_takes_float, typing.get_args(kind)))
+
+
+def _is_finite(text: str) -> bool:
+    """False for a number that is not; what is no number at all is left to tyro."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return True
+
+
+def _near(name: str, flags: Iterable[str]) -> list[str]:
+    """Three flags at most: with that name within a nested configuration, or beginning with it, or else spelled nearly so."""
+    same = [flag for flag in flags if flag.endswith(f".{name}") or flag.startswith(f"--{name}")]
+    return (same or difflib.get_close_matches(f"--{name}", flags, cutoff=0.75))[:3]
+
+
+def _read(config: type[Config], words: list[str], default: Any) -> tuple[Config, list[str]]:
+    """What tyro makes of ``words``, and the words that it does not know; its messages are raised instead of printed."""
+    printed, environment = io.StringIO(), os.environ  # noqa: TID251 - how wide a message is, never the maths
+    columns = environment.get("COLUMNS")
+    environment["COLUMNS"] = "10000"  # tyro breaks its messages at this width, also where no terminal reads them
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            return tyro.cli(config, args=words, default=default, return_unknown_args=True)
+    except SystemExit:
+        _title, message, *_more = re.split(r"\n *-{5,} *\n", printed.getvalue())
+        message = " ".join(message.split())
+        for its, ours in OUR_WORDS.items():
+            message = re.sub(its, ours, message)
+        raise InputError(message) from None
+    finally:
+        environment.pop("COLUMNS")
+        if columns is not None:
+            environment["COLUMNS"] = columns
+
+
+def recipe_flags(file: Path) -> list[str]:
+    """The flags that a YAML recipe stands for.
+
+    >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
+    ['--run.steps=3', '--scales', '4', '2', '--no-static']
+    """
+    return list(_flatten(read_recipe(file), ()))
+
+
+def read_recipe(file: Path) -> dict[str, Any]:
+    """The names and values in a YAML recipe.
+
+    Raises:
+        InputError: it is not there, cannot be read, or holds something else.
+    """
+    if not file.is_file():
+        raise InputError(f"recipe {file}: nothing there; wanted a YAML file")
+    try:
+        recipe = yaml.load(file.read_text(encoding="utf-8"), _StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"recipe {file}{line}: wanted YAML, but {error.problem}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that there is not, ...
+        raise InputError(f"recipe {file}: cannot be read as YAML ({reason(error)})") from error
+    except RecursionError as error:
+        raise InputError(f"recipe {file}: nested too deeply; wanted names and values") from error
+    if not isinstance(recipe, dict):
+        got = "nothing" if recipe is None else f"a {type(recipe).__name__}"
+        raise InputError(f"recipe {file}: got {got}, wanted names and values")
+    return recipe
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would take the last; and anchors (by which a few lines can stand for
+    more values than fit into memory) and tags, for which no recipe has a use."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):  # an alias is an event with an anchor
+            problem = "with an anchor, an alias or a tag (&, *, !), which recipes do without; write the value out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if number.bit_length() > 64:
+            raise yaml.MarkedYAMLError(problem="a number has more than 64 bits", problem_mark=node.start_mark)
+        return number
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} is there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+
+
+def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for name, value in values.items():
+        here = (*path, str(name).replace("_", "-"))
+        if value is None or value == {}:
+            raise InputError(f"recipe: {'.'.join(here)} has no value; give it one or leave it out")
+        if isinstance(value, dict):
+            yield from _flatten(value, here)
+        elif isinstance(value, bool):
+            yield "--" + ".".join((*path, here[-1] if value else f"no-{here[-1]}"))
+        elif isinstance(value, list):
+            yield "--" + ".".join(here)
+            yield from map(str, value)
+        else:
+            yield f"--{'.'.join(here)}={value}"  # one word: it may begin with a dash
+
+
+def dump(config: Any, file: Path) -> None:
+    """Write ``config`` as a recipe that :func:`parse` reads back to an equal one.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as temporary:
+            content = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True)
+            temporary.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({reason(error)}); choose another output") from error
+
+
+def as_plain(config: Any) -> dict[str, Any]:
+    """A configuration as nested dictionaries, lists and plain values, as a recipe has them."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            name, nested = getattr(value, "PREFIX", field.name), as_plain(value)
+            values |= {name: nested} if name else nested
+        else:
+            values[field.name] = _plain_values(value)
+    return values
+
+
+def _plain_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain_values(v) for name, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,5 @@
+"""What training is given at a time."""
+
+import torch
+
+Batch = dict[str, torch.Tensor]

@@ -1,0 +1,74 @@
+"""Lists of clips to train on: JSONL, CSV or Parquet with a ``file_name`` a row, or a folder with one of them in it."""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realis.core.errors import InputError, require
+from realis.core.log import info_once
+from realis.core.tables import FILE_NAME, read_rows
+
+OPTIONAL = ("caption", "start", "frames")
+HALF_PAIR = re.compile("[\ud800-\udfff]")  # which JSON can hold, and nothing else can
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """A file, what it shows in words, and the part of it that may be used: ``frames`` from ``start`` on, or the rest."""
+
+    path: Path
+    caption: str = ""
+    start: int = 0
+    frames: int | None = None
+
+
+def read_manifest(path: str) -> list[ClipEntry]:
+    """Entries of a manifest, in its order.
+
+    Columns: ``file_name`` (absolute, or relative to the manifest's folder), and optionally ``caption``, ``start`` and
+    ``frames``; empty cells count as absent. Others are not read. A folder is one in Hugging Face's VideoFolder form: it
+    holds a ``metadata`` file.
+
+    Raises:
+        InputError: no such file, not of these forms, nothing in it, a row that is wrong, a named file that is missing.
+    """
+    rows, file = read_rows(Path(path), "--clips.manifest", [(name,) for name in OPTIONAL])
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if "caption" not in columns and not {FILE_NAME, *OPTIONAL}.issuperset(columns):
+        info_once(f"{file}: no column caption (its columns: {', '.join(columns)}): every caption is empty")
+    entries = [_entry(row, f"{file}, row {i}", file.parent) for i, row in enumerate(rows, 1)]
+    missing = [entry.path for entry in entries if not entry.path.is_file()]
+    if missing:
+        raise InputError(
+            f"{file}: files that it names are missing: {len(missing)} of {len(entries)}, first {missing[0]}; "
+            "names are relative to the manifest's folder"
+        )
+    return entries
+
+
+def _entry(row: dict[str, Any], where: str, folder: Path) -> ClipEntry:
+    name, caption = (None if _absent(row.get(column)) else row[column] for column in (FILE_NAME, "caption"))
+    require(isinstance(name, str), f"{where}: file_name", "nothing" if name is None else repr(name), "a path")
+    fits = caption is None or (isinstance(caption, str) and not HALF_PAIR.search(caption))
+    require(fits, f"{where}: caption", repr(caption), "text")
+    start = _whole(row.get("start"), f"{where}: start", 0)
+    return ClipEntry(folder / name, caption or "", start or 0, _whole(row.get("frames"), f"{where}: frames", 1))
+
+
+def _absent(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _whole(value: Any, name: str, least: int) -> int | None:
+    """A whole number from a cell, which may hold it as text or, where a column has gaps, as a float."""
+    if _absent(value):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    fits = number.is_integer() and number >= least and not isinstance(value, bool)
+    require(fits, name, repr(value), f"a whole number, {least} or more")
+    return int(number)

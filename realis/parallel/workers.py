@@ -1,0 +1,108 @@
+"""Work shared out to processes of this machine."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, TypeVar
+
+from realis.core.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+TICK = 0.3  # seconds
+_threads = 0
+
+
+class Workers:
+    """Processes that are started when there is something to do, and stay until the end. A context manager.
+
+    Args:
+        count: of processes, at most; 0: one a core.
+        prepare: called with ``arguments`` in each process first.
+    """
+
+    def __init__(
+        self, count: int = 0, prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+    ) -> None:
+        self.count, self.start = count or os.cpu_count() or 1, (prepare, arguments)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if self._pool and error:
+            for child in multiprocessing.active_children():
+                child.terminate()
+
+    def tasks(
+        self, work: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Item, Result | BaseException]]:
+        """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
+
+        Args:
+            work: called in another process; what uses torch there limits its threads by itself.
+            tick: called here now and then.
+
+        Raises:
+            InputError: a process was killed.
+        """
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.count, multiprocessing.get_context("spawn"), prepare_process, self.start
+            )
+        jobs = {self._pool.submit(work, item): item for item in items}
+        waiting = set(jobs)
+        terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
+                tick()
+                for job in done:
+                    error = job.exception()
+                    if isinstance(error, BrokenProcessPool):
+                        raise InputError("a worker process was killed, perhaps for want of memory; the same command goes "
+                                         "on from there, with fewer --workers if that was it")  # fmt: skip
+                    yield jobs[job], error or job.result()
+        finally:
+            signal.signal(signal.SIGTERM, terminated)
+
+
+def take_one_core() -> None:
+    """From now on OpenCV and the decoders of this process use one thread each: there are as many processes as cores, and
+    every thread of a decoder holds frames of its own."""
+    import cv2
+
+    global _threads
+    _threads = 1
+    cv2.setNumThreads(1)
+
+
+def threads() -> int:
+    """Of a decoder in this process; 0: one a core."""
+    return _threads
+
+
+def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    """One core a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
+    take_one_core()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    if prepare:
+        prepare(*arguments)
+
+
+def exit_with_parent() -> None:
+    """End this process when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
