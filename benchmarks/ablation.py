@@ -33,9 +33,9 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import TINY, model_folder
 from realis.models.wan.loading import Wan
 from realis.ops.resize import resize
-from realis.training.cpc_step import CpcStep
 from realis.training.latents import LatentCodec
 from realis.training.settings import FlowConfig
+from realis.training.steps.cpc import CpcStep
 
 RECIPES = Path(__file__).parent.parent / "train" / "recipes" / "ablation"
 TABLES = {  # what it is, the recipe, the paper's PSNR, SSIM, LPIPS and DISTS on SPMCS

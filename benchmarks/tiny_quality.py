@@ -32,7 +32,7 @@ from skimage.restoration import denoise_tv_chambolle
 
 from realis.core.errors import run_command
 from realis.models.hub import check_parts, model_folder
-from realis.models.wan.loading import encode_video
+from realis.models.wan.latents import encode_video
 from realis.ops.resize import resize, resize_window
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 from realis.tiling.blend import Canvas

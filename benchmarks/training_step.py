@@ -30,10 +30,10 @@ from realis.core.log import setup
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc.controlnet import CpcControlNet
-from realis.models.wan.loading import encode_video
-from realis.training.cpc_step import CpcStep
+from realis.models.wan.latents import encode_video
 from realis.training.export import halve
 from realis.training.settings import FlowConfig, OptimizerConfig
+from realis.training.steps.cpc import CpcStep
 
 GB = 1e9
 MODELS = {"1.3B": Sizes(), "14B": Sizes(heads=40, ffn_dim=13824, layers=40)}

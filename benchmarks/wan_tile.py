@@ -18,7 +18,7 @@ from timing import flops, matmul_rate, median_seconds, model_flags
 from realis.core.log import setup
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import control_residuals
-from realis.models.wan.loading import decode_video, encode_video
+from realis.models.wan.latents import decode_video, encode_video
 from realis.training.export import halve
 
 

@@ -159,11 +159,11 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     from realis.models.parallel import split_sequence
     from realis.models.wan.loading import Wan
     from realis.ops.finite import check_weights
-    from realis.training.cpc_step import CpcStep
     from realis.training.export import export_parts
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.run import start_run
+    from realis.training.steps.cpc import CpcStep
 
     # 1. The frozen model and the control branch over it
     run = start_run(config, config.run.sequence_parallel)
@@ -257,7 +257,7 @@ def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":
         InputError: cached for another text encoder.
     """
     from realis.data.caption_files import read_embedding
-    from realis.models.wan.loading import pad_prompt
+    from realis.models.wan.prompts import pad_prompt
 
     if not config.clips.embeddings:
         return wan.encode_prompts([""])[0]

@@ -45,7 +45,7 @@ def _train_vae(config: TrainVaeConfig) -> None:
     from realis.training.export import RENDERED, export_parts, halve
     from realis.training.loop import fit
     from realis.training.run import start_run
-    from realis.training.steps import VaeDecoderStep
+    from realis.training.steps.vae_decoder import VaeDecoderStep
 
     run = start_run(config)
     vae = AutoencoderKLWan(
@@ -110,7 +110,7 @@ def _train_prior(config: TrainPriorConfig) -> None:
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.run import start_run
-    from realis.training.steps import PriorStep
+    from realis.training.steps.prior import PriorStep
 
     run = start_run(config)
     wan = Wan(Path(config.model), torch.float32, torch.float32, run.accelerator.device)
@@ -194,11 +194,11 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
     from realis.ops.finite import check_weights
     from realis.ops.pixels import signed
     from realis.tiny.whitening_init import initialise_lr_input
-    from realis.training.cpc_step import CpcStep
-    from realis.training.decoder_step import LrDecoderStep
     from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
+    from realis.training.steps.cpc import CpcStep
+    from realis.training.steps.lr_decoder import LrDecoderStep
 
     # 1. The model that samples, and the decoder
     run, precision = start_run(config), config.run.precision

@@ -32,7 +32,7 @@ from realis.data.randomness import sample_rng
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import degraded_pair, whole_margin
-from realis.models.wan.loading import pad_prompt
+from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_finite
 from realis.ops.pixels import eight_bit
 from realis.ops.resize import resize

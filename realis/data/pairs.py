@@ -25,7 +25,7 @@ from realis.data.photographs import training_clip
 from realis.data.randomness import sample_rng
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import MARGIN, degraded_pair, whole_margin
-from realis.models.wan.loading import encode_video, encoder_digest
+from realis.models.wan.latents import encode_video, encoder_digest
 from realis.ops.finite import check_finite
 from realis.ops.pixels import eight_bit, signed
 from realis.ops.resize import resize

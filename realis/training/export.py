@@ -17,7 +17,7 @@ from realis.core.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
 from realis.training.state import Tensors
-from realis.training.steps import TrainingStep
+from realis.training.steps.base import TrainingStep
 
 RENDERED = "clips rendered from the photographs that scikit-image carries, whose terms its documentation names"
 CARD = """---

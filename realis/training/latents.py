@@ -4,7 +4,7 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from realis.data.batch import Batch
-from realis.models.wan.loading import decode_video, encode_video
+from realis.models.wan.latents import decode_video, encode_video
 from realis.training.settings import Precision
 
 

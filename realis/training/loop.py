@@ -20,7 +20,7 @@ from realis.training.run import Run
 from realis.training.run_folder import find_checkpoint, write_config
 from realis.training.settings import OptimizerConfig
 from realis.training.state import Tensors, TrainingState, trainable, training_state, whole
-from realis.training.steps import TrainingStep
+from realis.training.steps.base import TrainingStep
 from realis.training.termination import Termination
 from realis.training.tracking import Tracker
 

@@ -20,7 +20,8 @@ from realis.core.log import logger, progress
 from realis.core.records import load_json
 from realis.data.caption_files import caption_key, embedding_file, held_keys
 from realis.data.clips import ClipSet
-from realis.models.wan.loading import Wan, encoder_digest
+from realis.models.wan.latents import encoder_digest
+from realis.models.wan.loading import Wan
 from realis.ops.pixels import signed
 from realis.training.latents import LatentCodec
 from realis.training.run import Run

@@ -60,7 +60,7 @@ class Tracker:
         if not self.run.accelerator.is_main_process:
             return
         row = torch.cat([clip[:4, :, 0].float().cpu() for clip in clips.values()], dim=3)
-        pixels = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
+        pixels = ((torch.cat(list(row), dim=1) + 1) / 2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
         sheet = np.asarray(with_headings(Image.fromarray(pixels), [*clips]))
         folder = Path(self.run.config.output) / "samples"
         folder.mkdir(parents=True, exist_ok=True)

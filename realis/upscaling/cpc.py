@@ -13,7 +13,8 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
 from realis.models.hub import model_folder
 from realis.models.lr_decoder import LrDecoder
-from realis.models.wan.loading import Wan, decode_video, encode_video, load_controlnet, load_lr_decoder
+from realis.models.wan.latents import decode_video, encode_video
+from realis.models.wan.loading import Wan, load_controlnet, load_lr_decoder
 from realis.ops.pixels import check_finite
 from realis.ops.resize import resize_window
 from realis.tiling.blend import Canvas

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from realis.models.hub import check_base
-from realis.models.wan.loading import Wan, load_prompt_embeds
+from realis.models.wan.loading import Wan
+from realis.models.wan.prompts import load_prompt_embeds
 from realis.upscaling.cpc_config import CpcConfig
 
 

@@ -14,8 +14,8 @@ from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
-from realis.training.cpc_step import CpcStep
 from realis.training.settings import FlowConfig
+from realis.training.steps.cpc import CpcStep
 from realis.upscaling.cpc import CpcPipeline, Sampling
 
 ROOT = Path(__file__).parents[2]

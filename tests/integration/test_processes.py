@@ -33,12 +33,12 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.parallel import split_sequence
 from realis.parallel.distributed import form_grid
 from realis.parallel.launch import check_processes
-from realis.training.cpc_step import CpcStep
 from realis.training.export import halve
 from realis.training.loop import fit
 from realis.training.run_folder import checkpoints
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
 from realis.training.state import trainable
+from realis.training.steps.cpc import CpcStep
 
 LAUNCH = Path(__file__).parents[2] / "train" / "launch"
 

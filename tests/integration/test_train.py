@@ -235,7 +235,7 @@ def test_the_encoder_starts_at_principal_components():
     from diffusers import AutoencoderKLWan
 
     from realis.data.photographs import training_clip
-    from realis.models.wan.loading import encode_video
+    from realis.models.wan.latents import encode_video
     from realis.tiny.pca_init import initialise_encoder
 
     vae = AutoencoderKLWan(

@@ -8,7 +8,9 @@ from diffusers import WanPipeline
 
 from realis.core.errors import InputError
 from realis.models.hub import has_text_encoder
-from realis.models.wan.loading import Wan, decode_video, encode_video, load_prompt_embeds
+from realis.models.wan.latents import decode_video, encode_video
+from realis.models.wan.loading import Wan
+from realis.models.wan.prompts import load_prompt_embeds
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from realis.losses.hr_loss import HrLoss
 from realis.methods import find_method
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
-from realis.models.wan.loading import Wan, decode_video, encode_video, load_controlnet
-from realis.training.cpc_step import CpcStep
+from realis.models.wan.latents import decode_video, encode_video
+from realis.models.wan.loading import Wan, load_controlnet
 from realis.training.settings import FlowConfig
+from realis.training.steps.cpc import CpcStep
 from realis.upscaler import Place
 from realis.upscaling.cpc_config import CpcConfig
 

@@ -14,7 +14,8 @@ from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Resize
 from realis.degradation.second_order import MARGIN, Margin, degraded_pair, whole_margin
 from realis.models.hub import PRESETS
-from realis.models.wan.loading import Wan, encoder_digest
+from realis.models.wan.latents import encoder_digest
+from realis.models.wan.loading import Wan
 
 
 def test_the_sample_shows_both_photographs_at_native_scale():

@@ -11,9 +11,9 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.models.lr_decoder import LrDecoder
 from realis.models.wan.loading import Wan
-from realis.training.cpc_step import CpcStep
-from realis.training.decoder_step import LrDecoderStep
 from realis.training.settings import FlowConfig
+from realis.training.steps.cpc import CpcStep
+from realis.training.steps.lr_decoder import LrDecoderStep
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from realis.training.loop import fit
 from realis.training.run import start_run
 from realis.training.run_folder import checkpoints
 from realis.training.settings import LoopConfig, OptimizerConfig
-from realis.training.steps import TrainingStep
+from realis.training.steps.base import TrainingStep
 
 
 @dataclass(frozen=True)

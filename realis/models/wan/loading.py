@@ -1,10 +1,5 @@
-"""Wan2.1 from a folder or hub id in diffusers' format; latents with Wan's statistics; prompts.
+"""Wan2.1 from a folder in diffusers' format, and what realis trains for it (CPC, LR decoder). From safetensors only."""
 
-Also loads what realis trains (CPC, LR decoder) from the same folder or another. Weights come from safetensors only.
-"""
-
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +9,14 @@ import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from realis.core.errors import InputError
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.models.hub import has_text_encoder, part_folder
 from realis.models.lr_decoder import LrDecoder
-
-TEXT_LENGTH = 512  # umT5 tokens that Wan's transformer was trained with
+from realis.models.wan.prompts import TEXT_LENGTH, pad_prompt
 
 
 class Wan:
@@ -114,31 +108,6 @@ def check_loaded(info: dict[str, Any], name: str, folder: Path) -> None:
         raise InputError(f"{folder}: the weights do not fit {name}: {', '.join(wrong)}")
 
 
-def pad_prompt(embeds: torch.Tensor) -> torch.Tensor:
-    """Pad prompt embeddings (B, text tokens, text_dim) with zeros to 512 tokens, as Wan's transformer expects."""
-    return torch.nn.functional.pad(embeds, (0, 0, 0, TEXT_LENGTH - embeds.shape[1]))
-
-
-def load_prompt_embeds(file: Path, text_dim: int) -> torch.Tensor:
-    """Cached prompt embeddings (1, 512, text_dim) from a safetensors file that holds one tensor (tokens, text_dim).
-
-    Raises:
-        InputError: not such a file.
-    """
-    try:
-        with safe_open(file, "pt") as tensors:
-            (name,) = tensors.keys()
-            embeds = tensors.get_tensor(name)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{file}: not a safetensors file with one tensor of prompt embeddings: {error}") from error
-    embeds = embeds if embeds.ndim == 3 else embeds[None]
-    if embeds.ndim != 3 or len(embeds) != 1 or embeds.shape[2] != text_dim or embeds.shape[1] > TEXT_LENGTH:
-        raise InputError(
-            f"{file}: got prompt embeddings of shape {tuple(embeds.shape)}, wanted (1, up to {TEXT_LENGTH}, {text_dim})"
-        )
-    return pad_prompt(embeds)
-
-
 def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
     """Load one model strictly.
 
@@ -173,46 +142,3 @@ def load_controlnet(folder: Path, dtype: torch.dtype) -> CpcControlNet:
 def load_lr_decoder(folder: Path, dtype: torch.dtype) -> LrDecoder:
     """A trained LR-conditioned decoder from its folder (or the ``lr_decoder`` folder inside it)."""
     return load_part(LrDecoder, part_folder(folder, "lr_decoder"), dtype)
-
-
-def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
-    """Normalised latents of a video: posterior mean, minus ``latents_mean``, over ``latents_std``.
-
-    Args:
-        frames: (B, 3, F, H, W) in [-1, 1]; F = 4 n + 1, H and W multiples of 8 (the VAE itself would silently drop
-            what is beyond them).
-
-    Returns:
-        (B, C, f, h, w) float32.
-
-    Raises:
-        ValueError: a size that does not fit.
-    """
-    _, channels, F, H, W = frames.shape
-    if channels != 3 or F % 4 != 1 or H % 8 or W % 8:
-        raise ValueError(
-            f"frames: got shape {tuple(frames.shape)}, wanted (B, 3, 4 n + 1, multiple of 8, multiple of 8)"
-        )
-    mean, std = latent_statistics(vae, frames.device)
-    return (vae.encode(frames.to(vae.dtype)).latent_dist.mode().float() - mean) / std
-
-
-def encoder_digest(vae: AutoencoderKLWan) -> str:
-    """A hash of what latents depend on: the VAE's configuration (not where it was loaded from) and its encoder's weights."""
-    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name, weight in (vae.encoder.state_dict() | vae.quant_conv.state_dict()).items():
-        digest.update(name.encode() + weight.float().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def decode_video(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
-    """Inverse of :func:`encode_video`: (B, C, f, h, w) -> (B, 3, 4 f - 3, 8 h, 8 w) float32 in [-1, 1]."""
-    mean, std = latent_statistics(vae, latents.device)
-    return vae.decode((latents.float() * std + mean).to(vae.dtype), return_dict=False)[0].float()
-
-
-def latent_statistics(vae: AutoencoderKLWan, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Wan's per-channel mean and standard deviation of latents, each (1, C, 1, 1, 1) float32."""
-    mean, std = (torch.tensor(vae.config[key], device=device) for key in ("latents_mean", "latents_std"))
-    return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)

@@ -4,10 +4,12 @@ import torch
 
 from realis.data.batch import Batch
 from realis.data.randomness import sample_rng
+from realis.losses.charbonnier import charbonnier
+from realis.metrics.psnr import psnr
 from realis.models.lr_decoder import LrDecoder
-from realis.training.cpc_step import CpcStep
 from realis.training.settings import LatentSource, Precision
-from realis.training.steps import TrainingStep, charbonnier, psnr
+from realis.training.steps.base import TrainingStep
+from realis.training.steps.cpc import CpcStep
 
 
 class LrDecoderStep(TrainingStep):

@@ -10,7 +10,7 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
 from realis.training.flow import draw_flow
 from realis.training.settings import FlowConfig, Precision
-from realis.training.steps import TrainingStep
+from realis.training.steps.base import TrainingStep
 
 
 class CpcStep(TrainingStep):
