@@ -24,21 +24,21 @@ def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence
 
 def run_train_vae(argv: Sequence[str] | None = None) -> None:
     """``train/train_vae.py``."""
-    from realis.commands.train_parts import TrainVaeConfig, train_vae
+    from realis.commands.train_vae import TrainVaeConfig, train_vae
 
     _run("train_vae.py", TrainVaeConfig, train_vae, argv)
 
 
 def run_train_prior(argv: Sequence[str] | None = None) -> None:
     """``train/train_prior.py``."""
-    from realis.commands.train_parts import TrainPriorConfig, train_prior
+    from realis.commands.train_prior import TrainPriorConfig, train_prior
 
     _run("train_prior.py", TrainPriorConfig, train_prior, argv)
 
 
 def run_train_decoder(argv: Sequence[str] | None = None) -> None:
     """``train/train_decoder.py``."""
-    from realis.commands.train_parts import TrainDecoderConfig, train_decoder
+    from realis.commands.train_decoder import TrainDecoderConfig, train_decoder
 
     _run("train_decoder.py", TrainDecoderConfig, train_decoder, argv)
 

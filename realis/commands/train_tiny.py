@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
-from realis.commands.train_parts import (
-    TrainDecoderConfig,
-    TrainPriorConfig,
-    TrainVaeConfig,
-    train_decoder,
-    train_prior,
-    train_vae,
-)
+from realis.commands.train_decoder import TrainDecoderConfig, train_decoder
+from realis.commands.train_prior import TrainPriorConfig, train_prior
+from realis.commands.train_vae import TrainVaeConfig, train_vae
 from realis.core.config import parse
 from realis.core.errors import InputError, TerminatedError, require
 from realis.core.log import logger

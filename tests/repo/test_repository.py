@@ -16,8 +16,10 @@ from realis.builder.quality import LIMITS
 from realis.commands.degradation_sheets import SheetsConfig
 from realis.commands.precompute import PrecomputeConfig
 from realis.commands.train_cpc import TrainCpcConfig
-from realis.commands.train_parts import TrainDecoderConfig, TrainPriorConfig, TrainVaeConfig
+from realis.commands.train_decoder import TrainDecoderConfig
+from realis.commands.train_prior import TrainPriorConfig
 from realis.commands.train_tiny import TrainTinyConfig
+from realis.commands.train_vae import TrainVaeConfig
 from realis.commands.upscale import make_config, parse_upscale
 from realis.core.config import dump, parse, recipe_flags
 from realis.data.lr_sets.config import DegradeConfig

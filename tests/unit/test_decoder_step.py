@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from realis.commands.train_parts import TrainDecoderConfig
+from realis.commands.train_decoder import TrainDecoderConfig
 from realis.core.errors import InputError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
