@@ -1,1 +1,1 @@
-"""Builds RealisVideo-4K (paper: "RealisVideo-4K") out of footage: one file a stage."""
+"""RealisVideo-4K out of footage, stage by stage."""

@@ -1,0 +1,1 @@
+"""One file a command: its configuration, and the composition of what the rooms below offer."""

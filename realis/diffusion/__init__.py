@@ -1,0 +1,1 @@
+"""The mathematics of diffusion: noise levels, velocity, samplers. A sampler takes a velocity and knows no model."""

@@ -1,0 +1,1 @@
+"""Losses: HR-Loss, Charbonnier."""

@@ -13,7 +13,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from realis.core.shapes import check_shape
+from realis.ops.shapes import check_shape
 
 PHASES = 5  # a latent frame covers the very first frame alone, later ones four frames each: 1 + 4 places in time
 

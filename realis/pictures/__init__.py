@@ -1,0 +1,1 @@
+"""What people look at: sheets of crops, before and after."""

@@ -1,0 +1,1 @@
+"""How a canvas is cut into tiles and segments, and how these are blended."""

@@ -1,0 +1,1 @@
+"""How the parts of a small model such as realis-tiny begin: initialisations that larger ones do without."""

@@ -1,0 +1,1 @@
+"""Methods of upscaling over whole videos: the stream of segments, RealisVSR, bicubic."""

@@ -234,7 +234,20 @@ def test_weights_are_small_and_safetensors_only():
 
 
 def documents():
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_picture_of_the_house_has_every_room_on_its_floor():
+    (picture,) = re.findall(r"```\n(9 .*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    floors = re.split(r"^(?=\d  )", picture, flags=re.M)[:0:-1]
+    rooms = {path.stem for path in (ROOT / "realis").iterdir() if path.suffix in ("", ".py")} - {
+        "__init__",
+        "__pycache__",
+    }
+    assert len(floors) == len(FLOORS)
+    for here, drawn in zip(FLOORS, floors, strict=True):
+        for room in here & rooms - {"torchvision_hook"}:
+            assert re.search(rf"\b{room}\b", drawn), f"{room} is not drawn on its floor"
 
 
 def blocks_of(language):

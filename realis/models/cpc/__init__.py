@@ -1,0 +1,1 @@
+"""The Consistency-Preserved ControlNet, and how its features enter the frozen transformer."""

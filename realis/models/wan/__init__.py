@@ -1,0 +1,1 @@
+"""Wan2.1: its parts from a folder, prompts, latents."""

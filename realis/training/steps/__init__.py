@@ -1,0 +1,1 @@
+"""Training steps, one a file: a batch -> its losses."""
