@@ -321,7 +321,8 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
 
     two, resumed, alone = (tmp_path / name for name in ("two", "resumed", "alone"))
     if stage < 3:
-        assert [code for code, _ in launch_forked(*deepspeed(two))] == [0, 0]
+        ends = launch_forked(*deepspeed(two))
+        assert not any(code for code, _ in ends), ends
     else:
         done = launch(*deepspeed(two))
         assert done.returncode == 0, done.stderr
@@ -332,7 +333,8 @@ def test_deepspeed_through_the_real_command(tmp_path, stage):
         return
 
     shutil.copytree(two / "checkpoint-000001", resumed / "checkpoint-000001")
-    assert [code for code, _ in launch_forked(*deepspeed(resumed, "--run.resume", "latest"))] == [0, 0]
+    ends = launch_forked(*deepspeed(resumed, "--run.resume", "latest"))
+    assert not any(code for code, _ in ends), ends
     assert_same_files(two / "checkpoint-000002", resumed / "checkpoint-000002")
 
     shutil.copytree(two / "checkpoint-000001", alone / "checkpoint-000001")
