@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 SKIPPED = (
     "lock", ".lock",  # empty
     ".made.jsonl",  # when the files of an LR set were written
+    "licences.jsonl", "probe.jsonl",  # of the builder: when its footage was written
     "events.out.tfevents.*",  # TensorBoard's curves, with the time of every point
 )  # fmt: skip
 
@@ -100,8 +101,10 @@ def write_video(
     file: Path, size: tuple[int, int], times: list[int], codec: str, pixels: str, sound: bool = False
 ) -> None:
     """Write frames that are shown at ``times``, in hundredths of a second, and a tone if there is to be ``sound``."""
-    with av.open(str(file), "w") as container:
-        video = container.add_stream(codec, rate=25, options={"crf": "4"} if codec == "libx264" else {})
+    # Without cpu-independent, x264 now and then encodes the same frames otherwise, on one thread too.
+    options = {"crf": "4", "x264-params": "cpu-independent=1"} if codec == "libx264" else {}
+    with av.open(str(file), "w", options={"fflags": "+bitexact"}) as container:  # Matroska draws a number for each file
+        video = container.add_stream(codec, rate=25, options=options)
         video.height, video.width, video.pix_fmt = *size, pixels
         video.codec_context.time_base = Fraction(1, 100)
         tone = container.add_stream("aac", rate=48000, layout="mono") if sound else None
