@@ -115,7 +115,8 @@ class Captioner(Protocol):
 
         Raises:
             NoCaption: by no fault but the sample's; of a captioner that takes one at a time.
-            InputError: it cannot go on.
+            InputError: it cannot be used so, or the budget is spent.
+            RunError: it cannot go on.
         """
         ...
 
@@ -145,6 +146,7 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
     Raises:
         InputError: model or endpoint cannot be used, or the budget is spent; what is finished is kept, and the next run
             goes on from there.
+        RunError: the endpoint or the memory fails; the same.
     """
     if config.by == "given":
         yield from map(given_caption, clips)
@@ -178,7 +180,8 @@ def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -
         elsewhere: the model runs on other machines than this one.
 
     Raises:
-        InputError: none is given, the model cannot be had or run, nobody answers at the endpoint.
+        InputError: none is given, the model cannot be had or run.
+        RunError: there is no room for the model on the disk, nobody answers at the endpoint.
     """
     if config.by == "endpoint":
         from realis.builder.caption_endpoint import EndpointCaptioner

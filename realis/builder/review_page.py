@@ -16,7 +16,7 @@ from realis.builder.review_guard import LOOPBACK, Guard
 from realis.builder.review_html import card_html, header_html
 from realis.builder.review_previews import Previews
 from realis.builder.verdicts import DROP, KEEP
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.core.log import logger
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def make_blocks(page: Page) -> "Blocks":
             seat = Seat.of(state, str(request.session_hash))
             try:
                 return act(seat) if seat.reviewer else page.welcome(seat)
-            except InputError as error:
+            except (InputError, RunError) as error:
                 raise gradio.Error(str(error), duration=None) from error
 
         return handler
@@ -212,7 +212,7 @@ def add_previews(app: "FastAPI", previews: Previews) -> None:
             return make(digest, *place)
         except KeyError:
             raise HTTPException(404, "no such clip") from None
-        except InputError as error:
+        except (InputError, RunError) as error:
             raise HTTPException(500, str(error)) from None
 
     @app.get("/alive")

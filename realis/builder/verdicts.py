@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from realis.builder.clip import Clip
-from realis.core.errors import InputError
+from realis.core.errors import InputError, file_error
 from realis.core.records import append_line, build_record, load_json
 from realis.core.system import lock
 
@@ -45,7 +45,8 @@ class VerdictFile:
         """Append a verdict; it is on disk when this returns.
 
         Raises:
-            InputError: it cannot be written; the file is then as before.
+            InputError: it cannot be written there; the file is then as before.
+            RunError: the same where the disk is full or fails.
         """
         row = Verdict(
             clip.name, clip.digest, reviewer, verdict, reason, datetime.now(UTC).isoformat(timespec="seconds")
@@ -57,7 +58,9 @@ class VerdictFile:
                 lock(file, wait=True)  # until the file is closed
                 append_line(file, line)
         except OSError as error:
-            raise InputError(f"{self.file}: the verdict cannot be written ({error.strerror or error})") from error
+            raise file_error(
+                f"{self.file}: the verdict cannot be written ({error.strerror or error})", error
+            ) from error
 
     def read(self) -> list[Verdict]:
         """All verdicts; a last line without an end does not count: its writer has died, or is still at it.

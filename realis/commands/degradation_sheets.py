@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from realis.core.errors import InputError, require
+from realis.core.errors import file_error, require
 from realis.core.log import logger
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Jpeg, Noise, Operation, Resize, Video
@@ -43,7 +43,7 @@ def degradation_sheets(config: SheetsConfig) -> None:
         save_sheet(operations_sheet(), output / "operations.png")
         save_sheet(chain_sheet(clip, load_degradation(config.preset), config.seed), output / "chain.png")
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
+        raise file_error(f"--output {output}: cannot be written ({error.strerror})", error) from error
     logger.info("wrote %s and %s", output / "operations.png", output / "chain.png")
 
 

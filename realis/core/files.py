@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.core.errors import InputError, reason
+from realis.core.errors import InputError, file_error, reason
 from realis.core.records import load_json
 
 LONGEST_NAME = 255  # bytes, on every usual file system
@@ -53,7 +53,8 @@ def whole_file(file: Path) -> Iterator[Path]:
     """A temporary name beside ``file``: what is written there takes its place, and is on disk, on leaving without an error.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written there.
+        RunError: the disk is full or fails.
     """
     temporary = temporary_name(file)
     try:
@@ -62,7 +63,7 @@ def whole_file(file: Path) -> Iterator[Path]:
         temporary.replace(file)
         sync(file.parent)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: writing failed ({reason(error)})") from error
+        raise file_error(f"{file}: writing failed ({reason(error)})", error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

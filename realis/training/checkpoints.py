@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, file_error
 from realis.core.files import remove_folder, replace_folder, temporary_name
 from realis.core.log import logger
 from realis.ops.finite import check_finite, not_finite
@@ -53,7 +53,7 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
             replace_folder(temporary, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise InputError(f"{folder}: writing failed ({error}); {BEFORE}") from error
+        raise file_error(f"{folder}: writing failed ({error}); {BEFORE}", error) from error
     run.accelerator.wait_for_everyone()
 
 
@@ -115,7 +115,7 @@ def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}") from error
+        raise file_error(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}", error) from error
     if shapes is not None and _shapes(file) != shapes:
         raise InputError(f"--run.resume: {file} does not belong to the weights beside it; {INSTEAD}")
     check_finite(tensors, file, INSTEAD)

@@ -11,7 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
 from realis.core.config import as_plain
-from realis.core.errors import InputError
+from realis.core.errors import file_error
 from realis.core.files import replace_folder, temporary_name
 from realis.core.log import logger
 from realis.training.run import Run
@@ -100,5 +100,7 @@ def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
         (temporary / "README.md").write_text(card)
         replace_folder(temporary, final)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"--export {final}: writing failed ({error}); the last checkpoint has the weights") from error
+        raise file_error(
+            f"--export {final}: writing failed ({error}); the last checkpoint has the weights", error
+        ) from error
     logger.info("wrote %s", final)

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, file_error
 from realis.core.files import fitting_name, temporary_name
 from realis.video.names import IMAGES, VIDEOS, described, files_in
 from realis.video.read import VideoReader
@@ -136,7 +136,7 @@ def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
         _remove(final)
         temporary.rename(final)
     except OSError as error:
-        raise InputError(f"{final}: writing failed ({error.strerror or error})") from error
+        raise file_error(f"{final}: writing failed ({error.strerror or error})", error) from error
     finally:
         _remove(temporary)
     return final

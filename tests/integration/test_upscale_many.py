@@ -98,7 +98,7 @@ def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_p
     with pytest.raises(SystemExit) as stop:
         run("--input", folder, "--output", tmp_path / "out")
     said = capsys.readouterr().err
-    assert stop.value.code == 2 and "2 of 3 done" in said and "a.mp4: left out: " in said
+    assert stop.value.code == 1 and "2 of 3 done" in said and "a.mp4: left out: " in said
 
 
 @pytest.mark.parametrize("name", ["o.mp4_before_after.png", ".o.mp4.parts", "both.mp4", ".both.mp4.parts"])
@@ -254,10 +254,10 @@ def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, c
     run("--input", source, "--output", tmp_path / "whole.mp4", "--target", "4x")
     assert len(images(tmp_path / "out.mp4")) == 29
     SmallMemory.calls = 1
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--tile-height", "80",
                      "--tile-width", "80"])  # fmt: skip
-    assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 1 and "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_dry_run_times_a_tile(tmp_path, capsys):
@@ -414,9 +414,9 @@ def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
 def test_memory_that_does_not_do_for_a_dry_run_is_one_line(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
     monkeypatch.setattr(Loader, "upscaler", SmallMemory())
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--dry-run"])
-    assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 1 and "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_smaller_tiles_stay_smaller_when_the_run_goes_on(tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, file_error
 from realis.core.records import append_line, build_record, load_json
 from realis.core.system import lock
 
@@ -114,7 +114,7 @@ def open_record(output: Path) -> Iterator[Record]:
         output.mkdir(parents=True, exist_ok=True)
         file = (output / RECORD).open("ab+", buffering=0)
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
+        raise file_error(f"--output {output}: cannot be written ({error.strerror})", error) from error
     with file:
         if not lock(file, wait=False):
             raise InputError(f"--output {output}: another process is writing there; wait, or choose another folder")
