@@ -81,7 +81,6 @@ class Ledger:
     def _write(self, keys: list[str]) -> None:
         lines = b"".join(map(self._line, keys))
         if not self.file.exists() or self.file.read_bytes() != lines:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self.file) as temporary:
                 temporary.write_bytes(lines)
 

@@ -82,7 +82,6 @@ class Previews:
         file = self.folder / f"{digest}-{self.longer}.mp4"
         with self._film_lock:
             if file.is_symlink() or not file.is_file():  # a link could lead anywhere: it is replaced
-                self.folder.mkdir(parents=True, exist_ok=True)
                 with VideoReader(clip.path(self.build)) as video, whole_file(file) as temporary:
                     size = preview_size(video.height, video.width, self.longer)
                     small = (video.rgb(shrunk(frame, size)) for frame in video.frames())

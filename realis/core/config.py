@@ -287,14 +287,11 @@ def dump(config: Any, file: Path) -> None:
 
     Raises:
         InputError: it cannot be written there.
+        RunError: the disk is full or fails.
     """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as temporary:
-            content = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True)
-            temporary.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise file_error(f"{file}: cannot be written ({reason(error)}); choose another output", error) from error
+    with whole_file(file) as temporary:
+        content = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True)
+        temporary.write_text(content, encoding="utf-8")
 
 
 def as_plain(config: Any) -> dict[str, Any]:

@@ -82,7 +82,6 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
     for name in ("hr", "lr"):
         tensors[f"{name}_latents"] = torch.cat(list(_encode(vae, tensors[name], f"{name} latent")))
     if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as temporary:
             save_file(tensors, temporary)
     return PairPool(tensors, seed)

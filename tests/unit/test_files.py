@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from realis.core.errors import InputError, RunError, TerminatedError, error_of_several, run_command
-from realis.core.files import read_json, replace_folder, whole_file
+from realis.core.files import read_json, whole_file, whole_folder
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -117,13 +117,37 @@ def test_a_file_is_on_disk_before_it_takes_its_name_and_the_name_after(tmp_path,
 
 
 def test_a_folder_is_on_disk_before_it_takes_its_name_and_the_name_after(tmp_path, monkeypatch):
-    temporary, final, done = tmp_path / "temporary", tmp_path / "final", []
-    temporary.mkdir()
-    (temporary / "file").write_text("x")
-    names = {path.stat().st_ino: path.name for path in (tmp_path, temporary, temporary / "file")}
-    monkeypatch.setattr(os, "fsync", lambda handle: done.append((names[os.fstat(handle).st_ino], final.exists())))
-    replace_folder(temporary, final)
-    assert done == [("file", False), ("temporary", False), (tmp_path.name, True)]
+    final, done = tmp_path / "final", []
+    with whole_folder(final) as temporary:
+        (temporary / "file").write_text("x")
+        names = {path.stat().st_ino: path.name for path in (tmp_path, temporary, temporary / "file")}
+        monkeypatch.setattr(os, "fsync", lambda handle: done.append((names[os.fstat(handle).st_ino], final.exists())))
+    assert done == [("file", False), (temporary.name, False), (tmp_path.name, True)]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with whole_folder(folder) as temporary:
+        (temporary / "file").write_text("before")
+    with pytest.raises(KeyError), whole_folder(folder) as temporary:
+        (temporary / "file").write_text("half")
+        raise KeyError
+    with (
+        pytest.raises(RunError, match=r"folder: writing failed \(No space left\); one is kept"),
+        whole_folder(folder, "one is kept"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left")
+    assert (folder / "file").read_text() == "before" and list(folder.parent.iterdir()) == [folder]
+    with whole_folder(folder) as temporary:
+        (temporary / "other").write_text("after")
+    assert [path.name for path in folder.iterdir()] == ["other"] and list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_file_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for whole in (whole_file, whole_folder):
+        with pytest.raises(InputError, match=r"file.below: writing failed"), whole(tmp_path / "file" / "below"):
+            pass
 
 
 def test_json_that_cannot_be_read(tmp_path):
