@@ -4,7 +4,6 @@ Each is kept in a file under ``work/captions`` of the build as soon as it is the
 that was stopped, or that is made again, captions nothing twice.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from realis.builder.damage import unreadable
 from realis.core.errors import InputError, require
 from realis.core.files import whole_file
 from realis.core.log import logger
-from realis.core.records import load_json
+from realis.core.records import digest, load_json
 from realis.parallel.queues import prefetch
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
@@ -234,8 +233,7 @@ def caption_file(clip: Clip, build: Path, config: CaptionsConfig) -> Path:
         config.max_pixels,
         config.max_tokens,
     ]
-    name = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]
-    return build / "work" / "captions" / f"{name}.json"
+    return build / "work" / "captions" / f"{digest(made_from)}.json"
 
 
 def read_caption(file: Path) -> str:

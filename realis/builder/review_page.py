@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.builder.clip import Clip
+from realis.builder.clip import Clip, printable
 from realis.builder.review_desk import REASONS, Desk
 from realis.builder.review_guard import LOOPBACK, Guard
 from realis.builder.review_html import card_html, header_html
@@ -41,7 +41,7 @@ class Seat:
     def of(cls, state: Any, session: str) -> "Seat":
         """From what the browser has stored and sends along, which may be anything."""
         state = state if isinstance(state, dict) else {}
-        reviewer = " ".join(str(state.get("reviewer", "")).split())[:LONGEST_NAME]
+        reviewer = " ".join(printable(str(state.get("reviewer", ""))).split())[:LONGEST_NAME]
         return cls(session, reviewer, str(state.get("clip", "")))
 
 

@@ -302,6 +302,7 @@ def test_nothing_of_a_clip_becomes_html():
 def test_a_browsers_state_may_be_anything():
     assert Seat.of(None, "s") == Seat("s", "", "")
     assert Seat.of({"reviewer": " a\nb " + 99 * "x", "clip": 3}, "s") == Seat("s", "a b " + 36 * "x", "3")
+    assert Seat.of({"reviewer": "a\udcff"}, "s").reviewer == "a?"  # half a pair could not be shown
 
 
 def request(path="/", method="GET", **headers):
