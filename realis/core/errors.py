@@ -58,16 +58,16 @@ def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
     Exit code 2 for an :class:`InputError`, and for a path that is too long, or may not be read or written; 1 for a
-    :class:`RunError`, a disk that is full or fails, and a loss that is not finite; 130 for Ctrl-C; 141 where what reads the
-    output has gone (``| head``); 143 for SIGTERM, where that is answered by saving.
+    :class:`RunError`, a disk that is full or fails, a lack of memory, and a loss that is not finite; 130 for Ctrl-C; 141
+    where what reads the output has gone (``| head``); 143 for SIGTERM, where that is answered by saving.
     """
     try:
         main()
     except InputError as error:
         print(f"realis: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
-    except (RunError, FloatingPointError) as error:
-        print(f"realis: {' '.join(str(error).split())}", file=sys.stderr)
+    except (RunError, FloatingPointError, MemoryError) as error:
+        print(f"realis: {' '.join(str(error).split()) or 'out of memory'}", file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again as it ends

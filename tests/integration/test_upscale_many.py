@@ -20,7 +20,7 @@ from realis.upscaling import cpc_method
 from realis.upscaling.app import measure
 from realis.upscaling.app import run as app_run
 from realis.upscaling.app.inputs import find_inputs
-from realis.upscaling.app.loading import Loader
+from realis.upscaling.app.loading import Loader, is_out_of_memory
 from realis.upscaling.bicubic import BicubicUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.video.encoding import Encoding
@@ -242,6 +242,13 @@ class SmallMemory(BicubicUpscaler):
         if SmallMemory.calls > 1 and tiles.rows[0][1] > 64:
             raise torch.OutOfMemoryError("out of memory")
         return super().upscale(frames, size, tiles=tiles, **others)
+
+
+def test_too_little_memory_is_known_on_every_device():
+    with pytest.raises(RuntimeError) as of_cpu:
+        torch.empty(2**50, dtype=torch.uint8)
+    assert is_out_of_memory(of_cpu.value) and is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("no memory of that"))
 
 
 def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, capsys):

@@ -32,6 +32,8 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     [
         (InputError("got 3,\n wanted 4"), 2, "realis: got 3, wanted 4\n"),
         (RunError("out of\nmemory"), 1, "realis: out of memory\n"),
+        (MemoryError(), 1, "realis: out of memory\n"),
+        (MemoryError("Unable to allocate 9 GiB"), 1, "realis: Unable to allocate 9 GiB\n"),
         (FloatingPointError("the loss is nan"), 1, "realis: the loss is nan\n"),
         (OSError(errno.ENOSPC, "No space left", "f"), 1, "realis: f: No space left\n"),
         (PermissionError(errno.EACCES, "Permission denied", "f"), 2, "realis: f: Permission denied\n"),

@@ -70,8 +70,9 @@ def usable_device(name: str) -> str:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether it is torch's, which may not be imported."""
-    return type(error).__name__ == "OutOfMemoryError"
+    """Whether torch, which may not be imported, has found too little memory: on a GPU by a class of its own, on a CPU by what
+    it says."""
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def no_memory(plan: Plan) -> RunError:
