@@ -12,7 +12,7 @@ from realis.builder.footage import find_footage
 from realis.builder.on_ray import Cluster
 from realis.builder.settings import CALIBRATED, Settings, check_folder
 from realis.core.config import as_plain
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, file_error, require
 from realis.core.files import remove_leftovers
 from realis.core.log import logger
 from realis.core.system import lock
@@ -69,7 +69,9 @@ def only_one(folder: Path) -> Iterator[None]:
         (folder / "work").mkdir(parents=True, exist_ok=True)
         file = (folder / "work" / "lock").open("w")
     except OSError as error:
-        raise InputError(f"--output {folder}: cannot be written ({error.strerror}); choose another folder") from error
+        raise file_error(
+            f"--output {folder}: cannot be written ({error.strerror}); choose another folder", error
+        ) from error
     with file:
         if not lock(file, wait=False):
             raise InputError(f"--output {folder}: another process is building there; wait, or choose another folder")

@@ -41,7 +41,6 @@ def calibrate(folder: Path, recipe: Path, config: QualityConfig, percent: float 
         values = np.percentile([row[name] for row in scores if name in row], SHOWN)
         head.append(f"# {name:12s} {' '.join(f'{value:9.4g}' for value in values)}")
     with whole_file(recipe) as temporary:
-        recipe.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text("\n".join([*head, yaml.safe_dump({"quality": limits}, sort_keys=False)]), encoding="utf-8")
     return limits
 

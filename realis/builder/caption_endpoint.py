@@ -18,7 +18,7 @@ from typing import IO, Any
 import cv2
 
 from realis.builder.captions import CaptionsConfig, NoCaption, Sample
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError, file_error
 from realis.core.units import count
 
 JPEG_QUALITY = 92
@@ -142,7 +142,8 @@ class EndpointCaptioner:
 
         Raises:
             NoCaption: the endpoint refuses the clip, or does not answer with a caption.
-            InputError: the endpoint cannot be used or reached, or the budget is spent.
+            InputError: the endpoint cannot be used so, or the budget is spent.
+            RunError: it cannot be reached, or fails again and again.
         """
         return [self._caption(sample) for sample in samples]
 
@@ -150,16 +151,14 @@ class EndpointCaptioner:
         """Whether anybody is there; what is answered does not matter.
 
         Raises:
-            InputError: nobody is.
+            RunError: nobody is.
         """
         try:
             self._opener.open(self.url.removesuffix("/chat/completions") + "/models", timeout=CHECKED_FOR).close()
         except urllib.error.HTTPError as answer:
             answer.close()
         except (OSError, http.client.HTTPException) as error:
-            raise InputError(
-                f"--captions.url: {self.url} cannot be reached ({error}); start the server first"
-            ) from None
+            raise RunError(f"--captions.url: {self.url} cannot be reached ({error}); start the server first") from None
 
     def stop(self) -> None:
         """Ask nothing again."""
@@ -179,10 +178,10 @@ class EndpointCaptioner:
             except _PassingError as error:
                 trouble = error
             if attempt < self.config.retries and self._stopped.wait(self._pause(attempt, trouble)):
-                raise InputError(f"captions: stopped while {self.url} was asked again: {trouble}")
+                raise RunError(f"captions: stopped while {self.url} was asked again: {trouble}")
         if isinstance(trouble, _MalformedReplyError):
             raise NoCaption("malformed reply", str(trouble))
-        raise InputError(
+        raise RunError(
             f"captions: {self.url} failed {self.config.retries + 1} times, the last time with: {trouble}; "
             "what was captioned is kept: run again to go on"
         )
@@ -216,7 +215,7 @@ class EndpointCaptioner:
         if trouble.pause is None:
             return min(LONGEST_WAIT, self.config.retry_wait * 2**attempt) * random.uniform(0.75, 1.25)
         if trouble.pause > LONGEST_PAUSE:
-            raise InputError(
+            raise RunError(
                 f"captions: {self.url} asks to wait {trouble.pause:.0f} seconds ({trouble}); what was captioned is "
                 "kept: run again then to go on"
             )
@@ -289,7 +288,7 @@ def read_key(file: Path) -> str:
         key = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not plain ASCII"
-        raise InputError(f"--captions.api-key-file: {file} cannot be read as a key ({why})") from None
+        raise file_error(f"--captions.api-key-file: {file} cannot be read as a key ({why})", error) from None
     if not key or any(character.isspace() or not character.isprintable() for character in key):
         raise InputError(f"--captions.api-key-file: {file} holds no key; wanted one line with nothing else")
     return key

@@ -4,7 +4,7 @@ from typing import Any
 
 from realis.builder.captions import CaptionsConfig, Sample
 from realis.builder.qwen_files import OTHERWISE, find_model, said_of_model
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.core.log import logger
 from realis.core.units import count
 
@@ -46,7 +46,7 @@ class QwenCaptioner:
                 texts += self._generated(group)
             except torch.OutOfMemoryError:
                 if len(group) == 1:
-                    raise InputError(
+                    raise RunError(
                         "captions: out of GPU memory with a single clip; give fewer --captions.frames, a lower "
                         "--captions.max-pixels, or a smaller --captions.model"
                     ) from None

@@ -4,7 +4,6 @@ Each is kept in a file under ``work/captions`` of the build as soon as it is the
 that was stopped, or that is made again, captions nothing twice.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from realis.builder.damage import unreadable
 from realis.core.errors import InputError, require
 from realis.core.files import whole_file
 from realis.core.log import logger
-from realis.core.records import load_json
+from realis.core.records import digest, load_json
 from realis.parallel.queues import prefetch
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
@@ -115,7 +114,8 @@ class Captioner(Protocol):
 
         Raises:
             NoCaption: by no fault but the sample's; of a captioner that takes one at a time.
-            InputError: it cannot go on.
+            InputError: it cannot be used so, or the budget is spent.
+            RunError: it cannot go on.
         """
         ...
 
@@ -145,6 +145,7 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
     Raises:
         InputError: model or endpoint cannot be used, or the budget is spent; what is finished is kept, and the next run
             goes on from there.
+        RunError: the endpoint or the memory fails; the same.
     """
     if config.by == "given":
         yield from map(given_caption, clips)
@@ -178,7 +179,8 @@ def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -
         elsewhere: the model runs on other machines than this one.
 
     Raises:
-        InputError: none is given, the model cannot be had or run, nobody answers at the endpoint.
+        InputError: none is given, the model cannot be had or run.
+        RunError: there is no room for the model on the disk, nobody answers at the endpoint.
     """
     if config.by == "endpoint":
         from realis.builder.caption_endpoint import EndpointCaptioner
@@ -231,8 +233,7 @@ def caption_file(clip: Clip, build: Path, config: CaptionsConfig) -> Path:
         config.max_pixels,
         config.max_tokens,
     ]
-    name = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]
-    return build / "work" / "captions" / f"{name}.json"
+    return build / "work" / "captions" / f"{digest(made_from)}.json"
 
 
 def read_caption(file: Path) -> str:

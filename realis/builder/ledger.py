@@ -1,17 +1,16 @@
 """What a stage has done: a line of JSON for every input that is finished, by which a stopped stage goes on."""
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.core.errors import InputError
-from realis.core.files import sync, whole_file
+from realis.core.files import whole_file
 from realis.core.log import logger
-from realis.core.records import build_record, load_json
+from realis.core.records import append_row, build_record, load_json, to_line, whole_lines
 
 
 class Ledger:
@@ -32,12 +31,8 @@ class Ledger:
     def __init__(self, build: Path, stage: str) -> None:
         self.build, self.file = build, build / "work" / f"{stage}.jsonl"
         self.outcomes: dict[str, list[Outcome]] = {}
-        content = self.file.read_bytes() if self.file.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            self._read(os.fsdecode(line))
-        if whole != content:
-            os.truncate(self.file, len(whole))
+        for line in whole_lines(self.file.read_bytes() if self.file.exists() else b""):
+            self._read(line)
 
     def _read(self, line: str) -> None:
         try:
@@ -63,9 +58,8 @@ class Ledger:
         """Note the outcomes of the input whose digest is ``key``."""
         self.outcomes[key] = list(outcomes)
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("ab") as file:
-            file.write(self._line(key))
-        sync(self.file)
+        with self.file.open("ab+", buffering=0) as file:
+            append_row(file, self._row(key))
 
     def settle(self, keys: list[str]) -> None:
         """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
@@ -79,17 +73,15 @@ class Ledger:
         self._write(list(outcomes))
 
     def _write(self, keys: list[str]) -> None:
-        lines = b"".join(map(self._line, keys))
+        lines = b"".join(to_line(self._row(key)) for key in keys)
         if not self.file.exists() or self.file.read_bytes() != lines:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self.file) as temporary:
                 temporary.write_bytes(lines)
 
-    def _line(self, key: str) -> bytes:
+    def _row(self, key: str) -> dict[str, Any]:
         kept = [one.to_row() for one in self.outcomes[key] if isinstance(one, Clip)]
         dropped = [asdict(one) for one in self.outcomes[key] if isinstance(one, Dropped)]
-        row = json.dumps({"of": key, "kept": kept, "dropped": dropped}, ensure_ascii=False)
-        return os.fsencode(row + "\n")  # a file name that is no UTF-8 keeps its bytes
+        return {"of": key, "kept": kept, "dropped": dropped}
 
     def kept(self, keys: list[str]) -> list[Clip]:
         """The clips that were kept of the inputs ``keys``, in their order."""

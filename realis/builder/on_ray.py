@@ -25,7 +25,7 @@ from realis.builder.captions import (
     with_answer,
 )
 from realis.builder.clip import Clip, Dropped, Outcome
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, RunError, require
 from realis.parallel.workers import take_one_core
 
 Item = TypeVar("Item")
@@ -143,7 +143,7 @@ class Cluster:
         except RayTaskError as error:
             return error.cause
         except RayError as error:
-            return InputError(f"--executor ray: {error}")
+            return RunError(f"--executor ray: {error}")
 
     def _each_has(self, kind: str) -> list[float]:
         """How many CPUs or GPUs each machine has."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, RunError, require
 from realis.core.log import logger
 from realis.core.system import main_memory
 
@@ -37,14 +37,14 @@ class Found(NamedTuple):
         """Say what will be fetched.
 
         Raises:
-            InputError: there is no room for it.
+            RunError: there is no room for it.
         """
         from huggingface_hub.constants import HF_HUB_CACHE
 
         cache = Path(HF_HUB_CACHE)
         free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free
         if self.missing > free:
-            raise InputError(
+            raise RunError(
                 f"--captions.model: {name} is not on this machine, and its {self.missing / 1e9:.1f} GB do not fit into "
                 f"{cache}, where {free / 1e9:.1f} GB are free; make room, or set HF_HOME to a folder on another disk, "
                 f"{OTHERWISE}"

@@ -56,7 +56,7 @@ class Desk:
         """Note a verdict on the clip ``name``, and show the next to decide.
 
         Raises:
-            InputError: it cannot be written.
+            InputError, RunError: it cannot be written.
         """
         assert verdict in (KEEP, DROP)
         assert not reason or reason in REASONS

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.builder.clip import Clip
+from realis.builder.clip import Clip, printable
 from realis.builder.review_desk import REASONS, Desk
 from realis.builder.review_guard import LOOPBACK, Guard
 from realis.builder.review_html import card_html, header_html
 from realis.builder.review_previews import Previews
 from realis.builder.verdicts import DROP, KEEP
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.core.log import logger
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Seat:
     def of(cls, state: Any, session: str) -> "Seat":
         """From what the browser has stored and sends along, which may be anything."""
         state = state if isinstance(state, dict) else {}
-        reviewer = " ".join(str(state.get("reviewer", "")).split())[:LONGEST_NAME]
+        reviewer = " ".join(printable(str(state.get("reviewer", ""))).split())[:LONGEST_NAME]
         return cls(session, reviewer, str(state.get("clip", "")))
 
 
@@ -120,7 +120,7 @@ def make_blocks(page: Page) -> "Blocks":
             seat = Seat.of(state, str(request.session_hash))
             try:
                 return act(seat) if seat.reviewer else page.welcome(seat)
-            except InputError as error:
+            except (InputError, RunError) as error:
                 raise gradio.Error(str(error), duration=None) from error
 
         return handler
@@ -212,7 +212,7 @@ def add_previews(app: "FastAPI", previews: Previews) -> None:
             return make(digest, *place)
         except KeyError:
             raise HTTPException(404, "no such clip") from None
-        except InputError as error:
+        except (InputError, RunError) as error:
             raise HTTPException(500, str(error)) from None
 
     @app.get("/alive")

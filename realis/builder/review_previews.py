@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 
 from realis.builder.clip import Clip
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.core.files import whole_file
 from realis.core.log import logger
 from realis.pictures.sheet import detailed_places
@@ -68,7 +68,7 @@ class Previews:
         try:
             self.still(digest)
             self.film(digest)
-        except InputError as error:
+        except (InputError, RunError) as error:
             logger.warning("review: no preview: %s", error)
 
     def film(self, digest: str) -> Path:
@@ -82,7 +82,6 @@ class Previews:
         file = self.folder / f"{digest}-{self.longer}.mp4"
         with self._film_lock:
             if file.is_symlink() or not file.is_file():  # a link could lead anywhere: it is replaced
-                self.folder.mkdir(parents=True, exist_ok=True)
                 with VideoReader(clip.path(self.build)) as video, whole_file(file) as temporary:
                     size = preview_size(video.height, video.width, self.longer)
                     small = (video.rgb(shrunk(frame, size)) for frame in video.frames())

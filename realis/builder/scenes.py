@@ -12,7 +12,7 @@ from av import VideoFrame
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.cut import copy_part, encode_part, part_to_copy
 from realis.builder.damage import unreadable
-from realis.core.errors import InputError, is_of_the_disk, require
+from realis.core.errors import InputError, require
 from realis.core.files import sync
 from realis.video.excerpt import probe
 from realis.video.fingerprint import fingerprint
@@ -52,7 +52,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
     """Cut ``video`` into clips, files of their own.
 
     Raises:
-        InputError: the disk is full or fails.
+        RunError: the disk is full or fails.
     """
     path = video.path(build)
     try:
@@ -68,8 +68,6 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         for start, stop in spread(ranges, config.per_video):
             yield cut_out(video, build, start, stop, sums, config)
     except InputError as error:
-        if is_of_the_disk(error):
-            raise
         yield unreadable(video, build, "damaged", error)
         return
     if not ranges:

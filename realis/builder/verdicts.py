@@ -5,15 +5,14 @@ never changed. ``undo`` takes back the last verdict of its reviewer on its clip 
 and its content: a clip that was cut anew has no verdict.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from realis.builder.clip import Clip
-from realis.core.errors import InputError
-from realis.core.records import append_line, build_record, load_json
+from realis.core.errors import InputError, file_error
+from realis.core.records import append_row, build_record, load_json, whole_lines
 from realis.core.system import lock
 
 KEEP, DROP, UNDO = "keep", "drop", "undo"
@@ -45,19 +44,21 @@ class VerdictFile:
         """Append a verdict; it is on disk when this returns.
 
         Raises:
-            InputError: it cannot be written; the file is then as before.
+            InputError: it cannot be written there; the file is then as before.
+            RunError: the same where the disk is full or fails.
         """
         row = Verdict(
             clip.name, clip.digest, reviewer, verdict, reason, datetime.now(UTC).isoformat(timespec="seconds")
         )
-        line = json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("ab+", buffering=0) as file:
                 lock(file, wait=True)  # until the file is closed
-                append_line(file, line)
+                append_row(file, asdict(row))
         except OSError as error:
-            raise InputError(f"{self.file}: the verdict cannot be written ({error.strerror or error})") from error
+            raise file_error(
+                f"{self.file}: the verdict cannot be written ({error.strerror or error})", error
+            ) from error
 
     def read(self) -> list[Verdict]:
         """All verdicts; a last line without an end does not count: its writer has died, or is still at it.
@@ -67,10 +68,9 @@ class VerdictFile:
         """
         if not self.file.is_file():
             return []
-        lines = self.file.read_bytes().split(b"\n")[:-1]
-        return [self._parse(line, number) for number, line in enumerate(lines, 1)]
+        return [self._parse(line, number) for number, line in enumerate(whole_lines(self.file.read_bytes()), 1)]
 
-    def _parse(self, line: bytes, number: int) -> Verdict:
+    def _parse(self, line: str, number: int) -> Verdict:
         try:
             verdict = build_record(Verdict, load_json(line))
             if verdict.verdict not in (KEEP, DROP, UNDO):

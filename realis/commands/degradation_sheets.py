@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from realis.core.errors import InputError, require
+from realis.core.errors import require
 from realis.core.log import logger
 from realis.degradation.config import DegradationConfig
 from realis.degradation.parameters import Blur, Jpeg, Noise, Operation, Resize, Video
@@ -38,12 +38,8 @@ def degradation_sheets(config: SheetsConfig) -> None:
     """Write both pictures."""
     output = Path(config.output)
     clip = frames_of(config.input) if config.input else moving_photograph((384, 576), 17)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        save_sheet(operations_sheet(), output / "operations.png")
-        save_sheet(chain_sheet(clip, load_degradation(config.preset), config.seed), output / "chain.png")
-    except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
+    save_sheet(operations_sheet(), output / "operations.png")
+    save_sheet(chain_sheet(clip, load_degradation(config.preset), config.seed), output / "chain.png")
     logger.info("wrote %s and %s", output / "operations.png", output / "chain.png")
 
 

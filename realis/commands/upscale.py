@@ -12,7 +12,7 @@ import tyro
 
 from realis.core import units
 from realis.core.config import parse, value_of
-from realis.core.errors import InputError
+from realis.core.errors import InputError, error_of_several
 from realis.core.log import logger
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
@@ -65,7 +65,8 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     """Upscale as ``config`` says, or measure what it would take; returns the files written.
 
     Raises:
-        InputError: something given cannot be used, or some of several inputs failed.
+        InputError: something given cannot be used, or some of several inputs.
+        RunError: the disk is full, or memory is short, for all or for some of them.
     """
     if not config.input:
         return upscale_sample(config)
@@ -89,6 +90,7 @@ def upscale_one(loader: Loader, config: UpscaleConfig, path: Path, output: Path)
 
     Raises:
         InputError: it cannot be upscaled.
+        RunError: the disk is full, or memory is short.
     """
     job = prepare(config, loader.needs(bool(config.prompt)), path, output)
     if not config.dry_run:
@@ -105,12 +107,13 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
         inputs: each with its own configuration, and where the result goes.
 
     Raises:
-        InputError: some failed.
+        InputError: some cannot be upscaled.
+        RunError: some failed for another reason.
     """
     config = loader.config
     for folder in {output.parent for _, _, output in inputs if not config.dry_run}:
         check_folder(folder)
-    failed: list[Path] = []
+    failed: dict[Path, type[Exception]] = {}
 
     # 1. What none of the work is needed to see
     ahead: list[tuple[UpscaleConfig, Path, Path, int]] = []
@@ -139,19 +142,20 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
     logger.info("%d of %d %s", len(inputs) - len(failed), len(inputs), took)
     if failed:
         passes = "" if config.dry_run else ", and the same command (without --restart) passes over what is done"
-        raise InputError(
-            f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above say why{passes}"
+        message = (
+            f"{len(failed)} of {len(inputs)} inputs failed: {', '.join(map(str, failed))}; the messages above say why"
         )
+        raise error_of_several(f"{message}{passes}", failed.values())
     return written
 
 
 @contextmanager
-def left_out(path: Path, failed: list[Path]) -> Iterator[None]:
-    """Log what goes wrong with one of several inputs, and note that it has ``failed``."""
+def left_out(path: Path, failed: dict[Path, type[Exception]]) -> Iterator[None]:
+    """Log what goes wrong with one of several inputs, and note it among those that ``failed``."""
     try:
         yield
     except (InputError, OSError, MemoryError, RuntimeError, FloatingPointError) as error:
-        failed.append(path)
+        failed[path] = type(error)  # not the error itself: it holds what was in memory
         reason = " ".join(str(error).split()) or type(error).__name__
         logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import tyro
 import yaml
 
-from realis.core.errors import InputError, reason
+from realis.core.errors import InputError, file_error, reason
 from realis.core.files import whole_file
 
 Config = TypeVar("Config")
@@ -230,7 +230,7 @@ def read_recipe(file: Path) -> dict[str, Any]:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"recipe {file}{line}: wanted YAML, but {error.problem}") from error
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that there is not, ...
-        raise InputError(f"recipe {file}: cannot be read as YAML ({reason(error)})") from error
+        raise file_error(f"recipe {file}: cannot be read as YAML ({reason(error)})", error) from error
     except RecursionError as error:
         raise InputError(f"recipe {file}: nested too deeply; wanted names and values") from error
     if not isinstance(recipe, dict):
@@ -287,14 +287,11 @@ def dump(config: Any, file: Path) -> None:
 
     Raises:
         InputError: it cannot be written there.
+        RunError: the disk is full or fails.
     """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as temporary:
-            content = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True)
-            temporary.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be written ({reason(error)}); choose another output") from error
+    with whole_file(file) as temporary:
+        content = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True)
+        temporary.write_text(content, encoding="utf-8")
 
 
 def as_plain(config: Any) -> dict[str, Any]:

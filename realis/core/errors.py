@@ -1,24 +1,26 @@
-"""The one kind of error that a user can cause, and how a command answers it."""
+"""The two kinds of error that end a command in one line, and how it answers them."""
 
 import errno
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+PATH_ERRORS = (errno.EACCES, errno.EROFS, errno.ENAMETOOLONG)  # but ENOENT, which may be a fault of the program
 
 
 class InputError(ValueError):
     """What the user gave cannot be used: the message says what was got, what was wanted, what to do."""
 
 
+class RunError(RuntimeError):
+    """A run cannot go on, whatever was given: the disk is full, memory is short, a process was killed, a server is gone. The
+    message says what failed, what of the work is kept, and what to do."""
+
+
 class TerminatedError(Exception):
     """SIGTERM told a run to stop, and it has saved what there was to save: the message says how to go on."""
-
-
-def is_of_the_disk(error: InputError) -> bool:
-    """Whether it says that the disk is full or fails: then nothing is wrong with what was given."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
 
 
 def require(fits: bool, name: str, got: object, wanted: str) -> None:
@@ -32,26 +34,46 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def file_error(message: str, cause: Exception) -> InputError | RunError:
+    """Return what to raise where ``cause`` keeps a file from being read or written: a :class:`RunError` where the disk is
+    full or fails, else an :class:`InputError`, for another path would do.
+
+    >>> file_error("out.mp4: writing failed", OSError(errno.ENOSPC, "No space left on device"))
+    RunError('out.mp4: writing failed')
+    >>> file_error("out.mp4: writing failed", OSError(errno.ENOTDIR, "Not a directory"))
+    InputError('out.mp4: writing failed')
+    """
+    in_text = re.search(r"\(os error (\d+)\)", str(cause))  # safetensors has it there alone
+    number = int(in_text[1]) if in_text else getattr(cause, "errno", None)
+    return (RunError if number in DISK_ERRORS else InputError)(message)
+
+
+def error_of_several(message: str, kinds: Iterable[type[BaseException]]) -> InputError | RunError:
+    """Return what to raise where some of several inputs failed, with errors of these ``kinds``: an :class:`InputError` if it
+    was by what was given alone, else a :class:`RunError`, for the same command may yet succeed with the rest."""
+    return (InputError if all(issubclass(kind, InputError) for kind in kinds) else RunError)(message)
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
-    Exit code 2 for an :class:`InputError`, and for a path that is too long or may not be read; 1 for a run that stopped by
-    itself (a loss that is not finite, a full disk); 130 for Ctrl-C; 141 where what reads the output has gone (``| head``);
-    143 for SIGTERM, where that is answered by saving.
+    Exit code 2 for an :class:`InputError`, and for a path that is too long, or may not be read or written; 1 for a
+    :class:`RunError`, a disk that is full or fails, a lack of memory, and a loss that is not finite; 130 for Ctrl-C; 141
+    where what reads the output has gone (``| head``); 143 for SIGTERM, where that is answered by saving.
     """
     try:
         main()
     except InputError as error:
         print(f"realis: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
-    except FloatingPointError as error:
-        print(f"realis: {error}", file=sys.stderr)
+    except (RunError, FloatingPointError, MemoryError) as error:
+        print(f"realis: {' '.join(str(error).split()) or 'out of memory'}", file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again as it ends
         raise SystemExit(141) from None
     except OSError as error:
-        if error.errno not in (*DISK_ERRORS, errno.ENAMETOOLONG, errno.EACCES):
+        if error.errno not in (*DISK_ERRORS, *PATH_ERRORS):
             raise
         print(f"realis: {f'{error.filename}: ' if error.filename else ''}{reason(error)}", file=sys.stderr)
         raise SystemExit(1 if error.errno in DISK_ERRORS else 2) from None

@@ -5,13 +5,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.core.errors import InputError, reason
+from realis.core.errors import InputError, file_error, reason
 from realis.core.records import load_json
 
 LONGEST_NAME = 255  # bytes, on every usual file system
@@ -51,20 +51,50 @@ def temporary_name(file: Path) -> Path:
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
     """A temporary name beside ``file``: what is written there takes its place, and is on disk, on leaving without an error.
+    Folders above it are made.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written there.
+        RunError: the disk is full or fails.
     """
     temporary = temporary_name(file)
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         sync(temporary)  # before the rename: else a power failure may leave the name with nothing in it
         temporary.replace(file)
         sync(file.parent)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: writing failed ({reason(error)})") from error
+        raise file_error(f"{file}: writing failed ({reason(error)})", error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def whole_folder(folder: Path, kept: str = "") -> Iterator[Path]:
+    """A temporary folder beside ``folder``: with the files that are written into it, it takes its place, and is on disk, on
+    leaving without an error. Folders above it are made.
+
+    Args:
+        folder: its final name; a folder that is there is replaced.
+        kept: what is not lost if it cannot be written, for the message.
+
+    Raises:
+        InputError: it cannot be written there.
+        RunError: the disk is full or fails.
+    """
+    temporary = temporary_name(folder)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had the same number
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        replace_folder(temporary, folder)
+    except (OSError, SafetensorError) as error:
+        message = f"{folder}: writing failed ({reason(error)})"
+        raise file_error(f"{message}; {kept}" if kept else message, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

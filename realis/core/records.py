@@ -1,5 +1,7 @@
 """Records in JSON that outlive a kill: read strictly, by the types of their fields, and appended line by line."""
 
+import errno
+import hashlib
 import json
 import math
 import os
@@ -82,21 +84,42 @@ def _is_of(value: Any, kind: Any) -> bool:
     return type(value) is kind
 
 
-def append_line(file: BinaryIO, line: bytes) -> None:
-    """Write ``line``, which ends in a line feed, at the end of an open file, after cutting off what a writer that died has
-    left there. It is on disk when this returns.
+def digest(facts: Any) -> str:
+    """Return 32 hexadecimal digits that change with ``facts``, which JSON can hold; not with the order of names."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def to_line(row: Any) -> bytes:
+    """Return ``row`` as a line of JSON; the name of a file keeps its bytes where they are no UTF-8."""
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
+
+
+def whole_lines(content: bytes) -> list[str]:
+    """Return the lines of a file that :func:`append_row` writes, for :func:`load_json`. What follows the last line feed is
+    left out: its writer has died, or is still at it."""
+    return content.decode(errors="surrogateescape").split("\n")[:-1]
+
+
+def append_row(file: BinaryIO, row: Any) -> None:
+    """Write ``row`` as a line at the end of a file, after cutting off what a writer that died has left there. It is on disk
+    when this returns.
+
+    Args:
+        file: open for reading and appending, without a buffer.
+        row: that JSON can hold.
 
     Raises:
         OSError: it cannot be written; no half of it is left.
     """
-    whole = _end_of_lines(file)
+    line, whole = to_line(row), _end_of_lines(file)
     file.truncate(whole)
     try:
         if file.write(line) < len(line):
-            raise OSError("the disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file.fileno())
-    except OSError:
+    except OSError as error:
         file.truncate(whole)
+        error.filename = file.name  # which no error of writing has
         raise
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from realis.core.errors import InputError, reason, require
+from realis.core.errors import InputError, file_error, reason, require
 from realis.core.records import load_json
 
 FORMS = (".jsonl", ".csv", ".parquet")
@@ -37,7 +37,7 @@ def read_rows(path: Path, flag: str, optional: Sequence[tuple[str, ...]]) -> tup
     try:
         rows = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[file.suffix.lower()](file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read ({reason(error)})") from error
+        raise file_error(f"{file}: cannot be read ({reason(error)})", error) from error
     require(len(rows) > 0, str(file), "no rows", "a file_name a row")
     first_with: dict[tuple[str, ...], int] = {}  # rows of a JSONL file may differ in their columns
     for number, row in enumerate(rows, 1):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, file_error
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ def held_keys(file: Path) -> set[str]:
         with safe_open(file, "np") as tensors:
             return set(tensors.keys())
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: not a safetensors file ({error}); {ANEW}") from error
+        raise file_error(f"{file}: not a safetensors file ({error}); {ANEW}", error) from error
 
 
 def read_embedding(folder: str | Path, caption: str) -> "torch.Tensor":
@@ -74,6 +74,6 @@ def read_embedding(folder: str | Path, caption: str) -> "torch.Tensor":
         with safe_open(file, "pt") as tensors:
             embedding = tensors.get_tensor(key)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: no embedding of the caption {caption[:80]!r} ({error})") from error
+        raise file_error(f"{file}: no embedding of the caption {caption[:80]!r} ({error})", error) from error
     check_finite({key: embedding}, file, ANEW)
     return embedding

@@ -4,8 +4,6 @@ So the same samples come on any number of processes and with any accumulation th
 resume, and from any number of workers. B batch, F frames, H and W pixels of the HR clip.
 """
 
-import hashlib
-import json
 import os
 import signal
 import traceback
@@ -24,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from realis.core.errors import InputError
 from realis.core.log import logger
+from realis.core.records import digest
 from realis.data.batch import Batch
 from realis.data.caption_files import ANEW, check_embeddings, read_embedding
 from realis.data.clips_config import ClipsConfig
@@ -124,7 +123,7 @@ class ClipSet(Dataset):
             raise InputError(f"{entry.path}: cannot be read ({error.strerror})") from error
         facts = [name, length, entry.start, entry.frames, self.seed, height, width]
         facts += [self.config.frames, load_degradation(self.config.degradation).sharpen]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+        return digest(facts)
 
     # 2. Samples
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import realis
-from realis.core.errors import InputError
+from realis.core.errors import file_error
 from realis.core.files import whole_file
 from realis.core.log import progress
 from realis.data.batch import Batch
@@ -82,7 +82,6 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
     for name in ("hr", "lr"):
         tensors[f"{name}_latents"] = torch.cat(list(_encode(vae, tensors[name], f"{name} latent")))
     if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as temporary:
             save_file(tensors, temporary)
     return PairPool(tensors, seed)
@@ -93,7 +92,7 @@ def _read_pool(file: Path) -> Batch:
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); {advice}") from error
+        raise file_error(f"{file}: cannot be read ({error}); {advice}", error) from error
     check_finite(tensors, file, advice)
     return tensors
 

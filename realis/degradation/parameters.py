@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, file_error, require
 from realis.core.records import build_record, load_json
 from realis.ops.codec import Codec
 from realis.ops.kernels import Filter
@@ -167,4 +167,4 @@ class DegradationParameters:
         except InputError as error:
             raise InputError(f"{file}: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{file}: not the parameters of a degradation ({error!r})") from error
+            raise file_error(f"{file}: not the parameters of a degradation ({error!r})", error) from error

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, file_error, require
 from realis.core.records import load_json
 
 TINY = "realis-tiny"
@@ -121,7 +121,7 @@ def _check_part(folder: Path) -> dict:
             with safe_open(file, "np") as tensors:
                 _check_width(file, tensors, config)
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file}: damaged or not a safetensors file ({error})") from error
+            raise file_error(f"{file}: damaged or not a safetensors file ({error})", error) from error
     return config
 
 
@@ -129,7 +129,7 @@ def _read_json(file: Path) -> dict:
     try:
         content = load_json(file.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{file.parent}: no model in diffusers' format there ({file.name}: {error})") from error
+        raise file_error(f"{file.parent}: no model in diffusers' format there ({file.name}: {error})", error) from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: got a {type(content).__name__}, wanted names and values")
     return content

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, TypeVar
 
-from realis.core.errors import InputError
+from realis.core.errors import RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,7 +52,7 @@ class Workers:
             tick: called here now and then.
 
         Raises:
-            InputError: a process was killed.
+            RunError: a process was killed.
         """
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
@@ -68,8 +68,8 @@ class Workers:
                 for job in done:
                     error = job.exception()
                     if isinstance(error, BrokenProcessPool):
-                        raise InputError("a worker process was killed, perhaps for want of memory; the same command goes "
-                                         "on from there, with fewer --workers if that was it")  # fmt: skip
+                        raise RunError("a worker process was killed, perhaps for want of memory; the same command goes "
+                                       "on from there, with fewer --workers if that was it")  # fmt: skip
                     yield jobs[job], error or job.result()
         finally:
             signal.signal(signal.SIGTERM, terminated)

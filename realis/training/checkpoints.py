@@ -7,6 +7,7 @@ sample. A checkpoint folder appears complete or not at all: it is written under 
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from realis.core.errors import InputError
-from realis.core.files import remove_folder, replace_folder, temporary_name
+from realis.core.errors import InputError, file_error
+from realis.core.files import remove_folder, whole_folder
 from realis.core.log import logger
 from realis.ops.finite import check_finite, not_finite
 from realis.training.run import Run
@@ -32,28 +33,22 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
     """Write ``folder``, a checkpoint after ``step`` optimizer steps. All processes call it; the main one writes.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written there.
+        RunError: the disk is full or fails.
         FloatingPointError: what would be in it is not finite.
     """
-    temporary = temporary_name(folder)
     parts = {"trained": state.weights(), "optimizer": state.moments(), "average": state.averages()}
-    try:
-        if run.accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
+    is_main = run.accelerator.is_main_process
+    with whole_folder(folder, BEFORE) if is_main else nullcontext(folder) as temporary:
         for name, tensors in parts.items():
             gathered = on_main(run.accelerator, tensors)
             if bad := not_finite(gathered):
                 raise FloatingPointError(f"{bad} has values that are not finite after step {step}; {BEFORE}")
             if gathered:
                 save_file(gathered, temporary / f"{name}.safetensors")
-        if run.accelerator.is_main_process:
+        if is_main:
             position = Position(step, run.samples_per_step, tuple(sorted(file.name for file in temporary.iterdir())))
             (temporary / "state.json").write_text(json.dumps(asdict(position)))
-            replace_folder(temporary, folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise InputError(f"{folder}: writing failed ({error}); {BEFORE}") from error
     run.accelerator.wait_for_everyone()
 
 
@@ -115,7 +110,7 @@ def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}") from error
+        raise file_error(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}", error) from error
     if shapes is not None and _shapes(file) != shapes:
         raise InputError(f"--run.resume: {file} does not belong to the weights beside it; {INSTEAD}")
     check_finite(tensors, file, INSTEAD)

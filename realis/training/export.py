@@ -8,11 +8,9 @@ from typing import Any
 import torch
 import yaml
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors import SafetensorError
 
 from realis.core.config import as_plain
-from realis.core.errors import InputError
-from realis.core.files import replace_folder, temporary_name
+from realis.core.files import whole_folder
 from realis.core.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
@@ -61,7 +59,8 @@ def export_parts(run: Run, step: TrainingStep, parts: dict[str, ModelMixin], tra
         data: what it was trained on, for the card.
 
     Raises:
-        InputError: it cannot be written, or something else has come to be there.
+        InputError: it cannot be written there, or something else has come to be there.
+        RunError: the disk is full or fails.
     """
     for folder, part in parts.items() if run.accelerator.is_main_process else ():
         prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
@@ -80,7 +79,6 @@ def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
 
 
 def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
-    temporary = temporary_name(final)
     halve(part)
     averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
     card = CARD.format(
@@ -93,12 +91,9 @@ def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
         recipe=yaml.safe_dump(as_plain(whole_recipe(config)), sort_keys=False),
     )
     check_export(final)  # again: something may have been put there since the run began
-    try:
-        for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
+    for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with whole_folder(final, "the last checkpoint has the weights") as temporary:
         part.save_pretrained(temporary)
         (temporary / "README.md").write_text(card)
-        replace_folder(temporary, final)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"--export {final}: writing failed ({error}); the last checkpoint has the weights") from error
     logger.info("wrote %s", final)

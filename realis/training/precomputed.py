@@ -14,7 +14,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError, file_error
 from realis.core.files import whole_file
 from realis.core.log import logger, progress
 from realis.core.records import load_json
@@ -63,7 +63,8 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
     Beside them ``vae.json`` names the VAE, and a file without tensors stands for a crop that was passed over.
 
     Raises:
-        InputError: they do not fit on the disk, or those that are there are of another VAE.
+        InputError: those that are there are of another VAE.
+        RunError: they do not fit on the disk.
     """
     folder, sizes, crops = Path(clips.config.latents), clips.config.sizes, fixed_crops(clips)
     missing = sorted(key for key in crops if not _latents_file(folder, key).is_file())  # hashes: buckets are mixed
@@ -75,7 +76,7 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
         "crops to encode: %d (%.1f GB); there already: %d", len(missing), needed / 1e9, len(crops) - len(missing)
     )
     if needed > free:
-        raise InputError(f"--clips.latents {folder}: {needed / 1e9:.1f} GB are wanted there, {free / 1e9:.1f} are free")
+        raise RunError(f"--clips.latents {folder}: {needed / 1e9:.1f} GB are wanted there, {free / 1e9:.1f} are free")
     share, passed_over = _share(run, missing), 0
     loader = DataLoader(_FixedCrops(clips, [crops[key] for key in share]), None, num_workers=clips.config.readers)
     for key, (hr, fault) in zip(share, progress(loader, total=len(share), unit="crop"), strict=True):
@@ -133,7 +134,7 @@ def _encoder_of(folder: Path) -> str:
     try:
         return load_json(file.read_text())["encoder"] if file.is_file() else ""
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); make the latents anew elsewhere") from error
+        raise file_error(f"{file}: cannot be read ({error}); make the latents anew elsewhere", error) from error
 
 
 def _latents_file(folder: Path, key: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from realis.core.config import as_plain, dump, read_recipe
-from realis.core.errors import InputError, reason, require
+from realis.core.errors import InputError, file_error, reason, require
 from realis.core.files import check_name, fitting_name
 from realis.core.log import is_main_process, logger
 from realis.core.records import build_record, load_json
@@ -54,7 +54,7 @@ def claim_run(config: LoopConfig, exports: Mapping[str, str]) -> Iterator[None]:
             with tempfile.TemporaryFile(dir=needed):  # a name of its own: other processes of the run try it as well
                 pass
         except OSError as error:
-            raise InputError(f"{needed}: cannot be written ({error.strerror}); choose another output") from error
+            raise file_error(f"{needed}: cannot be written ({error.strerror}); choose another output", error) from error
     with ExitStack() as held:
         held.enter_context(held_alone(Path(config.output), "--run.output"))
         for flag, folder in folders.items():
@@ -89,7 +89,7 @@ def held_lock(file: Path, what: str, flag: str) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         opened = file.open("a")
     except OSError as error:
-        raise InputError(f"{what}: cannot be written ({error.strerror}); choose another folder") from error
+        raise file_error(f"{what}: cannot be written ({error.strerror}); choose another folder", error) from error
     with opened:
         if not is_main_process():
             yield
@@ -239,7 +239,9 @@ def _set_damaged_aside(output: Path) -> None:
         try:
             checkpoint.rename(aside)
         except OSError as error:
-            raise InputError(f"{checkpoint}: damaged ({fault}), and cannot be renamed ({error.strerror})") from error
+            raise file_error(
+                f"{checkpoint}: damaged ({fault}), and cannot be renamed ({error.strerror})", error
+            ) from error
         logger.warning("%s: damaged (%s); renamed to %s, going on without it", checkpoint, fault, aside.name)
 
 

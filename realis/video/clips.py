@@ -1,6 +1,5 @@
 """Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
 
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from realis.core.errors import InputError
-from realis.core.files import fitting_name, temporary_name
+from realis.core.files import fitting_name, whole_file, whole_folder
 from realis.video.names import IMAGES, VIDEOS, described, files_in
 from realis.video.read import VideoReader
 
@@ -118,27 +117,22 @@ def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
     """Write ``frames`` (H, W, 3) uint8 RGB without loss, in the form of ``clip``: complete or not at all.
 
     A folder of frames becomes a folder ``output`` of PNG files of the same names, a video ``output``.mkv (FFV1, RGB).
+
+    Raises:
+        InputError: it cannot be written there.
+        RunError: the disk is full or fails.
     """
     final = stored(clip, output)
-    temporary = temporary_name(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    _remove(temporary)
-    try:
-        if clip.path.is_dir():
-            temporary.mkdir()
+    if clip.path.is_dir():
+        with whole_folder(final) as temporary:
             for file, frame in zip(clip.images, frames, strict=True):
                 _, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
                 data.tofile(temporary / f"{file.stem}.png")
-        else:
-            with VideoReader(clip.path) as video:
-                rate = video.rate
+    else:
+        with VideoReader(clip.path) as video:
+            rate = video.rate
+        with whole_file(final) as temporary:
             _write_ffv1(temporary, frames, rate)
-        _remove(final)
-        temporary.rename(final)
-    except OSError as error:
-        raise InputError(f"{final}: writing failed ({error.strerror or error})") from error
-    finally:
-        _remove(temporary)
     return final
 
 
@@ -152,10 +146,3 @@ def _write_ffv1(file: Path, frames: Iterable[np.ndarray], rate: Fraction) -> Non
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture.reformat(format="bgr0")))
         container.mux(stream.encode(None))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from realis.core.errors import InputError, reason
+from realis.core.errors import InputError, RunError, file_error, reason
 from realis.core.files import read_json, remove_folder, sync, whole_file
 from realis.core.log import logger
 from realis.core.records import build_record
@@ -160,7 +160,7 @@ class Journal:
         try:
             return load_file(file) if self.segments else {}
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file}: cannot be read ({reason(error)}); begin anew with --restart") from error
+            raise file_error(f"{file}: cannot be read ({reason(error)}); begin anew with --restart", error) from error
 
     def add(self, segment: Segment, carry: Tensors, encode: Callable[[Path], None]) -> None:
         """Encode a segment and make it durable, with what comes after it depends on.
@@ -236,6 +236,6 @@ def tidy_up(output: Path) -> None:
             journal = Journal(output, None, "", anew=True)
             journal.open()
             journal.close(finished=True)
-        except InputError:
+        except (InputError, RunError):
             return
     remove_folder(parts_folder(output))

@@ -17,7 +17,7 @@ import av
 import numpy as np
 from safetensors import SafetensorError
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, file_error
 from realis.core.files import fitting_name, link_or_copy, replace_folder, sync, temporary_name
 from realis.video.encoding import CODECS, Encoding
 from realis.video.finished import forget_result, note_result
@@ -57,7 +57,7 @@ def check_output(output: Path, others: tuple[Path, ...] = (), flag: str = "--out
             temporary_name(path).touch()
             temporary_name(path).unlink()
     except OSError as error:
-        raise InputError(f"{flag} {output}: {path.name} cannot be written there ({error.strerror})") from error
+        raise file_error(f"{flag} {output}: {path.name} cannot be written there ({error.strerror})", error) from error
 
 
 def kind_of(path: Path) -> str:
@@ -95,7 +95,7 @@ def check_folder(folder: Path, flag: str = "--output") -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"{flag} {folder}: cannot be written there ({error.strerror})") from error
+        raise file_error(f"{flag} {folder}: cannot be written there ({error.strerror})", error) from error
 
 
 def unfinished_name(output: Path) -> Path:
@@ -256,4 +256,4 @@ class SegmentWriter:
             kept = (
                 "; what is finished stays, and the same command (without --restart) goes on from there" if stays else ""
             )
-            raise InputError(f"--output {self.output}: writing failed ({what}){kept}") from error
+            raise file_error(f"--output {self.output}: writing failed ({what}){kept}", error) from error

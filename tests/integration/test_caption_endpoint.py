@@ -22,7 +22,7 @@ from footage import film
 from realis.builder.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
 from realis.builder.captions import CaptionsConfig, Sample, captions
 from realis.builder.clip import Clip, Dropped
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 
 CLIPS = 6
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -230,7 +230,7 @@ def test_the_time_that_the_server_asks_for_is_waited(build, monkeypatch):
 
 def test_a_server_that_asks_for_too_long_a_wait_ends_the_run(clips, build):
     with serving(lambda *_: (429, "quota", {"Retry-After": "86400"})) as server:
-        with pytest.raises(InputError, match=r"asks to wait 86400 seconds.*run again then"):
+        with pytest.raises(RunError, match=r"asks to wait 86400 seconds.*run again then"):
             run(clips[:1], build, config(server))
         assert server.asked == {0: 1}
 
@@ -350,7 +350,7 @@ def test_a_server_that_dies_half_way_loses_nothing(clips, build):
         return None
 
     first = []
-    with serving(dies) as server, pytest.raises(InputError, match=r"failed 4 times.*run again to go on"):
+    with serving(dies) as server, pytest.raises(RunError, match=r"failed 4 times.*run again to go on"):
         first.extend(captions(clips, build, config(server, requests=2)))
     assert {int(clip.name[4:]) for clip, _ in first} == done
     with serving() as server:
@@ -361,7 +361,7 @@ def test_a_server_that_dies_half_way_loses_nothing(clips, build):
 def test_nobody_there_ends_the_run(clips, build):
     with serving() as server:
         gone = config(server, retries=1)
-    with pytest.raises(InputError, match=r"failed 2 times.*Connection refused"):
+    with pytest.raises(RunError, match=r"failed 2 times.*Connection refused"):
         run(clips, build, gone)
 
 

@@ -11,7 +11,7 @@ from footage import film
 from realis.builder.caption_qwen import QwenCaptioner
 from realis.builder.captions import CaptionsConfig, captions, read_sample
 from realis.builder.clip import Clip, Dropped
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.video.fingerprint import fingerprint
 from tiny_qwen import write_tiny_qwen
 
@@ -126,7 +126,7 @@ def test_not_even_one_clip_fits(build, clips, config):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     captioner.model.register_forward_pre_hook(full)
-    with pytest.raises(InputError, match="single clip"):
+    with pytest.raises(RunError, match="single clip"):
         captioner.caption([read_sample(clips[0], build, config)])
 
 

@@ -75,9 +75,10 @@ def test_a_part_that_was_stopped_goes_on_and_others_do_not(tmp_path, film, capsy
             raise OSError(28, "No space left on device")
         add(self, segment, *rest)
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stop:
         patch.setattr(Journal, "add", fail)
         run_upscale([*flags, "--output", str(output), *PART])
+    assert stop.value.code == 1
     with pytest.raises(SystemExit):
         run_upscale([*flags, "--output", str(output), "--start", "0.3"])
     said = capsys.readouterr().err

@@ -177,7 +177,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(clip, undisturbed, tmp_path
     with pytest.raises(SystemExit) as stop:
         run_upscale(["--input", str(clip), "--output", str(output), *SMALL, "--restart"])
     said = capsys.readouterr().err.splitlines()[-1]
-    assert stop.value.code and "No space left on device" in said and "(without --restart) goes on from there" in said
+    assert (
+        stop.value.code == 1 and "No space left on device" in said and "(without --restart) goes on from there" in said
+    )
     assert not output.exists()
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert "going on from frame" in capsys.readouterr().err
@@ -195,10 +197,10 @@ def test_a_removed_output_folder_is_one_line_and_the_run_begins_anew(clip, undis
         encode(self, file, *others)
 
     monkeypatch.setattr(Encoding, "write_video", removed)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "writing failed" in said and "what is finished stays" not in said
+    assert stop.value.code == 2 and "writing failed" in said and "what is finished stays" not in said
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert output.read_bytes() == undisturbed
 

@@ -52,10 +52,10 @@ def frames_of(path):
 
 
 def fails(arguments, capsys, *words):
-    """The command refuses: exit code not 0, one line on stderr that has ``words`` in it."""
+    """The command refuses: exit code 2, one line on stderr that has ``words`` in it."""
     with pytest.raises(SystemExit) as stop:
         run_upscale([str(a) for a in arguments])
-    assert stop.value.code not in (0, None)
+    assert stop.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("realis: ")
     assert not [line for line in lines if "Traceback" in line]

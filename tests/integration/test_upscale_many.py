@@ -20,7 +20,7 @@ from realis.upscaling import cpc_method
 from realis.upscaling.app import measure
 from realis.upscaling.app import run as app_run
 from realis.upscaling.app.inputs import find_inputs
-from realis.upscaling.app.loading import Loader
+from realis.upscaling.app.loading import Loader, is_out_of_memory
 from realis.upscaling.bicubic import BicubicUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.video.encoding import Encoding
@@ -98,7 +98,7 @@ def test_whatever_goes_wrong_with_one_input_does_not_stop_the_rest(folder, tmp_p
     with pytest.raises(SystemExit) as stop:
         run("--input", folder, "--output", tmp_path / "out")
     said = capsys.readouterr().err
-    assert stop.value.code == 2 and "2 of 3 done" in said and "a.mp4: left out: " in said
+    assert stop.value.code == 1 and "2 of 3 done" in said and "a.mp4: left out: " in said
 
 
 @pytest.mark.parametrize("name", ["o.mp4_before_after.png", ".o.mp4.parts", "both.mp4", ".both.mp4.parts"])
@@ -244,6 +244,13 @@ class SmallMemory(BicubicUpscaler):
         return super().upscale(frames, size, tiles=tiles, **others)
 
 
+def test_too_little_memory_is_known_on_every_device():
+    with pytest.raises(RuntimeError) as of_cpu:
+        torch.empty(2**50, dtype=torch.uint8)
+    assert is_out_of_memory(of_cpu.value) and is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("no memory of that"))
+
+
 def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 0
     monkeypatch.setattr(Loader, "upscaler", SmallMemory())
@@ -254,10 +261,10 @@ def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, c
     run("--input", source, "--output", tmp_path / "whole.mp4", "--target", "4x")
     assert len(images(tmp_path / "out.mp4")) == 29
     SmallMemory.calls = 1
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--tile-height", "80",
                      "--tile-width", "80"])  # fmt: skip
-    assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 1 and "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_dry_run_times_a_tile(tmp_path, capsys):
@@ -414,9 +421,9 @@ def test_a_folder_with_one_video_gives_a_video_in_a_folder(tmp_path):
 def test_memory_that_does_not_do_for_a_dry_run_is_one_line(tmp_path, monkeypatch, capsys):
     source, SmallMemory.calls = clip(tmp_path / "in.mp4", 29), 1
     monkeypatch.setattr(Loader, "upscaler", SmallMemory())
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         run_upscale(["--input", str(source), "--output", str(tmp_path / "no.mp4"), "--target", "4x", "--dry-run"])
-    assert "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 1 and "out of memory with tiles of" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_smaller_tiles_stay_smaller_when_the_run_goes_on(tmp_path):

@@ -23,7 +23,7 @@ from realis.builder.captions import (
     write_caption,
 )
 from realis.builder.clip import Clip, Dropped
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 
 CONFIG = CaptionsConfig()
 
@@ -194,7 +194,7 @@ def test_where_no_captions_will_come_from_is_said_before_the_work(tmp_path):
     check_captions([clip, replace(clip, caption="A cat")], CaptionsConfig(by="given"), False)
     with pytest.raises(InputError, match="nowhere is not there"):
         check_captions([clip], CaptionsConfig(model=str(tmp_path / "nowhere")), False)
-    with pytest.raises(InputError, match=r"--captions.url: http://127.0.0.1:9/v1/chat/completions cannot be reached"):
+    with pytest.raises(RunError, match=r"--captions.url: http://127.0.0.1:9/v1/chat/completions cannot be reached"):
         check_captions([clip], CaptionsConfig(by="endpoint", url="http://127.0.0.1:9/v1"), False)
 
 
@@ -231,7 +231,7 @@ class TestTheModelIsLookedUpBeforeTheWork:
 
     def test_no_room_for_it(self, monkeypatch):
         self.has(monkeypatch, disk=7 * 10**9, gpu=True)
-        with pytest.raises(InputError, match=rf"its 8\.0 GB do not fit into .* 7\.0 GB are free.*HF_HOME.*{BOTH}"):
+        with pytest.raises(RunError, match=rf"its 8\.0 GB do not fit into .* 7\.0 GB are free.*HF_HOME.*{BOTH}"):
             check_captions([], CONFIG, elsewhere=False)
         check_captions([], CONFIG, elsewhere=True)
 

@@ -23,7 +23,7 @@ from realis.builder.review_html import caption_html, card_html, marks
 from realis.builder.review_page import Seat, serve
 from realis.builder.review_previews import Previews, preview_size
 from realis.builder.verdicts import DROP, KEEP, UNDO, VerdictFile, decision, opinions, undecided
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.video.read import VideoReader
 
 
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(file, clips, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(RunError, match="No space left"):
         file.add(clips[1], "Ann", KEEP)
     assert file.file.read_bytes() == before
 
@@ -302,6 +302,7 @@ def test_nothing_of_a_clip_becomes_html():
 def test_a_browsers_state_may_be_anything():
     assert Seat.of(None, "s") == Seat("s", "", "")
     assert Seat.of({"reviewer": " a\nb " + 99 * "x", "clip": 3}, "s") == Seat("s", "a b " + 36 * "x", "3")
+    assert Seat.of({"reviewer": "a\udcff"}, "s").reviewer == "a?"  # half a pair could not be shown
 
 
 def request(path="/", method="GET", **headers):

@@ -89,8 +89,8 @@ def degrade_clip(config: DegradeConfig, clip: Clip) -> Degraded:
         temporary.write_text(parameters.to_json())
     files = result_files(output, clip)
     folders = {folder for file in files for folder in file.parents if folder == output or output in folder.parents}
-    for path in (*files, *folders):
-        sync(path)
+    for folder in folders:  # for the names of new ones in them
+        sync(folder)
     note = f"made from the left upper {w}x{h} of {width}x{height}: cut the ground truth alike before comparing"
     return Degraded(Made(clip.name, source, Files.of(files)), "" if (h, w) == (height, width) else note)
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, RunError, error_of_several, require
 from realis.core.files import remove_leftovers
 from realis.core.log import logger, progress
 from realis.core.units import count
@@ -27,6 +27,7 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
     Raises:
         InputError: nothing to degrade, an output that holds something else, clips that cannot be degraded (named at the
             end; the others are done).
+        RunError: the same of clips for which there is no room on the disk; or a process was killed.
     """
     output = Path(config.output)
     source, target = Path(config.ground_truth).resolve(), output.resolve()
@@ -52,19 +53,23 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
             return
         failed = degrade_clips(config, todo, partial(degrade_by, share) if share else degrade_all, record)
     if failed:
-        raise InputError(f"{len(failed)} of {count(len(clips), 'clip')} could not be degraded: {', '.join(failed)}")
+        message = f"{len(failed)} of {count(len(clips), 'clip')} could not be degraded: {', '.join(failed)}"
+        raise error_of_several(message, failed.values())
     logger.info("%s in %s, the parameters of each beside it", count(len(clips), "clip"), output)
 
 
-def degrade_clips(config: DegradeConfig, todo: list[Clip], by: Callable[..., Any], record: Record) -> list[str]:
-    """Degrade the clips ``todo`` and note each in ``record``; returns the names of those that cannot be."""
-    failed = []
+def degrade_clips(
+    config: DegradeConfig, todo: list[Clip], by: Callable[..., Any], record: Record
+) -> dict[str, type[BaseException]]:
+    """Degrade the clips ``todo`` and note each in ``record``; returns the names of those that cannot be, and the kind of
+    error."""
+    failed = {}
     with progress(total=sum(clip.announced_frames() for clip in todo), unit="frame") as bar:
         for clip, outcome in by(config, todo, bar.update):
             if isinstance(outcome, BaseException):
-                reason = outcome if isinstance(outcome, InputError) else repr(outcome)
+                reason = outcome if isinstance(outcome, InputError | RunError) else repr(outcome)
                 logger.error("%s: not degraded: %s", clip.name, reason)
-                failed.append(clip.name)
+                failed[clip.name] = type(outcome)
                 continue
             record.add(outcome.made)
             if outcome.note:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from realis.core.config import as_plain, read_recipe
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError, file_error, require
 from realis.core.files import whole_file
 from realis.data.lr_sets.config import DegradeConfig
 from realis.data.lr_sets.record import RECORD
@@ -50,7 +50,7 @@ def check_output(output: Path) -> None:
         begun = not output.exists() or (output / SETTINGS).exists()
         strangers = [] if begun else [file for file in output.iterdir() if file.name not in (*NOTES, RECORD)]
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be read ({error.strerror})") from error
+        raise file_error(f"--output {output}: cannot be read ({error.strerror})", error) from error
     strangers = [file for file in strangers if not file.match(".*.tmp")]  # of a run that was killed
     require(not strangers, "--output", str(output), "an empty or new folder; this holds other files")
 

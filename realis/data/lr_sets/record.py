@@ -1,7 +1,6 @@
 """What ``degrade`` has made, and of what: a line of JSON a clip, by which the next run knows whether both are still that."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from realis.core.errors import InputError
-from realis.core.records import append_line, build_record, load_json
+from realis.core.errors import InputError, file_error
+from realis.core.records import append_row, build_record, load_json, whole_lines
 from realis.core.system import lock
 
 RECORD = ".made.jsonl"  # hidden, for it is no part of the set: when files were written differs from run to run
@@ -79,7 +78,7 @@ class Record:
         self._file = file
         file.seek(0)
         self.made: dict[str, Made] = {}
-        for line in file.read().split(b"\n")[:-1]:
+        for line in whole_lines(file.read()):
             try:
                 row = load_json(line)
                 states = (build_record(Files, row[name]) for name in ("source", "result"))
@@ -89,7 +88,7 @@ class Record:
 
     def add(self, made: Made) -> None:
         """Note a clip; it is on disk when this returns."""
-        append_line(self._file, json.dumps(asdict(made)).encode() + b"\n")
+        append_row(self._file, asdict(made))
         self.made[made.clip] = made
 
     def holds(self, clip: str, source: list[Path], result: list[Path]) -> bool:
@@ -114,7 +113,7 @@ def open_record(output: Path) -> Iterator[Record]:
         output.mkdir(parents=True, exist_ok=True)
         file = (output / RECORD).open("ab+", buffering=0)
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from error
+        raise file_error(f"--output {output}: cannot be written ({error.strerror})", error) from error
     with file:
         if not lock(file, wait=False):
             raise InputError(f"--output {output}: another process is writing there; wait, or choose another folder")

@@ -1,7 +1,5 @@
 """Pictures beside a result: a sheet of one frame, a video of both halves."""
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.core.errors import InputError
+from realis.core.records import digest
 from realis.pictures.sheet import before_after_sheet, save_sheet, shown_by
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import as_tensor, stored, to_uint8
@@ -44,11 +43,6 @@ def has_sheet(output: Path, key: dict[str, Any]) -> bool:
     return sheet.exists() and shown_by(sheet) in (None, digest(key))
 
 
-def digest(key: dict[str, Any]) -> str:
-    """The key of a result in short, for its picture, which may be handed on: a key holds prompts and names of folders."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def save_before_after(
     config: UpscaleConfig, label: str, path: Path, output: Path, key: dict[str, Any], number: int
 ) -> None:
@@ -57,6 +51,7 @@ def save_before_after(
     (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
     before, after = (to_uint8(image) for image in alike(*pair))
     labels = ("before: bicubic", f"after: {config.method} {label}".rstrip())
+    # by its digest, for a picture may be handed on, and a key holds prompts and names of folders
     save_sheet(before_after_sheet(before, after, labels), sheet_file(output), digest(key))
 
 

@@ -4,7 +4,7 @@ import difflib
 import glob
 from pathlib import Path
 
-from realis.core.errors import InputError, reason, require
+from realis.core.errors import InputError, file_error, reason, require
 from realis.core.files import fitting_name
 from realis.core.log import logger
 from realis.core.records import load_json
@@ -105,7 +105,7 @@ def read_prompts(file: str) -> dict[str, str]:
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--prompt-file {file}: cannot be read ({reason(error)})") from error
+        raise file_error(f"--prompt-file {file}: cannot be read ({reason(error)})", error) from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.upscaler import Method, Needs, Place, Upscaler
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.plan import Plan
@@ -70,19 +70,24 @@ def usable_device(name: str) -> str:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether it is torch's, which may not be imported."""
-    return type(error).__name__ == "OutOfMemoryError"
+    """Whether torch, which may not be imported, has found too little memory: on a GPU by a class of its own, on a CPU by what
+    it says."""
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
-def no_memory(plan: Plan) -> InputError:
-    """What to do where memory does not do."""
-    return InputError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give smaller ones "
-                      "(--tile-height, --tile-width), fewer --segment-frames, --offload, or --device cpu")  # fmt: skip
+def no_memory(plan: Plan) -> RunError:
+    """The error of a device that is out of memory, with what to do."""
+    return RunError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give smaller ones "
+                    "(--tile-height, --tile-width), fewer --segment-frames, --offload, or --device cpu")  # fmt: skip
 
 
 @contextmanager
 def memory_in_one_line(plan: Plan) -> Iterator[None]:
-    """Where memory does not do, say what to do."""
+    """Turn torch's error of a device that is out of memory into one that says what to do.
+
+    Raises:
+        RunError: it is.
+    """
     try:
         yield
     except RuntimeError as error:

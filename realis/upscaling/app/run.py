@@ -220,7 +220,7 @@ def with_half_the_tile(plan: Plan) -> Plan:
     """The same plan with tiles of half the height and width.
 
     Raises:
-        InputError: they are small already, or the method takes whole frames.
+        RunError: they are small already, or the method takes whole frames.
     """
     height, width = (round_up(side // 2, plan.needs.multiple) for side in plan.tile)
     if plan.needs.tile is None or min(height, width) < max(LEAST_TILE, 2 * plan.needs.tile_overlap):
