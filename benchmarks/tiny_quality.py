@@ -83,7 +83,7 @@ class WithoutTransformer:
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
-        canvas = Canvas(len(frames), size, tiles)
+        canvas = Canvas((len(frames), 3, *size), tiles)
         for tile in tiles:
             window = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
             lr = window.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]

@@ -121,6 +121,10 @@ class Tile:
     left: int
     right: int
 
+    def in_cells(self, pixels: int) -> "Tile":
+        """The same window in latent cells of so many ``pixels`` a side."""
+        return Tile(self.top // pixels, self.bottom // pixels, self.left // pixels, self.right // pixels)
+
 
 @dataclass(frozen=True)
 class Tiling:

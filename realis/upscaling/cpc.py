@@ -194,7 +194,7 @@ class CpcUpscaler:
         text, negative = prompts.by_text[prompt].to(self.device), prompts.negative
         empty = text if prompts.empty is None else prompts.empty.to(self.device)  # None: it is not read
         negative = None if negative is None else negative.to(self.device)
-        canvas = Canvas(len(frames), size, tiles)
+        canvas = Canvas((len(frames), 3, *size), tiles)
         work = 1 / (len(tiles) * self.sampling.steps)
         for tile in tiles:
             window = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realis.tiling.blend import span_weights, summed_weights
+from realis.tiling.blend import Canvas, span_weights, summed_weights
 from realis.tiling.plan import cover, plan_tiles
-from realis.upscaler import Needs, NoiseGrid, Segments
+from realis.upscaler import Needs, NoiseGrid, Segments, Tiling
 from realis.upscaling.stream import cut_segments, pad_frames, upscale_stream
 
 multiples = st.sampled_from([1, 2, 8, 16])
@@ -43,6 +43,42 @@ def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
     assert all((w > 0).all() for w in weights)
 
 
+@settings(deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)), tile=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    overlap=st.integers(0, 5), multiple=st.sampled_from([1, 2]), dtype=st.sampled_from([torch.float32, torch.float64]),
+    lead=st.sampled_from([(), (16, 2), (1, 16, 3)]),
+)  # fmt: skip
+def test_a_canvas_gives_back_what_was_cut_whatever_its_shape_and_dtype(size, tile, overlap, multiple, dtype, lead):
+    """Latents of 16 channels as well as pixels; tiles of latent cells are multiples of the patch size, 2."""
+    tile = (tile[0] * multiple, tile[1] * multiple)
+    tiles = plan_tiles(size, tile, min(overlap, *(side // multiple - 1 for side in tile)) * multiple, multiple)
+    whole = torch.randn(*lead, *tiles.size, dtype=dtype, generator=torch.Generator().manual_seed(size[0]))
+    canvas = Canvas((*lead, *size), tiles, dtype=dtype)
+    for part in tiles:
+        canvas.add(part, whole[..., part.top : part.bottom, part.left : part.right])
+    result = canvas.result()
+    assert result.dtype == dtype
+    torch.testing.assert_close(result, whole[..., : size[0], : size[1]])
+
+
+@given(covers(), st.sampled_from([4, 8]))
+def test_tiles_of_pixels_are_the_same_tiles_of_latent_cells(arguments, pixels):
+    cells = Tiling(cover(*arguments), [(0, 6)])
+    tiles = Tiling(cover(*(n * pixels for n in arguments)), [(0, 6 * pixels)])
+    assert [tile.in_cells(pixels) for tile in tiles] == list(cells)
+
+
+def test_the_weights_live_where_the_canvas_does():
+    """On a device without memory every operation would fail whose operands lived elsewhere."""
+    tiles = plan_tiles((6, 10), (4, 4), 2, 2)
+    canvas = Canvas((1, 16, 2, 6, 10), tiles, device="meta", dtype=torch.bfloat16)
+    for tile in tiles:
+        canvas.add(tile, torch.zeros(1, 16, 2, tile.bottom - tile.top, tile.right - tile.left))
+    result = canvas.result()
+    assert result.device.type == "meta" and result.dtype == torch.bfloat16 and result.shape == (1, 16, 2, 6, 10)
+
+
 class Identity:
     """Returns its input, enlarged pixel by pixel, through the same tiles and canvas as a real method."""
 
@@ -51,13 +87,11 @@ class Identity:
         self.seen = []
 
     def upscale(self, frames, size, *, tiles, noise, carry, prompt, advance):
-        from realis.tiling.blend import Canvas
-
         factor = size[0] // frames.shape[2]
         whole = frames.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
         beyond = (0, tiles.size[1] - size[1], 0, tiles.size[0] - size[0])
         whole = torch.nn.functional.pad(whole, beyond, mode="replicate")
-        canvas = Canvas(len(frames), size, tiles)
+        canvas = Canvas((len(frames), 3, *size), tiles)
         for tile in tiles:
             canvas.add(tile, whole[..., tile.top : tile.bottom, tile.left : tile.right])
             advance(1 / len(tiles))
