@@ -77,7 +77,7 @@ def test_held_out_means_held_out():
 def test_realis_tiny_gains_over_bicubic_on_a_photograph_it_never_saw(case, least):
     hr = panned(5, 1.5)
     lr = quality.CASES[case](hr)
-    upscaler, _ = tiny_quality.rows(tiny_quality.CpcPipeline.from_pretrained("realis-tiny"))["1 step"]
+    upscaler, _ = tiny_quality.rows(tiny_quality.open_networks("realis-tiny"))["1 step"]
     tiles = plan_tiles((96, 128), None, 0, 16)
     (segment,) = upscale_stream(upscaler, lr, (96, 128), tiles, 0, advance=lambda share: None)
     bicubic = resize(lr, (96, 128)).clamp(0, 1)
