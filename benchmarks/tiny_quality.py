@@ -42,7 +42,7 @@ from realis.upscaling.bicubic import BicubicUpscaler
 from realis.upscaling.cpc import Condition, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt
-from realis.upscaling.stream import upscale_stream
+from realis.upscaling.stream import Frame, upscale_stream
 from realis.upscaling.tiled import independent
 
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
@@ -137,7 +137,7 @@ def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[
     """``lr`` upscaled to the size of ``hr``, on 8-bit levels."""
     size = (hr.shape[2], hr.shape[3])
     tiles = plan_tiles(size, tile, 32, 16)
-    segments = upscale_stream(upscaler, lr, size, tiles, seed, advance=lambda share: None)
+    segments = upscale_stream(upscaler, map(Frame, lr), size, tiles, seed, advance=lambda share: None)
     return (torch.cat([segment.frames for segment in segments]) * 255).round() / 255
 
 

@@ -1,6 +1,5 @@
 """Frames between what is decoded, what a method takes and what an encoding takes."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,7 @@ from realis.video.source import Source, TimedFrame, is_opaque
 if TYPE_CHECKING:
     import torch
 
-    from realis.upscaling.stream import UpscaledSegment
-
-EMPTY = np.empty(0, np.uint8)
+    from realis.upscaling.stream import Frame, UpscaledSegment
 
 
 def as_tensor(frame: TimedFrame) -> "torch.Tensor":
@@ -30,28 +27,27 @@ def to_uint8(frame: "torch.Tensor") -> np.ndarray:
     return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
-def read_frames(
-    source: Source, decoded: Iterable[TimedFrame], waiting: deque[TimedFrame], opaque: bool
-) -> "Iterator[torch.Tensor]":  # fmt: skip
-    """The ``decoded`` frames of ``source``, (3, H, W) float32 in [0, 1]; what else is known of them goes to ``waiting``.
+def read_frames(source: Source, decoded: Iterable[TimedFrame], opaque: bool) -> "Iterator[Frame]":
+    """The ``decoded`` frames of ``source``, as the stream takes them.
 
     Raises:
         InputError: one is transparent where all should be ``opaque``.
     """
+    from realis.upscaling.stream import Frame
+
     for frame in decoded:
         if opaque and not is_opaque(frame.alpha):
             raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
                              "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
-        waiting.append(frame._replace(rgb=EMPTY))
-        yield as_tensor(frame).clamp_(0, 1)
+        yield Frame(as_tensor(frame).clamp_(0, 1), frame.alpha, frame.time, frame.duration, frame.fault)
 
 
 def stored_frames(
-    segment: "UpscaledSegment", meta: Iterable[TimedFrame], fix: "Callable[..., torch.Tensor]", encoding: Encoding
+    segment: "UpscaledSegment", fix: "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]", encoding: Encoding
 ) -> list[np.ndarray]:
     """The frames of a segment, given the input's colours by ``fix``, as the encoding takes them."""
-    pairs = zip(segment.frames, segment.source, meta, strict=True)
-    return [stored(fix(frame, small), about.alpha, encoding) for frame, small, about in pairs]
+    pairs = zip(segment.frames, segment.source, strict=True)
+    return [stored(fix(pixels, frame.pixels), frame.alpha, encoding) for pixels, frame in pairs]
 
 
 def stored(frame: "torch.Tensor", alpha: np.ndarray | None, encoding: Encoding) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import left_out
 from realis.video.results import sheet_file
-from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
+from realis.video.source import FolderSource, Look, Source, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
 from realis.video.write import SegmentWriter, check_output
@@ -243,7 +242,6 @@ def run(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
 
     upscaler, carry = loader.upscaler, sink.journal.carry()
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
-    waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
         said_if_stopped(sink, plan),
@@ -255,15 +253,15 @@ def run(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
         def advance(done: float) -> None:
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
-        frames = read_frames(source, decoded, waiting, opaque)  # torch in two threads would slow both
+        frames = read_frames(source, decoded, opaque)  # torch in two threads would slow both
         for segment in upscale_stream(
             upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt
         ):
-            meta = [waiting.popleft() for _ in segment.frames]
-            images = stored_frames(segment, meta, fix, plan.encoding)
+            images = stored_frames(segment, fix, plan.encoding)
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
-            times, durations = [about.time for about in meta], [about.duration for about in meta]
-            faults = findings.played(segment.start, meta, source)
+            times = [frame.time for frame in segment.source]
+            durations = [frame.duration for frame in segment.source]
+            faults = findings.played(segment.start, (frame.fault for frame in segment.source), source)
             behind.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last)
             del segment, images  # two segments at once would double the memory
 
