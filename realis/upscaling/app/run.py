@@ -171,7 +171,8 @@ def input_content(path: Path) -> str:
 
 def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
     """All that a result depends on, as plain values."""
-    content = {f"content of --{name}": fingerprint(file) for name, file in plan.needs.weights.items()}
+    weights = plan.needs.weights.items()
+    content = {f"content of --{config.prefix}{name}": fingerprint(file) for name, file in weights}
     settings = config.settings(plan.needs)
     key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
