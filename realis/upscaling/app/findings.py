@@ -1,4 +1,4 @@
-"""What a user is told of an input: before the work, and when something is met in it. Each thing once."""
+"""Remarks on an input, logged before the work and when something is met in it, each one once."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,14 +32,14 @@ class Findings:
         self.damage: tuple[str, ...] = ()
         self._told: set[str] = set()
 
-    def surveyed(self, survey: Survey, left_out: Iterable[str]) -> None:
-        """Log what was found before the work, and which streams are ``left_out`` of the result."""
+    def log_survey(self, survey: Survey, dropped: Iterable[str]) -> None:
+        """Log what was found before the work, and which streams are ``dropped`` from the result."""
         self.damage = survey.damage
-        for remark in (*survey.remarks, *survey.damage, *left_out):
+        for remark in (*survey.remarks, *survey.damage, *dropped):
             self._tell(remark, [remark])
         self._tell_properties(survey.interlaced > 0, survey.not_kept)
 
-    def played(self, start: int, faults: Iterable[Fault], source: Source) -> dict[str, list[int]]:
+    def log_frames(self, start: int, faults: Iterable[Fault], source: Source) -> dict[str, list[int]]:
         """Log what is met in frames with these ``faults``, the first of which has the number ``start``; return the
         numbers of those with a fault by its name. The survey looked at a few places only, so properties are looked at
         again."""

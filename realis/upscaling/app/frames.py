@@ -1,6 +1,6 @@
-"""Frames between what is decoded, what a method takes and what an encoding takes."""
+"""Convert frames: from decoded ones to those of the stream, and from these to what is encoded."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,23 +12,23 @@ from realis.video.source import Source, TimedFrame, is_opaque
 if TYPE_CHECKING:
     import torch
 
-    from realis.upscaling.stream import Frame, UpscaledSegment
+    from realis.upscaling.stream import Frame
 
 
 def as_tensor(frame: TimedFrame) -> "torch.Tensor":
-    """The colours of a frame, (3, H, W) float32; 1 is white."""
+    """Return the colours of a frame, (3, H, W) float32; 1 is white."""
     import torch
 
     return torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
 
 
 def to_uint8(frame: "torch.Tensor") -> np.ndarray:
-    """(3, H, W) float in [0, 1] -> (H, W, 3) uint8, rounded."""
+    """Round (3, H, W) float in [0, 1] to (H, W, 3) uint8."""
     return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
 def read_frames(source: Source, decoded: Iterable[TimedFrame], opaque: bool) -> "Iterator[Frame]":
-    """The ``decoded`` frames of ``source``, as the stream takes them.
+    """Yield the ``decoded`` frames of ``source`` as the stream takes them.
 
     Raises:
         InputError: one is transparent where all should be ``opaque``.
@@ -42,16 +42,9 @@ def read_frames(source: Source, decoded: Iterable[TimedFrame], opaque: bool) -> 
         yield Frame(as_tensor(frame).clamp_(0, 1), frame.alpha, frame.time, frame.duration, frame.fault)
 
 
-def stored_frames(
-    segment: "UpscaledSegment", fix: "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]", encoding: Encoding
-) -> list[np.ndarray]:
-    """The frames of a segment, given the input's colours by ``fix``, as the encoding takes them."""
-    pairs = zip(segment.frames, segment.source, strict=True)
-    return [stored(fix(pixels, frame.pixels), frame.alpha, encoding) for pixels, frame in pairs]
-
-
-def stored(frame: "torch.Tensor", alpha: np.ndarray | None, encoding: Encoding) -> np.ndarray:
-    """A frame (3, H, W) float in [0, 1] as the encoding takes it, with ``alpha`` (h, w) resized to it."""
+def quantize(frame: "torch.Tensor", alpha: np.ndarray | None, encoding: Encoding) -> np.ndarray:
+    """Round a frame (3, H, W) float in [0, 1] to the levels of the encoding, (H, W, 3 or 4) uint8 or uint16, with ``alpha``
+    (h, w) resized to it."""
     import torch
 
     from realis.ops.resize import resize

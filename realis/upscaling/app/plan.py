@@ -1,4 +1,4 @@
-"""What ``upscale`` will do, known before torch is imported: size, encoding, segments, tiles; and what it will take."""
+"""Plan an upscale before torch is imported: size, encoding, segments, tiles."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ASPECT_ERROR = 0.01  # of a size that was rounded to even numbers
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done.
+    """How one input will be upscaled.
 
     Args:
         size: height and width of the result.
@@ -52,7 +52,7 @@ class Plan:
 
 
 def make_plan(config: UpscaleConfig, needs: Needs, look: Look, output: Path) -> Plan:
-    """Check that sizes, tiles and encoding fit each other.
+    """Choose size, tiles and encoding of a result.
 
     Raises:
         InputError: they do not.
@@ -69,7 +69,7 @@ def make_plan(config: UpscaleConfig, needs: Needs, look: Look, output: Path) -> 
 
 
 def describe(config: UpscaleConfig, look: Look, rate: Fraction, plan: Plan) -> str:
-    """The plan in one line: sizes, encoding, segments, tiles, memory."""
+    """Describe the plan in one line: sizes, encoding, segments, tiles, memory."""
     s, needs, size, count = plan.segments, plan.needs, plan.size, plan.frames
     height, width = look.size
     frames = (min(s.frames, count or s.frames) + s.overlap) * 3 * 4 * (2 * size[0] * size[1] + width * height)
@@ -88,14 +88,9 @@ def describe(config: UpscaleConfig, look: Look, rate: Fraction, plan: Plan) -> s
         )
         sampling = f", {needs.sampling}" if needs.sampling else ""
         parts.append(f"{number} of up to {units.count(s.frames, 'frame')}{tiles}{sampling}")
-        memory += f" and {units.size(model_size(needs))} for the model"
+        files = {file for folder in needs.weights.values() for file in folder.rglob("*.safetensors")}
+        memory += f" and {units.size(sum(file.stat().st_size for file in files))} for the model"
     return "; ".join([*parts, memory])
-
-
-def model_size(needs: Needs) -> int:
-    """Bytes of the files of the networks."""
-    files = {file for folder in needs.weights.values() for file in folder.rglob("*.safetensors")}
-    return sum(file.stat().st_size for file in files)
 
 
 def advice(config: UpscaleConfig, look: Look, plan: Plan) -> Iterator[str]:
