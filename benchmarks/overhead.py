@@ -41,7 +41,7 @@ def bare(config: UpscaleConfig, frames: list[Frame]) -> None:
     """The work alone."""
     loader = Loader(find_method(config.method), config, [""])
     with open_source(config.input[0]) as source:
-        plan = make_plan(config, loader.needs(False), source.look, Path(config.output))
+        plan = make_plan(config, loader.needs(False), source.format, Path(config.output))
     for _ in upscale_stream(loader.upscaler, frames, plan.size, plan.tiles, config.seed, advance=lambda share: None):
         pass
 

@@ -25,12 +25,12 @@ from realis.upscaling.app.plan import make_plan
 from realis.upscaling.app.run import PREVIEW_FRAMES, announced_plan, prepare, upscale_file
 from realis.video.encoding import SDR, Encoding
 from realis.video.finished import check_replaced
-from realis.video.source import Look, open_source
+from realis.video.source import VideoFormat, open_source
 from realis.video.write import SegmentWriter, check_folder, check_output
 
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_KEY = {"rendered": "the sample clip"}  # in its notes, by which it is known to be no file of the user's
-SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
+SAMPLE_FORMAT = VideoFormat((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
 
 
 def make_config(method: str = DEFAULT, **flags: Any) -> UpscaleConfig:
@@ -93,7 +93,7 @@ def upscale_one(loader: Loader, config: UpscaleConfig, path: Path, output: Path)
     job = prepare(config, loader.needs(bool(config.prompt)), path, output)
     if not config.dry_run:
         return [upscale_file(job, loader)]
-    CostEstimator(loader).estimate(job.look, job.plan, output, config.prompt)
+    CostEstimator(loader).estimate(job.format, job.plan, output, config.prompt)
     return []
 
 
@@ -130,7 +130,7 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
         with skip_failures(path, failed):
             job, at_work = prepare(own, loader.needs(bool(own.prompt)), path, output), time.monotonic()
             if config.dry_run:
-                total += estimator.estimate(job.look, job.plan, output, own.prompt)
+                total += estimator.estimate(job.format, job.plan, output, own.prompt)
                 continue
             written.append(upscale_file(job, loader))
             if not job.done:
@@ -162,14 +162,14 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     loader = Loader(find_method(config.method), config, [config.prompt])
     needs = loader.needs(bool(config.prompt))
     check_names(config, needs, [SAMPLE], [output])
-    make_plan(config, needs, SAMPLE_LOOK, output)
+    make_plan(config, needs, SAMPLE_FORMAT, output)
     for file in (SAMPLE, output):
         check_output(file)
     check_replaced(SAMPLE, SAMPLE_KEY, anew=True, flag="the sample clip")
 
     from realis.data.photographs import sample_clip
 
-    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
+    with SegmentWriter(SAMPLE, SAMPLE_FORMAT.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
     return upscale_one(loader, config, SAMPLE, output)

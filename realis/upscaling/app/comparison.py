@@ -64,11 +64,11 @@ def save_comparison(config: UpscaleConfig, path: Path, output: Path, key: dict[s
     """Write a video of the result's size with the input's times and sound: bicubic on the left half, the result on the
     right, a white line between them. Its notes say that it shows the result made from ``key``."""
     with open_source(output) as result:
-        look = result.look
-    encoding, size = comparison_encoding(look.size, look.color)
+        video_format = result.format
+    encoding, size = comparison_encoding(video_format.size, video_format.color)
     with (
         open_source(path, config.deinterlace, config.span) as timed,
-        SegmentWriter(Path(config.compare), size, timed.rate, encoding, timed, look.aspect) as sink,
+        SegmentWriter(Path(config.compare), size, timed.rate, encoding, timed, video_format.aspect) as sink,
     ):
         both = compared_frames(config, path, output, size)
         for number, chunk in enumerate(iter(lambda: list(islice(both, AT_A_TIME)), [])):

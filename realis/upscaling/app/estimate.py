@@ -10,7 +10,7 @@ from realis.core.log import logger
 from realis.upscaler import Tiling
 from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
 from realis.upscaling.app.plan import Plan
-from realis.video.source import Look
+from realis.video.source import VideoFormat
 
 QUICK = 10.0  # seconds: a tile that takes less is timed again, as the first one also warms up
 
@@ -48,11 +48,11 @@ class CostEstimator:
         self.loader = loader
         self._seconds: dict[tuple, float] = {}  # by the frames and the sizes of a tile
 
-    def estimate(self, look: Look, plan: Plan, output: Path, prompt: str) -> Estimate:
+    def estimate(self, video_format: VideoFormat, plan: Plan, output: Path, prompt: str) -> Estimate:
         """Time a tile, and log what all the work will take."""
         s = plan.segments
         at_a_time = min(s.frames, s.padded(plan.frames)) if plan.frames else s.frames
-        segment = self._tile_seconds(look, plan, at_a_time, prompt) * len(plan.tiles)
+        segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * len(plan.tiles)
         device = self.loader.device
         pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {device}{gpu_memory(device)}"
         if not plan.frames:
@@ -63,8 +63,8 @@ class CostEstimator:
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 
-    def _tile_seconds(self, look: Look, plan: Plan, frames: int, prompt: str) -> float:
-        scale = plan.native_size[0] / look.size[0]
+    def _tile_seconds(self, video_format: VideoFormat, plan: Plan, frames: int, prompt: str) -> float:
+        scale = plan.native_size[0] / video_format.size[0]
         lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
         case = (frames, plan.tile, lr_size)
         if case not in self._seconds:

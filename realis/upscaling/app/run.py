@@ -37,7 +37,7 @@ from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import dropped_streams
 from realis.video.results import sheet_file
-from realis.video.source import FolderSource, Look, Source, VideoSource, open_source
+from realis.video.source import FolderSource, Source, VideoFormat, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
 from realis.video.write import SegmentWriter, check_output
@@ -56,7 +56,7 @@ class Job:
         config: as given; for a preview with the part that it shows.
         path: of the input.
         output: its result.
-        look: of the input.
+        format: of the input.
         plan: what will be done.
         key: all that the result depends on.
         done: whether it is there already.
@@ -66,7 +66,7 @@ class Job:
     config: UpscaleConfig
     path: Path
     output: Path
-    look: Look
+    format: VideoFormat
     plan: Plan
     key: dict[str, Any]
     done: bool
@@ -104,10 +104,10 @@ def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Jo
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
         plan = survey_plan(config, path, source, plan, output, findings)
-    logger.info(describe(config, source.look, source.rate, plan))
-    for line in advice(config, source.look, plan):
+    logger.info(describe(config, source.format, source.rate, plan))
+    for line in advice(config, source.format, plan):
         logger.info(line)
-    return Job(config, path, output, source.look, plan, key, done, findings)
+    return Job(config, path, output, source.format, plan, key, done, findings)
 
 
 def announced_plan(config: UpscaleConfig, needs: Needs, source: Source, output: Path) -> Plan:
@@ -116,7 +116,7 @@ def announced_plan(config: UpscaleConfig, needs: Needs, source: Source, output: 
     Raises:
         InputError: it cannot be upscaled so.
     """
-    return replace(make_plan(config, needs, source.look, output), frames=source.frame_count)
+    return replace(make_plan(config, needs, source.format, output), frames=source.frame_count)
 
 
 def upscale_file(job: Job, loader: Loader) -> Path:
@@ -157,8 +157,8 @@ def survey_plan(
         InputError: it cannot be upscaled as it is.
     """
     found = survey(path, config.strict, config.span)
-    if source.look.opaque and not found.opaque:  # a frame after the first is transparent
-        plan = make_plan(config, plan.needs, replace(source.look, alpha=True, opaque=False), output)
+    if source.format.opaque and not found.opaque:  # a frame after the first is transparent
+        plan = make_plan(config, plan.needs, replace(source.format, alpha=True, opaque=False), output)
     endings = CODECS[plan.encoding.codec].endings
     has_sound = isinstance(source, VideoSource) and "" not in endings
     findings.log_survey(found, dropped_streams(path, output, endings) if has_sound else ())
