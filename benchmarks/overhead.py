@@ -29,7 +29,7 @@ from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import read_frames, to_uint8
 from realis.upscaling.app.loading import Loader
 from realis.upscaling.app.plan import make_plan
-from realis.upscaling.stream import upscale_stream
+from realis.upscaling.stream import Frame, upscale_stream
 from realis.video.encoding import Encoding
 from realis.video.source import open_source
 from realis.video.write import SegmentWriter
@@ -37,11 +37,11 @@ from realis.video.write import SegmentWriter
 FRAMES, SIZE = 33, (270, 480)
 
 
-def bare(config: UpscaleConfig, frames: list[torch.Tensor]) -> None:
+def bare(config: UpscaleConfig, frames: list[Frame]) -> None:
     """The work alone."""
     loader = Loader(find_method(config.method), config, [""])
     with open_source(config.input[0]) as source:
-        plan = make_plan(config, loader.needs(False), source.look, Path(config.output))
+        plan = make_plan(config, loader.needs(False), source.format, Path(config.output))
     for _ in upscale_stream(loader.upscaler, frames, plan.size, plan.tiles, config.seed, advance=lambda share: None):
         pass
 
@@ -67,7 +67,7 @@ def main() -> None:
             sink.write(0, (to_uint8(resize(f, SIZE).clamp(0, 1)) for f in itertools.islice(there_and_back, FRAMES)))
         config = make_config(input=(str(clip),), output=str(Path(name) / "out.mp4"), target=args.target, restart=True)
         with open_source(clip) as source:
-            frames = list(read_frames(source, source.frames(), [], opaque=True))  # pyright: ignore[reportArgumentType]
+            frames = list(read_frames(source, source.frames(), opaque=True))
         bare(replace(config, target="1x"), frames)  # what a first run loads and plans is not counted
         ratios = []
         for run in range(args.runs):

@@ -17,7 +17,7 @@ Needs the ``metrics`` extra.
 import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,17 +31,19 @@ from skimage.filters import unsharp_mask
 from skimage.restoration import denoise_tv_chambolle
 
 from realis.core.errors import run_command
+from realis.diffusion.rectified_flow import Velocity
 from realis.models.hub import check_parts, model_folder
-from realis.models.wan.latents import encode_video
-from realis.ops.resize import resize, resize_window
+from realis.models.wan.loading import Wan, load_controlnet
+from realis.ops.resize import resize
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
-from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Carry, Needs, NoiseGrid, Segments, Tiling, Upscaler
 from realis.upscaling.bicubic import BicubicUpscaler
-from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
-from realis.upscaling.cpc_prompts import Prompts
-from realis.upscaling.stream import upscale_stream
+from realis.upscaling.cpc import Condition, CpcWindow, Sampling
+from realis.upscaling.cpc_networks import CpcNetworks, load_networks
+from realis.upscaling.cpc_prompts import Prompt
+from realis.upscaling.stream import Frame, upscale_stream
+from realis.upscaling.tiled import independent
 
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_quality")
@@ -64,54 +66,69 @@ class ClassicalUpscaler(BicubicUpscaler):
         return torch.from_numpy(np.stack(sharp)).clamp(0, 1), {}
 
 
-class WithoutTransformer:
+@dataclass(frozen=True)
+class WithoutTransformer(CpcWindow):
     """The LR-conditioned decoder alone, on ``share`` times the latents of the LR video."""
 
-    def __init__(self, pipeline: CpcPipeline, share: float, needs: Needs) -> None:
-        self.pipeline, self.share, self.needs = pipeline, share, needs
+    share: float = 1.0
 
-    @torch.no_grad()
+    def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Callable[[float], None]) -> torch.Tensor:
+        return noise
+
+    def decode(self, latents: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return super().decode(self.share * condition.latents, condition)
+
+
+class WindowUpscaler:
+    """One kind of window over whole frames; see :class:`realis.upscaler.Upscaler`."""
+
+    def __init__(self, window: CpcWindow, needs: Needs) -> None:
+        self.window, self.needs = window, needs
+
     def upscale(
         self,
         frames: torch.Tensor,
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: torch.Tensor | None,
+        noise: torch.Tensor,
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
-        canvas = Canvas(len(frames), size, tiles)
-        for tile in tiles:
-            window = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
-            lr = window.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
-            latents = self.share * encode_video(self.pipeline.vae, lr)
-            canvas.add(tile, (self.pipeline.lr_decoder(latents, lr)[0].transpose(0, 1) + 1) / 2)
-        return canvas.result().clamp_(0, 1), {}
+        return independent(self.window, frames, size, tiles, noise, advance), {}
 
 
-def rows(pipeline: CpcPipeline) -> dict[str, tuple[Upscaler, bool]]:
+def open_networks(model: str, dtype: torch.dtype = torch.bfloat16) -> CpcNetworks:
+    """Open a model with a CPC and a decoder, which may be one that was trained on other latents than sampled ones."""
+    folder = model_folder(model, text_encoder=False)
+    return load_networks(Wan(folder, dtype, dtype, "cpu"), load_controlnet(folder, dtype))
+
+
+def rows(networks: CpcNetworks) -> dict[str, tuple[Upscaler, bool]]:
     """The methods, and whether what they give depends on the seed."""
-    prompt = torch.zeros(1, 1, pipeline.transformer.config.text_dim, dtype=pipeline.dtype)
+    empty = torch.zeros(1, 1, networks.transformer.config.text_dim, dtype=networks.transformer.dtype)
+    prompt = Prompt(empty, empty, empty)
     needs = Needs(
-        Segments(pipeline.controlnet.config.window[0], 5, period=4), noise=NoiseGrid(pipeline.vae.config.z_dim, 4, 8)
+        Segments(networks.controlnet.config.window[0], 5, period=4), noise=NoiseGrid(networks.vae.config.z_dim, 4, 8)
     )
 
-    def sampled(pipeline: CpcPipeline, **settings: float) -> Upscaler:
-        return CpcUpscaler(pipeline, Prompts({"": prompt}, prompt), Sampling(**settings), needs)  # pyright: ignore
+    def sampled(networks: CpcNetworks = networks, **settings: float) -> Upscaler:
+        return WindowUpscaler(CpcWindow(networks, prompt, Sampling(**settings)), needs)  # pyright: ignore
 
-    wan_decoded = CpcPipeline(pipeline.vae, pipeline.transformer, pipeline.controlnet)
+    def decoded(share: float) -> Upscaler:
+        return WindowUpscaler(WithoutTransformer(networks, prompt, Sampling(), share), needs)
+
     methods = [
         (BicubicUpscaler(), False),
         (ClassicalUpscaler(), False),
-        (WithoutTransformer(pipeline, 0.0, needs), False),
-        (WithoutTransformer(pipeline, 1.0, needs), False),
-        (sampled(pipeline, cpc_scale=0.0), True),
-        (sampled(pipeline), True),
-        (sampled(pipeline, steps=4), True),
-        (sampled(wan_decoded), True),
+        (decoded(0.0), False),
+        (decoded(1.0), False),
+        (sampled(cpc_scale=0.0), True),
+        (sampled(), True),
+        (sampled(steps=4), True),
+        (sampled(replace(networks, lr_decoder=None)), True),
     ]
     return dict(zip(ROWS, methods, strict=True))
 
@@ -120,7 +137,7 @@ def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[
     """``lr`` upscaled to the size of ``hr``, on 8-bit levels."""
     size = (hr.shape[2], hr.shape[3])
     tiles = plan_tiles(size, tile, 32, 16)
-    segments = upscale_stream(upscaler, lr, size, tiles, seed, advance=lambda share: None)
+    segments = upscale_stream(upscaler, map(Frame, lr), size, tiles, seed, advance=lambda share: None)
     return (torch.cat([segment.frames for segment in segments]) * 255).round() / 255
 
 
@@ -159,9 +176,9 @@ class Measured:
 def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: int) -> Measured:
     """Degrade one clip in every way, restore it by every row, and save the sheet."""
     torch.set_flush_denormal(True)
-    (name, load), pipeline = source, CpcPipeline.from_pretrained(model)
-    chosen = {n: row for n, row in rows(pipeline).items() if n in ("bicubic", *wanted)}
-    tile, hr = tuple(pipeline.controlnet.config.window[1:]), load()
+    (name, load), networks = source, open_networks(model)
+    chosen = {n: row for n, row in rows(networks).items() if n in ("bicubic", *wanted)}
+    tile, hr = tuple(networks.controlnet.config.window[1:]), load()
     motion, pictures = quality.motion(hr), [("truth", hr)]
     figures, flicker = {}, {}
     for case, degrade in quality.CASES.items():
@@ -213,7 +230,10 @@ def main() -> None:
         parser.error(
             f"--clips {a.clips}: no video of {quality.LEAST_LINES} lines and {quality.LEAST_FRAMES} frames in it"
         )
-    check_parts(model_folder(a.model, text_encoder=False), None, "lr")
+    folder = model_folder(a.model, text_encoder=False)
+    check_parts(folder, None, "wan")  # of the decoder, any kind is measured
+    if not (folder / "lr_decoder").is_dir():
+        parser.error(f"--model {a.model}: has no lr_decoder; wanted a model with one")
     names = list(quality.CASES)
     groups = {name: [name] for name in names[:4]}
     groups |= {"mild, mid, strong": names[1:4], "realbasicvsr": names[4:]}

@@ -82,8 +82,8 @@ class Needs:
         tile_overlap: pixels that tiles share at least.
         multiple: sides of a tile, or of a whole frame, are multiples of it.
         noise: the grid of its noise; ``None``: it draws none.
-        weights: the files and folders that the result depends on, by the flag that names each.
-        settings: by flag, what stands for those left to the method, such as ``steps`` of 0.
+        weights: the files and folders that the result depends on, by the field of its configuration that names each.
+        settings: by field of its configuration, what stands for those left to the method, such as ``steps`` of 0.
         sampling: these in words, for the plan; empty: nothing to say.
         label: of its weights, for headings.
         remarks: on what was asked for: what would probably do better.
@@ -120,6 +120,10 @@ class Tile:
     bottom: int
     left: int
     right: int
+
+    def in_cells(self, pixels: int) -> "Tile":
+        """The same window in latent cells of so many ``pixels`` a side."""
+        return Tile(self.top // pixels, self.bottom // pixels, self.left // pixels, self.right // pixels)
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,14 @@ def probe(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
     try:
         facts = packets_of(path)
         with VideoSource(path) as source:
-            look, rate, interlaced = source.look, source.rate, source.interlaced
+            video_format, rate, interlaced = source.format, source.rate, source.interlaced
     except InputError as error:
         yield unreadable(video, build, "cannot be read", error)
         return
-    height, width = look.size
-    reason = why_not(min(height, width), look.aspect == 1, look.color.hdr, interlaced, float(rate), config)
+    height, width = video_format.size
+    reason = why_not(
+        min(height, width), video_format.aspect == 1, video_format.color.hdr, interlaced, float(rate), config
+    )
     if reason:
         yield Dropped(video.name, reason, f"{width}x{height}, {float(rate):.3f} frames a second")
         return

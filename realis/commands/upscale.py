@@ -16,21 +16,21 @@ from realis.core.errors import InputError, error_of_several
 from realis.core.log import logger
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
+from realis.upscaling.app.estimate import CostEstimator, Estimate
 from realis.upscaling.app.frames import to_uint8
 from realis.upscaling.app.inputs import find_inputs, read_prompts
 from realis.upscaling.app.loading import Loader
-from realis.upscaling.app.measure import Estimate, Measure
-from realis.upscaling.app.outputs import check_names, output_names, without_own
+from realis.upscaling.app.outputs import check_names, drop_own_results, output_names
 from realis.upscaling.app.plan import make_plan
-from realis.upscaling.app.run import PREVIEW_FRAMES, announced, prepare, upscale_file
+from realis.upscaling.app.run import PREVIEW_FRAMES, announced_plan, prepare, upscale_file
 from realis.video.encoding import SDR, Encoding
 from realis.video.finished import check_replaced
-from realis.video.source import Look, open_source
+from realis.video.source import VideoFormat, open_source
 from realis.video.write import SegmentWriter, check_folder, check_output
 
 SAMPLE = Path("out/sample.mp4")
 SAMPLE_KEY = {"rendered": "the sample clip"}  # in its notes, by which it is known to be no file of the user's
-SAMPLE_LOOK = Look((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
+SAMPLE_FORMAT = VideoFormat((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
 
 
 def make_config(method: str = DEFAULT, **flags: Any) -> UpscaleConfig:
@@ -70,7 +70,7 @@ def upscale(config: UpscaleConfig) -> list[Path]:
     """
     if not config.input:
         return upscale_sample(config)
-    paths = without_own(config, find_inputs(config.input))
+    paths = drop_own_results(config, find_inputs(config.input))
     prompts = read_prompts(config.prompt_file)
     if unnamed := [path.name for path in paths if prompts and path.name not in prompts]:
         logger.warning("%s names %d of %d inputs, not %s", config.prompt_file, len(paths) - len(unnamed), len(paths),
@@ -95,7 +95,7 @@ def upscale_one(loader: Loader, config: UpscaleConfig, path: Path, output: Path)
     job = prepare(config, loader.needs(bool(config.prompt)), path, output)
     if not config.dry_run:
         return [upscale_file(job, loader)]
-    Measure(loader).measure(job.look, job.plan, output, config.prompt)
+    CostEstimator(loader).estimate(job.format, job.plan, output, config.prompt)
     return []
 
 
@@ -118,22 +118,22 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
     # 1. What none of the work is needed to see
     ahead: list[tuple[UpscaleConfig, Path, Path, int]] = []
     for own, path, output in inputs:
-        with left_out(path, failed), open_source(path, own.deinterlace, own.span) as source:
-            plan = announced(own, loader.needs(bool(own.prompt)), source, output)
+        with skip_failures(path, failed), open_source(path, own.deinterlace, own.span) as source:
+            plan = announced_plan(own, loader.needs(bool(own.prompt)), source, output)
             frames = min(plan.frames or 0, PREVIEW_FRAMES if own.preview else plan.frames or 0)
             ahead.append((own, path, output, frames * len(plan.tiles)))
 
     # 2. The work; the time that is left by frames and tiles
-    measure, total, written = Measure(loader), Estimate(), []
+    estimator, total, written = CostEstimator(loader), Estimate(), []
     left, done, began, spent = sum(amount for *_, amount in ahead), 0, time.monotonic(), 0.0
     for number, (own, path, output, amount) in enumerate(ahead, start=1):
         remaining = f", about {units.duration(spent * left / done)} left for all" if done else ""
         logger.info("%d of %d: %s%s", number, len(ahead), path, remaining)
         left -= amount
-        with left_out(path, failed):
+        with skip_failures(path, failed):
             job, at_work = prepare(own, loader.needs(bool(own.prompt)), path, output), time.monotonic()
             if config.dry_run:
-                total += measure.measure(job.look, job.plan, output, own.prompt)
+                total += estimator.estimate(job.format, job.plan, output, own.prompt)
                 continue
             written.append(upscale_file(job, loader))
             if not job.done:
@@ -150,7 +150,7 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
 
 
 @contextmanager
-def left_out(path: Path, failed: dict[Path, type[Exception]]) -> Iterator[None]:
+def skip_failures(path: Path, failed: dict[Path, type[Exception]]) -> Iterator[None]:
     """Log what goes wrong with one of several inputs, and note it among those that ``failed``."""
     try:
         yield
@@ -166,14 +166,14 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     loader = Loader(find_method(config.method), config, [config.prompt])
     needs = loader.needs(bool(config.prompt))
     check_names(config, needs, [SAMPLE], [output])
-    make_plan(config, needs, SAMPLE_LOOK, output)
+    make_plan(config, needs, SAMPLE_FORMAT, output)
     for file in (SAMPLE, output):
         check_output(file)
     check_replaced(SAMPLE, SAMPLE_KEY, anew=True, flag="the sample clip")
 
     from realis.data.photographs import sample_clip
 
-    with SegmentWriter(SAMPLE, SAMPLE_LOOK.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
+    with SegmentWriter(SAMPLE, SAMPLE_FORMAT.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
         sink.write(0, (to_uint8(frame) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
     return upscale_one(loader, config, SAMPLE, output)

@@ -78,7 +78,8 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> dict:
         The CPC's configuration.
 
     Raises:
-        InputError: a part is missing or damaged, or the CPC was made for another transformer.
+        InputError: a part is missing or damaged, the CPC was made for another transformer, or the decoder for other
+            latents than sampled ones.
     """
     transformer = check_base(folder)
     own = (folder / "controlnet").is_dir()
@@ -89,7 +90,12 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> dict:
     if decoder == "lr" and not has_decoder:
         raise InputError(f"--decoder lr: {folder} has no lr_decoder; use --decoder wan, or train one")
     if has_decoder and decoder != "wan":
-        _check_part(folder / "lr_decoder")
+        latents = _check_part(folder / "lr_decoder").get("latents", "sampled")
+        if latents != "sampled":
+            raise InputError(
+                f"{folder}: its lr_decoder was trained on latents of another kind ({latents}), to be measured only; use "
+                "--decoder wan, or train one on sampled latents"
+            )
     pairs = {"num_main_layers": "num_layers"} | {
         k: k for k in ("num_attention_heads", "attention_head_dim", "in_channels")
     }

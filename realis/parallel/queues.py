@@ -1,4 +1,4 @@
-"""Work done ahead of and behind the main thread, at most so much of it at a time."""
+"""Reading ahead of the main thread and writing behind it, at most so much of it at a time."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -22,8 +22,8 @@ def prefetch(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
             yield item  # pyright: ignore[reportReturnType]
 
 
-class Behind:
-    """Runs calls one after the other in another thread, while the main one goes on. A context manager.
+class BackgroundWriter:
+    """Runs calls that write, one after the other, in another thread, while the main one goes on. A context manager.
 
     One call may be under way: the next waits for it. An error is raised by the next call, or on leaving.
     """
@@ -43,7 +43,7 @@ class Behind:
         if under_way:
             under_way.result()
 
-    def __enter__(self) -> "Behind":
+    def __enter__(self) -> "BackgroundWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

@@ -28,40 +28,49 @@ def span_weights(spans: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
 
 def summed_weights(spans: Sequence[tuple[int, int]], weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """Total weight at every position that the spans cover."""
-    total = torch.zeros(spans[-1][1])
+    total = weights[0].new_zeros(spans[-1][1])
     for (start, stop), weight in zip(spans, weights, strict=True):
         total[start:stop] += weight
     return total
 
 
 class Canvas:
-    """Accumulates the tiles of a segment, on CPU in float32.
+    """Accumulates tiles over the last two axes: pixels of a segment, or cells of a latent.
 
     Args:
-        frames: F.
-        size: height and width of what is kept; tiles may reach beyond.
+        shape: (..., height, width) of what is kept; tiles may reach beyond.
         tiling: the tiles that will be added, each once.
+        device: where sums and weights live; tiles may come from another.
+        dtype: of sums and weights.
     """
 
-    def __init__(self, frames: int, size: tuple[int, int], tiling: Tiling) -> None:
-        self.sum = torch.zeros(frames, 3, *size)
-        row_weights, column_weights = span_weights(tiling.rows), span_weights(tiling.columns)
-        self.row_weight = dict(zip(tiling.rows, row_weights, strict=True))
-        self.column_weight = dict(zip(tiling.columns, column_weights, strict=True))
-        self.total = (summed_weights(tiling.rows, row_weights), summed_weights(tiling.columns, column_weights))
+    def __init__(
+        self,
+        shape: Sequence[int],
+        tiling: Tiling,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._sum = torch.zeros(*shape, device=device, dtype=dtype)
+        # Rounded to the canvas's dtype before they are summed, so that what is added is what is divided by
+        rows, columns = ([w.to(self._sum) for w in span_weights(spans)] for spans in (tiling.rows, tiling.columns))
+        self._row_weight = dict(zip(tiling.rows, rows, strict=True))
+        self._column_weight = dict(zip(tiling.columns, columns, strict=True))
+        self._total = (summed_weights(tiling.rows, rows), summed_weights(tiling.columns, columns))
 
     def add(self, tile: Tile, values: torch.Tensor) -> None:
-        """Add ``values`` (F, 3, tile height, tile width) with the tile's weight."""
-        height, width = self.sum.shape[-2:]
-        rows = self.row_weight[tile.top, tile.bottom][: height - tile.top]
-        columns = self.column_weight[tile.left, tile.right][: width - tile.left]
-        weighted = values[..., : len(rows), : len(columns)].float().cpu() * (rows[:, None] * columns)
-        self.sum[..., tile.top : tile.top + len(rows), tile.left : tile.left + len(columns)] += weighted
+        """Add ``values`` (..., tile height, tile width) with the tile's weight."""
+        height, width = self._sum.shape[-2:]
+        rows = self._row_weight[tile.top, tile.bottom][: height - tile.top]
+        columns = self._column_weight[tile.left, tile.right][: width - tile.left]
+        weighted = values[..., : len(rows), : len(columns)].to(self._sum) * (rows[:, None] * columns)
+        self._sum[..., tile.top : tile.top + len(rows), tile.left : tile.left + len(columns)] += weighted
 
     def result(self) -> torch.Tensor:
-        """The blended frames (F, 3, H, W); the canvas must not be used afterwards."""
-        height, width = self.sum.shape[-2:]
-        return self.sum.div_(self.total[0][:height, None]).div_(self.total[1][:width])
+        """The blend, in the canvas's shape; the canvas must not be used afterwards."""
+        height, width = self._sum.shape[-2:]
+        return self._sum.div_(self._total[0][:height, None]).div_(self._total[1][:width])
 
 
 def blend_frames(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

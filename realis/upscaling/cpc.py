@@ -1,25 +1,18 @@
-"""RealisVSR inference: one window through VAE, CPC, transformer and decoder; and a video, window by window."""
+"""RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, window by window."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from typing import ClassVar
 
 import torch
-from diffusers import AutoencoderKLWan, DiffusionPipeline
 
-from realis.diffusion.rectified_flow import SAMPLERS, sampling_sigmas
-from realis.models.cpc.controlnet import CpcControlNet
-from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
-from realis.models.hub import model_folder
-from realis.models.lr_decoder import LrDecoder
+from realis.diffusion.rectified_flow import SAMPLERS, Velocity, sampling_sigmas
+from realis.models.cpc.injection import control_residuals
 from realis.models.wan.latents import decode_video, encode_video
-from realis.models.wan.loading import Wan, load_controlnet, load_lr_decoder
-from realis.ops.pixels import check_finite
-from realis.ops.resize import resize_window
-from realis.tiling.blend import Canvas
 from realis.upscaler import Carry, Needs, Tiling
-from realis.upscaling.cpc_prompts import Prompts
+from realis.upscaling.cpc_networks import CpcNetworks
+from realis.upscaling.cpc_prompts import Prompt, Prompts
+from realis.upscaling.tiled import independent
 
 
 @dataclass(frozen=True)
@@ -33,150 +26,109 @@ class Sampling:
     sampler: str = "euler"
 
 
-class CpcPipeline(DiffusionPipeline):
-    """One window: LR video resized to the output size -> restored video of that size.
-
-    A diffusers pipeline, so that saving and attention backends come with it. Prompts enter embedded: text encoder and
-    tokenizer are not needed. Offloading part by part is not supported: the control branch shares the transformer's
-    embedders.
+@dataclass(frozen=True)
+class Condition:
+    """What every velocity of a window and its decoding need.
 
     Args:
-        vae: Wan VAE.
-        transformer: Wan transformer that takes control residuals.
-        controlnet: trained CPC.
-        lr_decoder: LR-conditioned decoder; ``None``: the VAE decodes.
+        lr: (B, 3, F, H, W) in [-1, 1].
+        latents: of it, (B, C, f, h, w) float32.
+        control: residuals of a static CPC, computed once for all steps and both branches of guidance; ``None``: the CPC
+            depends on time, text or noise.
     """
 
-    _optional_components = ["lr_decoder"]
+    lr: torch.Tensor
+    latents: torch.Tensor
+    control: tuple[torch.Tensor, ...] | None
 
-    def __init__(
-        self,
-        vae: AutoencoderKLWan,
-        transformer: ControlledWanTransformer3DModel,
-        controlnet: CpcControlNet,
-        lr_decoder: LrDecoder | None = None,
-    ) -> None:
-        super().__init__()
-        self.register_modules(vae=vae, transformer=transformer, controlnet=controlnet, lr_decoder=lr_decoder)
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        base: str | Path,
-        controlnet: CpcControlNet | None = None,
-        lr_decoder: LrDecoder | None = None,
-        torch_dtype: torch.dtype = torch.bfloat16,
-    ) -> "CpcPipeline":
-        """Open ``realis-tiny``, a Wan folder in diffusers' format, or a hub id.
+@dataclass(frozen=True)
+class CpcWindow:
+    """RealisVSR over one window; see :class:`realis.upscaling.tiled.Window`.
 
-        Args:
-            base: whose VAE and transformer to use.
-            controlnet: a trained CPC; by default the one that ``base`` carries.
-            lr_decoder: a trained decoder; by default the one that ``base`` carries, if any.
-            torch_dtype: of the parts that are loaded here.
+    Windows are of ``4 n + 1`` frames, with sides that are multiples of 16.
 
-        Raises:
-            InputError: a part is missing, damaged or does not fit.
-        """
-        folder = model_folder(str(base), text_encoder=False)
-        wan = Wan(folder, torch_dtype, torch_dtype, "cpu")
-        if controlnet is None:
-            controlnet = load_controlnet(folder, torch_dtype).eval()
-        if lr_decoder is None and (folder / "lr_decoder").is_dir():
-            lr_decoder = load_lr_decoder(folder, torch_dtype).eval()
-        return cls(wan.vae, wan.transformer, controlnet, lr_decoder)
+    Args:
+        networks: on the device of the prompt, or offloaded to main memory.
+        prompt: embedded.
+        sampling: steps, shift, guidance, scale, sampler.
+    """
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        lr: torch.Tensor,
-        noise: torch.Tensor,
-        prompt_embeds: torch.Tensor,
-        empty_prompt_embeds: torch.Tensor,
-        sampling: Sampling,
-        negative_prompt_embeds: torch.Tensor | None = None,
-        advance: Callable[[], None] = lambda: None,
-    ) -> torch.Tensor:
-        """Restore one window.
+    cell: ClassVar = 8
 
-        Args:
-            lr: (B, 3, F, H, W) in [-1, 1], F = 4 n + 1, H and W multiples of 16.
-            noise: (B, C, f, h, w) float32.
-            prompt_embeds: (1, text tokens, text_dim).
-            empty_prompt_embeds: (1, text tokens, text_dim), for a CPC without text.
-            sampling: steps, shift, guidance, scale, sampler.
-            negative_prompt_embeds: (1, text tokens, text_dim), read if ``sampling.guidance`` is not 1; by default the
-                empty prompt.
-            advance: called after every sampling step.
+    networks: CpcNetworks
+    prompt: Prompt
+    sampling: Sampling
 
-        Returns:
-            (B, 3, F, H, W) float32, in about [-1, 1].
-        """
-        # 1. Condition
-        lr_latents = encode_video(self.vae, lr)
+    @property
+    def device(self) -> torch.device:
+        return self.prompt.text.device
 
-        # 2. Sample, the control of a static CPC computed once for all steps and both branches of guidance
-        velocity = self._velocity(lr_latents, prompt_embeds, empty_prompt_embeds, negative_prompt_embeds, sampling)
-        sigmas = sampling_sigmas(sampling.steps, sampling.shift)
-        latents = SAMPLERS[sampling.sampler](velocity, noise.to(lr_latents), sigmas, advance)
+    def encode(self, lr: torch.Tensor) -> Condition:
+        latents, control = encode_video(self.networks.vae, lr), None
+        if self.networks.controlnet.is_static:
+            timestep = torch.zeros(len(latents), device=latents.device)
+            control = self._control(latents, latents, timestep, self.prompt.empty)
+        return Condition(lr, latents, control)
 
-        # 3. Decode
-        if self.lr_decoder is None:
-            return decode_video(self.vae, latents)
-        return self.lr_decoder(latents, lr.float())
-
-    def _velocity(
-        self,
-        lr_latents: torch.Tensor,
-        prompt: torch.Tensor,
-        empty_prompt: torch.Tensor,
-        negative_prompt: torch.Tensor | None,
-        sampling: Sampling,
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """The controlled velocity as a function of (z, timestep), both float32."""
-        dtype, batch = self.transformer.dtype, len(lr_latents)
-        lr_latents, empty_prompt = lr_latents.to(dtype), empty_prompt.to(dtype)
-
-        def control(z: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return control_residuals(self.controlnet, self.transformer, lr_latents, timestep, text, empty_prompt, z)
-
-        static = None
-        if self.controlnet.is_static:
-            zero = torch.zeros(batch, device=lr_latents.device)
-            static = control(lr_latents, zero, empty_prompt.expand(batch, -1, -1))
+    def velocity(self, condition: Condition) -> Velocity:
+        transformer, sampling, prompt = self.networks.transformer, self.sampling, self.prompt
 
         def branch(z: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-            z, text = z.to(dtype), text.to(dtype).expand(batch, -1, -1)
-            residuals = control(z, timestep, text) if static is None else static
-            return self.transformer(z, timestep, text, residuals, sampling.cpc_scale).float()
+            control = condition.control
+            if control is None:
+                control = self._control(condition.latents, z, timestep, text)
+            z, text = z.to(transformer.dtype), text.to(transformer.dtype).expand(len(z), -1, -1)
+            return transformer(z, timestep, text, control, sampling.cpc_scale).float()
 
         def velocity(z: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-            conditional = branch(z, timestep, prompt)
+            conditional = branch(z, timestep, prompt.text)
             if sampling.guidance == 1:
                 return conditional
-            unconditional = branch(z, timestep, empty_prompt if negative_prompt is None else negative_prompt)
+            unconditional = branch(z, timestep, prompt.negative)
             return unconditional + sampling.guidance * (conditional - unconditional)
 
         return velocity
+
+    def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Callable[[float], None]) -> torch.Tensor:
+        steps, sampler = self.sampling.steps, SAMPLERS[self.sampling.sampler]
+        return sampler(velocity, noise, sampling_sigmas(steps, self.sampling.shift), lambda: advance(1 / steps))
+
+    def decode(self, latents: torch.Tensor, condition: Condition) -> torch.Tensor:
+        if self.networks.lr_decoder is None:
+            return decode_video(self.networks.vae, latents)
+        return self.networks.lr_decoder(latents, condition.lr.float())
+
+    def _control(
+        self, lr_latents: torch.Tensor, z: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Residuals of the CPC, with latents and text in the dtype of the weights."""
+        controlnet, transformer = self.networks.controlnet, self.networks.transformer
+        lr_latents, z, text, empty = (x.to(transformer.dtype) for x in (lr_latents, z, text, self.prompt.empty))
+        text = text.expand(len(z), -1, -1)
+        return control_residuals(controlnet, transformer, lr_latents, timestep, text, empty, z)
 
 
 class CpcUpscaler:
     """RealisVSR over whole frames: independent tiles, blended; see :class:`realis.upscaler.Upscaler`.
 
     Args:
-        pipeline: one window.
+        networks: on ``device``, or offloaded to main memory.
         prompts: embedded.
-        sampling: as the pipeline takes it.
+        sampling: of every window.
         needs: as its method finds them.
+        device: where windows are computed.
     """
 
-    def __init__(self, pipeline: CpcPipeline, prompts: Prompts, sampling: Sampling, needs: Needs) -> None:
-        self.pipeline, self.prompts, self.sampling, self.needs = pipeline, prompts, sampling, needs
+    def __init__(
+        self, networks: CpcNetworks, prompts: Prompts, sampling: Sampling, needs: Needs, device: str = "cpu"
+    ) -> None:
+        self.networks, self.prompts, self.sampling = networks, prompts, sampling
+        self.needs, self.device = needs, torch.device(device)
 
-    @cached_property
-    def device(self) -> torch.device:
-        """Where windows are computed."""
-        return self.pipeline._execution_device
+    def window(self, prompt: str) -> CpcWindow:
+        """One window under one of the prompts."""
+        return CpcWindow(self.networks, self.prompts.prompt(prompt, self.device), self.sampling)
 
     def upscale(
         self,
@@ -189,22 +141,6 @@ class CpcUpscaler:
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
-        """Restore a segment of ``4 n + 1`` frames tile by tile; only one tile at a time is on the device."""
+        """Restore a segment of ``4 n + 1`` frames tile by tile."""
         assert noise is not None
-        prompts = self.prompts
-        text, negative = prompts.by_text[prompt].to(self.device), prompts.negative
-        empty = text if prompts.empty is None else prompts.empty.to(self.device)  # None: it is not read
-        negative = None if negative is None else negative.to(self.device)
-        canvas = Canvas(len(frames), size, tiles)
-        work = 1 / (len(tiles) * self.sampling.steps)
-        for tile in tiles:
-            window = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
-            lr = window.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
-            tile_noise = noise[:, :, tile.top // 8 : tile.bottom // 8, tile.left // 8 : tile.right // 8][None]
-            restored = self.pipeline(
-                lr.to(self.device), tile_noise.to(self.device), text, empty, self.sampling, negative,
-                advance=lambda: advance(work),
-            )  # fmt: skip
-            check_finite(restored, f"the tile at row {tile.top}, column {tile.left}")
-            canvas.add(tile, (restored[0].transpose(0, 1) + 1) / 2)
-        return canvas.result().clamp_(0, 1), {}
+        return independent(self.window(prompt), frames, size, tiles, noise, advance), {}

@@ -51,29 +51,22 @@ class CpcMethod:
     def load(self, config: CpcConfig, place: Place, prompts: Sequence[str]) -> "CpcUpscaler":
         import torch
 
-        from realis.models.wan.loading import Wan, load_controlnet, load_lr_decoder
-        from realis.upscaling.cpc import CpcPipeline, CpcUpscaler, Sampling
+        from realis.models.wan.loading import Wan, load_controlnet
+        from realis.upscaling.cpc import CpcUpscaler, Sampling
+        from realis.upscaling.cpc_networks import load_networks
         from realis.upscaling.cpc_prompts import embed_prompts
         from realis.upscaling.economy import economise
 
-        # 1. Prompts, so that the text encoder is gone before the transformer comes
         needs, dtype = self.needs(config, any(prompts)), getattr(torch, place.dtype)
         folder, cpc = needs.weights["model"], needs.weights.get("cpc", needs.weights["model"])
-        waits = "cpu" if place.offload else place.device
-        wan = Wan(folder, dtype, dtype, waits)
-        controlnet = load_controlnet(cpc, dtype).eval()
+        wan = Wan(folder, dtype, dtype, "cpu" if place.offload else place.device)
+        controlnet = load_controlnet(cpc, dtype)
+        # Prompts first, so that the text encoder is gone before the transformer comes
         embedded = embed_prompts(config, wan, prompts, controlnet.config.text_conditioned)
-
-        # 2. The networks
-        own_decoder = (folder / "lr_decoder").is_dir()
-        decoder = load_lr_decoder(folder, dtype).eval().to(waits) if own_decoder and config.decoder != "wan" else None
-        if decoder and decoder.config.latents != "sampled":
-            raise InputError(f"{folder}: its lr_decoder was trained on latents of another kind ({decoder.config.latents}), to "
-                             "be measured only; use --decoder wan, or train one on sampled latents")  # fmt: skip
-        pipeline = CpcPipeline(wan.vae, wan.transformer, controlnet.to(waits), decoder)
-        economise(pipeline, place)
+        networks = load_networks(wan, controlnet, lr_decoder=config.decoder != "wan")
+        economise(networks, place)
         sampling = Sampling(**needs.settings, guidance=config.guidance, cpc_scale=config.cpc_scale)
-        return CpcUpscaler(pipeline, embedded, sampling, needs)
+        return CpcUpscaler(networks, embedded, sampling, needs, place.device)
 
 
 METHOD = CpcMethod()

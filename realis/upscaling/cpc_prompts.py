@@ -13,6 +13,21 @@ from realis.upscaling.cpc_config import CpcConfig
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """Embeddings of one video's prompt, (1, text tokens, text_dim) each.
+
+    Args:
+        text: of the prompt.
+        empty: of the empty one, for a CPC without text.
+        negative: for guidance.
+    """
+
+    text: torch.Tensor
+    empty: torch.Tensor
+    negative: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Prompts:
     """Embeddings (1, text tokens, text_dim) on the CPU; of the empty and the negative prompt only where they are read.
 
@@ -25,6 +40,12 @@ class Prompts:
     by_text: Mapping[str, torch.Tensor]
     empty: torch.Tensor | None = None
     negative: torch.Tensor | None = None
+
+    def prompt(self, text: str, device: torch.device) -> Prompt:
+        """One of the prompts on ``device``. Where the empty one is missing, nothing reads it, and any will do."""
+        own = self.by_text[text].to(device)
+        empty = own if self.empty is None else self.empty.to(device)
+        return Prompt(own, empty, empty if self.negative is None else self.negative.to(device))
 
 
 def embed_prompts(config: CpcConfig, wan: Wan, texts: Sequence[str], text_conditioned: bool) -> Prompts:

@@ -1,24 +1,24 @@
-"""Less memory or more speed by what diffusers and torch offer; the pipeline stays as it is."""
+"""Less memory or more speed by what diffusers and torch offer; the maths stays as it is."""
 
 import torch
 from diffusers.hooks import apply_group_offloading
 
 from realis.core.errors import InputError
 from realis.upscaler import Place
-from realis.upscaling.cpc import CpcPipeline
+from realis.upscaling.cpc_networks import CpcNetworks
 
 
-def economise(pipeline: CpcPipeline, place: Place) -> None:
-    """Change how the parts of ``pipeline`` are kept and run.
+def economise(networks: CpcNetworks, place: Place) -> None:
+    """Change how networks are kept and run.
 
     Args:
-        pipeline: its parts on the CPU if they are to be offloaded, else on their device.
+        networks: on the CPU if they are to be offloaded, else on their device.
         place: as asked for.
 
     Raises:
         InputError: no such backend of attention here.
     """
-    heavy = (pipeline.transformer, pipeline.controlnet)
+    heavy = (networks.transformer, networks.controlnet)
     if place.attention:
         try:
             for part in heavy:
@@ -29,10 +29,10 @@ def economise(pipeline: CpcPipeline, place: Place) -> None:
             ) from error
     if place.fp8:
         for part in heavy:
-            part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=pipeline.dtype)
+            part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=getattr(torch, place.dtype))
     if place.offload:
-        for part in filter(None, (*heavy, pipeline.vae, pipeline.lr_decoder)):
+        for part in filter(None, (*heavy, networks.vae, networks.lr_decoder)):
             apply_group_offloading(part, onload_device=torch.device(place.device), offload_type="leaf_level")
     if place.compile:
-        for part in filter(None, (*heavy, pipeline.lr_decoder)):
+        for part in filter(None, (*heavy, networks.lr_decoder)):
             part.compile()

@@ -1,8 +1,10 @@
 """Time: cut a video into overlapping segments, upscale each, blend what they share, give every frame once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
 from realis.ops.noise import NoiseField
@@ -10,8 +12,28 @@ from realis.ops.pixels import check_finite
 from realis.ops.resize import resize
 from realis.tiling.blend import blend_frames
 from realis.upscaler import Carry, Needs, Segments, Tiling, Upscaler
+from realis.video.playback import Fault
 
 TAIL_WHITE = 65535  # frames that wait for the next segment are held, and kept on disk, in 16 bits
+Item = TypeVar("Item")
+
+
+class Frame(NamedTuple):
+    """One frame of the input, and what of it goes past the method into the result.
+
+    Args:
+        pixels: (3, H, W) float32 in [0, 1].
+        alpha: (H, W) uint8 or uint16 up to 255 or 65535, where the input has it.
+        time: of presentation, in ticks of the input.
+        duration: in ticks.
+        fault: what is wrong with it, one of :data:`realis.video.playback.FAULTS`.
+    """
+
+    pixels: torch.Tensor
+    alpha: np.ndarray | None = None
+    time: int = 0
+    duration: int = 0
+    fault: Fault = ""
 
 
 @dataclass(frozen=True)
@@ -21,43 +43,41 @@ class UpscaledSegment:
     Args:
         start: number of its first frame in the video.
         frames: (F, 3, H, W) float32 in [0, 1].
-        source: (F, 3, h, w) float32 in [0, 1], the input frames they come from.
+        source: the F input frames they come from.
         carry: all that the segments after it depend on.
         last: whether it is the end of the video.
     """
 
     start: int
     frames: torch.Tensor
-    source: torch.Tensor
+    source: Sequence[Frame]
     carry: Carry
     last: bool
 
 
-def cut_segments(
-    frames: Iterable[torch.Tensor], segments: Segments, start: int
-) -> Iterator[tuple[int, torch.Tensor, bool]]:
-    """Cut a stream of frames (3, H, W), the first of which has the number ``start``, into ``(start, (F, 3, H, W),
-    is_last)``; the last one may be shorter."""
-    held: list[torch.Tensor] = []
+def cut_segments(frames: Iterable[Item], segments: Segments, start: int) -> Iterator[tuple[int, list[Item], bool]]:
+    """Cut a stream of frames, the first of which has the number ``start``, into ``(start, frames, is_last)``; the last
+    one may be shorter."""
+    held: list[Item] = []
     for frame in frames:
         if len(held) == segments.frames:
-            yield start, torch.stack(held), False
+            yield start, held, False
             start += segments.frames - segments.overlap
             held = held[segments.frames - segments.overlap :]
         held.append(frame)
     if held:
-        yield start, torch.stack(held), True
+        yield start, held, True
 
 
-def pad_frames(frames: torch.Tensor, length: int) -> torch.Tensor:
-    """Extend ``frames`` (F, ...) to ``length`` by playing them backwards from the end."""
+def pad_frames(frames: Sequence[Item], length: int) -> list[Item]:
+    """Extend ``frames`` to ``length`` by playing them backwards from the end."""
     there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    return frames[[there_and_back[i % len(there_and_back)] for i in range(length)]]
+    return [frames[there_and_back[i % len(there_and_back)]] for i in range(length)]
 
 
 def upscale_stream(
     upscaler: Upscaler,
-    frames: Iterable[torch.Tensor],
+    frames: Iterable[Frame],
     size: tuple[int, int],
     tiles: Tiling,
     seed: int,
@@ -69,7 +89,7 @@ def upscale_stream(
     """Upscale a stream of frames.
 
     Args:
-        frames: (3, H, W) float32 in [0, 1] each, from frame ``start`` on; read as they are needed.
+        frames: from frame ``start`` on; read as they are needed.
         size: height and width of the result.
         tiles: of every frame, over the size that the method itself makes.
         seed: of the noise field.
@@ -89,8 +109,8 @@ def upscale_stream(
     tail = carry.pop("tail", None)
     for begin, source, is_last in cut_segments(frames, s, start):
         shared = 0 if tail is None else len(tail)
-        padded = pad_frames(source, s.padded(len(source)))
-        new_frames, native = len(source) - shared, needs.native_size(source.shape[-2:], size)
+        padded = torch.stack([frame.pixels for frame in pad_frames(source, s.padded(len(source)))])
+        new_frames, native = len(source) - shared, needs.native_size(padded.shape[-2:], size)
         try:
             upscaled, carry = upscaler.upscale(
                 padded, native, tiles=tiles, noise=noise_of(needs, seed, begin, len(padded), tiles), carry=carry,
@@ -107,7 +127,7 @@ def upscale_stream(
         finished = len(source) if is_last else len(source) - s.overlap
         tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
         yield UpscaledSegment(begin, upscaled[:finished], source[:finished], carry | {"tail": tail}, is_last)
-        del upscaled, source  # two segments at once would double the memory
+        del upscaled, padded, source  # two segments at once would double the memory
 
 
 def noise_of(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> torch.Tensor | None:

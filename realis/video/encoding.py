@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange
 from realis.core.errors import InputError, require
 from realis.core.log import logger
 from realis.video.color_tags import BT709, RGB, ColorTags, to_ycbcr
-from realis.video.source import Look
+from realis.video.source import VideoFormat
 
 CodecName = Literal["h264", "h265", "av1", "ffv1", "prores", "png"]
 SDR = ColorTags(BT709, BT709, BT709)
@@ -192,15 +192,17 @@ class Encoding:
             yield b"".join(bytes(packet) for packet in (*context.encode(self.frame(image)), *context.encode(None)))
 
 
-def choose_encoding(output: Path, codec: str, depth: int, crf: int, look: Look, drop_alpha: bool) -> Encoding:
-    """The encoding of ``output`` for a source that looks like ``look``.
+def choose_encoding(
+    output: Path, codec: str, depth: int, crf: int, video_format: VideoFormat, drop_alpha: bool
+) -> Encoding:
+    """Choose the encoding of ``output`` for a source of this format.
 
     Args:
         output: its ending says what can be in it.
         codec: a name of :data:`CODECS`; or ``auto``: PNG for images, H.264, and H.265 for more than 8 bits.
         depth: bits; 0: those of the source, or the nearest that the codec has.
         crf: quality, or -1.
-        look: of the source.
+        video_format: of the source.
         drop_alpha: leave transparency out.
 
     Raises:
@@ -208,7 +210,7 @@ def choose_encoding(output: Path, codec: str, depth: int, crf: int, look: Look, 
     """
     ending = output.suffix.lower()
     if codec == "auto":
-        deep = (depth or look.depth) > 8
+        deep = (depth or video_format.depth) > 8
         codec = "png" if ending in CODECS["png"].endings else "h265" if deep else "h264"
     chosen = CODECS[codec]
     if ending not in chosen.endings:
@@ -218,18 +220,18 @@ def choose_encoding(output: Path, codec: str, depth: int, crf: int, look: Look, 
         raise InputError(f"--crf: got {crf}, but {codec} has no such setting; leave it away")
     require(crf <= chosen.worst, "--crf", crf, f"0 to {chosen.worst} with {codec}")
     keeps = any(alpha for _, alpha in chosen.forms)
-    alpha = look.alpha and keeps and not drop_alpha
-    if look.alpha and not look.opaque and not keeps and not drop_alpha:
+    alpha = video_format.alpha and keeps and not drop_alpha
+    if video_format.alpha and not video_format.opaque and not keeps and not drop_alpha:
         raise InputError(f"--output {output}: the input is transparent in places, and {codec} has no transparency; choose "
                          "--codec prores (.mov) or ffv1 (.mkv), PNG images, or --drop-alpha")  # fmt: skip
-    if look.unread_alpha and not drop_alpha:
+    if video_format.unread_alpha and not drop_alpha:
         raise InputError(f"--output {output}: the input has the transparency of VP8 or VP9, which is not read here; convert it "
                          "to ProRes 4444 or PNG images, or give --drop-alpha")  # fmt: skip
     depths = sorted({bits for bits, with_alpha in chosen.forms if with_alpha == alpha})
     if depth and depth not in depths:
         raise InputError(f"--depth: got {depth}, wanted {' or '.join(map(str, depths))} with {codec}")
-    depth = depth or next((bits for bits in depths if bits >= look.depth), depths[-1])
-    if look.color.hdr and depth == 8:
-        raise InputError(f"--codec {codec}: the input is HDR ({look.color.hdr}), which 8 bits cannot show without bands; "
+    depth = depth or next((bits for bits in depths if bits >= video_format.depth), depths[-1])
+    if video_format.color.hdr and depth == 8:
+        raise InputError(f"--codec {codec}: the input is HDR ({video_format.color.hdr}), which 8 bits cannot show without bands; "
                          "choose --codec h265, av1, prores or ffv1 with 10 bits")  # fmt: skip
-    return Encoding(codec, depth, alpha, look.color, crf)  # pyright: ignore[reportArgumentType]
+    return Encoding(codec, depth, alpha, video_format.color, crf)  # pyright: ignore[reportArgumentType]

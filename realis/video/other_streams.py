@@ -163,7 +163,7 @@ def held_streams(container: av.container.InputContainer, ending: str) -> list[Ot
     return [other for other in found if other]
 
 
-def left_out(source: Path, output: Path, endings: Iterable[str]) -> list[str]:
+def dropped_streams(source: Path, output: Path, endings: Iterable[str]) -> list[str]:
     """Return which streams of ``source`` the result cannot have, why, and what would keep them, a line for each reason.
 
     Args:

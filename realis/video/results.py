@@ -36,8 +36,8 @@ def write_notes(output: Path, key: Mapping[str, Any], more: Mapping[str, Any] | 
         temporary.write_text(json.dumps({"made from": key, **(more or {})}, indent=1))
 
 
-def made_from(output: Path) -> dict[str, Any] | None:
-    """The key of a finished result, if it is known."""
+def read_result_key(output: Path) -> dict[str, Any] | None:
+    """Read the key of a finished result; ``None``: no run wrote one."""
     return (read_json(notes_file(output)) or {}).get("made from")
 
 
@@ -49,7 +49,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def is_result(path: Path) -> bool:
     """Whether a run wrote ``path``. Notes come after the result: one that was killed in between left its parts."""
-    return made_from(path) is not None or parts_folder(path).is_dir()
+    return read_result_key(path) is not None or parts_folder(path).is_dir()
 
 
 def is_sheet(path: Path) -> bool:

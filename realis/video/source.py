@@ -52,8 +52,8 @@ class TimedFrame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the frames of a source are like, known from the first one.
+class VideoFormat:
+    """Format of the frames of a source, known from the first one.
 
     Args:
         size: height and width in stored pixels, upright.
@@ -97,7 +97,7 @@ class VideoSource:
         frame_count: as announced, or ``None``.
         clock: what the clock of ``reader`` shows, in seconds, when a player's shows 0.
         span: the part on the clock of ``reader``.
-        look: what the frames are like.
+        format: of the frames.
         interlaced: whether the first frame of the file, or one of those so far, is two fields.
         not_kept: what the frames so far carry that a result cannot keep, in words.
 
@@ -126,7 +126,7 @@ class VideoSource:
             self._shown = chain([first], shown)
             self.clock = self.reader.clock_start(first.time * self.time_base)
             self.span = span.later(self.clock)
-            self.look = look_of(first.frame, self.reader)
+            self.format = read_format(first.frame, self.reader)
             self.interlaced, self.not_kept = first.frame.interlaced_frame, set[str]()
         except BaseException:
             self.reader.close()
@@ -234,8 +234,8 @@ def no_frames(path: Path, span: Span, length: Fraction) -> InputError:
     )
 
 
-def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
-    """What the frames of a video are like, from its first one.
+def read_format(frame: av.VideoFrame, reader: VideoReader) -> VideoFormat:
+    """Read the format of a video from its first frame.
 
     Raises:
         InputError: it is to be shown in a way that is not known here.
@@ -247,7 +247,7 @@ def look_of(frame: av.VideoFrame, reader: VideoReader) -> Look:
     color = tags_of(frame, reader.height)
     if reader.path.suffix.lower() in IMAGES:  # sRGB, if they do not say: no tag is better than that of video
         color = replace(color, primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
-    return Look(
+    return VideoFormat(
         rgb.shape[:2],
         1 / aspect if quarter_turns(frame) % 2 else aspect,
         depth,
@@ -335,7 +335,7 @@ class FolderSource:
             raise no_frames(self.path, span, len(self._all) / FOLDER_RATE)
         self.rate, self.time_base, self.frame_count = FOLDER_RATE, 1 / FOLDER_RATE, len(self.files)
         with VideoSource(self._all[0]) as first:
-            self.look = first.look
+            self.format = first.format
 
     def __enter__(self) -> "FolderSource":
         return self
@@ -361,7 +361,7 @@ class FolderSource:
     def _read(self, number: int) -> TimedFrame:
         file = self._all[number]
         with VideoSource(file) as image:
-            if image.look.size != self.look.size:
+            if image.format.size != self.format.size:
                 raise InputError(f"{file}: has another size than the first image")
             return next(image.frames())
 

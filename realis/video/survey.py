@@ -103,18 +103,18 @@ def _file_times(path: Path, span: Span) -> list[Fraction]:
 def _survey_folder(path: Path, span: Span) -> Survey:
     source = FolderSource(path, span)
     facts = {file: image_facts(file) for file in source.files}
-    opaque = source.look.opaque
+    opaque = source.format.opaque
     for file, fact in facts.items():
         if fact and fact.is_animated:
             raise InputError(f"{file}: is animated; wanted images, or the animation alone as --input")
-        if fact and fact.size != source.look.size:
-            got, wanted = (f"{w}x{h}" for h, w in (fact.size, source.look.size))
+        if fact and fact.size != source.format.size:
+            got, wanted = (f"{w}x{h}" for h, w in (fact.size, source.format.size))
             raise InputError(
                 f"{file}: is {got}, and the first image {wanted}; wanted one size; a pattern such as {path}/*{file.suffix} takes each image for itself"
             )
         if fact and fact.has_alpha and opaque:
             with VideoSource(file) as image:
-                opaque = image.look.opaque
+                opaque = image.format.opaque
     profiles = sum(fact.has_profile for fact in facts.values() if fact)
     unknown = [file.name for file, fact in facts.items() if not fact and not _is_readable(file)]
     remarks = _profile_remark(f"{profiles} of {len(facts)} images have" if profiles else "")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from footage import film
 from realis.commands.__main__ import run_upscale
-from realis.commands.upscale import SAMPLE_LOOK, make_config
+from realis.commands.upscale import SAMPLE_FORMAT, make_config
 from realis.data import photographs
 from realis.methods import find_method
 from realis.models.hub import model_folder
@@ -73,7 +73,7 @@ def test_a_result_belongs_to_all_that_it_was_made_from(tmp_path, monkeypatch):
     config = make_config(model=str(model), cpc=str(cpc), prompt_embeds=str(tmp_path / "prompt"),
                            empty_prompt_embeds=str(tmp_path / "empty"))  # fmt: skip
     needs = find_method("cpc").needs(config.options, False)
-    plan = make_plan(config, needs, SAMPLE_LOOK, tmp_path / "out.mp4")
+    plan = make_plan(config, needs, SAMPLE_FORMAT, tmp_path / "out.mp4")
     key = result_key(config, source, plan)
     changed = {
         "the input": source,
@@ -204,7 +204,7 @@ def test_what_others_made_and_other_results_are_not_replaced(tmp_path, capsys):
 
 def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(photographs, "sample_clip", lambda: torch.zeros(2, 3, *SAMPLE_LOOK.size))
+    monkeypatch.setattr(photographs, "sample_clip", lambda: torch.zeros(2, 3, *SAMPLE_FORMAT.size))
     words, sample = ["--method", "bicubic", "--target", "1x"], tmp_path / "out" / "sample.mp4"
     run_upscale(words)
     run_upscale(words)

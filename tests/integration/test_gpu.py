@@ -16,7 +16,10 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
 from realis.training.settings import FlowConfig
 from realis.training.steps.cpc import CpcStep
-from realis.upscaling.cpc import CpcPipeline, Sampling
+from realis.upscaling.cpc import CpcWindow, Sampling
+from realis.upscaling.cpc_networks import CpcNetworks
+from realis.upscaling.cpc_prompts import Prompt
+from realis.upscaling.tiled import restore
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,14 +29,15 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
 def test_a_window_is_the_same_on_the_gpu(vae, transformer, sampler):
     controlnet = randomise_projections(CpcControlNet.from_transformer(transformer, 2))
-    pipeline = CpcPipeline(vae, transformer, controlnet, LrDecoder(16, 8, 1))
+    networks = CpcNetworks(vae, transformer, controlnet, LrDecoder(16, 8, 1))
     g = torch.Generator().manual_seed(3)
-    window = [torch.rand(1, 3, 5, 32, 48, generator=g) * 2 - 1, torch.randn(1, 16, 2, 4, 6, generator=g)]
-    prompts = [torch.randn(1, 3, 16, generator=g), torch.zeros(1, 3, 16)]
+    clip = torch.rand(1, 3, 5, 32, 48, generator=g) * 2 - 1, torch.randn(1, 16, 2, 4, 6, generator=g)
+    text, empty = torch.randn(1, 3, 16, generator=g), torch.zeros(1, 3, 16)
     sampling = Sampling(steps=3, sampler=sampler)
-    wanted = pipeline(*window, *prompts, sampling)
-    pipeline.to("cuda")
-    got = pipeline(*(x.cuda() for x in (*window, *prompts)), sampling)
+    wanted = restore(CpcWindow(networks, Prompt(text, empty, empty), sampling), *clip)
+    for part in (networks.vae, networks.transformer, networks.controlnet, networks.lr_decoder):
+        part.to("cuda")
+    got = restore(CpcWindow(networks, Prompt(text.cuda(), empty.cuda(), empty.cuda()), sampling), *clip)
     torch.testing.assert_close(got.cpu(), wanted, atol=2e-3, rtol=0)
 
 

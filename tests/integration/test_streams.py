@@ -9,7 +9,7 @@ import pytest
 
 from realis.video.encoding import Encoding
 from realis.video.mux import Timeline, join_segments
-from realis.video.other_streams import left_out
+from realis.video.other_streams import dropped_streams
 from realis.video.riff_sound import NO_CHECKSUMS, name_riff_sound, stand_in
 from videos import contents, make, picture, upscale
 
@@ -95,7 +95,7 @@ def test_sound_of_every_codec_is_held_or_named(tmp_path, part, codec):
     source = sound_file(tmp_path / f"in{ending}", codec)
     for ending in (".mkv", ".mp4", ".mov"):
         output = join(part, source, tmp_path / f"out{ending}")
-        lines = left_out(source, output, (".mkv", ".mp4", ".mov"))
+        lines = dropped_streams(source, output, (".mkv", ".mp4", ".mov"))
         with av.open(str(source)) as before, av.open(str(output)) as after:
             assert bool(after.streams.audio) == (ending in holding.split()) == (not lines)
             if not after.streams.audio:
@@ -261,7 +261,7 @@ def test_subtitles_of_mp4(tmp_path, part, ending, is_held):
         ]
         assert texts == ([(text, Fraction(1, 5))] if is_held else [])
         assert [s.language for s in container.streams.subtitles] == (["eng"] if is_held else [])
-    assert left_out(source, tmp_path / f"out{ending}", (".mkv", ".mp4", ".mov")) == ([] if is_held else [
+    assert dropped_streams(source, tmp_path / f"out{ending}", (".mkv", ".mp4", ".mov")) == ([] if is_held else [
         "left out: stream 0 (subtitle, mov_text): .mkv cannot hold this, --output out.mp4 would"])  # fmt: skip
 
 
@@ -330,6 +330,6 @@ def test_data_tracks_are_named_as_such(tmp_path):
             packet.stream, packet.time_base, packet.pts, packet.dts = data, 1 / RATE_25, i, i
             container.mux(packet)
         container.mux(stream.encode(None))
-    assert left_out(source, tmp_path / "out.mkv", (".mkv",)) == [
+    assert dropped_streams(source, tmp_path / "out.mkv", (".mkv",)) == [
         "left out: stream 1 (data, klv): data tracks are not copied"
     ]

@@ -17,7 +17,7 @@ from realis.commands.__main__ import run_plan, run_upscale
 from realis.methods import find_method
 from realis.models.hub import PRESETS
 from realis.upscaling import cpc_method
-from realis.upscaling.app import measure
+from realis.upscaling.app import estimate
 from realis.upscaling.app import run as app_run
 from realis.upscaling.app.inputs import find_inputs
 from realis.upscaling.app.loading import Loader, is_out_of_memory
@@ -282,7 +282,7 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
 
 def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
+    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: timed.append(case) or 60.0)
     run("--input", folder, "--output", tmp_path / "out", "--dry-run")
     assert [shape for _, _, shape, _ in timed] == [(8, 3, 30, 44)]
     assert "3 of 3 in all: about 6.0 min for 27 frames" in capsys.readouterr().err
@@ -291,7 +291,7 @@ def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, ca
 
 def test_a_dry_run_of_a_preview_times_what_it_will_do(folder, tmp_path, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(measure, "time_a_tile", lambda *case: timed.append(case) or 60.0)
+    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: timed.append(case) or 60.0)
     run_upscale(["--input", str(clip(tmp_path / "in.mp4", 29)), "--target", "2x", "--preview", "--dry-run"])
     assert [shape[0] for _, _, shape, _ in timed] == [5] and "60 s for 5 frames on cpu" in capsys.readouterr().err
 

@@ -44,6 +44,19 @@ def test_a_value_that_cannot_be_meant(model, part, name, value, said):
     assert str(refused.value).startswith(f"{file}: {said}")
 
 
+def test_a_decoder_of_other_latents_is_for_measurements_only(model):
+    file = model / "lr_decoder" / "config.json"
+    before = file.read_text()
+    try:
+        file.write_text(json.dumps({**json.loads(before), "latents": "lr"}))
+        for decoder in ("auto", "lr"):
+            with pytest.raises(InputError, match=r"trained on latents of another kind \(lr\).*use --decoder wan"):
+                check_parts(model, None, decoder)
+        check_parts(model, None, "wan")
+    finally:
+        file.write_text(before)
+
+
 @pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{", "{}", '{"num_attention_heads": 4}', '{"eps": NaN}'])
 def test_a_configuration_that_is_none(model, content):
     file = model / "transformer" / "config.json"

@@ -42,7 +42,7 @@ def test_a_model_of_random_weights_upscales_its_clip(work):
     (result,) = upscale(parse_upscale(shlex.split(part.command)[1:]))
     frames, height, width = random_wan.SMALL.clip
     with open_source(result) as source:
-        assert source.look.size == (2 * height, 2 * width) and len(list(source.frames())) == frames
+        assert source.format.size == (2 * height, 2 * width) and len(list(source.frames())) == frames
 
 
 def look(monkeypatch, parts, *flags):

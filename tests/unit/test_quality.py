@@ -7,7 +7,7 @@ from benchmark_files import load_benchmark
 from realis.data.photographs import TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.ops.resize import resize
 from realis.tiling.plan import plan_tiles
-from realis.upscaling.stream import upscale_stream
+from realis.upscaling.stream import Frame, upscale_stream
 
 quality = load_benchmark("quality")
 tiny_quality = load_benchmark("tiny_quality")
@@ -77,9 +77,9 @@ def test_held_out_means_held_out():
 def test_realis_tiny_gains_over_bicubic_on_a_photograph_it_never_saw(case, least):
     hr = panned(5, 1.5)
     lr = quality.CASES[case](hr)
-    upscaler, _ = tiny_quality.rows(tiny_quality.CpcPipeline.from_pretrained("realis-tiny"))["1 step"]
+    upscaler, _ = tiny_quality.rows(tiny_quality.open_networks("realis-tiny"))["1 step"]
     tiles = plan_tiles((96, 128), None, 0, 16)
-    (segment,) = upscale_stream(upscaler, lr, (96, 128), tiles, 0, advance=lambda share: None)
+    (segment,) = upscale_stream(upscaler, map(Frame, lr), (96, 128), tiles, 0, advance=lambda share: None)
     bicubic = resize(lr, (96, 128)).clamp(0, 1)
     gain = quality.frame_psnr(segment.frames, hr).mean() - quality.frame_psnr(bicubic, hr).mean()
     assert gain > least

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from realis.parallel.queues import Behind, prefetch
+from realis.parallel.queues import BackgroundWriter, prefetch
 
 
 def test_items_come_in_order_and_not_too_far_ahead():
@@ -59,14 +59,14 @@ def test_calls_run_one_after_the_other_and_errors_are_raised():
         time.sleep(0.005)
         done.append(i)
 
-    with Behind() as behind:
+    with BackgroundWriter() as writer:
         for i in range(5):
-            behind.do(call, i)
+            writer.do(call, i)
             assert len(done) >= i  # all but the one under way
     assert done == list(range(5))
-    with pytest.raises(ZeroDivisionError), Behind() as behind:
-        behind.do(lambda: 1 / 0)
-        behind.do(call, 5)
+    with pytest.raises(ZeroDivisionError), BackgroundWriter() as writer:
+        writer.do(lambda: 1 / 0)
+        writer.do(call, 5)
     assert done == list(range(5))
-    with pytest.raises(ZeroDivisionError), Behind() as behind:
-        behind.do(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError), BackgroundWriter() as writer:
+        writer.do(lambda: 1 / 0)

@@ -10,7 +10,7 @@ from realis.core.errors import InputError
 from realis.core.records import digest
 from realis.pictures.sheet import before_after_sheet, save_sheet, shown_by
 from realis.upscaling.app.config import UpscaleConfig
-from realis.upscaling.app.frames import as_tensor, stored, to_uint8
+from realis.upscaling.app.frames import as_tensor, quantize, to_uint8
 from realis.video.color_tags import ColorTags
 from realis.video.encoding import Encoding
 from realis.video.finished import note_result
@@ -38,7 +38,7 @@ def check_sheet(output: Path) -> None:
 
 
 def has_sheet(output: Path, key: dict[str, Any]) -> bool:
-    """Whether the picture beside a result that was made from ``key`` shows it, or is no run's to replace."""
+    """Return whether the picture beside a result that was made from ``key`` shows it, or is not a run's to replace."""
     sheet = sheet_file(output)
     return sheet.exists() and shown_by(sheet) in (None, digest(key))
 
@@ -48,33 +48,33 @@ def save_before_after(
 ) -> None:
     """Save the picture beside a result made from ``key``: frame ``number`` (or the last one before it), resized
     bicubically and as it is in the result, headed by the method and the ``label`` of its weights."""
-    (pair,) = deque(islice(pairs(config, path, output), number + 1), maxlen=1)
-    before, after = (to_uint8(image) for image in alike(*pair))
+    (pair,) = deque(islice(frame_pairs(config, path, output), number + 1), maxlen=1)
+    before, after = (to_uint8(image) for image in same_size_pair(*pair))
     labels = ("before: bicubic", f"after: {config.method} {label}".rstrip())
     # by its digest, for a picture may be handed on, and a key holds prompts and names of folders
     save_sheet(before_after_sheet(before, after, labels), sheet_file(output), digest(key))
 
 
 def save_comparison(config: UpscaleConfig, path: Path, output: Path, key: dict[str, Any]) -> None:
-    """A video of the result's size with the input's times and sound: bicubic on the left half, the result on the right,
-    a white line between them. Its notes say that it shows the result made from ``key``."""
+    """Write a video of the result's size with the input's times and sound: bicubic on the left half, the result on the
+    right, a white line between them. Its notes say that it shows the result made from ``key``."""
     with open_source(output) as result:
-        look = result.look
-    encoding, size = comparison_encoding(look.size, look.color)
+        video_format = result.format
+    encoding, size = comparison_encoding(video_format.size, video_format.color)
     with (
         open_source(path, config.deinterlace, config.span) as timed,
-        SegmentWriter(Path(config.compare), size, timed.rate, encoding, timed, look.aspect) as sink,
+        SegmentWriter(Path(config.compare), size, timed.rate, encoding, timed, video_format.aspect) as sink,
     ):
-        both = halves(config, path, output, size)
+        both = compared_frames(config, path, output, size)
         for number, chunk in enumerate(iter(lambda: list(islice(both, AT_A_TIME)), [])):
-            images = [stored(frame, None, encoding) for frame, _ in chunk]
+            images = [quantize(frame, None, encoding) for frame, _ in chunk]
             times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
             sink.write(number * AT_A_TIME, images, times, durations)
-    note_result(Path(config.compare), compared_with(key))
+    note_result(Path(config.compare), comparison_key(key))
 
 
 def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encoding, tuple[int, int]]:
-    """How a comparison with a result of ``size`` (height, width) is stored, and its size.
+    """Choose the encoding of a comparison with a result of ``size`` (height, width), and its size.
 
     Raises:
         InputError: too large or too small for a video.
@@ -85,31 +85,31 @@ def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encodi
     return encoding, even
 
 
-def compared_with(key: dict[str, Any]) -> dict[str, Any]:
-    """What a comparison is made from: all that the result that it shows is, and the result itself."""
+def comparison_key(key: dict[str, Any]) -> dict[str, Any]:
+    """Return the key of a comparison: that of the result that it shows, and a mark."""
     return {"beside bicubic": "the result", **key}
 
 
-def halves(
+def compared_frames(
     config: UpscaleConfig, path: Path, output: Path, size: tuple[int, int]
 ) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
-    """The frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
+    """Yield the frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
     middle = size[1] // 2
-    for small, large in pairs(config, path, output):
-        before, both = (image[:, : size[0], : size[1]] for image in alike(small, large))
+    for small, large in frame_pairs(config, path, output):
+        before, both = (image[:, : size[0], : size[1]] for image in same_size_pair(small, large))
         both[:, :, :middle] = before[:, :, :middle]
         both[:, :, middle - 1 : middle + 1] = 1
         yield both, small
 
 
-def pairs(config: UpscaleConfig, path: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
-    """Each frame, and the same one in the result."""
+def frame_pairs(config: UpscaleConfig, path: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
+    """Yield each frame of the input with the same one of the result."""
     with open_source(path, config.deinterlace, config.span) as before, open_source(output) as after:
         yield from zip(before.frames(), after.frames(), strict=False)
 
 
-def alike(small: TimedFrame, large: TimedFrame) -> "tuple[torch.Tensor, torch.Tensor]":
-    """A frame resized bicubically to the result's size, and as it is in the result, (3, H, W) float32 in [0, 1]."""
+def same_size_pair(small: TimedFrame, large: TimedFrame) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return a frame resized bicubically to the result's size, and as it is in the result, (3, H, W) float32 in [0, 1]."""
     from realis.ops.resize import resize
 
     return resize(as_tensor(small), large.rgb.shape[:2]).clamp(0, 1), as_tensor(large).clamp(0, 1)

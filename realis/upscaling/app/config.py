@@ -78,7 +78,13 @@ class UpscaleConfig(Generic[Options]):
         """The part that --start and --duration name."""
         return parse_span(self.start, self.duration)
 
+    @property
+    def prefix(self) -> str:
+        """What the flags of the method begin with."""
+        return self.options.PREFIX and f"{self.options.PREFIX}."
+
     def settings(self, needs: Needs) -> dict:
         """The settings that a result depends on, as plain values; those that are left to the method, as it takes them."""
         without = (RUN,) if needs.weights else (RUN, NETWORK)
-        return {**binding(self, without), **binding(self.options, without), **needs.settings}
+        own = {**binding(self.options, without), **needs.settings}
+        return {**binding(self, without), **{self.prefix + name: value for name, value in own.items()}}

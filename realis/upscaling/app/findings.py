@@ -1,12 +1,12 @@
-"""What a user is told of an input: before the work, and when something is met in it. Each thing once."""
+"""Remarks on an input, logged before the work and when something is met in it, each one once."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from realis.core.log import logger
-from realis.video.playback import FAULTS
+from realis.video.playback import FAULTS, Fault
 from realis.video.results import notes_file
-from realis.video.source import Source, TimedFrame, VideoSource
+from realis.video.source import Source, VideoSource
 from realis.video.survey import Survey
 
 INTERLACED = (
@@ -32,28 +32,29 @@ class Findings:
         self.damage: tuple[str, ...] = ()
         self._told: set[str] = set()
 
-    def surveyed(self, survey: Survey, left_out: Iterable[str]) -> None:
-        """Log what was found before the work, and which streams are ``left_out`` of the result."""
+    def log_survey(self, survey: Survey, dropped: Iterable[str]) -> None:
+        """Log what was found before the work, and which streams are ``dropped`` from the result."""
         self.damage = survey.damage
-        for remark in (*survey.remarks, *survey.damage, *left_out):
+        for remark in (*survey.remarks, *survey.damage, *dropped):
             self._tell(remark, [remark])
         self._tell_properties(survey.interlaced > 0, survey.not_kept)
 
-    def played(self, start: int, frames: Iterable[TimedFrame], source: Source | None = None) -> dict[str, list[int]]:
-        """Log what is met in ``frames``, the first of which has the number ``start``; return the numbers of those with
-        a fault by its name. The survey looked at a few places only, so properties are looked at again."""
-        faults: dict[str, list[int]] = {}
-        for number, frame in enumerate(frames, start):
-            if frame.fault:
-                faults.setdefault(frame.fault, []).append(number)
-                what, remedy = FAULTS[frame.fault]
+    def log_frames(self, start: int, faults: Iterable[Fault], source: Source) -> dict[str, list[int]]:
+        """Log what is met in frames with these ``faults``, the first of which has the number ``start``; return the
+        numbers of those with a fault by its name. The survey looked at a few places only, so properties are looked at
+        again."""
+        found: dict[str, list[int]] = {}
+        for number, fault in enumerate(faults, start):
+            if fault:
+                found.setdefault(fault, []).append(number)
+                what, remedy = FAULTS[fault]
                 more = (
                     f"frame {number} {what}: {remedy}; all such frames will be listed in {notes_file(self.output).name}"
                 )
-                self._tell(more, [frame.fault])
+                self._tell(more, [fault])
         if isinstance(source, VideoSource):
             self._tell_properties(source.interlaced, source.not_kept)
-        return faults
+        return found
 
     def _tell_properties(self, interlaced: bool, not_kept: Iterable[str]) -> None:
         if interlaced and not self.deinterlaced:

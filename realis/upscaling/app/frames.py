@@ -1,7 +1,6 @@
-"""Frames between what is decoded, what a method takes and what an encoding takes."""
+"""Convert frames: from decoded ones to those of the stream, and from these to what is encoded."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,49 +12,39 @@ from realis.video.source import Source, TimedFrame, is_opaque
 if TYPE_CHECKING:
     import torch
 
-    from realis.upscaling.stream import UpscaledSegment
-
-EMPTY = np.empty(0, np.uint8)
+    from realis.upscaling.stream import Frame
 
 
 def as_tensor(frame: TimedFrame) -> "torch.Tensor":
-    """The colours of a frame, (3, H, W) float32; 1 is white."""
+    """Return the colours of a frame, (3, H, W) float32; 1 is white."""
     import torch
 
     return torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
 
 
 def to_uint8(frame: "torch.Tensor") -> np.ndarray:
-    """(3, H, W) float in [0, 1] -> (H, W, 3) uint8, rounded."""
+    """Round (3, H, W) float in [0, 1] to (H, W, 3) uint8."""
     return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
-def read_frames(
-    source: Source, decoded: Iterable[TimedFrame], waiting: deque[TimedFrame], opaque: bool
-) -> "Iterator[torch.Tensor]":  # fmt: skip
-    """The ``decoded`` frames of ``source``, (3, H, W) float32 in [0, 1]; what else is known of them goes to ``waiting``.
+def read_frames(source: Source, decoded: Iterable[TimedFrame], opaque: bool) -> "Iterator[Frame]":
+    """Yield the ``decoded`` frames of ``source`` as the stream takes them.
 
     Raises:
         InputError: one is transparent where all should be ``opaque``.
     """
+    from realis.upscaling.stream import Frame
+
     for frame in decoded:
         if opaque and not is_opaque(frame.alpha):
             raise InputError(f"{source.path}: becomes transparent at tick {frame.time}; choose an --output that can be "
                              "transparent (PNG images, .mkv with ffv1, .mov with prores), or --drop-alpha")  # fmt: skip
-        waiting.append(frame._replace(rgb=EMPTY))
-        yield as_tensor(frame).clamp_(0, 1)
+        yield Frame(as_tensor(frame).clamp_(0, 1), frame.alpha, frame.time, frame.duration, frame.fault)
 
 
-def stored_frames(
-    segment: "UpscaledSegment", meta: Iterable[TimedFrame], fix: "Callable[..., torch.Tensor]", encoding: Encoding
-) -> list[np.ndarray]:
-    """The frames of a segment, given the input's colours by ``fix``, as the encoding takes them."""
-    pairs = zip(segment.frames, segment.source, meta, strict=True)
-    return [stored(fix(frame, small), about.alpha, encoding) for frame, small, about in pairs]
-
-
-def stored(frame: "torch.Tensor", alpha: np.ndarray | None, encoding: Encoding) -> np.ndarray:
-    """A frame (3, H, W) float in [0, 1] as the encoding takes it, with ``alpha`` (h, w) resized to it."""
+def quantize(frame: "torch.Tensor", alpha: np.ndarray | None, encoding: Encoding) -> np.ndarray:
+    """Round a frame (3, H, W) float in [0, 1] to the levels of the encoding, (H, W, 3 or 4) uint8 or uint16, with ``alpha``
+    (h, w) resized to it."""
     import torch
 
     from realis.ops.resize import resize

@@ -1,4 +1,4 @@
-"""What is to be upscaled: files, folders, patterns; and the prompts of each."""
+"""Find the inputs that the command line names, and their prompts."""
 
 import difflib
 import glob
@@ -17,7 +17,7 @@ WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
 
 
 def find_inputs(words: tuple[str, ...]) -> list[Path]:
-    """The inputs that words name: a file itself, the videos of a folder or else the folder as a row of images, what a
+    """Find the inputs that words name: a file itself, the videos of a folder or else the folder as a row of images, what a
     pattern such as ``clips/*.mp4`` matches of these. In natural order, each once.
 
     Of folders and patterns, hidden files and results of earlier runs are left out (:func:`realis.video.names.files_in`).
@@ -36,11 +36,11 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
             if not inputs:
                 held = described(path, VIDEOS + IMAGES)
                 raise InputError(f"--input {path}: is a folder without videos or images; {held}")
-            left_out(path, inputs)
+            log_skipped(path, inputs)
         elif path.exists():
             inputs = [path]
         elif not any(letter in word for letter in WILDCARDS):
-            raise InputError(missing(path))
+            raise InputError(missing_input(path))
         else:
             inputs = [one for match in matching(word) for one in inputs_of(match)]
             if not inputs:
@@ -49,8 +49,8 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
     return list(found)
 
 
-def left_out(folder: Path, inputs: list[Path]) -> None:
-    """Log what of a folder with videos is not upscaled, though it could be."""
+def log_skipped(folder: Path, inputs: list[Path]) -> None:
+    """Log which images and folders in a folder with videos are not upscaled, though they could be."""
     images = [] if inputs == [folder] else files_in(folder, IMAGES)
     folders = [one for one in matching(f"{glob.escape(str(folder))}/*") if one.is_dir() and inputs_of(one)]
     for things, example in ((count(len(images), "image"), images), (count(len(folders), "folder"), folders)):
@@ -60,8 +60,8 @@ def left_out(folder: Path, inputs: list[Path]) -> None:
             )
 
 
-def missing(path: Path) -> str:
-    """Say that nothing is at ``path``, and what may be meant by it."""
+def missing_input(path: Path) -> str:
+    """Return the message that nothing is at ``path``, with what may be meant by it."""
     beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside, 1) or [
         name for name in beside if name.startswith(f"{path.name} ")
@@ -71,14 +71,14 @@ def missing(path: Path) -> str:
 
 
 def inputs_of(path: Path) -> list[Path]:
-    """The inputs that a folder or file stands for where it is not known to be one; there may be none."""
+    """Return the inputs that a folder or file stands for; none for a file that is no video or image."""
     if path.is_dir():
         return files_in(path, VIDEOS) or ([path] if files_in(path, IMAGES) else [])
     return [path] if path.suffix.lower() in VIDEOS + IMAGES else []
 
 
 def default_name(path: Path, target: str, codec: str, span: Span = WHOLE) -> str:
-    """Name of a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another.
+    """Name a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another.
     That of a part says which."""
     is_folder = path.is_dir()
     is_image = path.suffix.lower() in IMAGES and not is_folder
@@ -96,7 +96,7 @@ def default_name(path: Path, target: str, codec: str, span: Span = WHOLE) -> str
 
 
 def read_prompts(file: str) -> dict[str, str]:
-    """The prompts by file name, from JSON lines ``{"file": NAME, "prompt": TEXT}``; none without a file.
+    """Read the prompts by file name from JSON lines ``{"file": NAME, "prompt": TEXT}``; none without a file.
 
     Raises:
         InputError: a line is something else.

@@ -1,7 +1,6 @@
-"""The method on its device; and what to say where the device's memory does not do."""
+"""The method on its device, loaded once; and the error for a device that runs out of memory."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +23,7 @@ class Loader:
         self.method, self.config, self.prompts = method, config, prompts
 
     def needs(self, prompted: bool) -> Needs:
-        """What the method needs for an input with or without a prompt.
+        """Return what the method needs for an input with or without a prompt.
 
         Raises:
             InputError: its files are missing, damaged, or do not fit what was asked for.
@@ -42,7 +41,7 @@ class Loader:
 
     @cached_property
     def upscaler(self) -> Upscaler:
-        """The method with its weights.
+        """The method with its weights, loaded at the first use.
 
         Raises:
             InputError: they cannot be opened.
@@ -53,7 +52,7 @@ class Loader:
 
 
 def usable_device(name: str) -> str:
-    """``name``, or for ``auto`` cuda if there is one, else cpu.
+    """Return ``name``, or for ``auto`` cuda if there is one, else cpu.
 
     Raises:
         InputError: no such device here.
@@ -70,25 +69,12 @@ def usable_device(name: str) -> str:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch, which may not be imported, has found too little memory: on a GPU by a class of its own, on a CPU by what
-    it says."""
+    """Return whether torch, which may not be imported, has found too little memory: on a GPU by a class of its own, on a CPU
+    by what it says."""
     return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
-def no_memory(plan: Plan) -> RunError:
-    """The error of a device that is out of memory, with what to do."""
+def out_of_memory_error(plan: Plan) -> RunError:
+    """Return the error that says which flags need less memory."""
     return RunError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give smaller ones "
                     "(--tile-height, --tile-width), fewer --segment-frames, --offload, or --device cpu")  # fmt: skip
-
-
-@contextmanager
-def memory_in_one_line(plan: Plan) -> Iterator[None]:
-    """Turn torch's error of a device that is out of memory into one that says what to do.
-
-    Raises:
-        RunError: it is.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        raise (no_memory(plan) if is_out_of_memory(error) else error) from None

@@ -11,12 +11,12 @@ from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.inputs import default_name
 from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, files_in
-from realis.video.results import is_result, is_sheet, made_from, notes_file, sheet_file
+from realis.video.results import is_result, is_sheet, notes_file, read_result_key, sheet_file
 from realis.video.write import ENDINGS, check_ending
 
 
 def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Where the result of each input goes, or its preview.
+    """Name the result of each input, or its preview.
 
     Raises:
         InputError: one file is named for several.
@@ -28,7 +28,7 @@ def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
 
 
 def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Where the result of each input goes.
+    """Name the result of each input.
 
     Raises:
         InputError: one file is named for several.
@@ -50,8 +50,8 @@ def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     return [folder / name for name in names]
 
 
-def without_own(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Leave out of several inputs what an earlier run of the same command wrote for the others, and the notes and sheets
+def drop_own_results(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
+    """Drop from several inputs what an earlier run of the same command wrote for the others, and the notes and sheets
     of any: a shell, unlike :func:`find_inputs`, finds these too for ``clips/*``."""
     if len(paths) == 1:
         return paths
@@ -62,13 +62,13 @@ def without_own(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
 
 
 def files_written(config: UpscaleConfig, output: Path) -> list[Path]:
-    """All files that upscaling to ``output`` writes."""
+    """List the files that upscaling to ``output`` writes."""
     results = [output, *([Path(config.compare)] if config.compare else [])]
     return [*results, *map(notes_file, results), sheet_file(output)]
 
 
 def files_read(config: UpscaleConfig, needs: Needs, path: Path) -> Iterator[Path]:
-    """All files that upscaling ``path`` reads, except those in folders of weights, and the folders that ``path`` is in."""
+    """Yield the files that upscaling ``path`` reads, except those in folders of weights, and the folders that ``path`` is in."""
     yield path
     yield from path.resolve().parents
     yield from files_in(path, IMAGES) if path.is_dir() else ()
@@ -100,6 +100,6 @@ def check_names(config: UpscaleConfig, needs: Needs, paths: list[Path], outputs:
         raise InputError(f"--output, --compare: several would be written to {', '.join(twice)}; rename the inputs, or "
                          "upscale them one by one")  # fmt: skip
     for file in [*outputs, *([Path(config.compare)] if config.compare else [])]:
-        if notes_file(file).exists() and made_from(file) is None:
+        if notes_file(file).exists() and read_result_key(file) is None:
             raise InputError(f"--output: {notes_file(file)} would be written over, and no run of this command made it; move it, or "
                              "choose another name")  # fmt: skip

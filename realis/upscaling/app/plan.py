@@ -1,4 +1,4 @@
-"""What ``upscale`` will do, known before torch is imported: size, encoding, segments, tiles; and what it will take."""
+"""Plan an upscale before torch is imported: size, encoding, segments, tiles."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, Segments, Tiling
 from realis.upscaling.app.config import UpscaleConfig
 from realis.video.encoding import Encoding, choose_encoding
-from realis.video.source import Look
+from realis.video.source import VideoFormat
 from realis.video.span import WHOLE
 from realis.video.target import target_size
 
@@ -19,7 +19,7 @@ ASPECT_ERROR = 0.01  # of a size that was rounded to even numbers
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done.
+    """How one input will be upscaled.
 
     Args:
         size: height and width of the result.
@@ -51,27 +51,27 @@ class Plan:
         return tile.bottom - tile.top, tile.right - tile.left
 
 
-def make_plan(config: UpscaleConfig, needs: Needs, look: Look, output: Path) -> Plan:
-    """Check that sizes, tiles and encoding fit each other.
+def make_plan(config: UpscaleConfig, needs: Needs, video_format: VideoFormat, output: Path) -> Plan:
+    """Choose size, tiles and encoding of a result.
 
     Raises:
         InputError: they do not.
     """
-    encoding = choose_encoding(output, config.codec, config.depth, config.crf, look, config.drop_alpha)
-    height, width = look.shown
+    encoding = choose_encoding(output, config.codec, config.depth, config.crf, video_format, config.drop_alpha)
+    height, width = video_format.shown
     size = target_size(config.target, width, height, even=not encoding.is_rgb)
     encoding.check_size(size)
     aspect = Fraction(width * size[0], height * size[1])
     distorts = abs(aspect - 1) > ASPECT_ERROR + 2 / min(size)
-    native_size = needs.native_size(look.size, size)
+    native_size = needs.native_size(video_format.size, size)
     tiles = plan_tiles(native_size, needs.tile, needs.tile_overlap, needs.multiple)
     return Plan(size, aspect.limit_denominator(1000) if distorts else Fraction(1), encoding, needs, native_size, tiles)
 
 
-def describe(config: UpscaleConfig, look: Look, rate: Fraction, plan: Plan) -> str:
-    """The plan in one line: sizes, encoding, segments, tiles, memory."""
+def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, plan: Plan) -> str:
+    """Describe the plan in one line: sizes, encoding, segments, tiles, memory."""
     s, needs, size, count = plan.segments, plan.needs, plan.size, plan.frames
-    height, width = look.size
+    height, width = video_format.size
     frames = (min(s.frames, count or s.frames) + s.overlap) * 3 * 4 * (2 * size[0] * size[1] + width * height)
     length = "one image" if count == 1 else f"{count or 'as yet unknown'} frames at {float(rate):.5g} a second"
     length += f" ({config.span})" * (config.span != WHOLE)
@@ -88,24 +88,19 @@ def describe(config: UpscaleConfig, look: Look, rate: Fraction, plan: Plan) -> s
         )
         sampling = f", {needs.sampling}" if needs.sampling else ""
         parts.append(f"{number} of up to {units.count(s.frames, 'frame')}{tiles}{sampling}")
-        memory += f" and {units.size(model_size(needs))} for the model"
+        files = {file for folder in needs.weights.values() for file in folder.rglob("*.safetensors")}
+        memory += f" and {units.size(sum(file.stat().st_size for file in files))} for the model"
     return "; ".join([*parts, memory])
 
 
-def model_size(needs: Needs) -> int:
-    """Bytes of the files of the networks."""
-    files = {file for folder in needs.weights.values() for file in folder.rglob("*.safetensors")}
-    return sum(file.stat().st_size for file in files)
-
-
-def advice(config: UpscaleConfig, look: Look, plan: Plan) -> Iterator[str]:
+def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iterator[str]:
     """Yield what would probably do better, or as well and in less time."""
     needs = plan.needs
     yield from needs.remarks
     if plan.pixel_aspect != 1:
         yield (f"--target {config.target} has another aspect than the video: its pixels are marked as {plan.pixel_aspect} times as "
                "wide as high, so that players show it undistorted")  # fmt: skip
-    height, width = look.shown
+    height, width = video_format.shown
     factor = plan.size[0] / height
     if needs.trained_scale and factor > needs.trained_scale * (1 + ASPECT_ERROR):
         smaller = target_size(f"{needs.trained_scale}x", width, height, even=not plan.encoding.is_rgb)

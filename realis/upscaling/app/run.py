@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,30 +14,30 @@ from realis.core import units
 from realis.core.errors import InputError
 from realis.core.log import logger, progress
 from realis.core.system import peak_memory
-from realis.parallel.queues import Behind, prefetch
+from realis.parallel.queues import BackgroundWriter, prefetch
 from realis.tiling.plan import plan_tiles, round_up
 from realis.upscaler import Needs
 from realis.upscaling.app.comparison import (
     check_sheet,
-    compared_with,
     comparison_encoding,
+    comparison_key,
     has_sheet,
     save_before_after,
     save_comparison,
 )
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.findings import Findings
-from realis.upscaling.app.frames import read_frames, stored_frames
-from realis.upscaling.app.loading import Loader, is_out_of_memory, no_memory
+from realis.upscaling.app.frames import quantize, read_frames
+from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
 from realis.upscaling.app.plan import Plan, advice, describe, make_plan
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.finished import check_replaced, is_finished
 from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
-from realis.video.other_streams import left_out
+from realis.video.other_streams import dropped_streams
 from realis.video.results import sheet_file
-from realis.video.source import FolderSource, Look, Source, TimedFrame, VideoSource, open_source
+from realis.video.source import FolderSource, Source, VideoFormat, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
 from realis.video.write import SegmentWriter, check_output
@@ -57,7 +56,7 @@ class Job:
         config: as given; for a preview with the part that it shows.
         path: of the input.
         output: its result.
-        look: of the input.
+        format: of the input.
         plan: what will be done.
         key: all that the result depends on.
         done: whether it is there already.
@@ -67,7 +66,7 @@ class Job:
     config: UpscaleConfig
     path: Path
     output: Path
-    look: Look
+    format: VideoFormat
     plan: Plan
     key: dict[str, Any]
     done: bool
@@ -75,7 +74,7 @@ class Job:
 
 
 def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Job:
-    """Find out everything that can be wrong with what was given; log what will be done.
+    """Check everything that can be wrong with what was given, and log what will be done.
 
     Raises:
         InputError: something given cannot be used.
@@ -90,7 +89,7 @@ def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Jo
             raise InputError(
                 f"--output {output}: got one image, but {path} {what}; wanted a video or a folder of images"
             )
-        plan = announced(config, needs, source, output)
+        plan = announced_plan(config, needs, source, output)
     key = result_key(config, path, plan)
     done = not config.restart and is_finished(output, key)
     findings = Findings(path, output, config.deinterlace != "no")
@@ -101,27 +100,27 @@ def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Jo
             check_sheet(output)
         if config.compare:
             check_output(Path(config.compare), flag="--compare")
-            check_replaced(Path(config.compare), compared_with(key), config.restart, "--compare")
+            check_replaced(Path(config.compare), comparison_key(key), config.restart, "--compare")
             comparison_encoding(plan.size, plan.encoding.color)
     if not done:
-        plan = surveyed(config, path, source, plan, output, findings)
-    logger.info(describe(config, source.look, source.rate, plan))
-    for line in advice(config, source.look, plan):
+        plan = survey_plan(config, path, source, plan, output, findings)
+    logger.info(describe(config, source.format, source.rate, plan))
+    for line in advice(config, source.format, plan):
         logger.info(line)
-    return Job(config, path, output, source.look, plan, key, done, findings)
+    return Job(config, path, output, source.format, plan, key, done, findings)
 
 
-def announced(config: UpscaleConfig, needs: Needs, source: Source, output: Path) -> Plan:
-    """The plan by what the source says of itself.
+def announced_plan(config: UpscaleConfig, needs: Needs, source: Source, output: Path) -> Plan:
+    """Return the plan by what the source announces, before any of it is decoded.
 
     Raises:
         InputError: it cannot be upscaled so.
     """
-    return replace(make_plan(config, needs, source.look, output), frames=source.frame_count)
+    return replace(make_plan(config, needs, source.format, output), frames=source.frame_count)
 
 
 def upscale_file(job: Job, loader: Loader) -> Path:
-    """Upscale one input; returns the file written."""
+    """Upscale one input; return the file written."""
     config, path, output, plan, began = job.config, job.path, job.output, job.plan, time.monotonic()
 
     # 1. The work
@@ -138,7 +137,7 @@ def upscale_file(job: Job, loader: Loader) -> Path:
         save_before_after(
             config, plan.needs.label, path, output, job.key, min(plan.segments.frames, plan.frames or 1) // 2
         )
-    if config.compare and not (job.done and is_finished(comparison, compared_with(job.key))):
+    if config.compare and not (job.done and is_finished(comparison, comparison_key(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)
     files, took = " and ".join(map(str, [output] * (not job.done) + pictures)), time.monotonic() - began
@@ -149,37 +148,40 @@ def upscale_file(job: Job, loader: Loader) -> Path:
     return output
 
 
-def surveyed(config: UpscaleConfig, path: Path, source: Source, plan: Plan, output: Path, findings: Findings) -> Plan:
+def survey_plan(
+    config: UpscaleConfig, path: Path, source: Source, plan: Plan, output: Path, findings: Findings
+) -> Plan:
     """Look at all of a source, log what is found, and return the plan with the number of frames.
 
     Raises:
         InputError: it cannot be upscaled as it is.
     """
     found = survey(path, config.strict, config.span)
-    if source.look.opaque and not found.opaque:  # a frame after the first is transparent
-        plan = make_plan(config, plan.needs, replace(source.look, alpha=True, opaque=False), output)
+    if source.format.opaque and not found.opaque:  # a frame after the first is transparent
+        plan = make_plan(config, plan.needs, replace(source.format, alpha=True, opaque=False), output)
     endings = CODECS[plan.encoding.codec].endings
     has_sound = isinstance(source, VideoSource) and "" not in endings
-    findings.surveyed(found, left_out(path, output, endings) if has_sound else ())
+    findings.log_survey(found, dropped_streams(path, output, endings) if has_sound else ())
     fields = (found.interlaced or 1.0) if config.deinterlace == "field" else 0.0  # beside one for each frame
     return replace(plan, frames=round(found.frames * (1 + fields)))
 
 
 def input_content(path: Path) -> str:
-    """A text that changes with the content of an input."""
+    """Return a fingerprint of the content of an input."""
     return fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
 
 
 def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
-    """All that a result depends on, as plain values."""
-    content = {f"content of --{name}": fingerprint(file) for name, file in plan.needs.weights.items()}
+    """Return all that a result depends on, as plain values."""
+    weights = plan.needs.weights.items()
+    content = {f"content of --{config.prefix}{name}": fingerprint(file) for name, file in weights}
     settings = config.settings(plan.needs)
     key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))
 
 
 def write_result(job: Job, loader: Loader) -> None:
-    """Upscale an input. Where the device's memory does not do, with smaller tiles, and say so."""
+    """Upscale an input; when the device runs out of memory, go on with smaller tiles, and say so."""
     plan, anew = job.plan, job.config.restart
     while True:
         try:
@@ -199,7 +201,7 @@ def write_result(job: Job, loader: Loader) -> None:
             ):
                 tile = sink.journal.settle_tile(plan.tile)
                 plan = plan if tile == plan.tile else with_tile(plan, tile)
-                run(replace(job, plan=plan), loader, source, sink)
+                upscale_segments(replace(job, plan=plan), loader, source, sink)
                 if input_content(job.path) != job.key[INPUT]:
                     raise InputError(f"{job.path}: was changed while it was read; nothing was written. Give the same command "
                                      "with --restart")  # fmt: skip
@@ -212,23 +214,23 @@ def write_result(job: Job, loader: Loader) -> None:
 
 
 def with_tile(plan: Plan, tile: tuple[int, int]) -> Plan:
-    """The same plan with tiles of another height and width."""
+    """Return the same plan with tiles of another height and width."""
     return replace(plan, tiles=plan_tiles(plan.native_size, tile, plan.needs.tile_overlap, plan.needs.multiple))
 
 
 def with_half_the_tile(plan: Plan) -> Plan:
-    """The same plan with tiles of half the height and width.
+    """Return the same plan with tiles of half the height and width.
 
     Raises:
         RunError: they are small already, or the method takes whole frames.
     """
     height, width = (round_up(side // 2, plan.needs.multiple) for side in plan.tile)
     if plan.needs.tile is None or min(height, width) < max(LEAST_TILE, 2 * plan.needs.tile_overlap):
-        raise no_memory(plan)
+        raise out_of_memory_error(plan)
     return with_tile(plan, (height, width))
 
 
-def run(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
+def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
     """Read, upscale and write, segment by segment, from where the journal ends."""
     config, plan, findings = job.config, job.plan, job.findings
     done = sink.journal.segments
@@ -243,34 +245,34 @@ def run(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
 
     upscaler, carry = loader.upscaler, sink.journal.carry()
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
-    waiting: deque[TimedFrame] = deque()
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
-        said_if_stopped(sink, plan),
+        explain_interrupt(sink, plan),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
-        Behind() as behind,
+        BackgroundWriter() as writer,
         progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
     ):
 
         def advance(done: float) -> None:
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
-        frames = read_frames(source, decoded, waiting, opaque)  # torch in two threads would slow both
+        frames = read_frames(source, decoded, opaque)  # torch in two threads would slow both
         for segment in upscale_stream(
             upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt
         ):
-            meta = [waiting.popleft() for _ in segment.frames]
-            images = stored_frames(segment, meta, fix, plan.encoding)
+            pairs = zip(segment.frames, segment.source, strict=True)
+            images = [quantize(fix(pixels, frame.pixels), frame.alpha, plan.encoding) for pixels, frame in pairs]
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
-            times, durations = [about.time for about in meta], [about.duration for about in meta]
-            faults = findings.played(segment.start, meta, source)
-            behind.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last)
+            times = [frame.time for frame in segment.source]
+            durations = [frame.duration for frame in segment.source]
+            faults = findings.log_frames(segment.start, (frame.fault for frame in segment.source), source)
+            writer.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last)
             del segment, images  # two segments at once would double the memory
 
 
 @contextmanager
-def said_if_stopped(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
-    """On Ctrl-C, say what stays and how to go on."""
+def explain_interrupt(sink: SegmentWriter, plan: Plan) -> Iterator[None]:
+    """Make Ctrl-C say what is kept and how to go on."""
     try:
         yield
     except KeyboardInterrupt:

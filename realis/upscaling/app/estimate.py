@@ -1,4 +1,4 @@
-"""What the work on an input will take: time, memory, disk. One tile is upscaled for it."""
+"""Estimate the time, memory and disk that an input takes, by upscaling one tile."""
 
 import shutil
 import time
@@ -8,16 +8,16 @@ from pathlib import Path
 from realis.core import units
 from realis.core.log import logger
 from realis.upscaler import Tiling
-from realis.upscaling.app.loading import Loader, memory_in_one_line
+from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
 from realis.upscaling.app.plan import Plan
-from realis.video.source import Look
+from realis.video.source import VideoFormat
 
 QUICK = 10.0  # seconds: a tile that takes less is timed again, as the first one also warms up
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the work on an input takes, where the number of its frames is known.
+    """Cost of an input, where the number of its frames is known.
 
     Args:
         frames: how many.
@@ -37,8 +37,8 @@ class Estimate:
         return f"{took}, and {units.size(self.result)} of disk for the result by usual footage"
 
 
-class Measure:
-    """Measures inputs of one command one after the other: a tile of one size is timed once.
+class CostEstimator:
+    """Estimates the cost of the inputs of one command: a tile of one size is timed once for all.
 
     Args:
         loader: of the method.
@@ -48,11 +48,11 @@ class Measure:
         self.loader = loader
         self._seconds: dict[tuple, float] = {}  # by the frames and the sizes of a tile
 
-    def measure(self, look: Look, plan: Plan, output: Path, prompt: str) -> Estimate:
+    def estimate(self, video_format: VideoFormat, plan: Plan, output: Path, prompt: str) -> Estimate:
         """Time a tile, and log what all the work will take."""
         s = plan.segments
         at_a_time = min(s.frames, s.padded(plan.frames)) if plan.frames else s.frames
-        segment = self._tile_seconds(look, plan, at_a_time, prompt) * len(plan.tiles)
+        segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * len(plan.tiles)
         device = self.loader.device
         pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {device}{gpu_memory(device)}"
         if not plan.frames:
@@ -63,14 +63,16 @@ class Measure:
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 
-    def _tile_seconds(self, look: Look, plan: Plan, frames: int, prompt: str) -> float:
-        scale = plan.native_size[0] / look.size[0]
+    def _tile_seconds(self, video_format: VideoFormat, plan: Plan, frames: int, prompt: str) -> float:
+        scale = plan.native_size[0] / video_format.size[0]
         lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
         case = (frames, plan.tile, lr_size)
         if case not in self._seconds:
             logger.info("timing a sample of the work")
-            with memory_in_one_line(plan):
+            try:
                 self._seconds[case] = time_a_tile(self.loader, plan, (frames, 3, *lr_size), prompt)
+            except RuntimeError as error:
+                raise (out_of_memory_error(plan) if is_out_of_memory(error) else error) from None
         return self._seconds[case]
 
 
@@ -96,7 +98,7 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
 
 
 def gpu_memory(device: str) -> str:
-    """What that tile and the model took of the device's own memory, in words; of a CPU nothing."""
+    """Say what that tile and the model took of the device's own memory; of a CPU nothing."""
     import torch
 
     if not device.startswith("cuda"):
@@ -105,9 +107,9 @@ def gpu_memory(device: str) -> str:
 
 
 def disk_space(plan: Plan, result: float, output: Path) -> str:
-    """What is needed and what is free, in words. The segments of a video stay until it is joined from them; images of
-    segments are given a second name."""
-    waiting = plan.segments.overlap * plan.size[0] * plan.size[1] * 3 * 2
-    most = waiting + result * (1 if plan.encoding.codec == "png" else 2)
+    """Say what disk space is needed and what is free. The segments of a video stay until it is joined from them; images
+    of segments are hard links, which take no more."""
+    tail = plan.segments.overlap * plan.size[0] * plan.size[1] * 3 * 2
+    most = tail + result * (1 if plan.encoding.codec == "png" else 2)
     folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())
     return f"{units.size(most)}, free: {units.size(shutil.disk_usage(folder).free)}"

@@ -1,0 +1,106 @@
+"""Space: restore whole frames by windows of the size that a latent method was trained on."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import torch
+
+from realis.diffusion.rectified_flow import Velocity
+from realis.ops.pixels import check_finite
+from realis.ops.resize import resize_window
+from realis.tiling.blend import Canvas
+from realis.upscaler import Tiling
+
+Condition = TypeVar("Condition")
+Advance = Callable[[float], None]  # told the share of the work that was just done; shares sum to 1
+
+
+class Window(Protocol[Condition]):
+    """A latent method over one window of a video, under one prompt.
+
+    Its stages are separate, so that tiles can be walked in any order: one after the other, or all of them step by step.
+
+    Attributes:
+        cell: pixels of a latent cell.
+        device: where it computes.
+    """
+
+    @property
+    def cell(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode(self, lr: torch.Tensor) -> Condition:
+        """Prepare what every velocity of this window and its decoding need.
+
+        Args:
+            lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
+        """
+        ...
+
+    def velocity(self, condition: Condition) -> Velocity:
+        """The velocity of noisy latents under this condition."""
+        ...
+
+    def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Advance) -> torch.Tensor:
+        """Integrate a velocity from ``noise`` (B, C, f, h, w) float32 to clean latents of that shape."""
+        ...
+
+    def decode(self, latents: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """(B, C, f, h, w) -> (B, 3, F, H, W) float32, in about [-1, 1]."""
+        ...
+
+
+@torch.no_grad()
+def restore(
+    window: Window, lr: torch.Tensor, noise: torch.Tensor, advance: Advance = lambda share: None
+) -> torch.Tensor:
+    """Restore one window: encode, sample, decode.
+
+    Args:
+        lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
+        noise: (B, C, f, h, w) float32.
+        advance: told after every sampling step.
+
+    Returns:
+        (B, 3, F, H, W) float32, in about [-1, 1].
+    """
+    condition = window.encode(lr.to(window.device))
+    latents = window.sample(window.velocity(condition), noise.to(window.device), advance)
+    return window.decode(latents, condition)
+
+
+def independent(
+    window: Window,
+    frames: torch.Tensor,
+    size: tuple[int, int],
+    tiles: Tiling,
+    noise: torch.Tensor,
+    advance: Advance,
+) -> torch.Tensor:
+    """Restore frames tile by tile, each for itself, and blend the results; only one tile at a time is on the device.
+
+    Args:
+        frames: (F, 3, H, W) float32 in [0, 1].
+        size: height and width of the result.
+        tiles: of its canvas.
+        noise: (C, f, h, w) float32 over the canvas.
+        advance: told after every sampling step of every tile.
+
+    Returns:
+        (F, 3, *size) float32 in [0, 1].
+
+    Raises:
+        FloatingPointError: a tile came out with numbers that are not finite.
+    """
+    canvas = Canvas((len(frames), 3, *size), tiles)
+    for tile in tiles:
+        lr = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
+        lr = lr.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
+        cells = tile.in_cells(window.cell)
+        tile_noise = noise[None, ..., cells.top : cells.bottom, cells.left : cells.right]
+        restored = restore(window, lr, tile_noise, lambda share: advance(share / len(tiles)))
+        check_finite(restored, f"the tile at row {tile.top}, column {tile.left}")
+        canvas.add(tile, (restored[0].transpose(0, 1) + 1) / 2)
+    return canvas.result().clamp_(0, 1)
