@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from realis.builder.captions import CaptionsConfig, Sample
+from realis.builder.captioner import CaptionsConfig, Sample
 from realis.builder.qwen_files import OTHERWISE, find_model, said_of_model
 from realis.core.errors import InputError
 from realis.core.log import logger

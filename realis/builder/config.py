@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from realis.builder.captions import CaptionsConfig
+from realis.builder.captioner import CaptionsConfig
 from realis.builder.duplicates import DuplicatesConfig
 from realis.builder.keywords import KeywordsConfig
 from realis.builder.on_ray import RayConfig

@@ -13,9 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from realis.builder.captioner import Captioner, CaptionsConfig
 from realis.builder.captions import (
-    Captioner,
-    CaptionsConfig,
     ask_all,
     caption_file,
     captions,

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from footage import film
+from realis.builder.captioner import CaptionsConfig
 from realis.builder.captions import (
     TOO_MANY,
-    CaptionsConfig,
     at_once,
     caption_file,
     captions,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from realis.builder.captions import PROMPT
+from realis.builder.captioner import PROMPT
 from realis.builder.clip import Clip, Dropped
 from realis.builder.keywords import VERSIONS, KeywordsConfig, inflections, keyword_counts, keywords, pattern_of, said
 from realis.core.errors import InputError
