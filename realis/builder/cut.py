@@ -40,7 +40,7 @@ class Packet:
 @lru_cache(maxsize=2)  # asked for by every clip of a video
 def packets(path: Path) -> list[Packet]:
     """The packets of a video in the order of decoding; none if they cannot be copied, or some are not to be shown."""
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         if video.stream.codec_context.name not in COPIED:
             return []
         found = []
@@ -75,7 +75,7 @@ def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
     """Copy the packets of frames ``start`` to ``stop`` - 1 into a file called ``stem`` and an ending; ``None`` where the
     frames have to be turned to be shown, or a search in the file does not find them."""
     times = probe(path).times[start:stop]
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         form = COPIED[video.stream.codec_context.name]
         if quarter_turns(next(video.frames())):
             return None
@@ -115,7 +115,7 @@ def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path
 def key_before(path: Path, time: int) -> int | None:
     """The last key frame but one before ``time``: frames behind the last one may lean on those before it. ``None``: the
     beginning, also of MPEG-TS, which cannot be searched to a frame."""
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         is_ts = video.container.format.name == "mpegts"
     keys = probe(path).keys
     keys = keys[keys <= time]
@@ -129,7 +129,7 @@ def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -
         InputError: none is there, or there is no encoder for them.
     """
     first, count = min(times), 0
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         if key is not None:
             video.container.seek(key, stream=video.stream)
         wanted = (frame for frame in video.container.decode(video.stream) if frame.pts in times)

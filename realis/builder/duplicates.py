@@ -37,7 +37,7 @@ def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
     step = min(max(round(config * clip.rate), 1), clip.frames)
     wanted = range(step // 2, clip.frames, step)
     try:
-        with VideoReader(clip.path(build)) as video:
+        with VideoReader(clip.path(build), threads=1) as video:
             images = (frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted)
             found = [str(imagehash.phash(image)) for image in images if not is_flat(image)]
     except InputError as error:

@@ -25,7 +25,7 @@ from realis.builder.captions import (
 )
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.core.errors import InputError, require
-from realis.parallel.workers import take_one_core
+from realis.parallel.workers import use_one_core
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -185,7 +185,7 @@ def join(ray: Any, address: str, workers: int) -> None:
 
 def there(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
     """On a machine of the cluster: what ``work`` makes of ``item``, as if it were done in ``folder`` here."""
-    take_one_core()
+    use_one_core()
     enter(folder, build)
     return work(item)
 

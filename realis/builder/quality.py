@@ -102,7 +102,7 @@ class NotFiniteError(InputError):
 def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
     """The clip with its scores, measured on ``config`` pairs of frames."""
     try:
-        yield replace(clip, scores=measure(clip.path(build), config, clip.frames))
+        yield replace(clip, scores=measure(clip.path(build), config, clip.frames, threads=1))
     except NotFiniteError as error:
         yield Dropped(clip.name, "scores are no numbers", str(error))
     except InputError as error:
@@ -127,15 +127,16 @@ def decided(scores: dict[str, float], config: QualityConfig) -> dict[str, float]
     return {name: score for name, score in scores.items() if not (name == "fake_4k" and unclear)}
 
 
-def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
+def measure(path: Path, samples: int, frames: int = 0, threads: int = 0) -> dict[str, float]:
     """Every score of a video of so many ``frames``, or as many as its packets say, on so many pairs of them. It is read
-    once. Where the picture is too small, ``fake_4k`` and ``contrast`` are left out.
+    once, by so many ``threads``, 0 being one a core. Where the picture is too small, ``fake_4k`` and ``contrast`` are left
+    out.
 
     Raises:
         NotFiniteError: a score is not a finite number.
         InputError: not a video, damaged, or fewer than two frames.
     """
-    pairs, rate = read_pairs(path, frames or probe(path).frames, samples)
+    pairs, rate = read_pairs(path, frames or probe(path).frames, samples, threads)
     picture = inside_bars([frame for pair in pairs for frame in pair])
     inner = [(before[picture], after[picture]) for before, after in pairs]
     firsts = [before for before, _ in inner]
@@ -161,7 +162,7 @@ def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def read_pairs(path: Path, frames: int, samples: int) -> tuple[list[Pair], float]:
+def read_pairs(path: Path, frames: int, samples: int, threads: int = 0) -> tuple[list[Pair], float]:
     """Luma (H, W) uint8 of up to ``samples`` pairs of neighbouring frames, spread evenly over ``frames``; frames a
     second.
 
@@ -171,7 +172,7 @@ def read_pairs(path: Path, frames: int, samples: int) -> tuple[list[Pair], float
     wanted = set(np.linspace(0, max(frames - 2, 0), samples).round().astype(int).tolist())
     pairs: list[Pair] = []
     before = None
-    with VideoReader(path) as video:
+    with VideoReader(path, threads) as video:
         for number, frame in enumerate(video.frames()):
             if number not in wanted and number - 1 not in wanted:
                 continue

@@ -92,7 +92,7 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
     detector = AdaptiveDetector(config.adaptive, min_scene_len=1, min_content_val=config.content)
     cuts, sums, times = [], [], []
     due = probe(path).times
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         width = min(DETECTED_AT, video.width)
         height = max(2, round(video.height * width / video.width))
         for number, frame in enumerate(video.frames()):
@@ -165,7 +165,7 @@ def cut_out(
 def holds_exactly(file: Path, sums: list[int | None]) -> bool:
     """Whether a file decodes to frames of just these checksums."""
     try:
-        with VideoReader(file) as video:
+        with VideoReader(file, threads=1) as video:
             return None not in sums and [checksum(frame) for frame in video.frames()] == sums
     except InputError:
         return False

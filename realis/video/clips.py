@@ -40,14 +40,17 @@ class Clip:
         except InputError:
             return 0
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 RGB, in order.
+    def frames(self, threads: int = 0) -> Iterator[np.ndarray]:
+        """Yield frames (H, W, 3) uint8 RGB, in order.
+
+        Args:
+            threads: that decode a video; 0: one a core.
 
         Raises:
             InputError: a file that cannot be read, or is no 8-bit picture of the size of the first.
         """
         if not self.path.is_dir():
-            with VideoReader(self.path) as video:
+            with VideoReader(self.path, threads) as video:
                 yield from video
             return
         size = None

@@ -71,7 +71,7 @@ def probe(path: str | Path) -> VideoFacts:
 
 
 def _first_time(path: str | Path) -> int:
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         try:
             time = next(video.container.decode(video.stream)).pts
         except (av.FFmpegError, StopIteration) as error:
@@ -114,9 +114,8 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
     """
     slots = {int(time): i for i, time in enumerate(times)}
     frames = np.empty((len(times), *window[2:], 3), np.uint8)
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         context = video.stream.codec_context
-        context.thread_count = 1
         may_skip = context.name == "h264"
         try:
             cropped = _cropper(video, window)

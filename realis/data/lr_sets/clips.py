@@ -63,11 +63,8 @@ def share_counter(frames_done: Any) -> None:
 
 def degrade_clip(config: DegradeConfig, clip: Clip) -> Degraded:
     """Degrade one clip; what is made is on disk when this returns."""
-    import torch
-
     from realis.degradation.second_order import degrade_stream
 
-    torch.set_num_threads(1)  # there are as many workers as cores
     source = Files.of(source_files(config, clip))  # before it is read: if it is replaced meanwhile, the next run knows
     output = Path(config.output)
     for file in result_files(output, clip):  # of another ground truth, or damaged: it must not stay if this fails
@@ -84,7 +81,9 @@ def degrade_clip(config: DegradeConfig, clip: Clip) -> Degraded:
     fits = parameters.frames == count and h <= height and w <= width
     drawn_for = f"{parameters.frames} x {w}x{h} as when it was drawn"
     require(fits, "frames and size", f"{count} x {width}x{height}", drawn_for)
-    write_like(clip, degrade_stream(counted(image[:h, :w] for image in clip.frames()), parameters), output / clip.name)
+    write_like(
+        clip, degrade_stream(counted(image[:h, :w] for image in clip.frames(threads=1)), parameters), output / clip.name
+    )
     with whole_file(parameters_file(output, clip)) as temporary:
         temporary.write_text(parameters.to_json())
     files = result_files(output, clip)
@@ -114,7 +113,7 @@ def draw(config: DegradeConfig, name: str, frames: int, size: tuple[int, int]) -
 def measure(clip: Clip) -> tuple[int, int, int]:
     """Number of frames, by reading all of them, and their height and width."""
     count = height = width = 0
-    for frame in clip.frames():
+    for frame in clip.frames(threads=1):
         count, (height, width) = count + 1, frame.shape[:2]
     return count, height, width
 
