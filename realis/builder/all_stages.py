@@ -32,7 +32,7 @@ from realis.builder.publish import (
 from realis.builder.quality import quality, scores
 from realis.builder.review import review, review_sentence
 from realis.builder.scenes import scenes
-from realis.builder.settings import Settings, binding
+from realis.builder.settings import Settings, without_free
 from realis.builder.split import split
 from realis.builder.stages import (
     Stage,
@@ -270,5 +270,5 @@ class Build:
 
     def recipe(self) -> str:
         """The settings by which it can be built again from the same footage, as YAML."""
-        settings = {name: value for name, value in binding(as_plain(self.config)).items() if name != "source"}
+        settings = {name: value for name, value in without_free(as_plain(self.config)).items() if name != "source"}
         return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

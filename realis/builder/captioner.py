@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from realis.core.config import RUN
 from realis.core.errors import require
 
 # A model repeats what it is asked about: a word of the keyword lists in here would be in every caption, and select nothing.
@@ -28,16 +29,17 @@ class CaptionsConfig:
     frames: int = 8  # of a clip that are shown, at equal distances in time
     max_pixels: int = MOST_PIXELS  # of such a frame; larger ones are reduced
     max_tokens: int = 512  # of a caption
-    batch: int = 4  # qwen: clips at a time; halved where GPU memory does not do
-    device: str = "auto"  # qwen: cuda if there is one, else cpu; or cpu, cuda, cuda:N
-    url: str = ""  # endpoint: such as http://127.0.0.1:8000/v1
-    api_key_file: str = ""  # endpoint: a file with nothing but the key
-    requests: int = 8  # endpoint: at a time
-    timeout: float = 120.0  # endpoint: seconds for a request
-    retries: int = 6  # endpoint: of a request that failed, at growing intervals
-    retry_wait: float = 2.0  # endpoint: seconds before the first retry, twice as many before each further one
-    budget_requests: int = 0  # endpoint: stop after so many in this run; 0: no limit
-    budget_tokens: int = 0  # endpoint: stop once it has counted so many in this run; 0: no limit
+    batch: Annotated[int, RUN] = 4  # qwen: clips at a time; halved where GPU memory does not do
+    device: Annotated[str, RUN] = "auto"  # qwen: cuda if there is one, else cpu; or cpu, cuda, cuda:N
+    url: Annotated[str, RUN] = ""  # endpoint: such as http://127.0.0.1:8000/v1
+    api_key_file: Annotated[str, RUN] = ""  # endpoint: a file with nothing but the key
+    requests: Annotated[int, RUN] = 8  # endpoint: at a time
+    timeout: Annotated[float, RUN] = 120.0  # endpoint: seconds for a request
+    retries: Annotated[int, RUN] = 6  # endpoint: of a request that failed, at growing intervals
+    # endpoint: seconds before the first retry, twice as many before each further one
+    retry_wait: Annotated[float, RUN] = 2.0
+    budget_requests: Annotated[int, RUN] = 0  # endpoint: stop after so many in this run; 0: no limit
+    budget_tokens: Annotated[int, RUN] = 0  # endpoint: stop once it has counted so many in this run; 0: no limit
 
     def __post_init__(self) -> None:
         for name, least in {"frames": 1, "max_tokens": 1, "batch": 1, "requests": 1, "retries": 0,

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
+from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
 from realis.video.read import VideoReader
 
@@ -21,7 +23,7 @@ ROWS = 256  # frames that are compared at a time with all before them
 class DuplicatesConfig:
     """When two clips are the same."""
 
-    every: float = 0.5  # seconds from one frame that is hashed to the next
+    every: Annotated[float, MEASURED] = 0.5  # seconds from one frame that is hashed to the next
     distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
 
     def __post_init__(self) -> None:

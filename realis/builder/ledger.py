@@ -13,6 +13,8 @@ from realis.core.files import sync, whole_file
 from realis.core.log import logger
 from realis.core.records import build_record, load_json
 
+MEASURED = "what is measured, at length, depends on it"  # marks such a field of a stage: Annotated[int, MEASURED]
+
 
 class Ledger:
     """The outcomes of one stage.

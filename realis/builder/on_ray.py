@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from realis.builder.captioner import Captioner, CaptionsConfig
 from realis.builder.captions import (
@@ -24,6 +24,7 @@ from realis.builder.captions import (
     with_answer,
 )
 from realis.builder.clip import Clip, Dropped, Outcome
+from realis.core.config import RUN
 from realis.core.errors import InputError, require
 from realis.parallel.workers import use_one_core
 
@@ -40,10 +41,11 @@ class RayConfig:
     """A Ray cluster. On all its machines realis is installed, and the working directory, the folder of the build and the
     footage are there under the same paths as here."""
 
-    address: str = ""  # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
-    cpus: float = 1.0  # that a task takes: one clip in one stage
-    captioners: int = 1  # processes that hold the captions' model
-    gpus: float = 1.0  # that each of them takes; below 1 they share one; 0: they work on CPUs
+    # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
+    address: Annotated[str, RUN] = ""
+    cpus: Annotated[float, RUN] = 1.0  # that a task takes: one clip in one stage
+    captioners: Annotated[int, RUN] = 1  # processes that hold the captions' model
+    gpus: Annotated[float, RUN] = 1.0  # that each of them takes; below 1 they share one; 0: they work on CPUs
 
     def __post_init__(self) -> None:
         fits = re.fullmatch(r"|auto|[^/\s]+:\d+", self.address)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
 from realis.builder.fake_4k import TILE, measure_spectrum
+from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
 from realis.video.excerpt import probe
 from realis.video.read import VideoReader
@@ -28,7 +30,7 @@ class QualityConfig:
     """Limits of the scores of a clip. Luma is that of 8 bits; ``dataset_tools/build_realisvideo.py --calibrate`` sets the
     limits by footage of one's own."""
 
-    samples: int = 5  # pairs of neighbouring frames that are looked at, spread over the clip
+    samples: Annotated[int, MEASURED] = 5  # pairs of neighbouring frames that are looked at, spread over the clip
     min_sharpness: float = 3.0  # spread of the Laplacian in the sharpest tenth of the picture, in levels of 255
     min_brightness: float = 0.06  # mean luma, 0 to 1
     max_brightness: float = 0.92  # mean luma, 0 to 1

@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.review_desk import Desk
 from realis.builder.review_page import make_app, serve
 from realis.builder.review_previews import Previews
 from realis.builder.verdicts import DROP, KEEP, Verdict, VerdictFile, decision, opinions, undecided
+from realis.core.config import RUN
 from realis.core.errors import require
 from realis.core.log import logger
 from realis.core.units import count
@@ -24,12 +26,13 @@ POLL = 0.25  # seconds between two looks at the verdicts
 class ReviewConfig:
     """How clips are looked at. None of it changes the verdicts that are there."""
 
-    auto_accept: bool = False  # keep every clip that has no verdict, though nobody has looked at it
-    host: str = "127.0.0.1"  # where the page is served; at any other address, others on the network can decide too
-    port: int = 7860  # 0: one that is free
-    preview: int = 960  # longer side of the moving preview, in pixels
-    crop: int = 560  # side of the part that is shown pixel for pixel
-    linger: int = 20  # seconds that the page stays after the last verdict, so that it can be taken back
+    auto_accept: Annotated[bool, RUN] = False  # keep every clip that has no verdict, though nobody has looked at it
+    # where the page is served; at any other address, others on the network can decide too
+    host: Annotated[str, RUN] = "127.0.0.1"
+    port: Annotated[int, RUN] = 7860  # 0: one that is free
+    preview: Annotated[int, RUN] = 960  # longer side of the moving preview, in pixels
+    crop: Annotated[int, RUN] = 560  # side of the part that is shown pixel for pixel
+    linger: Annotated[int, RUN] = 20  # seconds that the page stays after the last verdict, so that it can be taken back
 
     def __post_init__(self) -> None:
         require(bool(self.host.strip()), "--review.host", repr(self.host), "an address such as 127.0.0.1")
