@@ -66,10 +66,10 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
     try:
         if asked:
             captioner = open_captioner(config)
-            for file, answer in in_doubt(ask_all(captioner, asked, build, config)):
+            for file, answer in hold_back_failures(ask_all(captioner, asked, build, config)):
                 for clip in asked[file]:
                     counts["asked" if isinstance(answer, str) else "failed"] += 1
-                    yield clip, [with_answer(clip, answer)]
+                    yield clip, [add_answer(clip, answer)]
             summary = captioner.summary()
     finally:
         facts = ", ".join(f"{number} {what}" for what, number in counts.items())
@@ -104,7 +104,7 @@ def given_caption(clip: Clip) -> tuple[Clip, list[Outcome]]:
     return clip, [Dropped(clip.name, "no caption given", f"{clip.video} has none in the column caption of its list")]
 
 
-def with_answer(clip: Clip, answer: str | Dropped) -> Outcome:
+def add_answer(clip: Clip, answer: str | Dropped) -> Outcome:
     """``clip`` with its caption, or dropped for the reason why there is none."""
     return replace(clip, caption=answer) if isinstance(answer, str) else replace(answer, name=clip.name)
 
@@ -178,16 +178,16 @@ def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:
             if frame.time is None or start is None:
                 raise InputError(f"{video.path}: its frames have no times; remux it")
             while shown and len(frames) < count and due[len(frames)] < frame.time - start:
-                frames.append(reduced(video, shown[1], config.max_pixels))
+                frames.append(to_image(video, shown[1], config.max_pixels))
             if len(frames) == count:
                 break
             shown = (start, frame)
         while shown and len(frames) < count:
-            frames.append(reduced(video, shown[1], config.max_pixels))
+            frames.append(to_image(video, shown[1], config.max_pixels))
     return Sample(frames, count / duration)
 
 
-def reduced(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarray:
+def to_image(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarray:
     """A decoded frame as (H, W, 3) uint8 RGB, upright, reduced to at most ``pixels``."""
     image = video.rgb(frame)
     scale = (pixels / (image.shape[0] * image.shape[1])) ** 0.5
@@ -207,7 +207,7 @@ def ask_all(
     ask = partial(_answers, captioner, config.model)
     with closing(prefetch(batches, 1)) as ready:
         one_by_one = captioner.calls == 1
-        for answers in map(ask, ready) if one_by_one else at_once(ask, ready, captioner.calls, captioner.stop):
+        for answers in map(ask, ready) if one_by_one else map_in_threads(ask, ready, captioner.calls, captioner.stop):
             yield from answers
 
 
@@ -227,14 +227,14 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
     except NoCaption as none:
         return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
     for (file, _), text in zip(shown, texts, strict=True):
-        caption = usable(text, model)
+        caption = check_caption(text, model)
         if isinstance(caption, str):
             write_caption(file, caption, model)
         answers.append((file, caption))
     return answers
 
 
-def usable(text: str, model: str) -> str | Dropped:
+def check_caption(text: str, model: str) -> str | Dropped:
     """What a model said, in one line; or why that is no caption: it is empty, or of more than :data:`LONGEST_TEXT`
     characters."""
     if len(text) > LONGEST_TEXT:
@@ -242,7 +242,7 @@ def usable(text: str, model: str) -> str | Dropped:
     return one_line(text) or Dropped("", "empty caption", f"{model} said nothing")
 
 
-def at_once(
+def map_in_threads(
     make: Callable[[Given], Made], items: Iterator[Given], threads: int, stop: Callable[[], None]
 ) -> Iterator[Made]:
     """What ``make`` makes of each item, as it is finished, ``threads`` at a time.
@@ -272,7 +272,7 @@ def at_once(
         raise errors[0]
 
 
-def in_doubt(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Path, str | Dropped]]:
+def hold_back_failures(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Path, str | Dropped]]:
     """The same answers; those without a caption are held back until one with a caption, or the end, shows that they were
     no fault of the captioner.
 

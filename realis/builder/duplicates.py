@@ -55,9 +55,9 @@ def is_flat(image: Image.Image) -> bool:
 
 def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:
     """Of clips with a frame in common the first is kept; videos whose clips have one are of one group."""
-    near = alike([frame_hashes(clip) for clip in clips], config.distance)
-    group = groups([clip.video for clip in clips], near)
-    for clip, other in zip(clips, first_alike(near), strict=True):
+    near = near_clips([frame_hashes(clip) for clip in clips], config.distance)
+    group = group_videos([clip.video for clip in clips], near)
+    for clip, other in zip(clips, first_near_clip(near), strict=True):
         if clips[other] is clip:
             yield replace(clip, group=group[clip.video])
         else:
@@ -70,7 +70,7 @@ def frame_hashes(clip: Clip) -> np.ndarray:
     return np.array([int(clip.hash[i : i + digits], 16) for i in range(0, len(clip.hash), digits)], np.uint64)
 
 
-def alike(clips: list[np.ndarray], distance: int) -> list[set[int]]:
+def near_clips(clips: list[np.ndarray], distance: int) -> list[set[int]]:
     """For each clip the numbers of those before it that have a frame as near as ``distance``."""
     owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
     every = np.concatenate([*clips, np.array([], np.uint64)])
@@ -83,8 +83,8 @@ def alike(clips: list[np.ndarray], distance: int) -> list[set[int]]:
     return near
 
 
-def first_alike(near: list[set[int]]) -> list[int]:
-    """For each clip the number of the first one that is kept and is :func:`alike`: its own, if none. A clip that is left
+def first_near_clip(near: list[set[int]]) -> list[int]:
+    """For each clip the number of the first one that is kept and is :func:`near_clips`: its own, if none. A clip that is left
     out takes no others with it."""
     first: list[int] = []
     for number, others in enumerate(near):
@@ -92,8 +92,8 @@ def first_alike(near: list[set[int]]) -> list[int]:
     return first
 
 
-def groups(videos: list[str], near: list[set[int]]) -> dict[str, str]:
-    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`alike`, directly or
+def group_videos(videos: list[str], near: list[set[int]]) -> dict[str, str]:
+    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`near_clips`, directly or
     over others, the same for all of these: itself, if it stands alone."""
     group = {video: video for video in videos}
     for number, others in enumerate(near):

@@ -15,13 +15,13 @@ from typing import Annotated, Any, TypeVar
 
 from realis.builder.captioner import Captioner, CaptionsConfig
 from realis.builder.captions import (
+    add_answer,
     ask_all,
     caption_file,
     captions,
-    in_doubt,
+    hold_back_failures,
     open_captioner,
     read_caption,
-    with_answer,
 )
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.core.config import RUN
@@ -90,7 +90,7 @@ class Cluster:
         has = self._each_has("CPU")
         require(cpus <= max(has), "--ray.cpus", cpus, f"at most {max(has):g}, which the largest machine has")
         most = self.workers or 2 * int(sum(one // cpus for one in has))
-        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(there)
+        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(run_on_node)
         here = Path.cwd()
         return self._as_they_come(lambda item: task.remote(work, item, here, self.build), iter(items), most)
 
@@ -106,9 +106,9 @@ class Cluster:
         asked: dict[Path, list[Clip]] = {}
         for clip in clips:
             asked.setdefault(caption_file(clip, build, config), []).append(clip)
-        for file, answer in in_doubt(self._answers(asked, config)):
+        for file, answer in hold_back_failures(self._answers(asked, config)):
             for clip in asked[file]:
-                yield clip, [with_answer(clip, answer)]
+                yield clip, [add_answer(clip, answer)]
 
     def _answers(self, asked: dict[Path, list[Clip]], config: CaptionsConfig) -> Iterator[tuple[Path, str | Dropped]]:
         ray, count, gpus = self._ray(), self.config.captioners, self.config.gpus
@@ -164,12 +164,12 @@ class Cluster:
             ) from error
         if self._terminated is None:
             self._terminated = signal.getsignal(signal.SIGTERM)
-            join(ray, self.config.address, self.workers)
+            connect(ray, self.config.address, self.workers)
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
         return ray
 
 
-def join(ray: Any, address: str, workers: int) -> None:
+def connect(ray: Any, address: str, workers: int) -> None:
     """Connect ``ray`` to a cluster, or start one with so many CPUs.
 
     Raises:
@@ -185,14 +185,14 @@ def join(ray: Any, address: str, workers: int) -> None:
         raise InputError(f"--ray.address: got {address or 'nothing'}: {error}; wanted a cluster that runs") from error
 
 
-def there(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
+def run_on_node(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
     """On a machine of the cluster: what ``work`` makes of ``item``, as if it were done in ``folder`` here."""
     use_one_core()
-    enter(folder, build)
+    enter_folder(folder, build)
     return work(item)
 
 
-def enter(folder: Path, build: Path) -> None:
+def enter_folder(folder: Path, build: Path) -> None:
     """Take ``folder`` for the working directory.
 
     Raises:
@@ -222,7 +222,7 @@ class CaptionActor:
     def answers(self, asked: dict[Path, Clip]) -> list[tuple[Path, str | Dropped]]:
         """The answer for each file; of files that are there, also those that this actor has written before it was killed,
         what is in them."""
-        enter(self.folder, self.build)
+        enter_folder(self.folder, self.build)
         known = {file: read_caption(file) for file in asked if file.is_file()}
         unknown = {file: [clip] for file, clip in asked.items() if file not in known}
         if unknown:

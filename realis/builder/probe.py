@@ -9,7 +9,7 @@ from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
 from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
-from realis.video.excerpt import probe as packets_of
+from realis.video.excerpt import read_facts as packets_of
 from realis.video.fingerprint import fingerprint
 from realis.video.source import VideoSource
 

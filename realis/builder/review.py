@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 from realis.builder.clip import Clip, Dropped, Outcome
-from realis.builder.review_desk import Desk
 from realis.builder.review_page import make_app, serve
 from realis.builder.review_previews import Previews
+from realis.builder.review_queue import ReviewQueue
 from realis.builder.verdicts import DROP, KEEP, Verdict, VerdictFile, decision, opinions, undecided
 from realis.core.config import RUN
 from realis.core.errors import require
@@ -54,7 +54,7 @@ def review(clips: list[Clip], build: Path, config: ReviewConfig) -> Iterator[tup
     file = VerdictFile(build / VERDICTS)
     verdicts = file.read()
     if undecided(clips, verdicts) and not config.auto_accept:
-        verdicts = by_hand(clips, build, file, config)
+        verdicts = serve_until_decided(clips, build, file, config)
     if unseen := undecided(clips, verdicts):
         logger.warning(
             "REVIEW LEFT OUT: nobody has looked at %d of %s, kept all the same (--review.auto-accept); the data set's card "
@@ -76,34 +76,34 @@ def outcome(clip: Clip, opinion: dict[str, Verdict]) -> Outcome:
     )
 
 
-def by_hand(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewConfig) -> list[Verdict]:
+def serve_until_decided(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewConfig) -> list[Verdict]:
     """Serve the page until every clip has a verdict; returns all verdicts."""
-    desk = Desk(clips, file)
+    queue = ReviewQueue(clips, file)
     with Previews(build / PREVIEWS, build, clips, config.preview, config.crop) as previews:
-        app = make_app(desk, previews, config.host)
+        app = make_app(queue, previews, config.host)
         try:
             with serve(app, config.host, config.port) as address:
                 logger.info(
-                    "review: verdicts are wanted on %s: open %s in a browser", count(desk.waiting(), "clip"), address
+                    "review: verdicts are wanted on %s: open %s in a browser", count(queue.waiting(), "clip"), address
                 )
-                return wait(desk, config.linger)
+                return wait_for_verdicts(queue, config.linger)
         except KeyboardInterrupt:
             logger.warning(
                 "review: verdicts are still wanted on %d of %s; what was decided stays in %s: give the same command to go "
                 "on, or add --review.auto-accept to keep the rest unseen",
-                desk.waiting(), count(len(clips), "clip"), file.file,
+                queue.waiting(), count(len(clips), "clip"), file.file,
             )  # fmt: skip
             raise
 
 
-def wait(desk: Desk, linger: float) -> list[Verdict]:
+def wait_for_verdicts(queue: ReviewQueue, linger: float) -> list[Verdict]:
     """Return all verdicts when every clip has one and none has come for ``linger`` seconds."""
     count, since = -1, 0.0
     while True:
-        verdicts = desk.file.read()
+        verdicts = queue.file.read()
         if len(verdicts) != count:
             count, since = len(verdicts), time.monotonic()
-        if not undecided(desk.clips, verdicts) and time.monotonic() - since >= linger:
+        if not undecided(queue.clips, verdicts) and time.monotonic() - since >= linger:
             return verdicts
         time.sleep(POLL)
 

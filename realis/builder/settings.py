@@ -49,7 +49,7 @@ class Settings:
         noted = self._read()
         begun = {stage for stage in stages if stage in noted}
         self.waiting = set(stages) - begun
-        changed = changes(noted, {name: settings[name] for name in settings if name in noted})
+        changed = changed_settings(noted, {name: settings[name] for name in settings if name in noted})
         if changed and not (anew or begun <= {"probe"}):
             said = "; ".join(f"--{name} was {was!r}, is {now!r}" for name, (was, now) in changed.items())
             raise InputError(f"--output {folder} was begun with other settings: {said}; give those again, add --anew to do "
@@ -71,7 +71,7 @@ class Settings:
             return {}
         try:
             noted = read_recipe(file)
-            fixed(noted)  # fails where it is something else
+            flat_settings(noted)  # fails where it is something else
         except (InputError, TypeError, AttributeError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
         return noted
@@ -89,14 +89,14 @@ class Settings:
                 (self.folder / "work" / f"{ledger}.jsonl").unlink(missing_ok=True)
 
 
-def changes(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def changed_settings(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What is not as it was, by the name of its flag: what it was and what it is."""
-    was, given = fixed(noted), fixed(now)
+    was, given = flat_settings(noted), flat_settings(now)
     return {name: (was.get(name), given.get(name)) for name in sorted(was.keys() | given.keys())
             if was.get(name) != given.get(name)}  # fmt: skip
 
 
-def without_free(settings: dict[str, Any]) -> dict[str, Any]:
+def binding_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that decide what is built: a recipe of it."""
     bound = {}
     for name, value in settings.items():
@@ -107,10 +107,10 @@ def without_free(settings: dict[str, Any]) -> dict[str, Any]:
     return bound
 
 
-def fixed(settings: dict[str, Any]) -> dict[str, Any]:
+def flat_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """The same, flat, by the names of their flags; the sources spelled one way: ``./footage/`` is ``footage``."""
     flat = {}
-    bound = without_free(settings)
+    bound = binding_settings(settings)
     if "source" in bound:
         bound["source"] = [str(Path(word)) for word in bound["source"]]
     for name, value in bound.items():

@@ -40,7 +40,7 @@ class VideoFacts:
 
 
 @lru_cache(maxsize=4096)
-def probe(path: str | Path) -> VideoFacts:
+def read_facts(path: str | Path) -> VideoFacts:
     """Facts of a video, from all its packets; none but perhaps the first frames are decoded. Remembered.
 
     Raises:
@@ -88,7 +88,7 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
     Raises:
         InputError: it is no video, reaches no further than that, or is damaged there.
     """
-    facts = probe(path)
+    facts = read_facts(path)
     top, left, height, width = window
     inside = min(start, top, left) >= 0 and min(count, height, width) >= 1 and start + count <= facts.frames
     inside = inside and top + height <= facts.height and left + width <= facts.width

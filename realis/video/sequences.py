@@ -1,4 +1,4 @@
-"""Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
+"""Frame sequences of a data set: folders of images, and videos, read the same way and written back in the same form."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from realis.video.read import VideoReader
 
 
 @dataclass(frozen=True)
-class Clip:
+class FrameSequence:
     """A folder of frames, or a video, by its path; ``name`` is where it lies below the folder of all."""
 
     name: str
@@ -74,7 +74,7 @@ def _rgb(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def find_clips(folder: Path) -> list[Clip]:
+def find_sequences(folder: Path) -> list[FrameSequence]:
     """All clips in ``folder`` and below: each folder with pictures in it, each video; by name.
 
     Raises:
@@ -84,10 +84,10 @@ def find_clips(folder: Path) -> list[Clip]:
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
     videos = set(files_in(folder, VIDEOS, below=True))
     folders = sorted({file.parent for file in files_in(folder, IMAGES, below=True)})
-    clips: dict[str, Clip] = {}
+    clips: dict[str, FrameSequence] = {}
     for path in [*folders, *sorted(videos)]:
         name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)
-        clip = Clip(name.as_posix() if name.parts else folder.resolve().name, path)
+        clip = FrameSequence(name.as_posix() if name.parts else folder.resolve().name, path)
         if clip.name in clips:
             other = clips[clip.name].path.name
             raise InputError(f"{folder}: {path.name} and {other} would have the same name {clip.name}; rename one")
@@ -99,7 +99,7 @@ def find_clips(folder: Path) -> list[Clip]:
     return [clips[name] for name in sorted(clips)]
 
 
-def _check_apart(folder: Path, clips: dict[str, Clip], folders: set[Path]) -> None:
+def _check_apart(folder: Path, clips: dict[str, FrameSequence], folders: set[Path]) -> None:
     """No clip inside a folder of frames, no two frames of one name: written back, one would take the other's place."""
     for clip in clips.values():
         for above in clip.path.parents:
@@ -112,12 +112,12 @@ def _check_apart(folder: Path, clips: dict[str, Clip], folders: set[Path]) -> No
             raise InputError(f"{clip.path}: two pictures are called {twice}; wanted one a frame")
 
 
-def stored(clip: Clip, output: Path) -> Path:
+def stored(clip: FrameSequence, output: Path) -> Path:
     """Where :func:`write_like` puts a clip."""
     return output if clip.path.is_dir() else output.with_name(fitting_name(output.name, ".mkv"))
 
 
-def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
+def write_like(clip: FrameSequence, frames: Iterable[np.ndarray], output: Path) -> Path:
     """Write ``frames`` (H, W, 3) uint8 RGB without loss, in the form of ``clip``: complete or not at all.
 
     A folder of frames becomes a folder ``output`` of PNG files of the same names, a video ``output``.mkv (FFV1, RGB).
