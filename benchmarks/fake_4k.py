@@ -29,7 +29,7 @@ from PIL import Image
 from realis.builder.fake_4k import MOST_IMAGES, Spectrum, measure_spectrum
 from realis.builder.quality import QualityConfig
 from realis.data.photographs import CameraMove, dead_leaves, film, photograph
-from realis.video.clips import find_clips
+from realis.video.sequences import find_sequences
 
 FITTED = ("astronaut.png", "camera.png", "brick.png", "grass.png", "gravel.png", "rocket.jpg")
 HELD_OUT = ("chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "coins.png")
@@ -232,7 +232,7 @@ def print_table(plants: list[Plant], spectra: list[Spectrum], threshold: float) 
 
 def print_videos(folder: Path) -> None:
     """Scores of whole frames, and of the native crop in the middle."""
-    for clip in find_clips(folder):
+    for clip in find_sequences(folder):
         frames = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in itertools.islice(clip.frames(), 0, 49, 12)]
         y, x = (max(n // 2 - 256, 0) for n in frames[0].shape)
         for name, part in (("whole", frames), ("crop", [frame[y : y + 512, x : x + 512] for frame in frames])):

@@ -34,7 +34,7 @@ from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
 from realis.data.photographs import TRAINING_PHOTOGRAPHS, photograph
 from realis.degradation.second_order import whole_margin
-from realis.video.excerpt import probe, read_excerpt
+from realis.video.excerpt import read_excerpt, read_facts
 
 PAN, GRAIN = (3, 7), 3.0  # pixels a frame; standard deviation in 8-bit levels
 
@@ -98,8 +98,8 @@ def compare_readers(file: Path, count: int, size: tuple[int, int], repeats: int)
         }
     except ImportError:
         print("decord is not installed: only realis is measured")
-    print(f"packets of the file read for the first time: {seconds(lambda: probe(file)):.2f} s")
-    facts, rng = probe(file), np.random.default_rng(1)
+    print(f"packets of the file read for the first time: {seconds(lambda: read_facts(file)):.2f} s")
+    facts, rng = read_facts(file), np.random.default_rng(1)
     taken: dict[str, list[float]] = {name: [] for name in readers}
     apart: dict[str, list[float]] = {name: [] for name in readers}
     for _ in range(repeats):

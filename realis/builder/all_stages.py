@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from realis.builder.captions import captions, check_captions
-from realis.builder.card import Story, write_card, write_contact_sheet
+from realis.builder.card import CardFacts, write_card, write_contact_sheet
 from realis.builder.clip import Clip, Outcome, digest_of
 from realis.builder.config import STAGES, BuildConfig
 from realis.builder.damage import DamagedError
@@ -32,7 +32,7 @@ from realis.builder.publish import (
 from realis.builder.quality import quality, scores
 from realis.builder.review import review, review_sentence
 from realis.builder.scenes import scenes
-from realis.builder.settings import Settings, binding
+from realis.builder.settings import Settings, binding_settings
 from realis.builder.split import split
 from realis.builder.stages import (
     Stage,
@@ -40,7 +40,7 @@ from realis.builder.stages import (
     Tally,
     check_known,
     conclude,
-    here,
+    in_this_process,
     in_workers,
     run_on_all,
     run_stage,
@@ -101,15 +101,15 @@ class Build:
         """The same; what is damaged is not made again."""
         c = self.config
         of_stage: dict[str, Callable[[list[Clip]], list[Clip]]] = {
-            "probe": self.probed,
-            "scenes": partial(self.each, "scenes", scenes, c.scenes),
-            "quality": self.good,
-            "duplicates": self.without_duplicates,
-            "captions": self.captioned,
-            "keywords": partial(self.one_by_one, "keywords", here(keywords), c.keywords),
-            "review": self.reviewed,
-            "split": partial(self.all_at_once, "split", partial(split, config=c.split)),
-            "publish": self.published,
+            "probe": self.run_probe,
+            "scenes": partial(self.run_in_workers, "scenes", scenes, c.scenes),
+            "quality": self.run_quality,
+            "duplicates": self.run_duplicates,
+            "captions": self.run_captions,
+            "keywords": partial(self.run_with_settings, "keywords", in_this_process(keywords), c.keywords),
+            "review": self.run_review,
+            "split": partial(self.run_on_all, "split", partial(split, config=c.split)),
+            "publish": self.run_publish,
         }
         for stage in STAGES[: max(map(STAGES.index, c.stages)) + 1]:
             self.wanted = stage in c.stages
@@ -119,35 +119,38 @@ class Build:
         what = f"; {self.folder / self.names[0]}/README.md describes them" if stage == "publish" else ""
         logger.info("%s: %s%s", self.folder, count(len(clips), "clip"), what)
 
-    # 1. The three forms of a step; a stage is one or more
+    # 1. The forms of a step; a stage is one or more
 
-    def each(self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]) -> list[Clip]:
-        """One that looks at a clip by itself, in worker processes, here or on the cluster."""
-        bound = partial(work, build=self.folder, config=settings)
-        return self.noted(name, partial(in_workers, bound, self.share), clips)
-
-    def each_by_content(
+    def run_in_workers(
         self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]
     ) -> list[Clip]:
-        """The same for work that looks at nothing but the content of a clip: what else is known of it may change without
+        """Run one that looks at a clip by itself, in worker processes, here or on the cluster."""
+        bound = partial(work, build=self.folder, config=settings)
+        return self.run_on_each(name, partial(in_workers, bound, self.share), clips)
+
+    def run_on_content(
+        self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]
+    ) -> list[Clip]:
+        """Run the same for work that looks at nothing but the content of a clip: what else is known of it may change without
         its being done again."""
         bare = {clip.name: clip.content() for clip in clips}
-        made = {clip.name: clip for clip in self.each(name, work, settings, list(bare.values()))}
+        made = {clip.name: clip for clip in self.run_in_workers(name, work, settings, list(bare.values()))}
         return [clip.changed_as(bare[clip.name], made[clip.name]) for clip in clips if clip.name in made]
 
-    def one_by_one(self, name: str, work: Callable[..., Any], settings: Any, clips: list[Clip]) -> list[Clip]:
-        """One that shares its work out by itself."""
-        return self.noted(name, partial(work, build=self.folder, config=settings), clips)
+    def run_with_settings(self, name: str, work: Callable[..., Any], settings: Any, clips: list[Clip]) -> list[Clip]:
+        """Run one that shares its work out by itself, with the settings of its stage."""
+        return self.run_on_each(name, partial(work, build=self.folder, config=settings), clips)
 
-    def noted(self, name: str, stage: Stage, clips: list[Clip]) -> list[Clip]:
-        return self.counted(*run_stage(name, stage, clips, self.ledger(name), self.wanted))
+    def run_on_each(self, name: str, stage: Stage, clips: list[Clip]) -> list[Clip]:
+        """Run one that looks at each clip by itself, on those that it has not done."""
+        return self.add_tally(*run_stage(name, stage, clips, self.ledger(name), self.wanted))
 
-    def all_at_once(self, name: str, stage: StageOnAll, clips: list[Clip], beside: str = "") -> list[Clip]:
-        """One that has to see all clips, and what is known ``beside`` them."""
-        return self.counted(*run_on_all(name, stage, clips, self.ledger(name), self.wanted, beside))
+    def run_on_all(self, name: str, stage: StageOnAll, clips: list[Clip], beside: str = "") -> list[Clip]:
+        """Run one that has to see all clips, and what is known ``beside`` them."""
+        return self.add_tally(*run_on_all(name, stage, clips, self.ledger(name), self.wanted, beside))
 
-    def counted(self, clips: list[Clip], tally: Tally) -> list[Clip]:
-        """``clips``, which were kept; the tally is for the card."""
+    def add_tally(self, clips: list[Clip], tally: Tally) -> list[Clip]:
+        """Return ``clips``, which were kept; the tally is for the card."""
         self.tallies.append(tally)
         if not clips:
             ledger = self.ledger(tally.name).file
@@ -160,26 +163,26 @@ class Build:
 
     # 2. Those that are more than one call
 
-    def probed(self, footage: list[Clip]) -> list[Clip]:
+    def run_probe(self, footage: list[Clip]) -> list[Clip]:
         """Videos that may be used and are what is wanted; what their lists say of them comes back with the captions."""
-        videos = self.one_by_one("licences", here(licensed), self.config.probe, footage)
-        return self.each("probe", probe, self.config.probe, videos)
+        videos = self.run_with_settings("licences", in_this_process(licensed), self.config.probe, footage)
+        return self.run_in_workers("probe", probe, self.config.probe, videos)
 
-    def good(self, clips: list[Clip]) -> list[Clip]:
+    def run_quality(self, clips: list[Clip]) -> list[Clip]:
         """Clips whose scores are within the limits."""
-        clips = self.each("scores", scores, self.config.quality.samples, clips)
-        return self.one_by_one("quality", here(quality), self.config.quality, clips)
+        clips = self.run_in_workers("scores", scores, self.config.quality.samples, clips)
+        return self.run_with_settings("quality", in_this_process(quality), self.config.quality, clips)
 
-    def without_duplicates(self, clips: list[Clip]) -> list[Clip]:
+    def run_duplicates(self, clips: list[Clip]) -> list[Clip]:
         """One clip of those that show the same."""
-        clips = self.each_by_content("hashes", hashes, self.config.duplicates.every, clips)
-        return self.all_at_once("duplicates", partial(duplicates, config=self.config.duplicates), clips)
+        clips = self.run_on_content("hashes", hashes, self.config.duplicates.every, clips)
+        return self.run_on_all("duplicates", partial(duplicates, config=self.config.duplicates), clips)
 
-    def captioned(self, clips: list[Clip]) -> list[Clip]:
+    def run_captions(self, clips: list[Clip]) -> list[Clip]:
         """Clips with captions, and with what the footage's list says of them."""
-        return self.one_by_one("captions", self.captions, self.config.captions, as_listed(clips, self.footage))
+        return self.run_with_settings("captions", self.captions, self.config.captions, as_listed(clips, self.footage))
 
-    def reviewed(self, clips: list[Clip]) -> list[Clip]:
+    def run_review(self, clips: list[Clip]) -> list[Clip]:
         """What people keep: asked anew every time that it is wanted, for they may think better of it."""
         ledger, keys = self.ledger("review"), [digest_of([clip]) for clip in clips]
         known = dict(ledger.outcomes)
@@ -187,7 +190,7 @@ class Build:
             found = review(clips, self.folder, self.config.review)
             ledger.replace({digest_of([clip]): outcomes for clip, outcomes in found})
         check_known("review", [clip for clip, key in zip(clips, keys, strict=True) if key not in known], self.wanted)
-        return self.counted(*conclude("review", len(clips), keys, ledger, news=ledger.outcomes != known))
+        return self.add_tally(*conclude("review", len(clips), keys, ledger, news=ledger.outcomes != known))
 
     @property
     def names(self) -> tuple[str, str]:
@@ -201,14 +204,14 @@ class Build:
         sets = self.names if test else self.names[:1]
         return [*sets, *(f"{name}-LR" for name in sets if test and lr)]
 
-    def published(self, clips: list[Clip]) -> list[Clip]:
+    def run_publish(self, clips: list[Clip]) -> list[Clip]:
         """The sets as they are to be: laid out anew where a clip, or what the card says, has changed, or a file is gone."""
         if not all(is_whole(self.folder / name) for name in self.sets(clips)):
             self.ledger("publish").file.unlink(missing_ok=True)
         lr = self.config.publish.lr
         ranges = str(as_plain(load_degradation(lr))) if lr else ""
         beside = [*map(str, self.tallies), review_sentence(clips, self.folder), self.recipe(), ranges]
-        return self.all_at_once("publish", self.publish, clips, "\n".join(beside))
+        return self.run_on_all("publish", self.publish, clips, "\n".join(beside))
 
     def publish(self, clips: list[Clip]) -> Iterator[Outcome]:
         """The set itself, the smaller test set, and the LR of both."""
@@ -221,7 +224,7 @@ class Build:
         if small in sets:
             test = [clip for clip in published if clip.split == "test"]
             remove_others(self.folder / large / "test", self.folder / small / "test")
-            smaller = self.each_by_content(small, shrink, small, test)
+            smaller = self.run_on_content(small, shrink, small, test)
             check_smaller(smaller, self.folder)
             self.describe(small, [replace(clip, scores={}) for clip in smaller], test, [CONTACT_SHEET])
         for name in (large, small):
@@ -250,8 +253,8 @@ class Build:
         write_tables(clips, self.folder, title, self.config.publish.metadata)
         write_contact_sheet(clips, self.folder, folder / CONTACT_SHEET)
         lines = min(clips[0].height, clips[0].width)
-        story = self.story(title, clips, lines, review_sentence(reviewed, self.folder))
-        write_card(clips, story, pictures, folder / "README.md")
+        facts = self.card_facts(title, clips, lines, review_sentence(reviewed, self.folder))
+        write_card(clips, facts, pictures, folder / "README.md")
         write_checksums(self.folder, title)
 
     def plot(self, file: Path) -> None:
@@ -262,13 +265,13 @@ class Build:
             [one for many in self.ledger("quality").outcomes.values() for one in many], file, self.config.quality
         )
 
-    def story(self, title: str, clips: list[Clip], lines: int, review: str) -> Story:
+    def card_facts(self, title: str, clips: list[Clip], lines: int, review: str) -> CardFacts:
         """How a set came about."""
         by = self.config.captions
         captioner = "given with the footage" if by.by == "given" else f"by {by.model}"
-        return Story(title, lines, self.tallies, keyword_counts(clips), captioner, review, self.recipe())
+        return CardFacts(title, lines, self.tallies, keyword_counts(clips), captioner, review, self.recipe())
 
     def recipe(self) -> str:
         """The settings by which it can be built again from the same footage, as YAML."""
-        settings = {name: value for name, value in binding(as_plain(self.config)).items() if name != "source"}
+        settings = {name: value for name, value in binding_settings(as_plain(self.config)).items() if name != "source"}
         return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from realis.builder.quality import LIMITS, QualityConfig, decided, measure
+from realis.builder.quality import LIMITS, QualityConfig, drop_unclear, measure_scores
 from realis.core.errors import InputError, require
 from realis.core.files import whole_file
 from realis.core.log import logger, progress
 from realis.core.units import count
-from realis.video.clips import find_clips
+from realis.video.sequences import find_sequences
 
 FEW = 20  # clips, below which percentiles say little
 SHOWN = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # percentiles
@@ -30,7 +30,7 @@ def calibrate(folder: Path, recipe: Path, config: QualityConfig, percent: float 
         InputError: no video there can be measured, or the recipe cannot be written.
     """
     require(0 <= percent < 50, "percent", percent, "0 to 50")
-    scores = measured(folder, config)
+    scores = measure_folder(folder, config)
     limits = limits_of(scores, config, percent)
     for low, high in (("min_brightness", "max_brightness"), ("min_motion", "max_motion")):
         require(limits[low] < limits[high], f"{folder}: {low}", limits[low], f"less than {high} {limits[high]}; "
@@ -45,13 +45,13 @@ def calibrate(folder: Path, recipe: Path, config: QualityConfig, percent: float 
     return limits
 
 
-def measured(folder: Path, config: QualityConfig) -> list[dict[str, float]]:
+def measure_folder(folder: Path, config: QualityConfig) -> list[dict[str, float]]:
     """Scores of each video in ``folder`` and below."""
-    videos = [clip.path for clip in find_clips(folder) if not clip.images]
+    videos = [clip.path for clip in find_sequences(folder) if not clip.images]
     scores = []
     for path in progress(videos, total=len(videos), unit="clip"):
         try:
-            scores.append(decided(measure(path, config.samples), config))
+            scores.append(drop_unclear(measure_scores(path, config.samples), config))
         except InputError as error:
             logger.warning("%s; left out", error)
     if not scores:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import cv2
 
-from realis.builder.captions import CaptionsConfig, NoCaption, Sample
+from realis.builder.captioner import CaptionsConfig, NoCaption, Sample
 from realis.core.errors import InputError, RunError, file_error
 from realis.core.units import count
 

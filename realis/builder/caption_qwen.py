@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from realis.builder.captions import CaptionsConfig, Sample
-from realis.builder.qwen_files import OTHERWISE, find_model, said_of_model
+from realis.builder.captioner import CaptionsConfig, Sample
+from realis.builder.qwen_files import ALTERNATIVES, explain_model_errors, find_model
 from realis.core.errors import InputError, RunError
 from realis.core.log import logger
 from realis.core.units import count
@@ -134,7 +134,7 @@ def place_of(device: str) -> str:
 
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if place.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--captions.device: got {device}, but torch sees no GPU; wanted cpu or auto, {OTHERWISE}")
+        raise InputError(f"--captions.device: got {device}, but torch sees no GPU; wanted cpu or auto, {ALTERNATIVES}")
     return place
 
 
@@ -150,7 +150,7 @@ def load(name: str, device: str) -> tuple[Any, Any]:
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
     place = place_of(device)
-    with said_of_model(name, cached):
+    with explain_model_errors(name, cached):
         processor = AutoProcessor.from_pretrained(name, local_files_only=cached)
         loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             name,

@@ -5,23 +5,23 @@ that was stopped, or that is made again, captions nothing twice.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import av
 import cv2
 import numpy as np
 
+from realis.builder.captioner import Captioner, CaptionsConfig, NoCaption, Sample
 from realis.builder.clip import LONGEST_TEXT, Clip, Dropped, Outcome, one_line
 from realis.builder.damage import unreadable
-from realis.core.errors import InputError, require
+from realis.core.errors import InputError
 from realis.core.files import whole_file
 from realis.core.log import logger
 from realis.core.records import digest, load_json
@@ -29,107 +29,11 @@ from realis.parallel.queues import prefetch
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
-# A model repeats what it is asked about: a word of the keyword lists in here would be in every caption, and select nothing.
-PROMPT = (
-    "Describe this video in one long paragraph of plain, exact sentences. Begin with how it is framed: how near the camera "
-    "is to what it shows, and how it moves. Then describe the subjects and what they do, what each surface is made of and "
-    "how finely it is resolved, the surroundings and the light. Quote any words that can be read. If the picture has "
-    "flaws, name them. Say only what is visible; do not list what is absent, and do not repeat yourself."
-)
-LEAST_PIXELS, MOST_PIXELS = 16 * 28 * 28, 768 * 28 * 28  # of a frame; the upper one is Qwen2.5-VL's own
 UNREADABLE = "cannot be read"
 TOO_MANY = 10  # clips without a caption in a row: then the endpoint or its settings are at fault, not the clips
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-
-@dataclass(frozen=True)
-class CaptionsConfig:
-    """Where captions come from."""
-
-    by: Literal["qwen", "endpoint", "given"] = "qwen"  # the model in this process, a server, or the list of the footage
-    model: str = "Qwen/Qwen2.5-VL-7B-Instruct"  # a Qwen2.5-VL, folder or hub id; endpoint: its name for the model
-    prompt: str = PROMPT  # what the model is asked
-    frames: int = 8  # of a clip that are shown, at equal distances in time
-    max_pixels: int = MOST_PIXELS  # of such a frame; larger ones are reduced
-    max_tokens: int = 512  # of a caption
-    batch: int = 4  # qwen: clips at a time; halved where GPU memory does not do
-    device: str = "auto"  # qwen: cuda if there is one, else cpu; or cpu, cuda, cuda:N
-    url: str = ""  # endpoint: such as http://127.0.0.1:8000/v1
-    api_key_file: str = ""  # endpoint: a file with nothing but the key
-    requests: int = 8  # endpoint: at a time
-    timeout: float = 120.0  # endpoint: seconds for a request
-    retries: int = 6  # endpoint: of a request that failed, at growing intervals
-    retry_wait: float = 2.0  # endpoint: seconds before the first retry, twice as many before each further one
-    budget_requests: int = 0  # endpoint: stop after so many in this run; 0: no limit
-    budget_tokens: int = 0  # endpoint: stop once it has counted so many in this run; 0: no limit
-
-    def __post_init__(self) -> None:
-        for name, least in {"frames": 1, "max_tokens": 1, "batch": 1, "requests": 1, "retries": 0,
-                            "budget_requests": 0, "budget_tokens": 0}.items():  # fmt: skip
-            got = getattr(self, name)
-            require(got >= least, f"--captions.{name.replace('_', '-')}", got, f"{least} or more")
-        most = MOST_PIXELS if self.by == "qwen" else 2**24
-        fits = LEAST_PIXELS <= self.max_pixels <= most
-        require(
-            fits, "--captions.max-pixels", self.max_pixels, f"{LEAST_PIXELS} to {most} with --captions.by {self.by}"
-        )
-        require(0 < self.timeout <= 86400, "--captions.timeout", self.timeout, "seconds, up to a day")
-        require(0 <= self.retry_wait <= 3600, "--captions.retry-wait", self.retry_wait, "seconds, up to an hour")
-        require(bool(self.model.strip()), "--captions.model", repr(self.model), "a folder or a name")
-        require(bool(self.prompt.strip()), "--captions.prompt", repr(self.prompt), "what to ask for")
-        device = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device)
-        require(bool(device), "--captions.device", self.device, "auto, cpu, cuda or cuda:N")
-        url = self.by != "endpoint" or re.fullmatch(r"https?://[^/\s@]+(/\S*)?", self.url)
-        shown = repr(re.sub(r"//.*@", "//***@", self.url))
-        require(bool(url), "--captions.url", shown, "http://HOST:PORT/v1 (without a password in it)")
-
-
-class Sample(NamedTuple):
-    """What a captioner is shown of a clip.
-
-    Args:
-        frames: (H, W, 3) uint8 RGB, upright.
-        rate: of these frames a second.
-    """
-
-    frames: list[np.ndarray]
-    rate: float
-
-
-class Captioner(Protocol):
-    """Makes captions.
-
-    Attributes:
-        together: clips that it takes at a time.
-        calls: that may be under way at a time, from different threads.
-    """
-
-    together: int
-    calls: int
-
-    def caption(self, samples: list[Sample]) -> list[str]:
-        """One caption for each sample.
-
-        Raises:
-            NoCaption: by no fault but the sample's; of a captioner that takes one at a time.
-            InputError: it cannot be used so, or the budget is spent.
-            RunError: it cannot go on.
-        """
-        ...
-
-    def stop(self) -> None:
-        """What has been begun may be finished, but nothing that failed is tried again: from another thread."""
-        ...
-
-    def summary(self) -> str:
-        """What it has done so far, in few words; empty if there is nothing to say."""
-        ...
-
-
-class NoCaption(Exception):  # noqa: N818 - a finding, not an error
-    """There is no caption to be had for a clip: ``args`` are the reason and what was found."""
 
 
 class Question(NamedTuple):
@@ -162,10 +66,10 @@ def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator
     try:
         if asked:
             captioner = open_captioner(config)
-            for file, answer in in_doubt(ask_all(captioner, asked, build, config)):
+            for file, answer in hold_back_failures(ask_all(captioner, asked, build, config)):
                 for clip in asked[file]:
                     counts["asked" if isinstance(answer, str) else "failed"] += 1
-                    yield clip, [with_answer(clip, answer)]
+                    yield clip, [add_answer(clip, answer)]
             summary = captioner.summary()
     finally:
         facts = ", ".join(f"{number} {what}" for what, number in counts.items())
@@ -201,7 +105,7 @@ def given_caption(clip: Clip) -> tuple[Clip, list[Outcome]]:
     return clip, [Dropped(clip.name, "no caption given", f"{clip.video} has none in the column caption of its list")]
 
 
-def with_answer(clip: Clip, answer: str | Dropped) -> Outcome:
+def add_answer(clip: Clip, answer: str | Dropped) -> Outcome:
     """``clip`` with its caption, or dropped for the reason why there is none."""
     return replace(clip, caption=answer) if isinstance(answer, str) else replace(answer, name=clip.name)
 
@@ -274,16 +178,16 @@ def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:
             if frame.time is None or start is None:
                 raise InputError(f"{video.path}: its frames have no times; remux it")
             while shown and len(frames) < count and due[len(frames)] < frame.time - start:
-                frames.append(reduced(video, shown[1], config.max_pixels))
+                frames.append(to_image(video, shown[1], config.max_pixels))
             if len(frames) == count:
                 break
             shown = (start, frame)
         while shown and len(frames) < count:
-            frames.append(reduced(video, shown[1], config.max_pixels))
+            frames.append(to_image(video, shown[1], config.max_pixels))
     return Sample(frames, count / duration)
 
 
-def reduced(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarray:
+def to_image(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarray:
     """A decoded frame as (H, W, 3) uint8 RGB, upright, reduced to at most ``pixels``."""
     image = video.rgb(frame)
     scale = (pixels / (image.shape[0] * image.shape[1])) ** 0.5
@@ -303,7 +207,7 @@ def ask_all(
     ask = partial(_answers, captioner, config.model)
     with closing(prefetch(batches, 1)) as ready:
         one_by_one = captioner.calls == 1
-        for answers in map(ask, ready) if one_by_one else at_once(ask, ready, captioner.calls, captioner.stop):
+        for answers in map(ask, ready) if one_by_one else map_in_threads(ask, ready, captioner.calls, captioner.stop):
             yield from answers
 
 
@@ -323,14 +227,14 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
     except NoCaption as none:
         return [*answers, *((file, Dropped("", *none.args)) for file, _ in shown)]
     for (file, _), text in zip(shown, texts, strict=True):
-        caption = usable(text, model)
+        caption = check_caption(text, model)
         if isinstance(caption, str):
             write_caption(file, caption, model)
         answers.append((file, caption))
     return answers
 
 
-def usable(text: str, model: str) -> str | Dropped:
+def check_caption(text: str, model: str) -> str | Dropped:
     """What a model said, in one line; or why that is no caption: it is empty, or of more than :data:`LONGEST_TEXT`
     characters."""
     if len(text) > LONGEST_TEXT:
@@ -338,7 +242,7 @@ def usable(text: str, model: str) -> str | Dropped:
     return one_line(text) or Dropped("", "empty caption", f"{model} said nothing")
 
 
-def at_once(
+def map_in_threads(
     make: Callable[[Given], Made], items: Iterator[Given], threads: int, stop: Callable[[], None]
 ) -> Iterator[Made]:
     """What ``make`` makes of each item, as it is finished, ``threads`` at a time.
@@ -368,7 +272,7 @@ def at_once(
         raise errors[0]
 
 
-def in_doubt(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Path, str | Dropped]]:
+def hold_back_failures(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Path, str | Dropped]]:
     """The same answers; those without a caption are held back until one with a caption, or the end, shows that they were
     no fault of the captioner.
 

@@ -19,8 +19,8 @@ COLUMNS, SIDE, MOST = 5, 256, 60  # of the contact sheet
 
 
 @dataclass(frozen=True)
-class Story:
-    """How a set came about.
+class CardFacts:
+    """Facts on how a set came about.
 
     Args:
         title: of the set.
@@ -49,15 +49,15 @@ def write_contact_sheet(clips: list[Clip], build: Path, file: Path) -> None:
     save_sheet(grid_sheet(images, COLUMNS, SIDE), file)
 
 
-def write_card(clips: list[Clip], story: Story, pictures: list[str], file: Path) -> None:
+def write_card(clips: list[Clip], facts: CardFacts, pictures: list[str], file: Path) -> None:
     """The dataset card: Markdown with the header that the Hub reads."""
-    sections = [header(clips, story), introduction(clips, story), *(f"![{name}]({name})\n" for name in pictures),
-                stages_table(story), words_table(story), ledger(clips), recipe(story)]  # fmt: skip
+    sections = [header(clips, facts), introduction(clips, facts), *(f"![{name}]({name})\n" for name in pictures),
+                stages_table(facts), words_table(facts), ledger(clips), recipe(facts)]  # fmt: skip
     with whole_file(file) as temporary:
         temporary.write_text("\n".join(section for section in sections if section), encoding="utf-8")
 
 
-def header(clips: list[Clip], story: Story) -> str:
+def header(clips: list[Clip], facts: CardFacts) -> str:
     """YAML for the Hub."""
     size = next(
         name
@@ -66,7 +66,7 @@ def header(clips: list[Clip], story: Story) -> str:
     )
     splits = [split for split in ("train", "test") if any(clip.split == split for clip in clips)]
     values = {
-        "pretty_name": story.title,
+        "pretty_name": facts.title,
         "license": "other",
         "license_name": "see-the-licences-below",
         "size_categories": [size],
@@ -79,15 +79,15 @@ def header(clips: list[Clip], story: Story) -> str:
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
 
 
-def introduction(clips: list[Clip], story: Story) -> str:
+def introduction(clips: list[Clip], facts: CardFacts) -> str:
     """What it is, in a few lines."""
     counts = Counter(clip.split for clip in clips)
     frames, videos = sum(clip.frames for clip in clips), len({clip.video for clip in clips})
-    return (f"# {plain(story.title)}\n\n{count(len(clips), 'clip')} of {story.lines} lines with captions: {counts['train']} to "
+    return (f"# {plain(facts.title)}\n\n{count(len(clips), 'clip')} of {facts.lines} lines with captions: {counts['train']} to "
             f"train on, {counts['test']} to test on; {count(frames, 'frame')} of {count(videos, 'video')}. No video has "
             f"clips on both sides, and videos of which two clips were found to show the same count as one. Built with "
             f"realis the way RealisVSR (arXiv 2507.19138) describes RealisVideo-4K: "
-            f"captions ({plain(story.captions)}), selection by keywords, review. {story.review}\n\n"
+            f"captions ({plain(facts.captions)}), selection by keywords, review. {facts.review}\n\n"
             f"`metadata` beside the clips has a row a clip; `SHA256SUMS` its checksums.\n")  # fmt: skip
 
 
@@ -108,18 +108,18 @@ def plain(text: str) -> str:
     return html.escape(escaped, quote=False)
 
 
-def stages_table(story: Story) -> str:
+def stages_table(facts: CardFacts) -> str:
     """What each stage kept."""
     rows: list[list[object]] = [
         [t.name, t.given, t.kept, "; ".join(f"{reason}: {count}" for reason, count in t.reasons.most_common())]
-        for t in story.stages
+        for t in facts.stages
     ]
     return "## What was kept\n\n" + table(["stage", "given", "kept", "dropped"], rows)
 
 
-def words_table(story: Story) -> str:
+def words_table(facts: CardFacts) -> str:
     """Which keyword selected how many."""
-    rows: list[list[object]] = [[word, count] for word, count in story.words.most_common()]
+    rows: list[list[object]] = [[word, count] for word, count in facts.words.most_common()]
     return "## Keywords\n\n" + table(["keyword", "clips"], rows) if rows else ""
 
 
@@ -130,7 +130,7 @@ def ledger(clips: list[Clip]) -> str:
     return "## Licences\n\n" + table(["licence", "source", "clips"], rows)
 
 
-def recipe(story: Story) -> str:
+def recipe(facts: CardFacts) -> str:
     """The settings, between fences longer than any in them."""
-    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", story.recipe))])
-    return f"## Recipe\n\n{fence}yaml\n{story.recipe}{fence}\n"
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", facts.recipe))])
+    return f"## Recipe\n\n{fence}yaml\n{facts.recipe}{fence}\n"

@@ -11,7 +11,7 @@ import av
 
 from realis.core.errors import InputError
 from realis.core.files import whole_file
-from realis.video.excerpt import probe
+from realis.video.excerpt import read_facts
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
@@ -38,9 +38,9 @@ class Packet:
 
 
 @lru_cache(maxsize=2)  # asked for by every clip of a video
-def packets(path: Path) -> list[Packet]:
+def read_packets(path: Path) -> list[Packet]:
     """The packets of a video in the order of decoding; none if they cannot be copied, or some are not to be shown."""
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         if video.stream.codec_context.name not in COPIED:
             return []
         found = []
@@ -55,8 +55,8 @@ def packets(path: Path) -> list[Packet]:
 def part_to_copy(path: Path, start: int, stop: int, least: int) -> tuple[int, int] | None:
     """The part of frames ``start`` to ``stop`` - 1, at least ``least`` long, that begins with a key frame and ends where no
     frame that is decoded later is shown earlier: the one that begins first."""
-    number = {int(time): i for i, time in enumerate(probe(path).times)}
-    known = packets(path)
+    number = {int(time): i for i, time in enumerate(read_facts(path).times)}
+    known = read_packets(path)
     if len(number) != len(known):
         return None
     shown = [number[packet.time] for packet in known]
@@ -74,8 +74,8 @@ def part_to_copy(path: Path, start: int, stop: int, least: int) -> tuple[int, in
 def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
     """Copy the packets of frames ``start`` to ``stop`` - 1 into a file called ``stem`` and an ending; ``None`` where the
     frames have to be turned to be shown, or a search in the file does not find them."""
-    times = probe(path).times[start:stop]
-    with VideoReader(path) as video:
+    times = read_facts(path).times[start:stop]
+    with VideoReader(path, threads=1) as video:
         form = COPIED[video.stream.codec_context.name]
         if quarter_turns(next(video.frames())):
             return None
@@ -103,9 +103,9 @@ def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path
     Raises:
         InputError: some of them cannot be decoded.
     """
-    times = probe(path).times[start:stop]
+    times = read_facts(path).times[start:stop]
     for key in (key_before(path, int(times[0])), None):
-        file, count = encode(path, stem, {int(time) for time in times}, key, crf)
+        file, count = encode_frames(path, stem, {int(time) for time in times}, key, crf)
         if count == len(times):
             return file
         file.unlink()
@@ -115,25 +115,25 @@ def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path
 def key_before(path: Path, time: int) -> int | None:
     """The last key frame but one before ``time``: frames behind the last one may lean on those before it. ``None``: the
     beginning, also of MPEG-TS, which cannot be searched to a frame."""
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         is_ts = video.container.format.name == "mpegts"
-    keys = probe(path).keys
+    keys = read_facts(path).keys
     keys = keys[keys <= time]
     return None if is_ts or len(keys) < 2 else int(keys[-2])
 
 
-def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -> tuple[Path, int]:
+def encode_frames(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -> tuple[Path, int]:
     """Encode the frames shown at ``times``, decoded from ``key`` on; returns the file and how many there were.
 
     Raises:
         InputError: none is there, or there is no encoder for them.
     """
     first, count = min(times), 0
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         if key is not None:
             video.container.seek(key, stream=video.stream)
         wanted = (frame for frame in video.container.decode(video.stream) if frame.pts in times)
-        frames = upright(islice(wanted, len(times)))
+        frames = turn_upright(islice(wanted, len(times)))
         one = next(frames, None)
         if one is None:
             raise InputError(f"{path}: no frame from {first} on can be decoded; it may be damaged")
@@ -145,7 +145,7 @@ def encode(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -
             av.open(str(temporary), "w", format=form, options={"fflags": "+bitexact"}) as out,
         ):
             stream = out.add_stream(codec, rate=video.rate)
-            set_up(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))
+            set_up_encoder(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))
             for frame in chain([one], frames):
                 frame.pts, frame.time_base, frame.pict_type = (frame.pts or 0) - first, base, 0
                 out.mux(stream.encode(frame))
@@ -171,7 +171,7 @@ def encoder_for(frame: av.VideoFrame) -> tuple[str, str, dict[str, str]]:
     return found
 
 
-def upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def turn_upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Frames as the container wants them shown."""
     graph = None
     for frame in frames:
@@ -188,7 +188,9 @@ def upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         yield graph.vpull()
 
 
-def set_up(context: av.VideoCodecContext, frame: av.VideoFrame, base: Fraction, options: dict[str, str]) -> None:
+def set_up_encoder(
+    context: av.VideoCodecContext, frame: av.VideoFrame, base: Fraction, options: dict[str, str]
+) -> None:
     """Prepare an encoder for frames like this one."""
     context.height, context.width, context.pix_fmt = frame.height, frame.width, frame.format.name
     context.time_base, context.options, context.thread_count = base, options, 1

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
+from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
 from realis.video.read import VideoReader
 
@@ -21,7 +23,7 @@ ROWS = 256  # frames that are compared at a time with all before them
 class DuplicatesConfig:
     """When two clips are the same."""
 
-    every: float = 0.5  # seconds from one frame that is hashed to the next
+    every: Annotated[float, MEASURED] = 0.5  # seconds from one frame that is hashed to the next
     distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
 
     def __post_init__(self) -> None:
@@ -37,7 +39,7 @@ def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
     step = min(max(round(config * clip.rate), 1), clip.frames)
     wanted = range(step // 2, clip.frames, step)
     try:
-        with VideoReader(clip.path(build)) as video:
+        with VideoReader(clip.path(build), threads=1) as video:
             images = (frame.to_image() for number, frame in enumerate(video.frames()) if number in wanted)
             found = [str(imagehash.phash(image)) for image in images if not is_flat(image)]
     except InputError as error:
@@ -53,9 +55,9 @@ def is_flat(image: Image.Image) -> bool:
 
 def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:
     """Of clips with a frame in common the first is kept; videos whose clips have one are of one group."""
-    near = alike([frame_hashes(clip) for clip in clips], config.distance)
-    group = groups([clip.video for clip in clips], near)
-    for clip, other in zip(clips, first_alike(near), strict=True):
+    near = near_clips([frame_hashes(clip) for clip in clips], config.distance)
+    group = group_videos([clip.video for clip in clips], near)
+    for clip, other in zip(clips, first_near_clip(near), strict=True):
         if clips[other] is clip:
             yield replace(clip, group=group[clip.video])
         else:
@@ -68,7 +70,7 @@ def frame_hashes(clip: Clip) -> np.ndarray:
     return np.array([int(clip.hash[i : i + digits], 16) for i in range(0, len(clip.hash), digits)], np.uint64)
 
 
-def alike(clips: list[np.ndarray], distance: int) -> list[set[int]]:
+def near_clips(clips: list[np.ndarray], distance: int) -> list[set[int]]:
     """For each clip the numbers of those before it that have a frame as near as ``distance``."""
     owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
     every = np.concatenate([*clips, np.array([], np.uint64)])
@@ -81,8 +83,8 @@ def alike(clips: list[np.ndarray], distance: int) -> list[set[int]]:
     return near
 
 
-def first_alike(near: list[set[int]]) -> list[int]:
-    """For each clip the number of the first one that is kept and is :func:`alike`: its own, if none. A clip that is left
+def first_near_clip(near: list[set[int]]) -> list[int]:
+    """For each clip the number of the first one that is kept and is :func:`near_clips`: its own, if none. A clip that is left
     out takes no others with it."""
     first: list[int] = []
     for number, others in enumerate(near):
@@ -90,8 +92,8 @@ def first_alike(near: list[set[int]]) -> list[int]:
     return first
 
 
-def groups(videos: list[str], near: list[set[int]]) -> dict[str, str]:
-    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`alike`, directly or
+def group_videos(videos: list[str], near: list[set[int]]) -> dict[str, str]:
+    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`near_clips`, directly or
     over others, the same for all of these: itself, if it stands alone."""
     group = {video: video for video in videos}
     for number, others in enumerate(near):

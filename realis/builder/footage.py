@@ -70,7 +70,7 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, str]]]:
             video = file.parent / str(name)
             if not video.is_file():
                 raise InputError(f"{file}, row {number}: {video} is not there; names are relative to the list's folder")
-            yield video, {"caption": ""} | said_of(row, f"{file}, row {number}")
+            yield video, {"caption": ""} | known_fields(row, f"{file}, row {number}")
         if holds_list:
             names = {(file.parent / str(row[FILE_NAME])).resolve() for row in rows}
             others = sum(video.resolve() not in names for video in files_in(path, VIDEOS, below=True))
@@ -86,7 +86,7 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, str]]]:
         yield from ((video, {}) for video in sorted(matches) if video.suffix.lower() in VIDEOS and video.is_file())
 
 
-def said_of(row: dict[str, Any], where: str) -> dict[str, str]:
+def known_fields(row: dict[str, Any], where: str) -> dict[str, str]:
     """What a row says of its video, by the fields of :class:`Clip`, in one line each; what is empty is left out.
 
     Raises:

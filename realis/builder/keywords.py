@@ -113,8 +113,8 @@ DENIED_BEHIND = re.compile(
 def keywords(clip: Clip, build: Path, config: KeywordsConfig) -> Iterator[Outcome]:
     """Keep a clip whose caption has enough keywords and no negative one."""
     lists = VERSIONS[config.version]
-    rejecting = said(clip.caption, without(lists.reject, config.ignore), config.reject)
-    selecting = said(clip.caption, without(lists.select, config.ignore), config.select)
+    rejecting = find_keywords(clip.caption, leave_out(lists.reject, config.ignore), config.reject)
+    selecting = find_keywords(clip.caption, leave_out(lists.select, config.ignore), config.select)
     if rejecting:
         word, sentence = next(iter(rejecting.items()))
         yield Dropped(clip.name, f"negative keyword: {word}", sentence)
@@ -130,12 +130,12 @@ def keyword_counts(clips: Iterable[Clip]) -> Counter[str]:
     return Counter(word for clip in clips for word in clip.keywords)
 
 
-def without(words: dict[str, tuple[str, ...]], ignored: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def leave_out(words: dict[str, tuple[str, ...]], ignored: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """``words`` without the keywords ``ignored``."""
     return {word: forms for word, forms in words.items() if word not in ignored}
 
 
-def said(caption: str, words: dict[str, tuple[str, ...]], more: tuple[str, ...] = ()) -> dict[str, str]:
+def find_keywords(caption: str, words: dict[str, tuple[str, ...]], more: tuple[str, ...] = ()) -> dict[str, str]:
     """The keywords that ``caption`` asserts, in the order of the list, each with the first sentence that does.
 
     Args:

@@ -12,6 +12,8 @@ from realis.core.files import whole_file
 from realis.core.log import logger
 from realis.core.records import append_row, build_record, load_json, to_line, whole_lines
 
+MEASURED = "what is measured, at length, depends on it"  # marks such a field of a stage: Annotated[int, MEASURED]
+
 
 class Ledger:
     """The outcomes of one stage.

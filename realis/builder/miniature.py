@@ -70,7 +70,7 @@ def plan() -> dict[str, Footage]:
         "two_shots.mp4": Footage(chain, ("coffee.png", "hubble_deep_field.jpg"), "A cup, detailed, and then galaxies."),
         "enlarged.mp4": Footage(enlarged, ("gravel.png",), wall),
         "black.mp4": Footage(black, (), "Darkness in detail."),
-        "still.mp4": Footage(standing, ("brick.png",), wall),
+        "still.mp4": Footage(still, ("brick.png",), wall),
         "small.mp4": Footage(small, ("brick.png",), wall),
         "wide_view.mp4": Footage(pan, ("moon.png",), "The moon."),
     }
@@ -110,7 +110,7 @@ def enlarged(name: str) -> Frames:
         yield resize(resize(frame, (SIZE[0] // 3, SIZE[1] // 3)), SIZE).flip(1)
 
 
-def standing(name: str) -> Frames:
+def still(name: str) -> Frames:
     """One frame, again and again."""
     first = next(pan(name, flip=True)).flip(1)
     yield from (first for _ in range(FRAMES))

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from realis.builder.captioner import Captioner, CaptionsConfig
 from realis.builder.captions import (
-    Captioner,
-    CaptionsConfig,
+    add_answer,
     ask_all,
     caption_file,
     captions,
-    in_doubt,
+    hold_back_failures,
     open_captioner,
     read_caption,
-    with_answer,
 )
 from realis.builder.clip import Clip, Dropped, Outcome
+from realis.core.config import RUN
 from realis.core.errors import InputError, RunError, require
-from realis.parallel.workers import take_one_core
+from realis.parallel.workers import use_one_core
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,10 +41,11 @@ class RayConfig:
     """A Ray cluster. On all its machines realis is installed, and the working directory, the folder of the build and the
     footage are there under the same paths as here."""
 
-    address: str = ""  # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
-    cpus: float = 1.0  # that a task takes: one clip in one stage
-    captioners: int = 1  # processes that hold the captions' model
-    gpus: float = 1.0  # that each of them takes; below 1 they share one; 0: they work on CPUs
+    # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
+    address: Annotated[str, RUN] = ""
+    cpus: Annotated[float, RUN] = 1.0  # that a task takes: one clip in one stage
+    captioners: Annotated[int, RUN] = 1  # processes that hold the captions' model
+    gpus: Annotated[float, RUN] = 1.0  # that each of them takes; below 1 they share one; 0: they work on CPUs
 
     def __post_init__(self) -> None:
         fits = re.fullmatch(r"|auto|[^/\s]+:\d+", self.address)
@@ -89,7 +90,7 @@ class Cluster:
         has = self._each_has("CPU")
         require(cpus <= max(has), "--ray.cpus", cpus, f"at most {max(has):g}, which the largest machine has")
         most = self.workers or 2 * int(sum(one // cpus for one in has))
-        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(there)
+        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(run_on_node)
         here = Path.cwd()
         return self._as_they_come(lambda item: task.remote(work, item, here, self.build), iter(items), most)
 
@@ -105,9 +106,9 @@ class Cluster:
         asked: dict[Path, list[Clip]] = {}
         for clip in clips:
             asked.setdefault(caption_file(clip, build, config), []).append(clip)
-        for file, answer in in_doubt(self._answers(asked, config)):
+        for file, answer in hold_back_failures(self._answers(asked, config)):
             for clip in asked[file]:
-                yield clip, [with_answer(clip, answer)]
+                yield clip, [add_answer(clip, answer)]
 
     def _answers(self, asked: dict[Path, list[Clip]], config: CaptionsConfig) -> Iterator[tuple[Path, str | Dropped]]:
         ray, count, gpus = self._ray(), self.config.captioners, self.config.gpus
@@ -163,12 +164,12 @@ class Cluster:
             ) from error
         if self._terminated is None:
             self._terminated = signal.getsignal(signal.SIGTERM)
-            join(ray, self.config.address, self.workers)
+            connect(ray, self.config.address, self.workers)
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
         return ray
 
 
-def join(ray: Any, address: str, workers: int) -> None:
+def connect(ray: Any, address: str, workers: int) -> None:
     """Connect ``ray`` to a cluster, or start one with so many CPUs.
 
     Raises:
@@ -184,14 +185,14 @@ def join(ray: Any, address: str, workers: int) -> None:
         raise InputError(f"--ray.address: got {address or 'nothing'}: {error}; wanted a cluster that runs") from error
 
 
-def there(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
+def run_on_node(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
     """On a machine of the cluster: what ``work`` makes of ``item``, as if it were done in ``folder`` here."""
-    take_one_core()
-    enter(folder, build)
+    use_one_core()
+    enter_folder(folder, build)
     return work(item)
 
 
-def enter(folder: Path, build: Path) -> None:
+def enter_folder(folder: Path, build: Path) -> None:
     """Take ``folder`` for the working directory.
 
     Raises:
@@ -221,7 +222,7 @@ class CaptionActor:
     def answers(self, asked: dict[Path, Clip]) -> list[tuple[Path, str | Dropped]]:
         """The answer for each file; of files that are there, also those that this actor has written before it was killed,
         what is in them."""
-        enter(self.folder, self.build)
+        enter_folder(self.folder, self.build)
         known = {file: read_caption(file) for file in asked if file.is_file()}
         unknown = {file: [clip] for file, clip in asked.items() if file not in known}
         if unknown:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
+from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
-from realis.video.excerpt import probe as packets_of
+from realis.video.excerpt import read_facts as packets_of
 from realis.video.fingerprint import fingerprint
 from realis.video.source import VideoSource
 
@@ -18,8 +20,8 @@ LARGER = 1.1  # from so many times the lines on, it is another class of footage
 class ProbeConfig:
     """What footage is taken."""
 
-    lines: int = 2160  # pixels of the shorter side, at least, and at most a tenth more
-    least_rate: float = 20.0  # frames a second; what is slower is a time lapse or a slide show
+    lines: Annotated[int, MEASURED] = 2160  # pixels of the shorter side, at least, and at most a tenth more
+    least_rate: Annotated[float, MEASURED] = 20.0  # frames a second; what is slower is a time lapse or a slide show
     unlicensed: bool = False  # take footage of which no licence is named, too: for what is not passed on
 
     def __post_init__(self) -> None:

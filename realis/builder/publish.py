@@ -54,7 +54,7 @@ def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
     (build / file).parent.mkdir(parents=True, exist_ok=True)
     size = (clip.height // (2 * SMALLER) * 2, clip.width // (2 * SMALLER) * 2)
     with (
-        VideoReader(clip.path(build)) as video,
+        VideoReader(clip.path(build), threads=1) as video,
         SegmentWriter(build / file, size, video.rate, Encoding("ffv1")) as sink,
     ):
         write_resized(video, size, sink.write)
@@ -71,7 +71,6 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
 
     from realis.ops.resize import resize
 
-    torch.set_num_threads(1)  # there are as many workers as cores
     held, start = [], 0
     for image in video:
         inner = torch.from_numpy(image[: SMALLER * size[0], : SMALLER * size[1]])

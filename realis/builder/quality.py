@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
 from realis.builder.fake_4k import TILE, measure_spectrum
+from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
-from realis.video.excerpt import probe
+from realis.video.excerpt import read_facts
 from realis.video.read import VideoReader
 
 BLACK = 16  # mean luma of 255 below which a frame is black, if no pixel is brighter than twice that
@@ -28,7 +30,7 @@ class QualityConfig:
     """Limits of the scores of a clip. Luma is that of 8 bits; ``dataset_tools/build_realisvideo.py --calibrate`` sets the
     limits by footage of one's own."""
 
-    samples: int = 5  # pairs of neighbouring frames that are looked at, spread over the clip
+    samples: Annotated[int, MEASURED] = 5  # pairs of neighbouring frames that are looked at, spread over the clip
     min_sharpness: float = 3.0  # spread of the Laplacian in the sharpest tenth of the picture, in levels of 255
     min_brightness: float = 0.06  # mean luma, 0 to 1
     max_brightness: float = 0.92  # mean luma, 0 to 1
@@ -102,7 +104,7 @@ class NotFiniteError(InputError):
 def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
     """The clip with its scores, measured on ``config`` pairs of frames."""
     try:
-        yield replace(clip, scores=measure(clip.path(build), config, clip.frames))
+        yield replace(clip, scores=measure_scores(clip.path(build), config, clip.frames, threads=1))
     except NotFiniteError as error:
         yield Dropped(clip.name, "scores are no numbers", str(error))
     except InputError as error:
@@ -111,7 +113,7 @@ def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
 
 def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]:
     """The clip, or why it is dropped by its scores."""
-    known = decided(clip.scores, config)
+    known = drop_unclear(clip.scores, config)
     for limit in LIMITS:
         if not limit.holds(known, config):
             side = "at least" if limit.field.startswith("min_") else "at most"
@@ -121,21 +123,22 @@ def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]
     yield replace(clip, scores=known)
 
 
-def decided(scores: dict[str, float], config: QualityConfig) -> dict[str, float]:
+def drop_unclear(scores: dict[str, float], config: QualityConfig) -> dict[str, float]:
     """``scores`` without ``fake_4k`` where there is too little detail above the noise to tell."""
     unclear = scores.get("contrast", 0.0) < config.min_contrast
     return {name: score for name, score in scores.items() if not (name == "fake_4k" and unclear)}
 
 
-def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
+def measure_scores(path: Path, samples: int, frames: int = 0, threads: int = 0) -> dict[str, float]:
     """Every score of a video of so many ``frames``, or as many as its packets say, on so many pairs of them. It is read
-    once. Where the picture is too small, ``fake_4k`` and ``contrast`` are left out.
+    once, by so many ``threads``, 0 being one a core. Where the picture is too small, ``fake_4k`` and ``contrast`` are left
+    out.
 
     Raises:
         NotFiniteError: a score is not a finite number.
         InputError: not a video, damaged, or fewer than two frames.
     """
-    pairs, rate = read_pairs(path, frames or probe(path).frames, samples)
+    pairs, rate = read_pairs(path, frames or read_facts(path).frames, samples, threads)
     picture = inside_bars([frame for pair in pairs for frame in pair])
     inner = [(before[picture], after[picture]) for before, after in pairs]
     firsts = [before for before, _ in inner]
@@ -144,7 +147,7 @@ def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
         "bars": 1 - firsts[0].size / pairs[0][0].size,
         "frozen": float(np.mean([cv2.absdiff(*pair).mean() < STILL for pair in inner])),
         "brightness": float(np.mean([frame.mean() for frame in firsts])) / 255,
-        "clipped": float(np.mean([clipped(frame) for frame in firsts])),
+        "clipped": float(np.mean([clipped_share(frame) for frame in firsts])),
         "motion": float(np.median([flow_length(*pair) for pair in inner])) * rate,
         "blockiness": float(np.median([blockiness(before) for before, _ in pairs])),
         "sharpness": float(np.median([sharpness(frame) for frame in firsts])),
@@ -161,17 +164,17 @@ def measure(path: Path, samples: int, frames: int = 0) -> dict[str, float]:
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def read_pairs(path: Path, frames: int, samples: int) -> tuple[list[Pair], float]:
+def read_pairs(path: Path, frames: int, samples: int, threads: int = 0) -> tuple[list[Pair], float]:
     """Luma (H, W) uint8 of up to ``samples`` pairs of neighbouring frames, spread evenly over ``frames``; frames a
     second.
 
     Raises:
-        InputError: as :func:`measure`.
+        InputError: as :func:`measure_scores`.
     """
     wanted = set(np.linspace(0, max(frames - 2, 0), samples).round().astype(int).tolist())
     pairs: list[Pair] = []
     before = None
-    with VideoReader(path) as video:
+    with VideoReader(path, threads) as video:
         for number, frame in enumerate(video.frames()):
             if number not in wanted and number - 1 not in wanted:
                 continue
@@ -195,7 +198,7 @@ def inside_bars(frames: list[np.ndarray]) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def clipped(frame: np.ndarray) -> float:
+def clipped_share(frame: np.ndarray) -> float:
     """Share of pixels of luma ``frame`` (H, W) uint8 at either end."""
     return float(((frame <= CLIPPED[0]) | (frame >= CLIPPED[1])).mean())
 

@@ -11,14 +11,14 @@ from realis.core.errors import InputError, RunError, require
 from realis.core.log import logger
 from realis.core.system import main_memory
 
-OTHERWISE = (
+ALTERNATIVES = (
     "or captions without the model in this process: --captions.by endpoint --captions.url http://HOST:8000/v1, of a server "
     "such as vLLM on a machine with a GPU; or --captions.by given, of a --source list with a column caption"
 )
 HUB_TIMEOUT = 10  # seconds
 
 
-class Found(NamedTuple):
+class ModelFiles(NamedTuple):
     """A Qwen2.5-VL that is there.
 
     Args:
@@ -47,7 +47,7 @@ class Found(NamedTuple):
             raise RunError(
                 f"--captions.model: {name} is not on this machine, and its {self.missing / 1e9:.1f} GB do not fit into "
                 f"{cache}, where {free / 1e9:.1f} GB are free; make room, or set HF_HOME to a folder on another disk, "
-                f"{OTHERWISE}"
+                f"{ALTERNATIVES}"
             )
         if self.missing:
             logger.info(
@@ -65,15 +65,15 @@ class Found(NamedTuple):
         if memory and self.in_float32 > memory:
             raise InputError(
                 f"--captions.device: no GPU here, and in float32 on the CPU {name} takes {self.in_float32 / 1e9:.0f} GB of "
-                f"memory, of which there are {memory / 1e9:.0f}; wanted a GPU or a smaller --captions.model, {OTHERWISE}"
+                f"memory, of which there are {memory / 1e9:.0f}; wanted a GPU or a smaller --captions.model, {ALTERNATIVES}"
             )
         logger.warning(
             "captions: no GPU here: %s will run in float32 on the CPU, with %.1f GB of memory for its weights and minutes a "
-            "clip; %s", name, self.in_float32 / 1e9, OTHERWISE.removeprefix("or "),
+            "clip; %s", name, self.in_float32 / 1e9, ALTERNATIVES.removeprefix("or "),
         )  # fmt: skip
 
 
-def find_model(name: str) -> Found:
+def find_model(name: str) -> ModelFiles:
     """Look a Qwen2.5-VL up, in a folder or on the hub, without reading its weights.
 
     Raises:
@@ -85,14 +85,14 @@ def find_model(name: str) -> Found:
         from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise InputError(
-            f"--captions.by qwen: {error}; install the extra: pip install -c constraints.txt -e '.[data]', {OTHERWISE}"
+            f"--captions.by qwen: {error}; install the extra: pip install -c constraints.txt -e '.[data]', {ALTERNATIVES}"
         ) from error
     transformers_logging.set_verbosity_error()
     if name.startswith((".", "/")) and not Path(name).is_dir():
         raise InputError(f"--captions.model: {name} is not there; wanted a Qwen2.5-VL: a folder, or a hub id")
     of_hub = None if Path(name).is_dir() else hub_weights(name)
     cached = not Path(name).is_dir() and of_hub is None
-    with said_of_model(name, cached):
+    with explain_model_errors(name, cached):
         config = AutoConfig.from_pretrained(name, local_files_only=cached)
     require(
         config.model_type == "qwen2_5_vl",
@@ -101,11 +101,11 @@ def find_model(name: str) -> Found:
         "a Qwen2.5-VL (qwen2_5_vl)",
     )
     size, missing = of_hub or (local_weights(name), 0)
-    return Found(cached, size, missing, size * 4 // (config.dtype.itemsize if config.dtype else 4))
+    return ModelFiles(cached, size, missing, size * 4 // (config.dtype.itemsize if config.dtype else 4))
 
 
 @contextmanager
-def said_of_model(name: str, cached: bool) -> Iterator[None]:
+def explain_model_errors(name: str, cached: bool) -> Iterator[None]:
     """What goes wrong as it is opened, in one line."""
     from safetensors import SafetensorError
 
@@ -117,7 +117,7 @@ def said_of_model(name: str, cached: bool) -> Iterator[None]:
         missing = "the Hugging Face hub does not answer or does not know it, nor is it in the hub's cache here"
         reason = missing if cached else " ".join(str(error).split())
         raise InputError(
-            f"--captions.model: {name!r} cannot be loaded: {reason}; wanted a Qwen2.5-VL: a folder, or a hub id; {OTHERWISE}"
+            f"--captions.model: {name!r} cannot be loaded: {reason}; wanted a Qwen2.5-VL: a folder, or a hub id; {ALTERNATIVES}"
         ) from error
 
 
@@ -155,6 +155,6 @@ def local_weights(name: str) -> int:
     missing = [file.name for file in files if not file.exists()]
     if missing:
         raise InputError(
-            f"--captions.model: {name}: {', '.join(missing)} not in {config.parent}; fetch it again, {OTHERWISE}"
+            f"--captions.model: {name}: {', '.join(missing)} not in {config.parent}; fetch it again, {ALTERNATIVES}"
         )
     return sum(file.stat().st_size for file in files)

@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from realis.builder.clip import Clip, Dropped, Outcome
-from realis.builder.review_desk import Desk
 from realis.builder.review_page import make_app, serve
 from realis.builder.review_previews import Previews
+from realis.builder.review_queue import ReviewQueue
 from realis.builder.verdicts import DROP, KEEP, Verdict, VerdictFile, decision, opinions, undecided
+from realis.core.config import RUN
 from realis.core.errors import require
 from realis.core.log import logger
 from realis.core.units import count
@@ -24,12 +26,13 @@ POLL = 0.25  # seconds between two looks at the verdicts
 class ReviewConfig:
     """How clips are looked at. None of it changes the verdicts that are there."""
 
-    auto_accept: bool = False  # keep every clip that has no verdict, though nobody has looked at it
-    host: str = "127.0.0.1"  # where the page is served; at any other address, others on the network can decide too
-    port: int = 7860  # 0: one that is free
-    preview: int = 960  # longer side of the moving preview, in pixels
-    crop: int = 560  # side of the part that is shown pixel for pixel
-    linger: int = 20  # seconds that the page stays after the last verdict, so that it can be taken back
+    auto_accept: Annotated[bool, RUN] = False  # keep every clip that has no verdict, though nobody has looked at it
+    # where the page is served; at any other address, others on the network can decide too
+    host: Annotated[str, RUN] = "127.0.0.1"
+    port: Annotated[int, RUN] = 7860  # 0: one that is free
+    preview: Annotated[int, RUN] = 960  # longer side of the moving preview, in pixels
+    crop: Annotated[int, RUN] = 560  # side of the part that is shown pixel for pixel
+    linger: Annotated[int, RUN] = 20  # seconds that the page stays after the last verdict, so that it can be taken back
 
     def __post_init__(self) -> None:
         require(bool(self.host.strip()), "--review.host", repr(self.host), "an address such as 127.0.0.1")
@@ -51,7 +54,7 @@ def review(clips: list[Clip], build: Path, config: ReviewConfig) -> Iterator[tup
     file = VerdictFile(build / VERDICTS)
     verdicts = file.read()
     if undecided(clips, verdicts) and not config.auto_accept:
-        verdicts = by_hand(clips, build, file, config)
+        verdicts = serve_until_decided(clips, build, file, config)
     if unseen := undecided(clips, verdicts):
         logger.warning(
             "REVIEW LEFT OUT: nobody has looked at %d of %s, kept all the same (--review.auto-accept); the data set's card "
@@ -73,34 +76,34 @@ def outcome(clip: Clip, opinion: dict[str, Verdict]) -> Outcome:
     )
 
 
-def by_hand(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewConfig) -> list[Verdict]:
+def serve_until_decided(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewConfig) -> list[Verdict]:
     """Serve the page until every clip has a verdict; returns all verdicts."""
-    desk = Desk(clips, file)
+    queue = ReviewQueue(clips, file)
     with Previews(build / PREVIEWS, build, clips, config.preview, config.crop) as previews:
-        app = make_app(desk, previews, config.host)
+        app = make_app(queue, previews, config.host)
         try:
             with serve(app, config.host, config.port) as address:
                 logger.info(
-                    "review: verdicts are wanted on %s: open %s in a browser", count(desk.waiting(), "clip"), address
+                    "review: verdicts are wanted on %s: open %s in a browser", count(queue.waiting(), "clip"), address
                 )
-                return wait(desk, config.linger)
+                return wait_for_verdicts(queue, config.linger)
         except KeyboardInterrupt:
             logger.warning(
                 "review: verdicts are still wanted on %d of %s; what was decided stays in %s: give the same command to go "
                 "on, or add --review.auto-accept to keep the rest unseen",
-                desk.waiting(), count(len(clips), "clip"), file.file,
+                queue.waiting(), count(len(clips), "clip"), file.file,
             )  # fmt: skip
             raise
 
 
-def wait(desk: Desk, linger: float) -> list[Verdict]:
+def wait_for_verdicts(queue: ReviewQueue, linger: float) -> list[Verdict]:
     """Return all verdicts when every clip has one and none has come for ``linger`` seconds."""
     count, since = -1, 0.0
     while True:
-        verdicts = desk.file.read()
+        verdicts = queue.file.read()
         if len(verdicts) != count:
             count, since = len(verdicts), time.monotonic()
-        if not undecided(desk.clips, verdicts) and time.monotonic() - since >= linger:
+        if not undecided(queue.clips, verdicts) and time.monotonic() - since >= linger:
             return verdicts
         time.sleep(POLL)
 

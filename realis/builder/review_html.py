@@ -5,12 +5,12 @@ from html import escape
 
 from realis.builder.clip import Clip
 from realis.builder.keywords import DENIED_BEHIND, SENTENCE, VERSIONS, denied_spans, pattern_of
-from realis.builder.review_desk import Progress
+from realis.builder.review_queue import ReviewProgress
 from realis.builder.verdicts import Verdict
 from realis.core.units import count
 
 
-def header_html(progress: Progress) -> str:
+def header_html(progress: ReviewProgress) -> str:
     """How far the review is."""
     share = 100 * progress.decided / max(progress.total, 1)
     done = progress.decided == progress.total
@@ -55,7 +55,7 @@ def card_html(clip: Clip, place: int, total: int, opinion: dict[str, Verdict], c
 def caption_html(clip: Clip) -> str:
     """The caption with the words marked for which it was selected, and the keywords that they stand for."""
     parts, end = [], 0
-    for start, stop in marks(clip.caption, clip.keywords):
+    for start, stop in keyword_places(clip.caption, clip.keywords):
         parts += [escape(clip.caption[end:start]), f"<mark>{escape(clip.caption[start:stop])}</mark>"]
         end = stop
     chips = "".join(f"<span>{escape(word)}</span>" for word in clip.keywords)
@@ -63,7 +63,7 @@ def caption_html(clip: Clip) -> str:
     return f'<p>{text or "<i>no caption</i>"}</p><div class="keywords">{chips}</div>'
 
 
-def marks(caption: str, keywords: tuple[str, ...]) -> list[tuple[int, int]]:
+def keyword_places(caption: str, keywords: tuple[str, ...]) -> list[tuple[int, int]]:
     """Where in ``caption`` the words are that assert one of ``keywords``, none overlapping another.
 
     >>> marks("No text; detailed fur.", ("detailed", "text"))

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.builder.clip import Clip, printable
-from realis.builder.review_desk import REASONS, Desk
 from realis.builder.review_guard import LOOPBACK, Guard
 from realis.builder.review_html import card_html, header_html
 from realis.builder.review_previews import Previews
+from realis.builder.review_queue import REASONS, ReviewQueue
 from realis.builder.verdicts import DROP, KEEP
 from realis.core.errors import InputError, RunError
 from realis.core.log import logger
@@ -30,16 +30,16 @@ START = 20.0  # seconds that a server may take to start
 
 
 @dataclass(frozen=True)
-class Seat:
-    """One browser tab: who sits there (empty: not asked yet), and which clip it shows."""
+class TabState:
+    """State of one browser tab: who reviews in it (empty: not asked yet), and which clip it shows."""
 
     session: str
     reviewer: str
     clip: str
 
     @classmethod
-    def of(cls, state: Any, session: str) -> "Seat":
-        """From what the browser has stored and sends along, which may be anything."""
+    def from_browser(cls, state: Any, session: str) -> "TabState":
+        """Return the state that the browser has stored and sends along, which may be anything."""
         state = state if isinstance(state, dict) else {}
         reviewer = " ".join(printable(str(state.get("reviewer", ""))).split())[:LONGEST_NAME]
         return cls(session, reviewer, str(state.get("clip", "")))
@@ -52,49 +52,49 @@ class Page:
     of the next, which nobody has seen yet.
     """
 
-    def __init__(self, desk: Desk, previews: Previews) -> None:
-        self.desk, self.previews = desk, previews
+    def __init__(self, queue: ReviewQueue, previews: Previews) -> None:
+        self.queue, self.previews = queue, previews
 
-    def resume(self, seat: Seat) -> list[Any]:
+    def resume(self, tab: TabState) -> list[Any]:
         """The page is opened, or loaded again."""
-        return self.view(seat, self.desk.show(seat.session, seat.clip))
+        return self.view(tab, self.queue.show(tab.session, tab.clip))
 
-    def decide(self, verdict: str, reason: str, seat: Seat) -> list[Any]:
+    def decide(self, verdict: str, reason: str, tab: TabState) -> list[Any]:
         """A verdict on the clip that is shown."""
-        return self.view(seat, self.desk.decide(seat.session, seat.reviewer, seat.clip, verdict, reason))
+        return self.view(tab, self.queue.decide(tab.session, tab.reviewer, tab.clip, verdict, reason))
 
-    def undo(self, seat: Seat) -> list[Any]:
+    def undo(self, tab: TabState) -> list[Any]:
         """The reviewer's last verdict is taken back."""
-        return self.view(seat, self.desk.undo(seat.session, seat.reviewer, seat.clip))
+        return self.view(tab, self.queue.undo(tab.session, tab.reviewer, tab.clip))
 
-    def step(self, by: int, seat: Seat) -> list[Any]:
+    def step(self, by: int, tab: TabState) -> list[Any]:
         """The clip ``by`` places on is shown."""
-        return self.view(seat, self.desk.step(seat.session, seat.clip, by))
+        return self.view(tab, self.queue.step(tab.session, tab.clip, by))
 
-    def view(self, seat: Seat, clip: Clip) -> list[Any]:
-        """What the browser stores, the header, whether the name is asked for, whether the desk is shown, the clip."""
+    def view(self, tab: TabState, clip: Clip) -> list[Any]:
+        """What the browser stores, the header, whether the name is asked for, whether the review is shown, the clip."""
         import gradio
 
-        place, total = self.desk.places[clip.name], len(self.desk.clips)
-        card = card_html(clip, place, total, self.desk.opinion(clip), self.previews.crop, seat.reviewer)
+        place, total = self.queue.places[clip.name], len(self.queue.clips)
+        card = card_html(clip, place, total, self.queue.opinion(clip), self.previews.crop, tab.reviewer)
         self.previews.prepare(clip)
-        self.previews.prepare(self.desk.after(seat.session, clip.name))
+        self.previews.prepare(self.queue.after(tab.session, clip.name))
         return [
-            {"reviewer": seat.reviewer, "clip": clip.name}, self.header(seat),
+            {"reviewer": tab.reviewer, "clip": clip.name}, self.header(tab),
             gradio.update(visible=False), gradio.update(visible=True), card,
         ]  # fmt: skip
 
-    def welcome(self, seat: Seat) -> list[Any]:
+    def welcome(self, tab: TabState) -> list[Any]:
         """As :meth:`view`, where a name is still to be given."""
         import gradio
 
-        stored = {"reviewer": "", "clip": seat.clip}
-        return [stored, self.header(seat), gradio.update(visible=True), gradio.update(visible=False), ""]
+        stored = {"reviewer": "", "clip": tab.clip}
+        return [stored, self.header(tab), gradio.update(visible=True), gradio.update(visible=False), ""]
 
-    def header(self, seat: Seat) -> str:
+    def header(self, tab: TabState) -> str:
         """How far the review is, now."""
-        self.desk.stay(seat.session, seat.clip)
-        return header_html(self.desk.progress())
+        self.queue.stay(tab.session, tab.clip)
+        return header_html(self.queue.progress())
 
 
 def make_blocks(page: Page) -> "Blocks":
@@ -109,31 +109,31 @@ def make_blocks(page: Page) -> "Blocks":
         with gradio.Column(visible=False, elem_id="welcome") as welcome:
             name = gradio.Textbox(label="Your name", info="Your verdicts are stored under it.", elem_id="name")
             begin = gradio.Button("Begin", variant="primary", elem_id="begin")
-        with gradio.Column(visible=False, elem_id="desk") as desk:
+        with gradio.Column(visible=False, elem_id="review") as review:
             card = gradio.HTML(elem_id="card")
             with gradio.Row(elem_id="verdicts"):
                 buttons = make_buttons(page)
-    view = [stored, header, welcome, desk, card]
+    view = [stored, header, welcome, review, card]
 
-    def answer(act: Callable[[Seat], list[Any]]) -> Callable[..., list[Any]]:
+    def answer(act: Callable[[TabState], list[Any]]) -> Callable[..., list[Any]]:
         def handler(state: Any, request: Request) -> list[Any]:
-            seat = Seat.of(state, str(request.session_hash))
+            tab = TabState.from_browser(state, str(request.session_hash))
             try:
-                return act(seat) if seat.reviewer else page.welcome(seat)
+                return act(tab) if tab.reviewer else page.welcome(tab)
             except (InputError, RunError) as error:
                 raise gradio.Error(str(error), duration=None) from error
 
         return handler
 
     def named(name: str, state: Any, request: Request) -> list[Any]:
-        clip = Seat.of(state, "").clip
+        clip = TabState.from_browser(state, "").clip
         return answer(page.resume)({"reviewer": name, "clip": clip}, request)
 
     def left(state: Any, request: Request) -> list[Any]:
-        return page.welcome(Seat.of(state, str(request.session_hash)))
+        return page.welcome(TabState.from_browser(state, str(request.session_hash)))
 
     def now(state: Any, request: Request) -> str:
-        return page.header(Seat.of(state, str(request.session_hash)))
+        return page.header(TabState.from_browser(state, str(request.session_hash)))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with blocks:
@@ -146,11 +146,11 @@ def make_blocks(page: Page) -> "Blocks":
     return blocks
 
 
-def make_buttons(page: Page) -> list[tuple[Any, Callable[[Seat], list[Any]] | None]]:
+def make_buttons(page: Page) -> list[tuple[Any, Callable[[TabState], list[Any]] | None]]:
     """The buttons, in the order in which they are shown, with what each does; the one without is for leaving."""
     import gradio
 
-    known: list[tuple[str, str, Callable[[Seat], list[Any]] | None]] = [
+    known: list[tuple[str, str, Callable[[TabState], list[Any]] | None]] = [
         ("back", "\u2190", partial(page.step, -1)),
         ("keep", "Keep  K", partial(page.decide, KEEP, "")),
         ("drop", "Drop  D", partial(page.decide, DROP, "")),
@@ -178,7 +178,7 @@ def import_gradio() -> Any:
     return gradio
 
 
-def make_app(desk: Desk, previews: Previews, host: str) -> Guard:
+def make_app(queue: ReviewQueue, previews: Previews, host: str) -> Guard:
     """The page and its previews as one guarded ASGI application.
 
     Gradio serves no files (no ``allowed_paths``), takes none, and documents nothing: see :data:`review_guard.GET`.
@@ -193,7 +193,7 @@ def make_app(desk: Desk, previews: Previews, host: str) -> Guard:
     add_previews(app, previews)
     fonts = ["system-ui", "sans-serif"]  # of the browser: others would be fetched
     gradio.mount_gradio_app(
-        app, make_blocks(Page(desk, previews)), path="/", footer_links=[], run_history=False, allowed_paths=[],
+        app, make_blocks(Page(queue, previews)), path="/", footer_links=[], run_history=False, allowed_paths=[],
         ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, max_file_size=0,
         theme=gradio.themes.Base(font=fonts, font_mono=["monospace"]),
         css=(HERE / "review_page.css").read_text(),

@@ -84,7 +84,7 @@ class Previews:
             if file.is_symlink() or not file.is_file():  # a link could lead anywhere: it is replaced
                 with VideoReader(clip.path(self.build)) as video, whole_file(file) as temporary:
                     size = preview_size(video.height, video.width, self.longer)
-                    small = (video.rgb(shrunk(frame, size)) for frame in video.frames())
+                    small = (video.rgb(shrink_frame(frame, size)) for frame in video.frames())
                     Encoding("h264", crf=23).write_video(temporary, size, video.rate, small)
         return file
 
@@ -127,6 +127,6 @@ def preview_size(height: int, width: int, longer: int) -> tuple[int, int]:
     return max(round(height * scale / 2) * 2, 2), max(round(width * scale / 2) * 2, 2)
 
 
-def shrunk(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
+def shrink_frame(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
     """A frame at ``size`` (height, width), in its own pixel format: five times as fast as a change to RGB before it."""
     return frame.reformat(width=size[1], height=size[0], interpolation=Interpolation.AREA)

@@ -14,7 +14,7 @@ from realis.builder.cut import copy_part, encode_part, part_to_copy
 from realis.builder.damage import unreadable
 from realis.core.errors import InputError, require
 from realis.core.files import sync
-from realis.video.excerpt import probe
+from realis.video.excerpt import read_facts
 from realis.video.fingerprint import fingerprint
 from realis.video.read import VideoReader
 
@@ -56,7 +56,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
     """
     path = video.path(build)
     try:
-        cuts, sums = watch(path, config)
+        cuts, sums = detect_cuts(path, config)
     except InterlacedError as error:
         yield Dropped(video.name, "interlaced", str(error))
         return
@@ -64,9 +64,9 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         yield unreadable(video, build, "damaged", error)
         return
     try:
-        ranges = list(pieces(cuts, len(sums), config))
-        for start, stop in spread(ranges, config.per_video):
-            yield cut_out(video, build, start, stop, sums, config)
+        ranges = list(clip_ranges(cuts, len(sums), config))
+        for start, stop in choose_evenly(ranges, config.per_video):
+            yield cut_clip(video, build, start, stop, sums, config)
     except InputError as error:
         yield unreadable(video, build, "damaged", error)
         return
@@ -76,7 +76,7 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
         yield Dropped(video.name, "more clips than one video gives", str(len(ranges)))
 
 
-def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]]:
+def detect_cuts(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]]:
     """Decode a video once: the numbers of frames where a shot begins, and a checksum of every frame.
 
     Raises:
@@ -89,8 +89,8 @@ def watch(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]
 
     detector = AdaptiveDetector(config.adaptive, min_scene_len=1, min_content_val=config.content)
     cuts, sums, times = [], [], []
-    due = probe(path).times
-    with VideoReader(path) as video:
+    due = read_facts(path).times
+    with VideoReader(path, threads=1) as video:
         width = min(DETECTED_AT, video.width)
         height = max(2, round(video.height * width / video.width))
         for number, frame in enumerate(video.frames()):
@@ -117,7 +117,7 @@ def checksum(frame: VideoFrame) -> int | None:
         return None
 
 
-def pieces(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[tuple[int, int]]:
+def clip_ranges(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[tuple[int, int]]:
     """Where clips begin and end: each shot, without the frames beside its cuts, in as few equal parts as it takes.
 
     >>> list(pieces([60], 420, ScenesConfig()))
@@ -131,13 +131,13 @@ def pieces(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[tuple
             yield from zip(edges, edges[1:], strict=False)
 
 
-def spread(ranges: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+def choose_evenly(ranges: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
     """At most so many of them, evenly spread."""
     count = min(most, len(ranges))
     return [ranges[(2 * i + 1) * len(ranges) // (2 * count)] for i in range(count)]
 
 
-def cut_out(
+def cut_clip(
     video: Clip, build: Path, start: int, stop: int, sums: list[int | None], config: ScenesConfig
 ) -> Clip:  # fmt: skip
     """The clip of frames ``start`` to ``stop`` - 1, or of a large part of it that can be copied exactly."""
@@ -146,7 +146,7 @@ def cut_out(
     stem.parent.mkdir(parents=True, exist_ok=True)
     part = part_to_copy(path, start, stop, max(config.least, math.ceil(COPIED * (stop - start))))
     file = copy_part(path, stem, *part) if part else None
-    if part and file and holds_exactly(file, sums[slice(*part)]):
+    if part and file and decodes_to(file, sums[slice(*part)]):
         start, stop = part
     else:
         if file:
@@ -160,10 +160,10 @@ def cut_out(
                    digest=fingerprint(file))  # fmt: skip
 
 
-def holds_exactly(file: Path, sums: list[int | None]) -> bool:
+def decodes_to(file: Path, sums: list[int | None]) -> bool:
     """Whether a file decodes to frames of just these checksums."""
     try:
-        with VideoReader(file) as video:
+        with VideoReader(file, threads=1) as video:
             return None not in sums and [checksum(frame) for frame in video.frames()] == sums
     except InputError:
         return False

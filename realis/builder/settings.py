@@ -5,22 +5,16 @@ from typing import Any
 
 import yaml
 
-from realis.core.config import read_recipe
+from realis.builder.config import BuildConfig
+from realis.builder.ledger import MEASURED
+from realis.core.config import RUN, marked, read_recipe
 from realis.core.errors import InputError, require
 from realis.core.files import whole_file
 
 SETTINGS, CALIBRATED = "build.yaml", "quality.yaml"  # in the folder of the build
-# What may be another when a build goes on: it does not change what is built.
-FREE = {
-    "": ("output", "stages", "workers", "executor", "calibrate", "anew"),
-    "captions": ("batch", "device", "url", "api_key_file", "requests", "timeout", "retries", "retry_wait",
-                 "budget_requests", "budget_tokens"),
-    "review": ("auto_accept", "host", "port", "preview", "crop", "linger"),
-    "ray": ("address", "cpus", "captioners", "gpus"),
-}  # fmt: skip
+FREE = marked(BuildConfig, RUN)  # what may be another when a build goes on: it does not change what is built
 LEDGERS = {"probe": ("licences", "probe"), "quality": ("scores", "quality"), "duplicates": ("hashes", "duplicates")}
-# Ledgers of what takes long: only these settings of their stages would make them other ones.
-COSTLY = {"probe": ("lines", "least_rate"), "scores": ("samples",), "hashes": ("every",)}
+COSTLY = ("probe", "scores", "hashes")  # of these, what takes long: they change with settings marked MEASURED alone
 
 
 def check_folder(folder: Path) -> None:
@@ -55,15 +49,13 @@ class Settings:
         noted = self._read()
         begun = {stage for stage in stages if stage in noted}
         self.waiting = set(stages) - begun
-        changed = changes(noted, {name: settings[name] for name in settings if name in noted})
+        changed = changed_settings(noted, {name: settings[name] for name in settings if name in noted})
         if changed and not (anew or begun <= {"probe"}):
             said = "; ".join(f"--{name} was {was!r}, is {now!r}" for name, (was, now) in changed.items())
             raise InputError(f"--output {folder} was begun with other settings: {said}; give those again, add --anew to do "
                              "the stages that they concern once more, or choose a new folder")  # fmt: skip
         for stage in begun:
-            self._forget(
-                stage, {field for section, _, field in (name.partition(".") for name in changed) if section == stage}
-            )
+            self._forget(stage, {name for name in changed if name.partition(".")[0] == stage})
         if changed or not noted:
             self._write()
 
@@ -79,7 +71,7 @@ class Settings:
             return {}
         try:
             noted = read_recipe(file)
-            fixed(noted)  # fails where it is something else
+            flat_settings(noted)  # fails where it is something else
         except (InputError, TypeError, AttributeError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
         return noted
@@ -89,37 +81,36 @@ class Settings:
         with whole_file(self.folder / SETTINGS) as temporary:
             temporary.write_text(yaml.safe_dump(noted, sort_keys=False, allow_unicode=True))
 
-    def _forget(self, stage: str, fields: set[str]) -> None:
-        """Remove what the stage has noted by other settings of these names."""
-        for ledger in LEDGERS.get(stage, (stage,)) if fields else ():
-            concern = {field.replace("_", "-") for field in COSTLY[ledger]} if ledger in COSTLY else fields
-            if concern & fields:
+    def _forget(self, stage: str, changed: set[str]) -> None:
+        """Remove what the stage has noted by other settings of these flags."""
+        measured = {name.replace("_", "-") for name in marked(BuildConfig, MEASURED)}
+        for ledger in LEDGERS.get(stage, (stage,)):
+            if changed & measured if ledger in COSTLY else changed:
                 (self.folder / "work" / f"{ledger}.jsonl").unlink(missing_ok=True)
 
 
-def changes(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def changed_settings(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What is not as it was, by the name of its flag: what it was and what it is."""
-    was, given = fixed(noted), fixed(now)
+    was, given = flat_settings(noted), flat_settings(now)
     return {name: (was.get(name), given.get(name)) for name in sorted(was.keys() | given.keys())
             if was.get(name) != given.get(name)}  # fmt: skip
 
 
-def binding(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide what is built: a recipe of it."""
+def binding_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide what is built: a recipe of it."""
     bound = {}
     for name, value in settings.items():
-        free = FREE.get(name, ())
-        if isinstance(value, dict) and (own := {key: one for key, one in value.items() if key not in free}):
-            bound[name] = own
-        elif not isinstance(value, dict) and name not in FREE[""]:
+        if isinstance(value, dict):
+            value = {key: one for key, one in value.items() if f"{name}.{key}" not in FREE}
+        if name not in FREE and value != {}:
             bound[name] = value
     return bound
 
 
-def fixed(settings: dict[str, Any]) -> dict[str, Any]:
+def flat_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """The same, flat, by the names of their flags; the sources spelled one way: ``./footage/`` is ``footage``."""
     flat = {}
-    bound = binding(settings)
+    bound = binding_settings(settings)
     if "source" in bound:
         bound["source"] = [str(Path(word)) for word in bound["source"]]
     for name, value in bound.items():

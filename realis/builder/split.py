@@ -37,7 +37,7 @@ def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
         if clip.name in drawn:
             of_group.setdefault(clip.group, []).append(clip.name)
     wanted = config.test if len(drawn) >= PAPER else max(1, round(config.test * len(drawn) / PAPER))
-    test, surplus = draw([of_group[group] for group in shuffled(of_group, str, config.seed)], wanted)
+    test, surplus = draw_test_clips([of_group[group] for group in shuffled(of_group, str, config.seed)], wanted)
     if len(test) < wanted:
         logger.warning("split: %s instead of %d, of %s in %s", count(len(test), "test clip"), wanted,
                        count(len(drawn), "clip"), count(len(of_group), "group of videos", "groups of videos"))  # fmt: skip
@@ -56,7 +56,7 @@ def shuffled(items: Iterable[Item], name: Callable[[Item], str], seed: int) -> l
     return sorted(items, key=lambda item: hashlib.sha256(os.fsencode(f"{seed} {name(item)}")).digest())
 
 
-def draw(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
+def draw_test_clips(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
     """Which clips are for testing, and which then have no place on either side.
 
     Groups are taken whole, in order, as long as they fit. If then some of the ``wanted`` are missing, they come from the

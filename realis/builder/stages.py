@@ -94,7 +94,7 @@ def conclude(name: str, given: int, keys: list[str], ledger: Ledger, news: bool)
     return kept, tally
 
 
-def here(work: Callable[..., Iterable[Outcome]]) -> Callable[..., Iterator[tuple[Clip, list[Outcome]]]]:
+def in_this_process(work: Callable[..., Iterable[Outcome]]) -> Callable[..., Iterator[tuple[Clip, list[Outcome]]]]:
     """A stage that looks at a clip by itself, in this process: it is done before a worker would be there."""
     return lambda clips, build, config: ((clip, list(work(clip, build, config))) for clip in clips)
 
@@ -103,12 +103,12 @@ def in_workers(
     work: Callable[[Clip], Iterable[Outcome]], share: Callable[..., Any], clips: list[Clip]
 ) -> Iterator[Any]:
     """Share ``clips`` out to processes; yields each with its outcomes."""
-    for clip, outcomes in share(partial(listed, work), clips):
+    for clip, outcomes in share(partial(list_outcomes, work), clips):
         if isinstance(outcomes, BaseException):
             raise outcomes
         yield clip, outcomes
 
 
-def listed(work: Callable[[Clip], Iterable[Outcome]], clip: Clip) -> list[Outcome]:
+def list_outcomes(work: Callable[[Clip], Iterable[Outcome]], clip: Clip) -> list[Outcome]:
     """What ``work`` makes of ``clip``, as a list: a generator cannot leave its process."""
     return list(work(clip))

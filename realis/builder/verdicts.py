@@ -80,7 +80,7 @@ class VerdictFile:
         return verdict
 
 
-def standing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[str, Verdict]]:
+def valid_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[str, Verdict]]:
     """The verdict of each reviewer that stands, by name and digest of the clip: the last that is not undone."""
     given: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
     for one in verdicts:
@@ -98,7 +98,7 @@ def standing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[str, Ver
 
 def opinions(clips: Iterable[Clip], verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
     """What stands of ``clips``: by the name of each, and by reviewer; empty where nobody has decided."""
-    given = standing(verdicts)
+    given = valid_verdicts(verdicts)
     return {clip.name: given.get((clip.name, clip.digest), {}) for clip in clips}
 
 

@@ -126,13 +126,21 @@ def value_of(flag: str, argv: Sequence[str], default: str) -> str:
 def binding(config: Any, without: Iterable[str] = (RUN,)) -> dict[str, Any]:
     """The fields of a configuration that a result depends on, as plain values: without nested ones, and those marked
     with one of ``without``."""
-    hints = typing.get_type_hints(type(config), include_extras=True)
+    left_out = {name for mark in without for name in marked(type(config), mark)}
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {
-        name: value
-        for name, value in fields.items()
-        if not (dataclasses.is_dataclass(value) or {*getattr(hints[name], "__metadata__", ())}.intersection(without))
-    }
+    return {name: value for name, value in fields.items() if not (dataclasses.is_dataclass(value) or name in left_out)}
+
+
+def marked(config: type, mark: str) -> set[str]:
+    """Return the names of the fields of a configuration that are ``Annotated`` with ``mark``; of a nested one,
+    ``nested.field``."""
+    found = set()
+    for name, hint in typing.get_type_hints(config, include_extras=True).items():
+        if mark in getattr(hint, "__metadata__", ()):
+            found.add(name)
+        elif dataclasses.is_dataclass(hint):
+            found |= {f"{name}.{field}" for field in marked(typing.cast(type, hint), mark)}
+    return found
 
 
 def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:

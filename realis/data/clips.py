@@ -35,7 +35,7 @@ from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_finite
 from realis.ops.pixels import eight_bit
 from realis.ops.resize import resize
-from realis.video.excerpt import probe, read_excerpt
+from realis.video.excerpt import read_excerpt, read_facts
 
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
 SKIPS = 32  # clips in a row that may be of no use
@@ -182,7 +182,7 @@ class ClipSet(Dataset):
     def _wide(self, clip: int, bucket: int, rng: np.random.Generator) -> torch.Tensor:
         """A crop with the margin that degrading it takes: (F + 2 m, 3, H + 2 p, W + 2 p) float32 in [0, 1]."""
         entry, size, frames = self.entries[clip], self.config.sizes[bucket], self.config.frames
-        facts = probe(entry.path)
+        facts = read_facts(entry.path)
         whole = [_part(entry, facts.frames), (0, facts.height), (0, facts.width)]
         check_fits(entry, whole, (frames, *size))
         margin = whole_margin(self.config.scale)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -15,7 +16,6 @@ from realis.core.errors import RunError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TICK = 0.3  # seconds
-_threads = 0
 
 
 class Workers:
@@ -48,7 +48,8 @@ class Workers:
         """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
 
         Args:
-            work: called in another process; what uses torch there limits its threads by itself.
+            work: called in another process, in which torch and OpenCV use one thread each. What it decodes it
+                should read on one thread, too: every thread of a decoder holds frames of its own.
             tick: called here now and then.
 
         Raises:
@@ -75,24 +76,20 @@ class Workers:
             signal.signal(signal.SIGTERM, terminated)
 
 
-def take_one_core() -> None:
-    """From now on OpenCV and the decoders of this process use one thread each: there are as many processes as cores, and
-    every thread of a decoder holds frames of its own."""
+def use_one_core() -> None:
+    """Let OpenCV and torch use one thread each in this process: there are as many processes as cores."""
     import cv2
 
-    global _threads
-    _threads = 1
     cv2.setNumThreads(1)
-
-
-def threads() -> int:
-    """Of a decoder in this process; 0: one a core."""
-    return _threads
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+    else:  # torch reads this when it is imported, which takes seconds: only by tasks that need it
+        os.environ["OMP_NUM_THREADS"] = "1"  # noqa: TID251 - how many threads compute, not what
 
 
 def prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """One core a process; Ctrl-C is the parent's business; without a parent there is nothing to do."""
-    take_one_core()
+    """Use one core; leave Ctrl-C to the parent; end when the parent does."""
+    use_one_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=exit_with_parent, daemon=True).start()

@@ -40,7 +40,7 @@ class VideoFacts:
 
 
 @lru_cache(maxsize=4096)
-def probe(path: str | Path) -> VideoFacts:
+def read_facts(path: str | Path) -> VideoFacts:
     """Facts of a video, from all its packets; none but perhaps the first frames are decoded. Remembered.
 
     Raises:
@@ -71,7 +71,7 @@ def probe(path: str | Path) -> VideoFacts:
 
 
 def _first_time(path: str | Path) -> int:
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         try:
             time = next(video.container.decode(video.stream)).pts
         except (av.FFmpegError, StopIteration) as error:
@@ -88,7 +88,7 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
     Raises:
         InputError: it is no video, reaches no further than that, or is damaged there.
     """
-    facts = probe(path)
+    facts = read_facts(path)
     top, left, height, width = window
     inside = min(start, top, left) >= 0 and min(count, height, width) >= 1 and start + count <= facts.frames
     inside = inside and top + height <= facts.height and left + width <= facts.width
@@ -114,9 +114,8 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
     """
     slots = {int(time): i for i, time in enumerate(times)}
     frames = np.empty((len(times), *window[2:], 3), np.uint8)
-    with VideoReader(path) as video:
+    with VideoReader(path, threads=1) as video:
         context = video.stream.codec_context
-        context.thread_count = 1
         may_skip = context.name == "h264"
         try:
             cropped = _cropper(video, window)

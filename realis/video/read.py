@@ -8,7 +8,6 @@ import av
 import numpy as np
 
 from realis.core.errors import InputError, reason
-from realis.parallel.workers import threads
 from realis.video.color_tags import to_rgb
 
 MOST_RATE = 1000  # frames a second: what announces more has a damaged header
@@ -42,6 +41,7 @@ class VideoReader:
 
     Args:
         path: the file.
+        threads: that decode; 0: one a core.
 
     Attributes:
         width, height: of the frames, in pixels.
@@ -55,7 +55,7 @@ class VideoReader:
         InputError: no such file, not a video, nothing in it that can be decoded.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             what = "a folder" if self.path.is_dir() else "nothing there"
@@ -67,12 +67,12 @@ class VideoReader:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{self.path}: not a video that can be read ({reason(error)})") from error
         try:
-            self._check()
+            self._check(threads)
         except BaseException:
             self.container.close()
             raise
 
-    def _check(self) -> None:
+    def _check(self, threads: int) -> None:
         stream = film_stream(self.container)
         if not stream:
             raise InputError(f"{self.path}: no video stream in it (audio only?); wanted a video file")
@@ -80,7 +80,7 @@ class VideoReader:
         if not self.stream.codec_context:
             raise InputError(f"{self.path}: its video codec is not known here; convert it to H.264 or HEVC")
         self.stream.thread_type = "AUTO"
-        self.stream.codec_context.thread_count = threads()
+        self.stream.codec_context.thread_count = threads
         if not self.stream.width or not self.stream.height:
             raise InputError(f"{self.path}: its video stream has no picture size; the file may be damaged")
         self.width, self.height = self.stream.width, self.stream.height

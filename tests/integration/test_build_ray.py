@@ -12,7 +12,8 @@ import pytest
 from benchmark_files import load_benchmark
 from footage import film
 from realis.builder.build import build
-from realis.builder.captions import CaptionsConfig, captions
+from realis.builder.captioner import CaptionsConfig
+from realis.builder.captions import captions
 from realis.builder.clip import Clip
 from realis.builder.config import BuildConfig
 from realis.builder.on_ray import Cluster, RayConfig

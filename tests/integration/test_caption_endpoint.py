@@ -20,7 +20,8 @@ import pytest
 
 from footage import film
 from realis.builder.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
-from realis.builder.captions import CaptionsConfig, Sample, captions
+from realis.builder.captioner import CaptionsConfig, Sample
+from realis.builder.captions import captions
 from realis.builder.clip import Clip, Dropped
 from realis.core.errors import InputError, RunError
 

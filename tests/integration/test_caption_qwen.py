@@ -9,7 +9,8 @@ import torch
 
 from footage import film
 from realis.builder.caption_qwen import QwenCaptioner
-from realis.builder.captions import CaptionsConfig, captions, read_sample
+from realis.builder.captioner import CaptionsConfig
+from realis.builder.captions import captions, read_sample
 from realis.builder.clip import Clip, Dropped
 from realis.core.errors import InputError, RunError
 from realis.video.fingerprint import fingerprint

@@ -23,8 +23,8 @@ from realis.data.lr_sets.config import DegradeConfig
 from realis.data.lr_sets.make import degrade
 from realis.data.lr_sets.notes import check_output, write_settings
 from realis.data.lr_sets.record import RECORD, open_record
-from realis.video.clips import Clip, find_clips, write_like
 from realis.video.read import VideoReader
+from realis.video.sequences import FrameSequence, find_sequences, write_like
 from realis.video.write import SegmentWriter
 
 ROOT = Path(__file__).parents[2]
@@ -262,7 +262,7 @@ def test_two_at_once_are_one_too_many(small, tmp_path, capsys):
 def test_linked_folders_are_found(ground_truth, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/one").symlink_to(ground_truth / "b")
-    assert [clip.name for clip in find_clips(tmp_path / "links")] == ["one"]
+    assert [clip.name for clip in find_sequences(tmp_path / "links")] == ["one"]
 
 
 def make_lr(folder, output, **options):
@@ -325,9 +325,9 @@ def test_what_is_written_is_read_back_without_loss(tmp_path):
     with SegmentWriter(tmp_path / "in.mp4", (16, 18), Fraction(25)) as sink:
         sink.write(0, (picture(i, 16, 18) for i in range(3)))
     for source in ("in", "in.mp4"):
-        clip = Clip("clip", tmp_path / source)
+        clip = FrameSequence("clip", tmp_path / source)
         written = write_like(clip, iter(frames), tmp_path / "out" / source)
-        for got, wanted in zip(Clip("clip", written).frames(), frames, strict=True):
+        for got, wanted in zip(FrameSequence("clip", written).frames(), frames, strict=True):
             np.testing.assert_array_equal(got, wanted)
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -336,7 +336,7 @@ def test_what_is_made_is_on_disk_before_it_is_noted(small, monkeypatch):
     """Frames, videos, parameters, and the names of all of them."""
     synced, output = set(), Path(small.output)
     monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
-    for clip in find_clips(Path(small.ground_truth)):
+    for clip in find_sequences(Path(small.ground_truth)):
         degrade_clip(small, clip)
         files = result_files(output, clip)
         assert {path.stat().st_ino for path in [output, *files, *(file.parent for file in files)]} <= synced
@@ -351,14 +351,14 @@ def test_nothing_is_left_behind_by_a_failure(tmp_path):
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError):
-        write_like(Clip("clip", tmp_path / "in"), broken(), tmp_path / "out" / "clip")
+        write_like(FrameSequence("clip", tmp_path / "in"), broken(), tmp_path / "out" / "clip")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_grey_transparent_and_deep_pictures(tmp_path):
     cv2.imwrite(str(tmp_path / "0.png"), picture(0)[..., 0])
     cv2.imwrite(str(tmp_path / "1.png"), np.dstack([picture(1), picture(2)[..., 0]]))
-    (clip,) = find_clips(tmp_path)
+    (clip,) = find_sequences(tmp_path)
     assert clip.name == tmp_path.name and clip.announced_frames() == 2
     grey, colour = clip.frames()
     assert np.ptp(grey, axis=2).max() == 0 and (colour[..., ::-1] == picture(1)).all()

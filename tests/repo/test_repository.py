@@ -89,6 +89,55 @@ def test_imports_point_down(file):
             assert floor_of(other) < floor_of(room), f"{relative} imports {module}, which is not below it"
 
 
+def imported_files(file, modules):
+    """Those of ``modules`` that a file imports, wherever in it: also inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            # a name in "from realis.video import read" may be a file, or be defined in realis/video/__init__.py
+            names = [f"{node.module}.{a.name}" for a in node.names]
+            yield from {name if name in modules else node.module for name in names} & modules
+        elif isinstance(node, ast.Import):
+            yield from {a.name for a in node.names} & modules
+
+
+def circle(imports):
+    """A circle of imports, as the names from one to the same again; ``None`` if there is none."""
+    finished = set()
+
+    def search(name, path):
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in finished:
+            return None
+        for other in sorted(imports[name]):
+            if found := search(other, [*path, name]):
+                return found
+        finished.add(name)
+        return None
+
+    return next(filter(None, (search(name, []) for name in sorted(imports))), None)
+
+
+def test_no_imports_go_in_a_circle():
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (ROOT / "realis").rglob("*.py")
+    }
+    imports = {name: set(imported_files(file, files.keys())) - {name} for name, file in files.items()}
+    assert sum(map(len, imports.values())) > len(files)  # imports are seen
+    assert circle(imports) is None
+
+
+def test_a_circle_is_found(tmp_path):
+    (tmp_path / "a.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from room.b import B\n")
+    (tmp_path / "b.py").write_text("def f():\n    from room import c\n")
+    (tmp_path / "c.py").write_text("import room.a\n")
+    modules = {"room", "room.a", "room.b", "room.c"}
+    imports = {name: set(imported_files(tmp_path / f"{name[-1]}.py", modules)) for name in modules - {"room"}}
+    assert circle(imports) == ["room.a", "room.b", "room.c", "room.a"]
+    assert circle(imports | {"room.c": set()}) is None
+
+
 def type_of(config, field):
     """The type of a field; of the options of a method, those of the default one."""
     kind = typing.get_type_hints(config)[field.name]

@@ -90,3 +90,18 @@ def test_a_source_spelled_otherwise_is_the_same(tmp_path, spelled):
     Settings(GIVEN | {"source": [spelled]}, STAGES, tmp_path, anew=False)
     with pytest.raises(InputError, match=r"--source was \['a'\], is \['a/b'\]"):
         Settings(GIVEN | {"source": [f"{spelled}/b"]}, STAGES, tmp_path, anew=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "left"),
+    [({"samples": 9}, set()), ({"min_motion": 0.1}, {"scores"}), ({"samples": 9, "min_motion": 0.1}, set())],
+)
+def test_what_was_measured_is_kept_where_only_its_limits_change(tmp_path, changed, left):
+    given = GIVEN | {"quality": {"samples": 5, "min_motion": 0.0}}
+    settings = Settings(given, ("probe", "quality"), tmp_path, anew=False)
+    settings.begin("quality")
+    (tmp_path / "work").mkdir()
+    for ledger in ("scores", "quality"):
+        (tmp_path / "work" / f"{ledger}.jsonl").touch()
+    Settings(given | {"quality": given["quality"] | changed}, ("probe", "quality"), tmp_path, anew=True)
+    assert {file.stem for file in (tmp_path / "work").iterdir()} == left

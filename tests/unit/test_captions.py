@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from footage import film
+from realis.builder.captioner import CaptionsConfig
 from realis.builder.captions import (
     TOO_MANY,
-    CaptionsConfig,
-    at_once,
     caption_file,
     captions,
     check_captions,
-    in_doubt,
+    hold_back_failures,
+    map_in_threads,
     read_caption,
     read_sample,
     write_caption,
@@ -114,7 +114,7 @@ def test_after_an_error_what_is_under_way_is_finished_and_nothing_new_begun():
 
     given = []
     with pytest.raises(InputError, match="stop"):
-        for item in at_once(make, iter(range(100)), 3, stopped.set):
+        for item in map_in_threads(make, iter(range(100)), 3, stopped.set):
             given.append(item)
     assert sorted(given) == [1, 2]
     assert sorted(begun) == [0, 1, 2]
@@ -128,7 +128,7 @@ def test_who_stops_waits_for_nothing_to_be_tried_again():
         assert item == 0 or stopped.wait(20)
         return item
 
-    outcomes = at_once(make, iter(range(100)), 3, stopped.set)
+    outcomes = map_in_threads(make, iter(range(100)), 3, stopped.set)
     assert next(outcomes) == 0
     outcomes.close()
     assert stopped.is_set()
@@ -149,7 +149,7 @@ def test_so_many_at_a_time_and_no_more():
             together -= 1
         return item
 
-    assert sorted(at_once(make, iter(range(12)), 3, list)) == list(range(12))
+    assert sorted(map_in_threads(make, iter(range(12)), 3, list)) == list(range(12))
     assert most == 3
 
 
@@ -157,9 +157,9 @@ def test_clips_without_a_caption_are_held_back_until_another_has_one(tmp_path):
     bad = [(tmp_path / str(n), Dropped("", "malformed reply", "x")) for n in range(TOO_MANY)]
     good = (tmp_path / "good", "A cat.")
     lost = (tmp_path / "lost", Dropped("", "cannot be read", "x"))
-    assert list(in_doubt(iter([*bad[:-1], good, *bad[:-1]]))) == [*bad[:-1], good, *bad[:-1]]
-    assert len(list(in_doubt(iter([lost] * 50)))) == 50
-    answers = in_doubt(iter([good, *bad]))
+    assert list(hold_back_failures(iter([*bad[:-1], good, *bad[:-1]]))) == [*bad[:-1], good, *bad[:-1]]
+    assert len(list(hold_back_failures(iter([lost] * 50)))) == 50
+    answers = hold_back_failures(iter([good, *bad]))
     assert next(answers) == good
     with pytest.raises(InputError, match=f"{TOO_MANY} clips in a row got none.*malformed reply"):
         next(answers)

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from realis.builder.card import Story, plain, write_card
+from realis.builder.card import CardFacts, plain, write_card
 from realis.builder.clip import Clip
 from realis.builder.publish import PublishConfig
 from realis.builder.stages import Tally
 from realis.core.errors import InputError
 
 CLIP = Clip("film-000000", "film.mp4", "CC0", "https://a.org/my_film", frames=9, split="test")
-STORY = Story(
+STORY = CardFacts(
     "A: {set}", 64, [Tally("review", 2, 1, Counter({"drop: <b>|": 1}))], Counter(), "given", "Nobody.", "a: '```'\n"
 )
 EVIL = "CC0 |\n---\nlicense: mit\n---\n# Free <script>alert(1)</script> [x](http://evil) ![i](http://evil) `"

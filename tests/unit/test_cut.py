@@ -10,7 +10,7 @@ from av.video.frame import PictureType
 from footage import film, interlaced_film
 from realis.builder.clip import Clip, Dropped
 from realis.builder.cut import copy_part, encode_part, part_to_copy
-from realis.builder.scenes import ScenesConfig, holds_exactly, pieces, scenes, spread, watch
+from realis.builder.scenes import ScenesConfig, choose_evenly, clip_ranges, decodes_to, detect_cuts, scenes
 from realis.video.read import VideoReader
 
 CONFIG = ScenesConfig(least=9, most=30, per_video=10)
@@ -30,12 +30,12 @@ def test_a_copy_is_exact(tmp_path, codec, fmt):
         fmt=fmt,
         options={"x265-params": "log-level=error:keyint=8:open-gop=0"},
     )
-    _, sums = watch(path, CONFIG)
+    _, sums = detect_cuts(path, CONFIG)
     start, stop = part_to_copy(path, 5, 36, least=9)
     copy = copy_part(path, tmp_path / "copy", start, stop)
     assert stop - start >= 9 and start >= 5 and stop <= 36
-    assert holds_exactly(copy, sums[start:stop])
-    assert not holds_exactly(copy, sums[start + 1 : stop + 1])
+    assert decodes_to(copy, sums[start:stop])
+    assert not decodes_to(copy, sums[start + 1 : stop + 1])
 
 
 def test_nothing_can_be_copied_between_key_frames(tmp_path):
@@ -45,9 +45,9 @@ def test_nothing_can_be_copied_between_key_frames(tmp_path):
 
 def test_open_groups_are_not_copied(tmp_path):
     path = film(tmp_path / "in.mp4", frames=60, options={"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"})
-    _, sums = watch(path, CONFIG)
+    _, sums = detect_cuts(path, CONFIG)
     start, stop = part_to_copy(path, 5, 60, least=9)
-    assert holds_exactly(copy_part(path, tmp_path / "copy", start, stop), sums[start:stop])
+    assert decodes_to(copy_part(path, tmp_path / "copy", start, stop), sums[start:stop])
 
 
 @pytest.mark.parametrize("fmt", ["yuv420p", "yuv420p10le", "bgr0"])
@@ -85,7 +85,7 @@ def test_short_shots_hide_no_cut(tmp_path):
     """A cut soon after another one, or after the beginning, ends a shot too."""
     path = tmp_path / "in.mp4"
     make_shots(path, (8, 20, 5, 20))
-    assert watch(path, CONFIG)[0] == [8, 28, 33]
+    assert detect_cuts(path, CONFIG)[0] == [8, 28, 33]
 
 
 def test_footage_is_cut_where_the_picture_changes(tmp_path):
@@ -116,10 +116,10 @@ def make_shots(path, lengths):
 
 
 def test_shots_become_equal_pieces():
-    assert list(pieces([60], 420, ScenesConfig())) == [(0, 58), (62, 181), (181, 300), (300, 420)]
-    assert list(pieces([], 40, ScenesConfig())) == []
+    assert list(clip_ranges([60], 420, ScenesConfig())) == [(0, 58), (62, 181), (181, 300), (300, 420)]
+    assert list(clip_ranges([], 40, ScenesConfig())) == []
     ranges = [(10 * i, 10 * i + 9) for i in range(10)]
-    assert spread(ranges, 20) == ranges and spread(ranges, 2) == [ranges[2], ranges[7]]
+    assert choose_evenly(ranges, 20) == ranges and choose_evenly(ranges, 2) == [ranges[2], ranges[7]]
 
 
 def test_frames_that_a_decoder_mends_are_damage(tmp_path):

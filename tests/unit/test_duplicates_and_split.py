@@ -9,7 +9,7 @@ import pytest
 
 from footage import film
 from realis.builder.clip import Clip, Dropped
-from realis.builder.duplicates import DuplicatesConfig, alike, duplicates, first_alike, hashes
+from realis.builder.duplicates import DuplicatesConfig, duplicates, first_near_clip, hashes, near_clips
 from realis.builder.split import SplitConfig, split
 from realis.video.encoding import Encoding
 from realis.video.read import VideoReader
@@ -50,14 +50,14 @@ def hash_of(shows):
 
 def test_what_is_left_out_takes_no_others_with_it():
     hashes_of = [np.array([value], np.uint64) for value in (0, 0b111, 0b111111)]
-    assert first_alike(alike(hashes_of, 3)) == [0, 0, 2]
+    assert first_near_clip(near_clips(hashes_of, 3)) == [0, 0, 2]
 
 
 @pytest.mark.parametrize("count", [1, 50, 5000])
 def test_every_pair_is_compared(count):
     every = np.random.default_rng(0).integers(0, 2**63, (count, 2), dtype=np.uint64)
     every[-1, 1] = every[0, 0]
-    assert first_alike(alike(list(every), 2)) == [*range(count - 1), 0]
+    assert first_near_clip(near_clips(list(every), 2)) == [*range(count - 1), 0]
 
 
 def test_a_film_that_begins_later_is_linked(tmp_path):

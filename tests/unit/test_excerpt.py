@@ -8,7 +8,7 @@ import pytest
 
 from footage import damage, film
 from realis.core.errors import InputError
-from realis.video.excerpt import probe, read_excerpt
+from realis.video.excerpt import read_excerpt, read_facts
 from realis.video.read import VideoReader
 
 
@@ -55,7 +55,7 @@ def test_excerpts_are_the_frames_that_are_presented(tmp_path, name):
         path = copy_from(path, None)
     with VideoReader(path) as video:
         frames = np.stack(list(video))
-    facts = probe(path)
+    facts = read_facts(path)
     assert (facts.frames, facts.height, facts.width) == frames.shape[:3]
     assert (len(frames) < 20) == (name.startswith("cut") or name == "edit_list.mp4")
     draw = random.Random(0)
@@ -86,7 +86,7 @@ def test_what_lies_before_is_not_decoded(tmp_path, container):
 def test_files_that_cannot_be_read_are_named(tmp_path):
     broken = damage(film(tmp_path / "broken.mkv", codec="mpeg4"))
     with pytest.raises(InputError, match=r"broken\.mkv"):
-        read_excerpt(broken, 0, probe(broken).frames, (0, 0, 8, 8))
+        read_excerpt(broken, 0, read_facts(broken).frames, (0, 0, 8, 8))
     short = film(tmp_path / "short.mp4")
     with pytest.raises(InputError, match=r"5 frames from 16 on.*20 frames of 128x160"):
         read_excerpt(short, 16, 5, (0, 0, 8, 8))
@@ -94,12 +94,12 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         read_excerpt(short, 0, 5, (8, 100, 128, 64))
     (tmp_path / "cut_off.mp4").write_bytes(short.read_bytes()[:3000])
     with pytest.raises(InputError, match=r"cut_off\.mp4"):
-        probe(tmp_path / "cut_off.mp4")
+        read_facts(tmp_path / "cut_off.mp4")
     with pytest.raises(InputError, match=r"\.avi: its frames have no presentation times"):
-        probe(film(tmp_path / "reordered.avi"))
+        read_facts(film(tmp_path / "reordered.avi"))
     (tmp_path / "foreign.mp4").write_bytes(short.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(InputError, match=r"foreign\.mp4: its video codec is not known"):
-        probe(tmp_path / "foreign.mp4")
+        read_facts(tmp_path / "foreign.mp4")
 
 
 def test_damage_of_a_header_is_no_worse_than_an_input_error(tmp_path):
@@ -111,7 +111,7 @@ def test_damage_of_a_header_is_no_worse_than_an_input_error(tmp_path):
             file = tmp_path / f"{place}-{value}.mp4"
             file.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
             try:
-                read_excerpt(file, 0, probe(file).frames, (0, 0, 8, 8))
+                read_excerpt(file, 0, read_facts(file).frames, (0, 0, 8, 8))
             except InputError:
                 refused += 1
     assert refused

@@ -17,7 +17,7 @@ from realis.builder.on_ray import RayConfig
 from realis.builder.probe import ProbeConfig, as_listed, licensed, probe, why_not
 from realis.builder.publish import row_of
 from realis.builder.scenes import ScenesConfig
-from realis.builder.stages import here, run_stage
+from realis.builder.stages import in_this_process, run_stage
 from realis.core.errors import InputError
 
 CONFIG = ProbeConfig(lines=128)
@@ -98,7 +98,11 @@ def test_names_that_are_no_text_are_names_too(tmp_path):
     for _ in range(2):
         (clip,) = find_footage((str(tmp_path),), "CC0")
         (kept,), _ = run_stage(
-            "probe", partial(here(probe), build=tmp_path, config=CONFIG), [clip], Ledger(tmp_path, "probe"), True
+            "probe",
+            partial(in_this_process(probe), build=tmp_path, config=CONFIG),
+            [clip],
+            Ledger(tmp_path, "probe"),
+            True,
         )
     assert kept.path(tmp_path) == video
     row = row_of(kept, [])

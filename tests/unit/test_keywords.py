@@ -2,9 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from realis.builder.captions import PROMPT
+from realis.builder.captioner import PROMPT
 from realis.builder.clip import Clip, Dropped
-from realis.builder.keywords import VERSIONS, KeywordsConfig, inflections, keyword_counts, keywords, pattern_of, said
+from realis.builder.keywords import (
+    VERSIONS,
+    KeywordsConfig,
+    find_keywords,
+    inflections,
+    keyword_counts,
+    keywords,
+    pattern_of,
+)
 from realis.core.errors import InputError
 
 SELECT, REJECT = VERSIONS["1"].select, VERSIONS["1"].reject
@@ -25,7 +33,7 @@ def outcome(caption, **options):
     ("long-haired", ["hair"]), ("long hairs", ["hair"]),
 ])  # fmt: skip
 def test_inflections_and_ways_of_writing_count(caption, found):
-    assert list(said(caption, SELECT)) == found
+    assert list(find_keywords(caption, SELECT)) == found
 
 
 @pytest.mark.parametrize("caption", [
@@ -33,7 +41,7 @@ def test_inflections_and_ways_of_writing_count(caption, found):
     "hairless", "a brickless wall", "stoned", "the skinny one", "a place to replace", "crowdfunding",
 ])  # fmt: skip
 def test_only_whole_words_that_mean_it_count(caption):
-    assert not said(caption, SELECT)
+    assert not find_keywords(caption, SELECT)
 
 
 @pytest.mark.parametrize("caption", [
@@ -44,7 +52,7 @@ def test_only_whole_words_that_mean_it_count(caption):
     "not in detail", "plastic instead of stone", "Without fur", "the texture is completely missing", "less detailed",
 ])  # fmt: skip
 def test_what_is_denied_does_not_count(caption):
-    assert not said(caption, SELECT)
+    assert not find_keywords(caption, SELECT)
 
 
 @pytest.mark.parametrize("caption, found", [
@@ -63,7 +71,7 @@ def test_what_is_denied_does_not_count(caption):
     ("not blurry, with sharp skin", ["skin"]),
 ])  # fmt: skip
 def test_a_denial_reaches_no_further_than_it_is_meant(caption, found):
-    assert list(said(caption, SELECT)) == found
+    assert list(find_keywords(caption, SELECT)) == found
 
 
 @pytest.mark.parametrize("caption, word", [
@@ -118,7 +126,7 @@ def test_nonsense_is_refused(wrong):
 def test_every_keyword_is_found_by_its_own_name():
     for words in (SELECT, REJECT):
         for word in words:
-            assert word in said(f"this is {word} here", words) or word == "dark"
+            assert word in find_keywords(f"this is {word} here", words) or word == "dark"
 
 
 @pytest.mark.parametrize("word, forms", [

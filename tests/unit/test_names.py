@@ -11,14 +11,14 @@ from PIL import Image
 
 from realis.core.errors import InputError
 from realis.core.files import LONGEST_NAME, fitting_name, remove_folder, whole_file
-from realis.data.lr_sets.clips import draw, parameters_file
+from realis.data.lr_sets.clips import draw_parameters, parameters_file
 from realis.data.lr_sets.config import DegradeConfig
 from realis.training.run_folder import check_export
 from realis.upscaling.app.inputs import default_name, find_inputs
-from realis.video.clips import find_clips, write_like
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.names import IMAGES, VIDEOS, files_in, matching
 from realis.video.results import is_sheet, notes_file, parts_folder, sheet_file, write_notes
+from realis.video.sequences import find_sequences, write_like
 from realis.video.source import FolderSource, open_source
 from realis.video.span import Span
 from realis.video.survey import survey
@@ -77,7 +77,11 @@ def test_results_and_what_lies_beside_them_are_passed_over(tmp_path):
 
 def test_a_folder_without_any_is_described(tmp_path):
     touch(tmp_path, "a.xyz", "b.XYZ", "README", ".hidden.mp4")
-    for find in (lambda: find_inputs((str(tmp_path),)), lambda: find_clips(tmp_path), lambda: FolderSource(tmp_path)):
+    for find in (
+        lambda: find_inputs((str(tmp_path),)),
+        lambda: find_sequences(tmp_path),
+        lambda: FolderSource(tmp_path),
+    ):
         with pytest.raises(
             InputError, match=r"it holds \.xyz, README files; known endings are \.[^,]*, .* and \d+ more"
         ):
@@ -120,7 +124,7 @@ def test_a_folder_that_cannot_be_listed_is_said(tmp_path):
 
 def test_frames_of_a_data_set_are_found_beside_hidden_files(tmp_path):
     touch(tmp_path, "clip/._1.png", "clip/1.PNG", "._clip.mp4")
-    (clip,) = find_clips(tmp_path)
+    (clip,) = find_sequences(tmp_path)
     assert names(clip.images) == ["1.PNG"]
 
 
@@ -285,7 +289,7 @@ def test_names_that_are_no_text_have_fingerprints_and_draws(tmp_path):
     files = sorted(tmp_path.iterdir())
     assert fingerprint_all(files, tmp_path) != fingerprint_all(files[:1], tmp_path)
     config = DegradeConfig("gt", "lr", "bi")
-    assert draw(config, NO_TEXT, 3, (16, 16)) == draw(config, NO_TEXT, 3, (16, 16))
+    assert draw_parameters(config, NO_TEXT, 3, (16, 16)) == draw_parameters(config, NO_TEXT, 3, (16, 16))
 
 
 @pytest.mark.parametrize("name", [LONG + "x" * 15, NO_TEXT])
@@ -293,7 +297,7 @@ def test_degraded_clips_have_such_names_too(tmp_path, name):
     frame = np.full((16, 24, 3), 99, np.uint8)
     (tmp_path / "in" / name).mkdir(parents=True)
     Image.fromarray(frame).save(tmp_path / "in" / name / f"{NO_TEXT}.png")
-    (clip,) = find_clips(tmp_path / "in")
+    (clip,) = find_sequences(tmp_path / "in")
     written = write_like(clip, [frame], tmp_path / "lr" / clip.name)
     parameters_file(tmp_path / "lr", clip).touch()
     assert written.name == name and names(written.iterdir()) == [f"{NO_TEXT}.png"]

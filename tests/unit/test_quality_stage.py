@@ -19,7 +19,7 @@ from realis.builder.quality import (
     blockiness,
     flow_length,
     inside_bars,
-    measure,
+    measure_scores,
     quality,
     read_pairs,
     scores,
@@ -137,9 +137,9 @@ def test_clips_of_few_frames(frames, tmp_path):
     file = write(tmp_path / "a.mp4", pan(frames))
     if frames == 1:
         with pytest.raises(InputError, match="fewer than two frames"):
-            measure(file, CONFIG.samples)
+            measure_scores(file, CONFIG.samples)
     else:
-        assert measure(file, CONFIG.samples)["motion"] > 0
+        assert measure_scores(file, CONFIG.samples)["motion"] > 0
 
 
 def test_pairs_are_neighbours_spread_over_the_clip(tmp_path):
@@ -216,7 +216,7 @@ def test_calibration_writes_limits_that_its_own_footage_meets(tmp_path):
     config = QualityConfig(**limits)
     assert config != QualityConfig()
     assert all(isinstance(outcome(footage / f"{i}.mp4", config), Clip) for i in range(3))
-    found = [measure(footage / f"{i}.mp4", config.samples) for i in range(3)]
+    found = [measure_scores(footage / f"{i}.mp4", config.samples) for i in range(3)]
     assert sum(row["sharpness"] < limits_of(found, config, 40)["min_sharpness"] for row in found) == 1
 
 

@@ -17,11 +17,11 @@ from footage import film
 from realis.builder import review as stage
 from realis.builder.clip import Clip, Dropped
 from realis.builder.review import VERDICTS, ReviewConfig, review, review_sentence
-from realis.builder.review_desk import CLAIM, Desk
 from realis.builder.review_guard import Guard, refusal
-from realis.builder.review_html import caption_html, card_html, marks
-from realis.builder.review_page import Seat, serve
+from realis.builder.review_html import caption_html, card_html, keyword_places
+from realis.builder.review_page import TabState, serve
 from realis.builder.review_previews import Previews, preview_size
+from realis.builder.review_queue import CLAIM, ReviewQueue
 from realis.builder.verdicts import DROP, KEEP, UNDO, VerdictFile, decision, opinions, undecided
 from realis.core.errors import InputError, RunError
 from realis.video.read import VideoReader
@@ -164,43 +164,43 @@ def test_processes_lose_nothing(file):
 
 
 def test_two_sessions_are_given_different_clips(file, clips):
-    desk = Desk(clips, file)
-    assert [desk.show("a", "").name, desk.show("b", "").name] == ["c0", "c1"]
-    assert desk.decide("a", "Ann", "c0", KEEP).name == "c2"
-    assert desk.decide("b", "Bob", "c1", DROP, "noise").name == "c3"
-    assert desk.decide("b", "Bob", "c3", KEEP).name == "c2"  # hers, but nothing else waits
-    assert desk.decide("a", "Ann", "c2", KEEP).name == "c2"
-    progress = desk.progress()
+    queue = ReviewQueue(clips, file)
+    assert [queue.show("a", "").name, queue.show("b", "").name] == ["c0", "c1"]
+    assert queue.decide("a", "Ann", "c0", KEEP).name == "c2"
+    assert queue.decide("b", "Bob", "c1", DROP, "noise").name == "c3"
+    assert queue.decide("b", "Bob", "c3", KEEP).name == "c2"  # hers, but nothing else waits
+    assert queue.decide("a", "Ann", "c2", KEEP).name == "c2"
+    progress = queue.progress()
     assert (progress.total, progress.decided, progress.kept, progress.dropped) == (4, 4, 3, 1)
 
 
 def test_a_claim_ends_when_nothing_is_heard(file, clips):
     now = [0.0]
-    desk = Desk(clips, file, clock=lambda: now[0])
-    desk.show("a", "")
+    queue = ReviewQueue(clips, file, clock=lambda: now[0])
+    queue.show("a", "")
     now[0] = CLAIM - 1
-    desk.stay("a", "c0")
+    queue.stay("a", "c0")
     now[0] = CLAIM + 1
-    assert desk.show("b", "").name == "c1"
+    assert queue.show("b", "").name == "c1"
     now[0] = 3 * CLAIM
-    assert desk.show("c", "").name == "c0"
+    assert queue.show("c", "").name == "c0"
 
 
 def test_undo_goes_back_over_the_reviewers_own_verdicts(file, clips):
-    desk = Desk(clips, file)
-    desk.decide("a", "Ann", "c0", KEEP)
-    desk.decide("b", "Bob", "c1", KEEP)
-    desk.decide("a", "Ann", "c2", DROP, "other")
-    assert desk.undo("a", "Ann", "c3").name == "c2"
-    assert desk.undo("a", "Ann", "c2").name == "c0"
-    assert desk.undo("a", "Ann", "c0").name == "c0"  # nothing is left
+    queue = ReviewQueue(clips, file)
+    queue.decide("a", "Ann", "c0", KEEP)
+    queue.decide("b", "Bob", "c1", KEEP)
+    queue.decide("a", "Ann", "c2", DROP, "other")
+    assert queue.undo("a", "Ann", "c3").name == "c2"
+    assert queue.undo("a", "Ann", "c2").name == "c0"
+    assert queue.undo("a", "Ann", "c0").name == "c0"  # nothing is left
     assert decided(file, clips) == {"c1": ("keep", "")}
     assert len(file.read()) == 5
 
 
 def test_arrows_move_over_all_clips_without_a_verdict(file, clips):
-    desk = Desk(clips, file)
-    assert [desk.step("a", "c3", 1).name, desk.step("a", "c0", -1).name, desk.step("a", "gone", 1).name] == [
+    queue = ReviewQueue(clips, file)
+    assert [queue.step("a", "c3", 1).name, queue.step("a", "c0", -1).name, queue.step("a", "gone", 1).name] == [
         "c0",
         "c3",
         "c1",
@@ -209,15 +209,15 @@ def test_arrows_move_over_all_clips_without_a_verdict(file, clips):
 
 
 def test_a_key_pressed_twice_says_nothing_of_the_next_clip(file, clips):
-    desk = Desk(clips, file)
-    desk.show("a", "")
+    queue = ReviewQueue(clips, file)
+    queue.show("a", "")
     for _ in range(2):  # the browser still shows c0
-        desk.decide("a", "Ann", "c0", KEEP)
+        queue.decide("a", "Ann", "c0", KEEP)
     assert decided(file, clips) == {"c0": ("keep", "")}
 
 
 def test_a_clip_that_is_not_there_gets_no_verdict(file, clips):
-    assert Desk(clips, file).decide("a", "Ann", "../c0", KEEP).name == "c0"
+    assert ReviewQueue(clips, file).decide("a", "Ann", "../c0", KEEP).name == "c0"
     assert not file.file.exists()
 
 
@@ -267,9 +267,9 @@ def test_the_stage_ends_when_nothing_has_come_for_a_while(file, clips, monkeypat
     monkeypatch.setattr(stage.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(stage.time, "sleep", pass_time)
     with pytest.raises(StopIteration):  # the third verdict starts the wait again
-        stage.wait(Desk(clips[:2], file), linger=5)
+        stage.wait_for_verdicts(ReviewQueue(clips[:2], file), linger=5)
     monkeypatch.setattr(stage.time, "sleep", lambda _: now.__setitem__(0, now[0] + 4))
-    verdicts = stage.wait(Desk(clips[:2], file), linger=5)
+    verdicts = stage.wait_for_verdicts(ReviewQueue(clips[:2], file), linger=5)
     assert len(verdicts) == 4
     assert now[0] == 13 + 8
 
@@ -284,10 +284,10 @@ def test_nonsense_is_rejected(wrong):
 
 def test_words_are_marked_where_they_are_asserted():
     caption = "İ Close\u2011up of <b>leaves</b>. No fur, no text; grassy."
-    found = [caption[start:stop] for start, stop in marks(caption, ("close-up", "leaves", "fur", "grass"))]
+    found = [caption[start:stop] for start, stop in keyword_places(caption, ("close-up", "leaves", "fur", "grass"))]
     assert found == ["Close\u2011up", "leaves", "grassy"]
-    assert marks(caption, ()) == []
-    assert marks("a b-word of one's own", ("b-word",)) == [(2, 8)]
+    assert keyword_places(caption, ()) == []
+    assert keyword_places("a b-word of one's own", ("b-word",)) == [(2, 8)]
 
 
 def test_nothing_of_a_clip_becomes_html():
@@ -300,9 +300,11 @@ def test_nothing_of_a_clip_becomes_html():
 
 
 def test_a_browsers_state_may_be_anything():
-    assert Seat.of(None, "s") == Seat("s", "", "")
-    assert Seat.of({"reviewer": " a\nb " + 99 * "x", "clip": 3}, "s") == Seat("s", "a b " + 36 * "x", "3")
-    assert Seat.of({"reviewer": "a\udcff"}, "s").reviewer == "a?"  # half a pair could not be shown
+    assert TabState.from_browser(None, "s") == TabState("s", "", "")
+    assert TabState.from_browser({"reviewer": " a\nb " + 99 * "x", "clip": 3}, "s") == TabState(
+        "s", "a b " + 36 * "x", "3"
+    )
+    assert TabState.from_browser({"reviewer": "a\udcff"}, "s").reviewer == "a?"  # half a pair could not be shown
 
 
 def request(path="/", method="GET", **headers):

@@ -17,7 +17,7 @@ from realis.data.lr_sets.record import Files, Made
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.parallel.workers import Workers
-from realis.video.clips import Clip, stored, write_like
+from realis.video.sequences import FrameSequence, stored, write_like
 
 _frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
@@ -29,11 +29,14 @@ class Degraded(NamedTuple):
     note: str
 
 
-Done = tuple[Clip, BaseException | Degraded]
+Done = tuple[FrameSequence, BaseException | Degraded]
 
 
 def degrade_by(
-    share: Callable[..., Iterator[Done]], config: DegradeConfig, clips: list[Clip], advance: Callable[[int], Any]
+    share: Callable[..., Iterator[Done]],
+    config: DegradeConfig,
+    clips: list[FrameSequence],
+    advance: Callable[[int], Any],
 ) -> Iterator[Done]:
     """Degrade ``clips`` by processes that are there already (:meth:`realis.parallel.workers.Workers.tasks`); yields each when done."""
     for clip, outcome in share(partial(degrade_clip, config), clips):
@@ -41,7 +44,7 @@ def degrade_by(
         yield clip, outcome
 
 
-def degrade_all(config: DegradeConfig, clips: list[Clip], advance: Callable[[int], Any]) -> Iterator[Done]:
+def degrade_all(config: DegradeConfig, clips: list[FrameSequence], advance: Callable[[int], Any]) -> Iterator[Done]:
     """Degrade ``clips``, several at a time; yields each when done. Progress goes on with every frame."""
     frames_done, seen = multiprocessing.get_context("spawn").Value("q", 0), 0
 
@@ -61,30 +64,31 @@ def share_counter(frames_done: Any) -> None:
     _frames_done = frames_done
 
 
-def degrade_clip(config: DegradeConfig, clip: Clip) -> Degraded:
+def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Degraded:
     """Degrade one clip; what is made is on disk when this returns."""
-    import torch
-
     from realis.degradation.second_order import degrade_stream
 
-    torch.set_num_threads(1)  # there are as many workers as cores
     source = Files.of(source_files(config, clip))  # before it is read: if it is replaced meanwhile, the next run knows
     output = Path(config.output)
     for file in result_files(output, clip):  # of another ground truth, or damaged: it must not stay if this fails
         file.unlink(missing_ok=True)
-    count, height, width = measure(clip)
+    count, height, width = count_and_size(clip)
     if config.replay:
         parameters = DegradationParameters.read(parameters_file(Path(config.replay), clip))
     else:
         least = 2 * config.scale
         require(min(height, width) >= least, "size", f"{width}x{height}", f"at least {least}x{least} at this scale")
         size = (height // config.scale * config.scale, width // config.scale * config.scale)
-        parameters = draw(config, clip.name, count, size)
+        parameters = draw_parameters(config, clip.name, count, size)
     h, w = parameters.size
     fits = parameters.frames == count and h <= height and w <= width
     drawn_for = f"{parameters.frames} x {w}x{h} as when it was drawn"
     require(fits, "frames and size", f"{count} x {width}x{height}", drawn_for)
-    write_like(clip, degrade_stream(counted(image[:h, :w] for image in clip.frames()), parameters), output / clip.name)
+    write_like(
+        clip,
+        degrade_stream(count_frames(image[:h, :w] for image in clip.frames(threads=1)), parameters),
+        output / clip.name,
+    )
     with whole_file(parameters_file(output, clip)) as temporary:
         temporary.write_text(parameters.to_json())
     files = result_files(output, clip)
@@ -95,7 +99,7 @@ def degrade_clip(config: DegradeConfig, clip: Clip) -> Degraded:
     return Degraded(Made(clip.name, source, Files.of(files)), "" if (h, w) == (height, width) else note)
 
 
-def counted(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def count_frames(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """``images``, each counted when it is read: an encoder takes all of them before the first one comes out."""
     for image in images:
         yield image
@@ -104,34 +108,34 @@ def counted(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
                 _frames_done.value += 1
 
 
-def draw(config: DegradeConfig, name: str, frames: int, size: tuple[int, int]) -> DegradationParameters:
+def draw_parameters(config: DegradeConfig, name: str, frames: int, size: tuple[int, int]) -> DegradationParameters:
     """Parameters that depend on the seed and the clip's name alone, not on which clips there are besides."""
     number = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8])  # names need not be UTF-8
     rng = np.random.default_rng((config.seed, number))
     return load_degradation(config.preset).sample(rng, frames, size, config.scale)
 
 
-def measure(clip: Clip) -> tuple[int, int, int]:
+def count_and_size(clip: FrameSequence) -> tuple[int, int, int]:
     """Number of frames, by reading all of them, and their height and width."""
     count = height = width = 0
-    for frame in clip.frames():
+    for frame in clip.frames(threads=1):
         count, (height, width) = count + 1, frame.shape[:2]
     return count, height, width
 
 
-def parameters_file(folder: Path, clip: Clip) -> Path:
+def parameters_file(folder: Path, clip: FrameSequence) -> Path:
     """Where the parameters of ``clip`` lie in a degraded set."""
     file = folder / clip.name
     return file.with_name(fitting_name(file.name, ".json"))
 
 
-def source_files(config: DegradeConfig, clip: Clip) -> list[Path]:
+def source_files(config: DegradeConfig, clip: FrameSequence) -> list[Path]:
     """What ``clip`` is made from: its frames or its video, and parameters that are replayed."""
     replayed = [parameters_file(Path(config.replay), clip)] if config.replay else []
     return [*(clip.images or [clip.path]), *replayed]
 
 
-def result_files(output: Path, clip: Clip) -> list[Path]:
+def result_files(output: Path, clip: FrameSequence) -> list[Path]:
     """What is made of ``clip``: frames or a video, and the parameters. Where nothing was made, files that are not there."""
     result = stored(clip, output / clip.name)
-    return [*(Clip(clip.name, result).images or [result]), parameters_file(output, clip)]
+    return [*(FrameSequence(clip.name, result).images or [result]), parameters_file(output, clip)]

@@ -14,7 +14,7 @@ from realis.data.lr_sets.config import DegradeConfig
 from realis.data.lr_sets.notes import check_output, write_settings
 from realis.data.lr_sets.record import Record, open_record
 from realis.degradation.parameters import DegradationParameters
-from realis.video.clips import Clip, find_clips
+from realis.video.sequences import FrameSequence, find_sequences
 
 
 def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> None:
@@ -33,7 +33,7 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
     source, target = Path(config.ground_truth).resolve(), output.resolve()
     apart = source != target and source not in target.parents and target not in source.parents
     require(apart, "--output", config.output, "a folder neither in --ground-truth nor around it")
-    clips = find_clips(Path(config.ground_truth))
+    clips = find_sequences(Path(config.ground_truth))
     if config.replay:
         for clip in clips:
             DegradationParameters.read(parameters_file(Path(config.replay), clip))
@@ -59,7 +59,7 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
 
 
 def degrade_clips(
-    config: DegradeConfig, todo: list[Clip], by: Callable[..., Any], record: Record
+    config: DegradeConfig, todo: list[FrameSequence], by: Callable[..., Any], record: Record
 ) -> dict[str, type[BaseException]]:
     """Degrade the clips ``todo`` and note each in ``record``; returns the names of those that cannot be, and the kind of
     error."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from realis.core.config import as_plain, read_recipe
+from realis.core.config import as_plain, binding, read_recipe
 from realis.core.errors import InputError, file_error, require
 from realis.core.files import whole_file
 from realis.data.lr_sets.config import DegradeConfig
@@ -17,10 +17,11 @@ NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
 
 def notes_of(config: DegradeConfig) -> dict[str, Any]:
     """What a set is made with, by the files in which it says so."""
-    if config.replay:
-        return {SETTINGS: {"replay": str(Path(config.replay).resolve())}}
-    ranges = as_plain(load_degradation(config.preset))
-    return {RANGES: ranges, SETTINGS: {"scale": config.scale, "seed": config.seed}}
+    settings = binding(config)
+    preset, replay = settings.pop("preset"), settings.pop("replay")
+    if replay:  # in place of all others
+        return {SETTINGS: {"replay": str(Path(replay).resolve())}}
+    return {RANGES: as_plain(load_degradation(preset)), SETTINGS: settings}
 
 
 def read_notes(output: Path) -> dict[str, Any]:

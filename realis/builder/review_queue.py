@@ -13,7 +13,7 @@ CLAIM = 90.0  # seconds that a clip stays with a session from which nothing is h
 
 
 @dataclass(frozen=True)
-class Progress:
+class ReviewProgress:
     """How far the review is."""
 
     total: int
@@ -26,8 +26,8 @@ class Progress:
         return self.kept + self.dropped
 
 
-class Desk:
-    """The candidates on the table. Safe to use from several threads.
+class ReviewQueue:
+    """The clips to review, in order. Safe to use from several threads.
 
     A session (one browser tab) has a claim on the clip that it looks at, so that others are given other ones. Claims are
     in memory: two servers on one folder may show the same clip, and lose nothing.
@@ -88,11 +88,11 @@ class Desk:
         """What stands of a clip, by reviewer."""
         return opinions([clip], self.file.read())[clip.name]
 
-    def progress(self) -> Progress:
+    def progress(self) -> ReviewProgress:
         """How many are decided."""
         decided = [decision(one) for one in opinions(self.clips, self.file.read()).values()]
         verdicts = [one.verdict for one in decided if one]
-        return Progress(len(self.clips), verdicts.count(KEEP), verdicts.count(DROP))
+        return ReviewProgress(len(self.clips), verdicts.count(KEEP), verdicts.count(DROP))
 
     def waiting(self) -> int:
         """How many have no verdict."""

@@ -1,4 +1,4 @@
-"""Clips of a data set: folders of frames, and videos, read the same way and written back in the same form."""
+"""Frame sequences of a data set: folders of images, and videos, read the same way and written back in the same form."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from realis.video.read import VideoReader
 
 
 @dataclass(frozen=True)
-class Clip:
+class FrameSequence:
     """A folder of frames, or a video, by its path; ``name`` is where it lies below the folder of all."""
 
     name: str
@@ -39,14 +39,17 @@ class Clip:
         except InputError:
             return 0
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 RGB, in order.
+    def frames(self, threads: int = 0) -> Iterator[np.ndarray]:
+        """Yield frames (H, W, 3) uint8 RGB, in order.
+
+        Args:
+            threads: that decode a video; 0: one a core.
 
         Raises:
             InputError: a file that cannot be read, or is no 8-bit picture of the size of the first.
         """
         if not self.path.is_dir():
-            with VideoReader(self.path) as video:
+            with VideoReader(self.path, threads) as video:
                 yield from video
             return
         size = None
@@ -70,7 +73,7 @@ def _rgb(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def find_clips(folder: Path) -> list[Clip]:
+def find_sequences(folder: Path) -> list[FrameSequence]:
     """All clips in ``folder`` and below: each folder with pictures in it, each video; by name.
 
     Raises:
@@ -80,10 +83,10 @@ def find_clips(folder: Path) -> list[Clip]:
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
     videos = set(files_in(folder, VIDEOS, below=True))
     folders = sorted({file.parent for file in files_in(folder, IMAGES, below=True)})
-    clips: dict[str, Clip] = {}
+    clips: dict[str, FrameSequence] = {}
     for path in [*folders, *sorted(videos)]:
         name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)
-        clip = Clip(name.as_posix() if name.parts else folder.resolve().name, path)
+        clip = FrameSequence(name.as_posix() if name.parts else folder.resolve().name, path)
         if clip.name in clips:
             other = clips[clip.name].path.name
             raise InputError(f"{folder}: {path.name} and {other} would have the same name {clip.name}; rename one")
@@ -95,7 +98,7 @@ def find_clips(folder: Path) -> list[Clip]:
     return [clips[name] for name in sorted(clips)]
 
 
-def _check_apart(folder: Path, clips: dict[str, Clip], folders: set[Path]) -> None:
+def _check_apart(folder: Path, clips: dict[str, FrameSequence], folders: set[Path]) -> None:
     """No clip inside a folder of frames, no two frames of one name: written back, one would take the other's place."""
     for clip in clips.values():
         for above in clip.path.parents:
@@ -108,12 +111,12 @@ def _check_apart(folder: Path, clips: dict[str, Clip], folders: set[Path]) -> No
             raise InputError(f"{clip.path}: two pictures are called {twice}; wanted one a frame")
 
 
-def stored(clip: Clip, output: Path) -> Path:
+def stored(clip: FrameSequence, output: Path) -> Path:
     """Where :func:`write_like` puts a clip."""
     return output if clip.path.is_dir() else output.with_name(fitting_name(output.name, ".mkv"))
 
 
-def write_like(clip: Clip, frames: Iterable[np.ndarray], output: Path) -> Path:
+def write_like(clip: FrameSequence, frames: Iterable[np.ndarray], output: Path) -> Path:
     """Write ``frames`` (H, W, 3) uint8 RGB without loss, in the form of ``clip``: complete or not at all.
 
     A folder of frames becomes a folder ``output`` of PNG files of the same names, a video ``output``.mkv (FFV1, RGB).
