@@ -301,7 +301,9 @@ def test_nothing_of_a_clip_becomes_html():
 
 def test_a_browsers_state_may_be_anything():
     assert TabState.from_browser(None, "s") == TabState("s", "", "")
-    assert TabState.from_browser({"reviewer": " a\nb " + 99 * "x", "clip": 3}, "s") == TabState("s", "a b " + 36 * "x", "3")
+    assert TabState.from_browser({"reviewer": " a\nb " + 99 * "x", "clip": 3}, "s") == TabState(
+        "s", "a b " + 36 * "x", "3"
+    )
 
 
 def request(path="/", method="GET", **headers):
