@@ -16,7 +16,7 @@ from realis.core.errors import require
 class KeywordsConfig:
     """Which captions select a clip."""
 
-    version: str = "1"  # of the word lists in realis/dataset/keywords.py; later versions do not change earlier ones
+    version: str = "1"  # of the word lists in realis/builder/keywords.py; later versions do not change earlier ones
     at_least: int = 1  # different keywords that a caption must have; 0 selects all but those with a negative one
     select: tuple[str, ...] = ()  # more keywords; a hyphen also stands for a space or nothing
     reject: tuple[str, ...] = ()  # more negative keywords: one of them drops the clip

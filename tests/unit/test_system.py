@@ -61,7 +61,7 @@ def test_commands_import_where_there_is_neither_fcntl_nor_resource():
     code = (
         "import sys\n"
         "sys.modules |= {'fcntl': None, 'resource': None}\n"
-        "import realis.commands.upscale, realis.commands.build, realis.commands.train_cpc, realis.builder.review_queue\n"
+        "import realis.commands.upscale, realis.builder.build, realis.commands.train_cpc, realis.builder.review_queue\n"
         "from realis.core.system import HAS_LOCKS, lock, peak_memory\n"
         "print(HAS_LOCKS, peak_memory(), lock(open(sys.executable, 'rb'), wait=True))\n"
     )
