@@ -37,11 +37,11 @@ class Segments:
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.frames:
             raise InputError(
-                f"--segment-overlap: got {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}"
+                f"segments: got an overlap of {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}"
             )
         if self.period > 1 and (self.frames % self.period != 1 or (self.frames - self.overlap) % self.period):
             raise InputError(
-                f"--segment-frames and --segment-overlap: got {self.frames} and {self.overlap}, wanted both of the form "
+                f"segments: got {self.frames} frames with an overlap of {self.overlap}, wanted both of the form "
                 f"{self.period} n + 1, such as {self.period * 4 + 1} and {self.period + 1}"
             )
 

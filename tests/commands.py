@@ -37,7 +37,15 @@ class Command:
         before: Callable[[], None] | None = None,
     ) -> None:
         self._stderr = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 - open as long as the command is asked about
-        arguments = (ROOT / script, [str(word) for word in words], cwd, session, before, self._stderr.name)
+        arguments = (
+            ROOT / script,
+            [str(word) for word in words],
+            cwd,
+            session,
+            before,
+            self._stderr.name,
+            dict(os.environ),
+        )
         self._process = _context.Process(target=_run, args=arguments)
         self._process.start()
         self.pid = self._process.pid or 0
@@ -59,8 +67,16 @@ class Command:
 
 
 def _run(
-    script: Path, words: list[str], cwd: Path, session: bool, before: Callable[[], None] | None, stderr: str
+    script: Path,
+    words: list[str],
+    cwd: Path,
+    session: bool,
+    before: Callable[[], None] | None,
+    stderr: str,
+    environment: dict[str, str],
 ) -> None:
+    os.environ.clear()  # of the process that this one is forked from
+    os.environ.update(environment)
     if session:
         os.setsid()
     with open(stderr, "w") as file:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from realis.core import units
-from realis.core.config import parse, value_of
-from realis.core.errors import InputError, error_of_several
+from realis.core.config import flag_types, parse, value_of
+from realis.core.errors import InputError, error_of_several, file_error
 from realis.core.log import logger
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
@@ -56,9 +56,26 @@ def parse_upscale(argv: Sequence[str], prog: str = "upscale.py") -> UpscaleConfi
     except InputError as error:
         raise InputError(f"{error} (see --help)") from error
     kind = type(default.options)
+    check_owner(argv, default)
     remark = (f"Methods: {', '.join(METHODS)}.\n\n"
               f"Below are the flags of {default.method}; --method NAME --help shows another's.")  # fmt: skip
     return parse(UpscaleConfig[Annotated[kind, tyro.conf.arg(name=kind.PREFIX)]], argv, prog, default, remark)
+
+
+def check_owner(argv: Sequence[str], config: UpscaleConfig) -> None:
+    """Check that no flag is that of another method.
+
+    Raises:
+        InputError: one is.
+    """
+    own = flag_types(type(config.options))
+    for name in METHODS:
+        kind = find_method(name).Config
+        prefix = f"--{kind.PREFIX}." if kind.PREFIX else "--"
+        for word in argv:
+            flag = word.partition("=")[0].replace("_", "-")
+            if flag in flag_types(kind, prefix) and kind is not type(config.options) and flag not in own:
+                raise InputError(f"{flag}: is a flag of --method {name}, not of {config.method} (see --help)")
 
 
 def upscale(config: UpscaleConfig) -> list[Path]:
@@ -81,7 +98,7 @@ def upscale(config: UpscaleConfig) -> list[Path]:
         for path, output in zip(paths, outputs, strict=True)
     ]
     loader = Loader(find_method(config.method), config, [own.prompt for own, _, _ in inputs])
-    check_names(config, loader.needs(any(loader.prompts)), paths, outputs)
+    check_names(config, loader.needs(prompted=False), paths, outputs)
     return upscale_several(loader, inputs) if len(inputs) > 1 else upscale_one(loader, *inputs[0])
 
 
@@ -155,7 +172,8 @@ def skip_failures(path: Path, failed: dict[Path, type[Exception]]) -> Iterator[N
     try:
         yield
     except (InputError, OSError, MemoryError, RuntimeError, FloatingPointError) as error:
-        failed[path] = type(error)  # not the error itself: it holds what was in memory
+        known = file_error("", error) if isinstance(error, OSError) else error
+        failed[path] = type(known)  # not the error itself: it holds what was in memory
         reason = " ".join(str(error).split()) or type(error).__name__
         logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))
 
@@ -169,7 +187,11 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     make_plan(config, needs, SAMPLE_FORMAT, output)
     for file in (SAMPLE, output):
         check_output(file)
-    check_replaced(SAMPLE, SAMPLE_KEY, anew=True, flag="the sample clip")
+    try:
+        check_replaced(SAMPLE, SAMPLE_KEY, anew=True)
+    except InputError as error:
+        raise InputError(f"{SAMPLE}: is there, and is not the sample clip as this version renders it; move it away or delete "
+                         "it, and it is rendered anew") from error  # fmt: skip
 
     from realis.data.photographs import sample_clip
 

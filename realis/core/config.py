@@ -25,7 +25,7 @@ from realis.core.errors import InputError, file_error, reason
 from realis.core.files import whole_file
 
 Config = TypeVar("Config")
-RUN = "how a run goes, not what comes of it"  # marks such a field: Annotated[bool, RUN]
+RUN = "not in the key of a result: it says how the run goes, or names what the key holds by content"  # Annotated[str, RUN]
 RECIPES = (".yaml", ".yml")
 END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a list, and comes back among unknown words
 OUR_WORDS = {  # for those of tyro
@@ -309,7 +309,7 @@ def as_plain(config: Any) -> dict[str, Any]:
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             name, nested = getattr(value, "PREFIX", field.name), as_plain(value)
-            values |= {name: nested} if name else nested
+            values |= nested if not name else {name: nested} if nested else {}  # a recipe has no empty part
         else:
             values[field.name] = _plain_values(value)
     return values

@@ -1,5 +1,6 @@
 """Files that appear complete or not at all."""
 
+import glob
 import hashlib
 import os
 import shutil
@@ -139,6 +140,12 @@ def remove_leftovers(folder: Path) -> None:
     """Delete what a killed run left half-written, or half-removed, below ``folder``."""
     for path in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def remove_temporary_files(file: Path) -> None:
+    """Delete what killed runs left half-written of ``file``."""
+    for path in file.parent.glob(f".{glob.escape(file.name)}.*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def read_json(file: Path) -> dict[str, Any] | None:

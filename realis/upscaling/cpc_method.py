@@ -26,9 +26,13 @@ class CpcMethod:
             raise InputError("--prompt and --prompt-embeds: got both, wanted one")
         folder, cpc = find_folders(config, prompted)
         controlnet = check_parts(folder, cpc, config.decoder)
+        if config.negative_prompt and config.guidance != 1 and not has_text_encoder(folder):
+            raise InputError(
+                f"--negative-prompt: {config.model} has no text encoder and knows only the empty prompt; leave it out"
+            )
         if prompted and not has_text_encoder(folder):
             raise InputError(
-                f"--prompt: {config.model} has no text encoder and knows only the empty prompt; leave --prompt out"
+                f"--prompt, --prompt-file: {config.model} has no text encoder and knows only the empty prompt; leave --prompt out"
             )
         frames, tile_height, tile_width = controlnet["window"]
         settings = sampling_settings(config, controlnet)
@@ -75,7 +79,7 @@ METHOD = CpcMethod()
 def find_folders(config: CpcConfig, prompted: bool) -> tuple[Path, Path | None]:
     """The folders of the model, and of a CPC in place of its own."""
     embedded = config.prompt_embeds or config.empty_prompt_embeds
-    needs_text = prompted or bool(config.negative_prompt) or not embedded
+    needs_text = prompted or bool(config.negative_prompt and config.guidance != 1) or not embedded
     cpc = model_folder(config.cpc, "--cpc", text_encoder=False) if config.cpc else None  # first: it may be mistyped
     return model_folder(config.model, text_encoder=needs_text), cpc
 

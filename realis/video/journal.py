@@ -191,14 +191,15 @@ class Journal:
         sync(facts)
         sync(tensors)
 
-    def settle_tile(self, tile: tuple[int, int]) -> tuple[int, int]:
-        """The smaller of ``tile`` and the one that a run before had to take; it is kept for the next run."""
+    def settle_tile(self, tile: tuple[int, int], multiple: int) -> tuple[int, int]:
+        """The smaller of ``tile`` and the one that a run before had to take, sides of which are multiples of ``multiple``; it
+        is kept for the next run."""
         file = self.folder / "tile.json"
         before = read_json(file) or {}
         smaller = dict(zip(("height", "width"), tile, strict=True))
         for name, side in smaller.items():
             known = before.get(name)
-            smaller[name] = known if type(known) is int and 0 < known < side and known % 16 == 0 else side
+            smaller[name] = known if type(known) is int and 0 < known < side and known % multiple == 0 else side
         with whole_file(file) as temporary:
             temporary.write_text(json.dumps(smaller))
         return smaller["height"], smaller["width"]

@@ -58,7 +58,7 @@ def worker_at(title):
 def kill_one(killed, over):
     """Kill the first worker that is seen at a task."""
     while not over.wait(0.01):
-        if process := worker_at("ray::there"):
+        if process := worker_at("ray::run_on_node"):
             os.kill(process, signal.SIGKILL)
             killed.append(process)
             return

@@ -214,7 +214,7 @@ def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeyp
     with pytest.raises(SystemExit):
         run_upscale(words)
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "the sample clip out/sample.mp4: is there that no run of this command made" in line
+    assert "out/sample.mp4: is there, and is not the sample clip as this version renders it" in line
     assert sample.read_bytes() == b"mine"
 
 

@@ -18,6 +18,7 @@ from transformers import UMT5EncoderModel
 from conftest import randomise_projections
 from realis import methods
 from realis.commands.__main__ import run_upscale
+from realis.commands.upscale import parse_upscale
 from realis.core.errors import InputError
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.wan import loading
@@ -184,3 +185,8 @@ def test_three_videos_with_three_prompts_load_the_model_once(wan_folder, transfo
     # The text encoder, the largest of all, is gone before the transformer comes
     there = dict(loads)
     assert "UMT5EncoderModel" not in there["ControlledWanTransformer3DModel"] + there["AutoencoderKLWan"]
+
+
+def test_a_flag_of_another_method_is_said_to_be_one():
+    with pytest.raises(InputError, match="--steps: is a flag of --method cpc, not of bicubic"):
+        parse_upscale(["--method", "bicubic", "--steps", "3"])

@@ -268,7 +268,7 @@ def launch_forked(name, *flags):
 
     def start(_):
         for rank in "01":
-            environment = dict(os.environ) | group | {"RANK": rank, "LOCAL_RANK": rank}
+            environment = group | {"RANK": rank, "LOCAL_RANK": rank}
             started.append(Command("train/train_cpc.py", *flags, before=partial(become_rank, environment)))
 
     command = ["--config_file", str(LAUNCH / f"{name}.yaml"), "--num_processes", "2", "train_cpc.py", *flags]

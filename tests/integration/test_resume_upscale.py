@@ -71,6 +71,7 @@ def test_what_a_run_leaves_that_is_killed_while_it_tidies_up_goes(clip, tmp_path
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     for name in (".out.mp4.parts", "..out.mp4.parts.old"):
         (tmp_path / name).mkdir()
+    (tmp_path / ".out.mp4_before_after.png.123.tmp").touch()
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert not list(tmp_path.glob(".*"))
 

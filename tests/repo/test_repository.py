@@ -24,6 +24,7 @@ from realis.commands.upscale import make_config, parse_upscale
 from realis.core.config import dump, parse, recipe_flags
 from realis.data.lr_sets.config import DegradeConfig
 from realis.degradation.config import DegradationConfig
+from realis.methods import DEFAULT, METHODS, find_method
 from realis.models.hub import PRESETS
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.cpc_config import CpcConfig
@@ -166,6 +167,19 @@ def test_every_field_of_a_configuration_is_read():
         if name not in read
     }
     assert unread == set()
+
+
+def test_flags_of_a_method_are_told_apart_by_its_name():
+    common = {field.name for field in dataclasses.fields(UpscaleConfig)}
+    for name in METHODS:
+        prefix = find_method(name).Config.PREFIX
+        assert prefix == ("" if name == DEFAULT else name) and prefix not in common
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_written_configuration_of_any_method_is_a_recipe(name, tmp_path):
+    dump(make_config(method=name), tmp_path / "config.yaml")
+    assert parse_upscale([str(tmp_path / "config.yaml")]) == make_config(method=name)
 
 
 def is_required(field):

@@ -56,7 +56,7 @@ def test_facts_of_a_segment_that_cannot_be_true(journal, harm):
 @pytest.mark.parametrize("harm", ['{"height": "64", "width": [64]}', '{"height": -16, "width": 40}', *NONE])
 def test_a_tile_that_cannot_be_true(journal, harm):
     replace(journal.folder / "tile.json", harm)
-    assert found(journal).settle_tile((128, 256)) == (128, 256)
+    assert found(journal).settle_tile((128, 256), 16) == (128, 256)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from realis.core.errors import InputError, RunError, error_of_several, require
+from realis.core.errors import InputError, RunError, error_of_several, file_error, require
 from realis.core.files import remove_leftovers
 from realis.core.log import logger, progress
 from realis.core.units import count
@@ -69,7 +69,7 @@ def degrade_clips(
             if isinstance(outcome, BaseException):
                 reason = outcome if isinstance(outcome, InputError | RunError) else repr(outcome)
                 logger.error("%s: not degraded: %s", clip.name, reason)
-                failed[clip.name] = type(outcome)
+                failed[clip.name] = type(file_error("", outcome) if isinstance(outcome, OSError) else outcome)
                 continue
             record.add(outcome.made)
             if outcome.note:

@@ -12,7 +12,7 @@ from realis.video.deinterlace import Deinterlace
 from realis.video.span import Span, parse_span
 from realis.video.target import target_size
 
-NETWORK = "of the networks of a method, or what they are told"  # of no method without weights
+NETWORK = "of networks, or what they are told"  # not in the key of a method with neither weights nor noise
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class UpscaleConfig(Generic[Options]):
     # upscale from here on: seconds (90.5), 1:30 or 1:02:03.5; empty: from the beginning
     start: Annotated[str, RUN] = ""
     duration: Annotated[str, RUN] = ""  # how much, written as --start is; empty: to the end
-    method: str = "cpc"  # cpc, the diffusion model, bicubic interpolation, or another
+    method: str = field(kw_only=True)  # one of those named above
     preview: Annotated[bool, RUN] = False  # a few frames from the middle, to look at before all of the work
     dry_run: Annotated[bool, RUN] = False  # print the plan, time one tile, and stop
     compare: Annotated[str, RUN] = ""  # also write this video: bicubic on the left half, the result on the right
@@ -85,6 +85,6 @@ class UpscaleConfig(Generic[Options]):
 
     def settings(self, needs: Needs) -> dict:
         """The settings that a result depends on, as plain values; those that are left to the method, as it takes them."""
-        without = (RUN,) if needs.weights else (RUN, NETWORK)
+        without = (RUN,) if needs.weights or needs.noise else (RUN, NETWORK)
         own = {**binding(self.options, without), **needs.settings}
         return {**binding(self, without), **{self.prefix + name: value for name, value in own.items()}}

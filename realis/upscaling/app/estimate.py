@@ -7,7 +7,7 @@ from pathlib import Path
 
 from realis.core import units
 from realis.core.log import logger
-from realis.upscaler import Tiling
+from realis.tiling.plan import plan_tiles
 from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
 from realis.upscaling.app.plan import Plan
 from realis.video.source import VideoFormat
@@ -82,15 +82,13 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
 
     from realis.upscaling.stream import noise_of
 
-    (height, width), lr = plan.tile, torch.rand(shape)
-    upscaler, one = loader.upscaler, Tiling([(0, height)], [(0, width)])
+    lr, size = torch.rand(shape), plan.needs.native_size((shape[2], shape[3]), plan.tile)
+    upscaler, one = loader.upscaler, plan_tiles(size, None, 0, plan.needs.multiple)
     noise = noise_of(plan.needs, 0, 0, len(lr), one)
 
     def run() -> float:
         began = time.monotonic()
-        upscaler.upscale(
-            lr, (height, width), tiles=one, noise=noise, carry={}, prompt=prompt, advance=lambda share: None
-        )
+        upscaler.upscale(lr, size, tiles=one, noise=noise, carry={}, prompt=prompt, advance=lambda share: None)
         return time.monotonic() - began
 
     first = run()

@@ -21,6 +21,7 @@ class Loader:
 
     def __init__(self, method: Method[Any], config: UpscaleConfig, prompts: Sequence[str]) -> None:
         self.method, self.config, self.prompts = method, config, prompts
+        self._needs: dict[bool, Needs] = {}
 
     def needs(self, prompted: bool) -> Needs:
         """Return what the method needs for an input with or without a prompt.
@@ -28,7 +29,9 @@ class Loader:
         Raises:
             InputError: its files are missing, damaged, or do not fit what was asked for.
         """
-        return self.method.needs(self.config.options, prompted)
+        if prompted not in self._needs:
+            self._needs[prompted] = self.method.needs(self.config.options, prompted)
+        return self._needs[prompted]
 
     @cached_property
     def device(self) -> str:
@@ -76,5 +79,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def out_of_memory_error(plan: Plan) -> RunError:
     """Return the error that says which flags need less memory."""
-    return RunError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give smaller ones "
-                    "(--tile-height, --tile-width), fewer --segment-frames, --offload, or --device cpu")  # fmt: skip
+    smaller = "give smaller ones, fewer frames at a time, " if plan.needs.tile else "give "
+    return RunError(
+        f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; {smaller}--offload, or --device cpu"
+    )

@@ -12,6 +12,7 @@ from typing import Any
 
 from realis.core import units
 from realis.core.errors import InputError
+from realis.core.files import remove_temporary_files
 from realis.core.log import logger, progress
 from realis.core.system import peak_memory
 from realis.parallel.queues import BackgroundWriter, prefetch
@@ -36,7 +37,7 @@ from realis.video.finished import check_replaced, is_finished
 from realis.video.journal import tidy_up
 from realis.video.names import IMAGES
 from realis.video.other_streams import dropped_streams
-from realis.video.results import sheet_file
+from realis.video.results import notes_file, sheet_file
 from realis.video.source import FolderSource, Source, VideoFormat, VideoSource, open_source
 from realis.video.span import written
 from realis.video.survey import middle, survey
@@ -140,6 +141,8 @@ def upscale_file(job: Job, loader: Loader) -> Path:
     if config.compare and not (job.done and is_finished(comparison, comparison_key(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)
+    for file in (output, notes_file(output), sheet_file(output)):
+        remove_temporary_files(file)
     files, took = " and ".join(map(str, [output] * (not job.done) + pictures)), time.monotonic() - began
     if files:
         peak = peak_memory()
@@ -199,7 +202,7 @@ def write_result(job: Job, loader: Loader) -> None:
                     job.findings.damage,
                 ) as sink,
             ):
-                tile = sink.journal.settle_tile(plan.tile)
+                tile = sink.journal.settle_tile(plan.tile, plan.needs.multiple)
                 plan = plan if tile == plan.tile else with_tile(plan, tile)
                 upscale_segments(replace(job, plan=plan), loader, source, sink)
                 if input_content(job.path) != job.key[INPUT]:
