@@ -110,8 +110,8 @@ def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
 
 
 def value_of(flag: str, argv: Sequence[str], default: str) -> str:
-    """The value that ``[recipe.yaml] [--flags]`` give to one flag, on which it depends what others there are; what is wrong
-    with the words, :func:`parse` says."""
+    """Return the value that ``[recipe.yaml] [--flags]`` give to one flag, before the others are known. Faults in the words are
+    left to :func:`parse`."""
     words = list(argv)
     if words and words[0].endswith(RECIPES):
         with contextlib.suppress(InputError):

@@ -67,7 +67,7 @@ def read_embedding(folder: str | Path, caption: str) -> "torch.Tensor":
     Raises:
         InputError: it is not there any more, or not finite.
     """
-    from realis.ops.finite import check_finite
+    from realis.ops.finite import check_tensors
 
     file, key = embedding_file(folder, caption_key(caption)), caption_key(caption)
     try:
@@ -75,5 +75,5 @@ def read_embedding(folder: str | Path, caption: str) -> "torch.Tensor":
             embedding = tensors.get_tensor(key)
     except (OSError, SafetensorError) as error:
         raise file_error(f"{file}: no embedding of the caption {caption[:80]!r} ({error})", error) from error
-    check_finite({key: embedding}, file, ANEW)
+    check_tensors({key: embedding}, file, ANEW)
     return embedding

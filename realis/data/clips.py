@@ -32,7 +32,7 @@ from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import degraded_pair, whole_margin
 from realis.models.wan.prompts import pad_prompt
-from realis.ops.finite import check_finite
+from realis.ops.finite import check_tensors
 from realis.ops.pixels import eight_bit
 from realis.ops.resize import resize
 from realis.video.excerpt import read_excerpt, read_facts
@@ -208,7 +208,7 @@ class ClipSet(Dataset):
         wanted = ((frames + 3) // 4, height // 8, width // 8)
         if latents.ndim != 4 or tuple(latents.shape[1:]) != wanted:
             raise InputError(f"{file}: got latents of shape {tuple(latents.shape)}, wanted (channels, *{wanted})")
-        check_finite({"hr_latents": latents}, file, ANEW)
+        check_tensors({"hr_latents": latents}, file, ANEW)
         return latents
 
     # 3. Batches

@@ -26,7 +26,7 @@ from realis.data.randomness import sample_rng
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import MARGIN, degraded_pair, whole_margin
 from realis.models.wan.latents import encode_video, encoder_digest
-from realis.ops.finite import check_finite
+from realis.ops.finite import check_tensors
 from realis.ops.pixels import eight_bit, signed
 from realis.ops.resize import resize
 
@@ -93,7 +93,7 @@ def _read_pool(file: Path) -> Batch:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise file_error(f"{file}: cannot be read ({error}); {advice}", error) from error
-    check_finite(tensors, file, advice)
+    check_tensors(tensors, file, advice)
     return tensors
 
 

@@ -14,7 +14,7 @@ def not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
     return next((name for name, x in tensors.items() if x.is_floating_point() and not x.isfinite().all()), "")
 
 
-def check_finite(tensors: Mapping[str, torch.Tensor], file: Path, advice: str) -> None:
+def check_tensors(tensors: Mapping[str, torch.Tensor], file: Path, advice: str) -> None:
     """Make sure that what was read from ``file`` is finite.
 
     Raises:
@@ -30,4 +30,4 @@ def check_weights(model: nn.Module, folder: Path) -> None:
     Raises:
         InputError: they are not.
     """
-    check_finite(model.state_dict(), folder, "copy it anew from where it came from, or choose another")
+    check_tensors(model.state_dict(), folder, "copy it anew from where it came from, or choose another")

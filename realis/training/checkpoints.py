@@ -20,7 +20,7 @@ from torch import nn
 from realis.core.errors import InputError, file_error
 from realis.core.files import remove_folder, whole_folder
 from realis.core.log import logger
-from realis.ops.finite import check_finite, not_finite
+from realis.ops.finite import check_tensors, not_finite
 from realis.training.run import Run
 from realis.training.run_folder import Position, checkpoints, read_position
 from realis.training.state import MOMENTS, Tensors, TrainingState, trainable
@@ -113,7 +113,7 @@ def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
         raise file_error(f"--run.resume: {file} cannot be read ({error}); {INSTEAD}", error) from error
     if shapes is not None and _shapes(file) != shapes:
         raise InputError(f"--run.resume: {file} does not belong to the weights beside it; {INSTEAD}")
-    check_finite(tensors, file, INSTEAD)
+    check_tensors(tensors, file, INSTEAD)
     return tensors
 
 

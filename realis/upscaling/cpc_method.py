@@ -94,7 +94,7 @@ def sampling_settings(config: CpcConfig, controlnet: dict) -> dict[str, Any]:
 
 
 def remarks(config: CpcConfig, controlnet: dict, prompted: bool, has_text: bool) -> Iterator[str]:
-    """Yield what would probably do better with this CPC."""
+    """Yield advice: other settings that this CPC would probably do better with."""
     prompted, takes_text = prompted or bool(config.prompt_embeds), has_text and controlnet.get("text_conditioned", True)
     if takes_text and not prompted:
         yield ("no prompt: this CPC was made to be trained with a caption of each clip; --prompt (or --prompt-file, for "

@@ -131,7 +131,7 @@ def upscale_stream(
 
 
 def noise_of(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> torch.Tensor | None:
-    """The noise of a segment that begins with frame ``start``, (channels, latent frames, h, w), from one field over the
+    """Return the noise of a segment that begins with frame ``start``, (channels, latent frames, h, w), from one field over the
     video; ``None`` for a method that needs none."""
     grid = needs.noise
     if grid is None:
