@@ -20,7 +20,7 @@ from realis.upscaling.app.estimate import CostEstimator, Estimate
 from realis.upscaling.app.frames import to_uint8
 from realis.upscaling.app.inputs import find_inputs, read_prompts
 from realis.upscaling.app.loading import Loader
-from realis.upscaling.app.outputs import check_names, drop_own_results, output_names
+from realis.upscaling.app.outputs import check_names, drop_own_results, output_names, preview_name
 from realis.upscaling.app.plan import make_plan
 from realis.upscaling.app.run import PREVIEW_FRAMES, announced_plan, prepare, upscale_file
 from realis.video.encoding import SDR, Encoding
@@ -85,6 +85,8 @@ def upscale(config: UpscaleConfig) -> list[Path]:
         InputError: something given cannot be used, or some of several inputs.
         RunError: the disk is full, or memory is short, for all or for some of them.
     """
+    if config.preview and config.compare:
+        config = replace(config, compare=str(preview_name(Path(config.compare))))
     if not config.input:
         return upscale_sample(config)
     paths = drop_own_results(config, find_inputs(config.input))
@@ -139,6 +141,8 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
             plan = announced_plan(own, loader.needs(bool(own.prompt)), source, output)
             frames = min(plan.frames or 0, PREVIEW_FRAMES if own.preview else plan.frames or 0)
             ahead.append((own, path, output, frames * len(plan.tiles)))
+
+    loader.prompts = [own.prompt for own, *_ in ahead]
 
     # 2. The work; the time that is left by frames and tiles
     estimator, total, written = CostEstimator(loader), Estimate(), []

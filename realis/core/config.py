@@ -221,7 +221,16 @@ def recipe_flags(file: Path) -> list[str]:
     >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
     ['--run.steps=3', '--scales', '4', '2', '--no-static']
     """
-    return list(_flatten(read_recipe(file), ()))
+    return flags_of(read_recipe(file))
+
+
+def flags_of(values: dict[str, Any]) -> list[str]:
+    """Return the flags that names and values stand for, as a recipe has them.
+
+    Raises:
+        InputError: one has no value.
+    """
+    return list(_flatten(values, ()))
 
 
 def read_recipe(file: Path) -> dict[str, Any]:

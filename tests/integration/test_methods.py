@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import UMT5EncoderModel
 
+import realis
 from conftest import randomise_projections
 from realis import methods
 from realis.commands.__main__ import run_upscale
@@ -190,3 +191,29 @@ def test_three_videos_with_three_prompts_load_the_model_once(wan_folder, transfo
 def test_a_flag_of_another_method_is_said_to_be_one():
     with pytest.raises(InputError, match="--steps: is a flag of --method cpc, not of bicubic"):
         parse_upscale(["--method", "bicubic", "--steps", "3"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "bicubic", "steps": 3}, "--steps: is a flag of --method cpc"),
+        ({"metod": "bicubic"}, "--metod: no such flag; did you mean --method"),
+        ({"crf": "high"}, "--crf: got 'high', wanted a whole number"),
+        ({"target": 2}, "--target"),
+    ],
+)
+def test_options_from_python_are_checked_as_flags_are(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        realis.upscale_video(tmp_path / "in.png", **options)
+
+
+def test_a_prompt_for_one_input_stops_no_other(tmp_path, capsys):
+    """Of a model without a text encoder, which refuses it."""
+    for name in ("a", "b"):
+        Image.fromarray(np.full((32, 32, 3), 99, np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "prompts.jsonl").write_text('{"file": "a.png", "prompt": "a cat"}')
+    with pytest.raises(SystemExit) as stop:
+        run_upscale(["--input", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--output", str(tmp_path / "out"),
+                     "--target", "2x", "--prompt-file", str(tmp_path / "prompts.jsonl")])  # fmt: skip
+    assert stop.value.code == 2 and "1 of 2 done" in capsys.readouterr().err
+    assert (tmp_path / "out" / "b_2x.png").exists()

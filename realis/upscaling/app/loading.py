@@ -16,7 +16,7 @@ class Loader:
     Args:
         method: which.
         config: of the command.
-        prompts: of all inputs.
+        prompts: of all inputs that can be upscaled, as far as it is known before the method is loaded.
     """
 
     def __init__(self, method: Method[Any], config: UpscaleConfig, prompts: Sequence[str]) -> None:

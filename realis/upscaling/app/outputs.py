@@ -24,7 +24,12 @@ def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     names = result_names(config, paths)
     if not config.preview:
         return names
-    return [name.with_name(fitting_name(f"{name.stem}_preview", name.suffix)) for name in names]
+    return [preview_name(name) for name in names]
+
+
+def preview_name(file: Path) -> Path:
+    """Return the name of what a preview writes in place of ``file``."""
+    return file.with_name(fitting_name(f"{file.stem}_preview", file.suffix))
 
 
 def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
