@@ -149,7 +149,7 @@ def test_a_preview_is_a_few_frames_from_the_middle_and_a_sheet(tmp_path):
     source = clip(tmp_path / "in.mp4", 29)
     run("--input", source, "--output", tmp_path / "out.mp4", "--preview", "--compare", tmp_path / "both.mp4")
     preview, wanted = images(tmp_path / "out_preview.mp4"), images(source)[12:17]
-    assert len(preview) == len(images(tmp_path / "both.mp4")) == 5
+    assert len(preview) == len(images(tmp_path / "both_preview.mp4")) == 5
     for big, small in zip(preview, wanted, strict=True):
         assert np.abs(big[::2, ::2].astype(int) - small).mean() < 12
     with Image.open(tmp_path / "out_preview.mp4_before_after.png") as sheet:
