@@ -36,12 +36,10 @@ class Segments:
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.frames:
-            raise InputError(
-                f"segments: got an overlap of {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}"
-            )
+            raise InputError(f"got an overlap of {self.overlap} of {self.frames} frames, wanted 0 to {self.frames - 1}")
         if self.period > 1 and (self.frames % self.period != 1 or (self.frames - self.overlap) % self.period):
             raise InputError(
-                f"segments: got {self.frames} frames with an overlap of {self.overlap}, wanted both of the form "
+                f"got {self.frames} frames with an overlap of {self.overlap}, wanted both of the form "
                 f"{self.period} n + 1, such as {self.period * 4 + 1} and {self.period + 1}"
             )
 
@@ -86,6 +84,7 @@ class Needs:
         settings: by field of its configuration, what stands for those left to the method, such as ``steps`` of 0.
         sampling: these in words, for the plan; empty: nothing to say.
         label: of its weights, for headings.
+        less_memory: its flags that make it take less, for a message; empty: it has none.
         remarks: on what was asked for: what would probably do better.
     """
 
@@ -100,6 +99,7 @@ class Needs:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sampling: str = ""
     label: str = ""
+    less_memory: str = ""
     remarks: Sequence[str] = ()
 
     def native_size(self, lr: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

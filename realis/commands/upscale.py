@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from realis.core import units
-from realis.core.config import flag_types, parse, value_of
+from realis.core.config import flag_types, flag_words, parse, value_of
 from realis.core.errors import InputError, error_of_several, file_error
 from realis.core.log import logger
 from realis.methods import DEFAULT, METHODS, find_method
@@ -52,30 +52,27 @@ def parse_upscale(argv: Sequence[str], prog: str = "upscale.py") -> UpscaleConfi
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
     """
     try:
-        default = make_config(value_of("--method", argv, DEFAULT))
+        default = make_config(value_of("--method", flag_words(argv), DEFAULT))
     except InputError as error:
         raise InputError(f"{error} (see --help)") from error
     kind = type(default.options)
-    check_owner(argv, default)
+    check_flags_of_methods(flag_words(argv), default.method)
     remark = (f"Methods: {', '.join(METHODS)}.\n\n"
               f"Below are the flags of {default.method}; --method NAME --help shows another's.")  # fmt: skip
     return parse(UpscaleConfig[Annotated[kind, tyro.conf.arg(name=kind.PREFIX)]], argv, prog, default, remark)
 
 
-def check_owner(argv: Sequence[str], config: UpscaleConfig) -> None:
-    """Check that no flag is that of another method.
+def check_flags_of_methods(words: Sequence[str], method: str) -> None:
+    """Check that none of ``words`` is a flag of another method than ``method``.
 
     Raises:
         InputError: one is.
     """
-    own = flag_types(type(config.options))
-    for name in METHODS:
-        kind = find_method(name).Config
-        prefix = f"--{kind.PREFIX}." if kind.PREFIX else "--"
-        for word in argv:
-            flag = word.partition("=")[0].replace("_", "-")
-            if flag in flag_types(kind, prefix) and kind is not type(config.options) and flag not in own:
-                raise InputError(f"{flag}: is a flag of --method {name}, not of {config.method} (see --help)")
+    given = {word.partition("=")[0].replace("_", "-") for word in words}
+    for other in METHODS.keys() - {method}:
+        kind = find_method(other).Config
+        if strays := given & flag_types(kind, f"--{kind.PREFIX}." if kind.PREFIX else "--").keys():
+            raise InputError(f"{min(strays)}: is a flag of --method {other}, not of {method} (see --help)")
 
 
 def upscale(config: UpscaleConfig) -> list[Path]:

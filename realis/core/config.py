@@ -109,13 +109,18 @@ def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
     return found
 
 
-def value_of(flag: str, argv: Sequence[str], default: str) -> str:
-    """Return the value that ``[recipe.yaml] [--flags]`` give to one flag, before the others are known. Faults in the words are
-    left to :func:`parse`."""
+def flag_words(argv: Sequence[str]) -> list[str]:
+    """Return ``[recipe.yaml] [--flags]`` with the flags of the recipe in its place. Faults in the words are left to
+    :func:`parse`."""
     words = list(argv)
     if words and words[0].endswith(RECIPES):
         with contextlib.suppress(InputError):
             words[:1] = recipe_flags(Path(words[0]))
+    return words
+
+
+def value_of(flag: str, words: Sequence[str], default: str) -> str:
+    """Return the value that ``words`` give to one flag, before the others are known."""
     for word, following in zip(words, [*words[1:], default], strict=False):
         name, equals, value = word.partition("=")
         if name == flag:

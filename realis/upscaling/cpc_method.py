@@ -38,8 +38,12 @@ class CpcMethod:
         settings = sampling_settings(config, controlnet)
         files = {"model": folder, "cpc": cpc, "prompt_embeds": config.prompt_embeds,
                  "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
+        try:
+            segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
+        except InputError as error:
+            raise InputError(f"--segment-frames, --segment-overlap: {error}") from error
         return Needs(
-            Segments(config.segment_frames or frames, config.segment_overlap, period=4),
+            segments,
             trained_scale=TRAINED_SCALE,
             tile=(config.tile_height or tile_height, config.tile_width or tile_width),
             tile_overlap=config.tile_overlap,
@@ -48,6 +52,7 @@ class CpcMethod:
             weights={name: Path(file) for name, file in files.items() if file},
             settings=settings,
             sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",
+            less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames",
             label="/".join(Path(config.cpc or config.model).parts[-2:]),
             remarks=list(remarks(config, controlnet, prompted, has_text_encoder(folder))),
         )

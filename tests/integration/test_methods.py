@@ -193,6 +193,25 @@ def test_a_flag_of_another_method_is_said_to_be_one():
         parse_upscale(["--method", "bicubic", "--steps", "3"])
 
 
+def test_a_flag_of_another_method_in_a_recipe_is_said_to_be_one(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("method: bicubic\nmodel: realis-tiny\n")
+    with pytest.raises(InputError, match="--model: is a flag of --method cpc, not of bicubic"):
+        parse_upscale([str(tmp_path / "recipe.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--segment-frames", "6"], "--segment-frames, --segment-overlap: got 6 frames with an overlap of 5"),
+        (["--segment-frames", "5"], "--segment-frames, --segment-overlap: got an overlap of 5 of 5 frames"),
+        (["--tile-width", "40"], "--tile-width: got 40, wanted a multiple of 16"),
+    ],
+)
+def test_sizes_that_do_not_fit_name_their_flags(words, message):
+    with pytest.raises(InputError, match=message):
+        methods.find_method("cpc").needs(parse_upscale(words).options, prompted=False)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -79,7 +79,5 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def out_of_memory_error(plan: Plan) -> RunError:
     """Return the error that says which flags need less memory."""
-    smaller = "give smaller ones, fewer frames at a time, " if plan.needs.tile else "give "
-    return RunError(
-        f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; {smaller}--offload, or --device cpu"
-    )
+    remedies = ", ".join(filter(None, [plan.needs.less_memory, "--offload", "or --device cpu"]))
+    return RunError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give {remedies}")
