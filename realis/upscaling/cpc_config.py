@@ -38,7 +38,7 @@ class CpcConfig:
             require(getattr(self, name) >= 0, f"--{name.replace('_', '-')}", getattr(self, name), "0 or more")
         for name in ("tile_height", "tile_width", "tile_overlap"):
             size = getattr(self, name)
-            require(size % 16 == 0, f"--{name.replace('_', '-')}", size, "a multiple of 16")
+            require(size % 16 == 0, f"--{name.replace('_', '-')}", size, "multiples of 16")
         for name in ("prompt_embeds", "empty_prompt_embeds"):
             file = getattr(self, name)
             if file and not Path(file).is_file():

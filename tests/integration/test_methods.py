@@ -204,7 +204,7 @@ def test_a_flag_of_another_method_in_a_recipe_is_said_to_be_one(tmp_path):
     [
         (["--segment-frames", "6"], "--segment-frames, --segment-overlap: got 6 frames with an overlap of 5"),
         (["--segment-frames", "5"], "--segment-frames, --segment-overlap: got an overlap of 5 of 5 frames"),
-        (["--tile-width", "40"], "--tile-width: got 40, wanted a multiple of 16"),
+        (["--tile-width", "40"], "--tile-width: got 40, wanted multiples of 16"),
     ],
 )
 def test_sizes_that_do_not_fit_name_their_flags(words, message):
