@@ -24,9 +24,10 @@ import torch  # isort: skip
 from realis.commands.upscale import make_config, upscale
 from realis.data.photographs import sample_clip
 from realis.methods import find_method
+from realis.ops.pixels import planes_to_image, to_uint8
 from realis.ops.resize import resize
 from realis.upscaling.app.config import UpscaleConfig
-from realis.upscaling.app.frames import read_frames, to_uint8
+from realis.upscaling.app.frames import read_frames
 from realis.upscaling.app.loading import Loader
 from realis.upscaling.app.plan import make_plan
 from realis.upscaling.stream import Frame, upscale_stream
@@ -64,7 +65,9 @@ def main() -> None:
         clip = Path(name) / "in.mp4"
         with SegmentWriter(clip, SIZE, Fraction(25), Encoding(crf=10)) as sink:
             there_and_back = itertools.cycle([*sample_clip()])
-            sink.write(0, (to_uint8(resize(f, SIZE).clamp(0, 1)) for f in itertools.islice(there_and_back, FRAMES)))
+            sink.write(
+                0, (planes_to_image(to_uint8(resize(f, SIZE))) for f in itertools.islice(there_and_back, FRAMES))
+            )
         config = make_config(input=(str(clip),), output=str(Path(name) / "out.mp4"), target=args.target, restart=True)
         with open_source(clip) as source:
             frames = list(read_frames(source, source.frames(), opaque=True))

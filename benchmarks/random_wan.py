@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from realis.data.photographs import CameraMove, film, photograph
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
+from realis.ops.pixels import planes_to_image, to_uint8
 from realis.training.export import halve
-from realis.upscaling.app.frames import to_uint8
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
 
@@ -72,7 +72,8 @@ def write_clip(file: Path, size: tuple[int, int, int]) -> None:
     frames, *shape = size
     move = CameraMove((250.0, 246.0), (262.0, 266.0), zoom_start=0.5, zoom_stop=0.5)
     with SegmentWriter(file, tuple(shape), Fraction(25), Encoding(crf=10)) as sink:
-        sink.write(0, map(to_uint8, film(photograph("astronaut.png"), move, frames, tuple(shape))))
+        pan = film(photograph("astronaut.png"), move, frames, tuple(shape))
+        sink.write(0, (planes_to_image(to_uint8(frame)) for frame in pan))
 
 
 def main() -> None:

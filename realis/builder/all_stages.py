@@ -51,7 +51,7 @@ from realis.core.files import remove_folder
 from realis.core.log import logger
 from realis.core.units import count
 from realis.data.lr_sets.config import DegradeConfig
-from realis.data.lr_sets.make import degrade
+from realis.data.lr_sets.make import make_lr_set
 from realis.data.lr_sets.notes import is_of_others
 from realis.degradation.presets import load_degradation
 from realis.parallel.workers import Workers
@@ -239,7 +239,7 @@ class Build:
         if is_of_others(config):
             remove_folder(lr)
         remove_others(source, lr)
-        degrade(config, self.share)
+        make_lr_set(config, self.share)
         write_checksums(self.folder, lr.name)
 
     def describe(self, title: str, clips: list[Clip], reviewed: list[Clip], pictures: list[str]) -> None:

@@ -10,7 +10,7 @@ from realis.builder.clip import Clip
 from realis.builder.config import STAGES, BuildConfig
 from realis.builder.footage import find_footage
 from realis.builder.on_ray import Cluster
-from realis.builder.settings import CALIBRATED, Settings, check_folder
+from realis.builder.settings import CALIBRATED, Settings, check_build_folder
 from realis.core.config import as_plain
 from realis.core.errors import InputError, file_error, require
 from realis.core.files import remove_leftovers
@@ -36,7 +36,7 @@ def build(config: BuildConfig) -> None:
             f"none, and none in a list, for any of {count(len(clips), 'video')}",
             "one, if it is that of all; or a list with a column licence; or --probe.unlicensed")  # fmt: skip
     check_apart(folder, config.source, clips)
-    check_folder(folder)
+    check_build_folder(folder)
     on_ray = config.executor == "ray"
     executor = Cluster(config.ray, folder, config.workers) if on_ray else Workers(config.workers)
     with only_one(folder), executor:

@@ -11,19 +11,18 @@ import av
 
 from realis.core.errors import InputError
 from realis.core.files import whole_file
+from realis.ops.reproducible import BITEXACT, X264, X265
 from realis.video.excerpt import read_facts
 from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
 COPIED = {"h264": "mp4", "hevc": "mp4", "av1": "mp4", "prores": "mov", "ffv1": "matroska"}  # container by codec
 ENDINGS = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
-# One thread, and no B-frames in x265, so that the same frames give the same bytes everywhere.
 ENCODERS = {
     ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"):
-        ("libx264", "mp4", {"preset": "slow", "x264-params": "cpu-independent=1:open-gop=0"}),
+        ("libx264", "mp4", {"preset": "slow", "x264-params": f"open-gop=0:{X264}"}),
     ("yuv420p10le", "yuv422p10le", "yuv444p10le"):
-        ("libx265", "mp4", {"preset": "medium",
-                            "x265-params": "bframes=0:pools=none:frame-threads=1:open-gop=0:log-level=error"}),
+        ("libx265", "mp4", {"preset": "medium", "x265-params": f"open-gop=0:pools=none:frame-threads=1:{X265}"}),
 }  # fmt: skip
 LOSSLESS = ("ffv1", "matroska", {"level": "3"})
 TURNS = {1: "transpose=cclock", 2: "hflip,vflip", 3: "transpose=clock"}  # by quarter turns to the left
@@ -85,8 +84,7 @@ def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
         part = list(islice((p for p in video.container.demux(video.stream) if p.pts in shown), len(times)))
         if len(part) < len(times):
             return None
-        options = {"fflags": "+bitexact"}
-        with whole_file(final) as temporary, av.open(str(temporary), "w", format=form, options=options) as copy:
+        with whole_file(final) as temporary, av.open(str(temporary), "w", format=form, options=BITEXACT) as copy:
             stream = copy.add_stream_from_template(video.stream, opaque=True)
             stream.metadata.clear()
             ahead = max(int(time) - (packet.pts or 0) for time, packet in zip(times, part, strict=True))
@@ -142,7 +140,7 @@ def encode_frames(path: Path, stem: Path, times: set[int], key: int | None, crf:
         base = video.time_base
         with (
             whole_file(final) as temporary,
-            av.open(str(temporary), "w", format=form, options={"fflags": "+bitexact"}) as out,
+            av.open(str(temporary), "w", format=form, options=BITEXACT) as out,
         ):
             stream = out.add_stream(codec, rate=video.rate)
             set_up_encoder(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))

@@ -12,7 +12,7 @@ from realis.core.errors import InputError, require
 from realis.core.log import logger
 from realis.core.tables import FILE_NAME, FORMS, read_rows
 from realis.core.units import count
-from realis.video.names import VIDEOS, described, files_in, matching
+from realis.video.names import VIDEOS, describe_folder, files_in, matching
 
 COLUMNS = {
     "licence": "licence",
@@ -52,7 +52,7 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
             if said or here not in found:  # a list knows more than a folder
                 found[here] = clip
     if not found:
-        held = [described(Path(word), VIDEOS, below=True) for word in words if Path(word).is_dir()]
+        held = [describe_folder(Path(word), VIDEOS, below=True) for word in words if Path(word).is_dir()]
         raise InputError(f"--source: got {' '.join(words)}, wanted videos in it; {'; '.join(held)}")
     return sorted(found.values(), key=lambda clip: clip.name)
 

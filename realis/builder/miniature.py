@@ -7,12 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from realis.core.files import whole_file
 from realis.core.log import progress
 from realis.data.photographs import CameraMove, film, photograph
+from realis.ops.pixels import planes_to_image, to_uint8
 from realis.ops.resize import resize
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
@@ -118,9 +118,7 @@ def still(name: str) -> Frames:
 
 def write_video(file: Path, frames: Iterable[torch.Tensor]) -> None:
     """Encode (3, H, W) frames in [0, 1]."""
-    images: list[np.ndarray] = [
-        (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for frame in frames
-    ]
+    images = [planes_to_image(to_uint8(frame)) for frame in frames]
     size = (images[0].shape[0], images[0].shape[1])
     with SegmentWriter(file, size, RATE, Encoding(crf=8)) as sink:
         sink.write(0, images)

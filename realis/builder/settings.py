@@ -17,7 +17,7 @@ LEDGERS = {"probe": ("licences", "probe"), "quality": ("scores", "quality"), "du
 COSTLY = ("probe", "scores", "hashes")  # of these, what takes long: they change with settings marked MEASURED alone
 
 
-def check_folder(folder: Path) -> None:
+def check_build_folder(folder: Path) -> None:
     """Whether a build may be in ``folder``; nothing is written.
 
     Raises:
@@ -49,7 +49,7 @@ class Settings:
         noted = self._read()
         begun = {stage for stage in stages if stage in noted}
         self.waiting = set(stages) - begun
-        changed = changed_settings(noted, {name: settings[name] for name in settings if name in noted})
+        changed = compare_settings(noted, {name: settings[name] for name in settings if name in noted})
         if changed and not (anew or begun <= {"probe"}):
             said = "; ".join(f"--{name} was {was!r}, is {now!r}" for name, (was, now) in changed.items())
             raise InputError(f"--output {folder} was begun with other settings: {said}; give those again, add --anew to do "
@@ -89,7 +89,7 @@ class Settings:
                 (self.folder / "work" / f"{ledger}.jsonl").unlink(missing_ok=True)
 
 
-def changed_settings(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def compare_settings(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What is not as it was, by the name of its flag: what it was and what it is."""
     was, given = flat_settings(noted), flat_settings(now)
     return {name: (was.get(name), given.get(name)) for name in sorted(was.keys() | given.keys())

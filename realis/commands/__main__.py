@@ -89,9 +89,9 @@ def run_plan(argv: Sequence[str] | None = None) -> None:
 def run_degrade(argv: Sequence[str] | None = None) -> None:
     """``dataset_tools/make_lr.py``."""
     from realis.data.lr_sets.config import DegradeConfig
-    from realis.data.lr_sets.make import degrade
+    from realis.data.lr_sets.make import make_lr_set
 
-    _run("make_lr.py", DegradeConfig, degrade, argv)
+    _run("make_lr.py", DegradeConfig, make_lr_set, argv)
 
 
 def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:

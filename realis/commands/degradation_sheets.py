@@ -118,7 +118,7 @@ def chain_sheet(clip: list[np.ndarray], config: DegradationConfig, seed: int) ->
     images = views("before", clip)
     for operation in parameters.operations:
         clip = list(apply(operation, iter(clip)))
-        images += views(described(operation, len(clip) // 2), [to_bytes(image) for image in clip])
+        images += views(describe(operation, len(clip) // 2), [to_bytes(image) for image in clip])
     return grid_sheet(images, 8, SIDE)
 
 
@@ -132,7 +132,7 @@ def views(label: str, clip: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def described(operation: Operation, i: int) -> str:
+def describe(operation: Operation, i: int) -> str:
     """An operation on frame ``i`` in a few words."""
     match operation:
         case Blur(kernel="sinc"):

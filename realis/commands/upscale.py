@@ -17,12 +17,11 @@ from realis.core.log import logger
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.estimate import CostEstimator, Estimate
-from realis.upscaling.app.frames import to_uint8
 from realis.upscaling.app.inputs import find_inputs, read_prompts
 from realis.upscaling.app.loading import Loader
 from realis.upscaling.app.outputs import check_names, drop_own_results, output_names, preview_name
 from realis.upscaling.app.plan import make_plan
-from realis.upscaling.app.run import PREVIEW_FRAMES, announced_plan, prepare, upscale_file
+from realis.upscaling.app.run import PREVIEW_FRAMES, announced_plan, prepare_job, upscale_file
 from realis.video.encoding import SDR, Encoding
 from realis.video.finished import check_replaced
 from realis.video.source import VideoFormat, open_source
@@ -108,7 +107,7 @@ def upscale_one(loader: Loader, config: UpscaleConfig, path: Path, output: Path)
         InputError: it cannot be upscaled.
         RunError: the disk is full, or memory is short.
     """
-    job = prepare(config, loader.needs(bool(config.prompt)), path, output)
+    job = prepare_job(config, loader.needs(bool(config.prompt)), path, output)
     if not config.dry_run:
         return [upscale_file(job, loader)]
     CostEstimator(loader).estimate(job.format, job.plan, output, config.prompt)
@@ -149,7 +148,7 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
         logger.info("%d of %d: %s%s", number, len(ahead), path, remaining)
         left -= amount
         with skip_failures(path, failed):
-            job, at_work = prepare(own, loader.needs(bool(own.prompt)), path, output), time.monotonic()
+            job, at_work = prepare_job(own, loader.needs(bool(own.prompt)), path, output), time.monotonic()
             if config.dry_run:
                 total += estimator.estimate(job.format, job.plan, output, own.prompt)
                 continue
@@ -195,8 +194,9 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
                          "it, and it is rendered anew") from error  # fmt: skip
 
     from realis.data.photographs import sample_clip
+    from realis.ops.pixels import planes_to_image, to_uint8
 
     with SegmentWriter(SAMPLE, SAMPLE_FORMAT.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
-        sink.write(0, (to_uint8(frame) for frame in sample_clip()))
+        sink.write(0, (planes_to_image(to_uint8(frame)) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
     return upscale_one(loader, config, SAMPLE, output)

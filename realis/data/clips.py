@@ -33,7 +33,7 @@ from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import degraded_pair, whole_margin
 from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_tensors
-from realis.ops.pixels import eight_bit
+from realis.ops.pixels import stack_uint8
 from realis.ops.resize import resize
 from realis.video.excerpt import read_excerpt, read_facts
 
@@ -161,14 +161,14 @@ class ClipSet(Dataset):
             hr, _ = degraded_pair(
                 wide, DegradationParameters(len(wide), size, size, sharpen, ()), whole_margin(self.config.scale)
             )
-            return eight_bit(hr)
+            return stack_uint8(hr)
 
     def _sample(self, number: int, clip: int, bucket: int, wide: torch.Tensor, rng: np.random.Generator) -> Batch:
         c = self.config
         parameters = load_degradation(c.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), c.scale)
         hr, lr = degraded_pair(wide, parameters, whole_margin(c.scale))
-        sample = {"number": torch.tensor(number), "hr": eight_bit(hr)}
-        sample["lr"] = eight_bit(resize(frame, c.sizes[bucket]) for frame in lr)
+        sample = {"number": torch.tensor(number), "hr": stack_uint8(hr)}
+        sample["lr"] = stack_uint8(resize(frame, c.sizes[bucket]) for frame in lr)
         if c.embeddings:
             sample["prompt"] = pad_prompt(read_embedding(c.embeddings, self.caption(number, clip))[None])[0]
         if c.latents:

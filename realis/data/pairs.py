@@ -27,7 +27,7 @@ from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import MARGIN, degraded_pair, whole_margin
 from realis.models.wan.latents import encode_video, encoder_digest
 from realis.ops.finite import check_tensors
-from realis.ops.pixels import eight_bit, signed
+from realis.ops.pixels import signed, stack_uint8
 from realis.ops.resize import resize
 
 PACKAGE = Path(realis.__file__).parent
@@ -65,7 +65,7 @@ def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tenso
     wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels)
     parameters = degradation.sample(rng, len(wide), tuple(wide.shape[2:]), scale)
     hr, lr = degraded_pair(wide, parameters, margin)
-    return eight_bit(hr), eight_bit(resize(lr, (config.size, config.size)))
+    return stack_uint8(hr), stack_uint8(resize(lr, (config.size, config.size)))
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:

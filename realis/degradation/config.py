@@ -14,10 +14,10 @@ import numpy as np
 from realis.core.errors import require
 from realis.degradation.draws import (
     Range,
+    check_draw_weights,
     check_probability,
     check_range,
     check_step,
-    check_weights,
     split_draw,
     walk,
     weighted_choice,
@@ -63,7 +63,7 @@ class BlurConfig:
 
     def __post_init__(self) -> None:
         check_probability(self.probability, "blur.probability")
-        check_weights(self.kernels, len(KERNELS), "blur.kernels")
+        check_draw_weights(self.kernels, len(KERNELS), "blur.kernels")
         require(all(n % 2 for n in self.size), "blur.size", self.size, "odd numbers")
         for name in ("size", "sigma", "beta_gaussian", "beta_plateau", "cutoff", "cutoff_large"):
             check_range(getattr(self, name), f"blur.{name}", 0.01, 1000)
@@ -111,7 +111,7 @@ class ResizeConfig:
     filters: tuple[Filter, ...] = ("bilinear", "area", "bicubic")
 
     def __post_init__(self) -> None:
-        check_weights(self.weights, 4, "resize.weights")
+        check_draw_weights(self.weights, 4, "resize.weights")
         low, high = self.scale
         require(0 < low <= 1 <= high <= 16, "resize.scale", self.scale, "a range from above 0 to 16 with 1 in it")
         check_step(self.scale_step, "resize.scale_step")
@@ -194,7 +194,7 @@ class VideoConfig:
 
     def __post_init__(self) -> None:
         check_probability(self.probability, "video.probability")
-        check_weights(self.weights, len(self.codecs), "video.weights")
+        check_draw_weights(self.weights, len(self.codecs), "video.weights")
         check_range(self.bits_per_pixel, "video.bits_per_pixel", 1e-4, 1000)
 
     def sample(self, rng: np.random.Generator) -> list[Operation]:

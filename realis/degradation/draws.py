@@ -42,7 +42,7 @@ def check_probability(value: float, name: str) -> None:
     require(0 <= value <= 1, name, value, "0 to 1")
 
 
-def check_weights(weights: tuple[float, ...], count: int, name: str) -> None:
+def check_draw_weights(weights: tuple[float, ...], count: int, name: str) -> None:
     """Raise an InputError unless there are ``count`` weights that can be drawn by."""
     fits = len(weights) == count and all(0 <= w < math.inf for w in weights) and sum(weights) > 0
     require(fits, name, weights, f"{count} numbers from 0, not all 0")

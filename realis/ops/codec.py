@@ -8,11 +8,13 @@ from typing import Literal, NamedTuple
 import av
 import numpy as np
 
+from realis.ops.reproducible import BITEXACT, X264
+
 Codec = Literal["libx264", "mpeg4"]
 FRAME_RATE = 25  # at RealBasicVSR's one frame a second libx264 misses its bit rate by far, and takes whole kbit only
 # veryfast: as good at the same bits as the default preset, medium, and faster. ratetol: short clips come closer to their
-# bit rate. cpu-independent: without it, the same frames can give another result (libx264's macroblock tree).
-OPTIONS = {"libx264": {"preset": "veryfast", "x264-params": "ratetol=0.1:cpu-independent=1"}, "mpeg4": {}}
+# bit rate.
+OPTIONS = {"libx264": {"preset": "veryfast", "x264-params": f"ratetol=0.1:{X264}"}, "mpeg4": {}}
 LEAST_RATE = 1000  # bits a second; libx264 takes less for none
 
 
@@ -35,7 +37,7 @@ def encode(images: Iterable[np.ndarray], codec: Codec, bits_per_pixel: float) ->
     first = next(images)
     height, width = first.shape[:2]
     file = io.BytesIO()
-    with av.open(file, "w", format="matroska", container_options={"fflags": "+bitexact"}) as container:
+    with av.open(file, "w", format="matroska", container_options=BITEXACT) as container:
         stream = container.add_stream(codec, rate=FRAME_RATE, options=OPTIONS[codec])
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         rate = max(round(bits_per_pixel * height * width * FRAME_RATE), LEAST_RATE)

@@ -77,7 +77,7 @@ def fit(
     if c.resume:
         logger.info("going on from %s", found or "the start: no checkpoint yet")
     check_same_start(run, start)
-    module, state = prepare(run, step_module)
+    module, state = prepare_training(run, step_module)
     if found:
         load_state(found, state, start)
 
@@ -126,7 +126,7 @@ def check_same_start(run: Run, step: int) -> None:
         )
 
 
-def prepare(run: Run, step_module: TrainingStep) -> tuple[nn.Module, TrainingState]:
+def prepare_training(run: Run, step_module: TrainingStep) -> tuple[nn.Module, TrainingState]:
     """Wrap or shard the step as it was launched, with AdamW over what trains in it."""
     c = run.optimizer
     optimizer = torch.optim.AdamW(trainable(step_module).values(), lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)

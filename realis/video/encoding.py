@@ -12,6 +12,7 @@ from av.video.reformatter import ColorRange
 
 from realis.core.errors import InputError, require
 from realis.core.log import logger
+from realis.ops.reproducible import BITEXACT, X264, X265
 from realis.video.color_tags import BT709, RGB, ColorTags, to_ycbcr
 from realis.video.source import VideoFormat
 
@@ -60,12 +61,11 @@ class Codec:
 CODECS: dict[str, Codec] = {
     "h264": Codec(
         "libx264", 0.3, {(8, False): "yuv420p"}, (".mp4", ".mkv", ".mov"), 16,
-        options={"preset": "medium", "x264-params": "open-gop=0:cpu-independent=1"}, largest=(16384, 16384), smallest=2,
+        options={"preset": "medium", "x264-params": f"open-gop=0:{X264}"}, largest=(16384, 16384), smallest=2,
     ),
     "h265": Codec(
         "libx265", 0.2, {(8, False): "yuv420p", (10, False): "yuv420p10le"}, (".mp4", ".mkv", ".mov"), 18,
-        # with B-frames x265 encodes the same frames now this way and now that, and now and then to what cannot be muxed
-        options={"preset": "medium", "x265-params": "open-gop=0:bframes=0:log-level=error"}, tag="hvc1",
+        options={"preset": "medium", "x265-params": f"open-gop=0:{X265}"}, tag="hvc1",
         largest=IN_MP4, smallest=32,  # x265 refuses long frames of less
     ),
     "av1": Codec(
@@ -173,7 +173,7 @@ class Encoding:
         """Encode ``images`` into a file of their own, frame i at time i / ``rate``."""
         codec = CODECS[self.codec]
         form = {"ffv1": "matroska", "prores": "mov"}.get(self.codec, "mp4")
-        with av.open(str(file), "w", format=form, options={"fflags": "+bitexact"}) as container:
+        with av.open(str(file), "w", format=form, options=BITEXACT) as container:
             stream = container.add_stream(codec.encoder, rate=rate)
             self.set_up(stream.codec_context, size, rate)
             if codec.tag:

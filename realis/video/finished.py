@@ -14,7 +14,7 @@ from realis.video.results import differences, notes_file, parts_folder, write_no
 
 
 @dataclass(frozen=True)
-class Noted:
+class ResultState:
     """How a result was when its run left it: files, bytes, time of modification in nanoseconds, fingerprint."""
 
     files: int
@@ -42,13 +42,13 @@ def is_finished(output: Path, key: Mapping[str, Any]) -> bool:
 
     Its content is read only where its time of modification has changed, as by copying; that of a folder never.
     """
-    before, noted = _read_notes(output)
-    if before != key or noted is None or not output.exists():
+    before, state = _read_notes(output)
+    if before != key or state is None or not output.exists():
         return False
     now = _size(output)
-    if (now["files"], now["bytes"]) != (noted.files, noted.bytes):
+    if (now["files"], now["bytes"]) != (state.files, state.bytes):
         return False
-    return now["modified"] == noted.modified or output.is_dir() or fingerprint(output) == noted.content
+    return now["modified"] == state.modified or output.is_dir() or fingerprint(output) == state.content
 
 
 def check_replaced(output: Path, key: Mapping[str, Any], anew: bool, flag: str = "--output") -> None:
@@ -60,13 +60,13 @@ def check_replaced(output: Path, key: Mapping[str, Any], anew: bool, flag: str =
     """
     if not output.exists():
         return
-    before, noted = _read_notes(output)
+    before, state = _read_notes(output)
     files = list(output.iterdir()) if output.is_dir() else []
     if output.is_dir() and not files:
         return
     if before is None and was_ready(output):  # a run was killed after this had got its name
         return
-    if before is None or len(files) > (noted.files if noted else 0):
+    if before is None or len(files) > (state.files if state else 0):
         what = "is there" if not files else "has files in it"
         raise InputError(f"{flag} {output}: {what} that no run of this command made; move them, or choose another name")
     was_asked = anew or parts_folder(output).is_dir()  # by a run that was killed
@@ -76,15 +76,15 @@ def check_replaced(output: Path, key: Mapping[str, Any], anew: bool, flag: str =
         )
 
 
-def _read_notes(output: Path) -> tuple[dict[str, Any] | None, Noted | None]:
+def _read_notes(output: Path) -> tuple[dict[str, Any] | None, ResultState | None]:
     """What a result was made from, and how it was then; ``None`` for what is not known of it."""
     notes = read_json(notes_file(output)) or {}
     key = notes.get("made from")
     try:
-        noted = build_record(Noted, notes.get("the result"))
+        state = build_record(ResultState, notes.get("the result"))
     except (ValueError, TypeError):
-        noted = None
-    return (key if isinstance(key, dict) else None), noted
+        state = None
+    return (key if isinstance(key, dict) else None), state
 
 
 def _size(output: Path) -> dict[str, int]:

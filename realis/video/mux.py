@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 
+from realis.ops.reproducible import BITEXACT
 from realis.video.other_streams import OtherStream, copy_tags, held_streams
 from realis.video.packet_order import in_order
 from realis.video.read import film_stream, open_media, start_of
@@ -90,7 +91,7 @@ def _new_file(
     output: Path, part: Path, timeline: Timeline, pixel_aspect: Fraction, options: dict[str, str]
 ) -> Iterator[tuple[av.container.OutputContainer, av.VideoStream]]:
     """Open ``output`` with a stream for packets such as those of ``part``."""
-    options = {"fflags": "+bitexact"} | options  # no random identifiers: the same segments make the same bytes
+    options = BITEXACT | options
     is_matroska = output.suffix.lower() == ".mkv"
     # streams begin at edit lists, by default rounded to milliseconds
     options |= {} if is_matroska else {"movflags": "+faststart", "movie_timescale": "90000"}

@@ -93,7 +93,7 @@ def matching(pattern: str) -> list[Path]:
     return sorted((path for path in paths if not is_of_a_run(path)), key=natural)
 
 
-def described(folder: Path, endings: tuple[str, ...], below: bool = False) -> str:
+def describe_folder(folder: Path, endings: tuple[str, ...], below: bool = False) -> str:
     """Say what a folder holds in which :func:`files_in` finds nothing."""
     files = list(visible_files(folder, below))
     results = [file.name for file in files if file.suffix.lower() in endings]

@@ -179,7 +179,7 @@ def dropped_streams(source: Path, output: Path, endings: Iterable[str]) -> list[
             if stream is film or held(stream, first, ending) or is_told_otherwise(stream, film, container):
                 continue
             keep = [output.with_suffix(e).name for e in FORMATS if e in endings and held(stream, first, e)]
-            lost.setdefault(reason(stream, ending, keep), []).append(stream)
+            lost.setdefault(why_lost(stream, ending, keep), []).append(stream)
         sound = {*container.streams.audio}
         silent = bool(sound) and sound <= {*chain(*lost.values())}
         lines = []
@@ -198,7 +198,7 @@ def is_told_otherwise(
     return stream.type == "data" and (has_timecode or bool(container.chapters()))
 
 
-def reason(stream: av.stream.Stream, ending: str, keep: list[str]) -> str:
+def why_lost(stream: av.stream.Stream, ending: str, keep: list[str]) -> str:
     """Return why a result with ``ending`` does not have ``stream``, and the first of the files that would ``keep`` it."""
     if stream.type == "video" and not is_cover(stream):
         return "only one video stream is upscaled"

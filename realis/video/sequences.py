@@ -11,7 +11,8 @@ import numpy as np
 
 from realis.core.errors import InputError
 from realis.core.files import fitting_name, whole_file, whole_folder
-from realis.video.names import IMAGES, VIDEOS, described, files_in
+from realis.ops.reproducible import BITEXACT
+from realis.video.names import IMAGES, VIDEOS, describe_folder, files_in
 from realis.video.read import VideoReader
 
 
@@ -92,7 +93,7 @@ def find_sequences(folder: Path) -> list[FrameSequence]:
             raise InputError(f"{folder}: {path.name} and {other} would have the same name {clip.name}; rename one")
         clips[clip.name] = clip
     if not clips:
-        held = described(folder, VIDEOS + IMAGES, below=True)
+        held = describe_folder(folder, VIDEOS + IMAGES, below=True)
         raise InputError(f"{folder}: no clips in it: videos, or folders of frames such as 000/00000000.png; {held}")
     _check_apart(folder, clips, set(folders))
     return [clips[name] for name in sorted(clips)]
@@ -140,7 +141,7 @@ def write_like(clip: FrameSequence, frames: Iterable[np.ndarray], output: Path) 
 
 
 def _write_ffv1(file: Path, frames: Iterable[np.ndarray], rate: Fraction) -> None:
-    with av.open(str(file), "w", format="matroska", container_options={"fflags": "+bitexact"}) as container:
+    with av.open(str(file), "w", format="matroska", container_options=BITEXACT) as container:
         stream = container.add_stream("ffv1", rate=rate)
         stream.pix_fmt = "bgr0"
         for i, frame in enumerate(frames):

@@ -21,7 +21,7 @@ from realis.core.errors import InputError
 from realis.video.color_tags import ColorTags, tags_of, to_rgb
 from realis.video.deinterlace import Deinterlace, deinterlace, has_flagged_frames
 from realis.video.image_facts import image_facts
-from realis.video.names import IMAGES, described, files_in
+from realis.video.names import IMAGES, describe_folder, files_in
 from realis.video.playback import Fault, Shown, play, tick
 from realis.video.read import VideoReader
 from realis.video.side_data import WITH_PROFILES, not_kept
@@ -326,7 +326,7 @@ class FolderSource:
         self.path = Path(path)
         self._all = files_in(self.path, IMAGES)
         if not self._all:
-            raise InputError(f"{self.path}: no images in it; {described(self.path, IMAGES)}")
+            raise InputError(f"{self.path}: no images in it; {describe_folder(self.path, IMAGES)}")
         if len({file.stem for file in self._all}) < len(self._all):
             raise InputError(f"{self.path}: has images that differ in their ending only; results would have one name")
         self._before = ceil(span.start * FOLDER_RATE)

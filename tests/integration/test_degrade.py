@@ -20,8 +20,8 @@ from realis.core.errors import InputError
 from realis.data.lr_sets import record as degrade_record
 from realis.data.lr_sets.clips import degrade_clip, result_files
 from realis.data.lr_sets.config import DegradeConfig
-from realis.data.lr_sets.make import degrade
-from realis.data.lr_sets.notes import check_output, write_settings
+from realis.data.lr_sets.make import make_lr_set
+from realis.data.lr_sets.notes import check_lr_folder, write_settings
 from realis.data.lr_sets.record import RECORD, open_record
 from realis.video.read import VideoReader
 from realis.video.sequences import FrameSequence, find_sequences, write_like
@@ -153,7 +153,7 @@ def test_settings_that_were_cut_off_or_damaged(ground_truth, tmp_path, capsys):
         folder.mkdir()
     (begun / "degradation.yaml").write_text("first: {}")  # killed before make_lr.yaml stood
     (begun / ".make_lr.yaml.123.tmp").write_text("sca")
-    check_output(begun)
+    check_lr_folder(begun)
     write_settings(DegradeConfig("gt", str(begun), "bi"), begun)
     assert sorted(file.name for file in begun.iterdir() if not file.match(".*")) == ["degradation.yaml", "make_lr.yaml"]
     (damaged / "make_lr.yaml").write_text("a: [b")
@@ -182,7 +182,7 @@ def made_by(config):
             made.append(clip.name)
             yield clip, work(clip)
 
-    degrade(config, here)
+    make_lr_set(config, here)
     return made
 
 

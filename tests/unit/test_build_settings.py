@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from realis.builder.settings import Settings, check_folder
+from realis.builder.settings import Settings, check_build_folder
 from realis.core.errors import InputError
 
 STAGES = ("probe", "captions", "publish")
@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path, text):
 def test_a_folder_of_other_things_is_refused_untouched(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"with thesis\.tex in it"):
-        check_folder(tmp_path)
+        check_build_folder(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from realis.core.errors import require
 from realis.core.files import fitting_name, sync, whole_file
 from realis.data.lr_sets.config import DegradeConfig
-from realis.data.lr_sets.record import Files, Made
+from realis.data.lr_sets.record import DegradedClip, FilesState
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.parallel.workers import Workers
@@ -22,14 +22,14 @@ from realis.video.sequences import FrameSequence, stored, write_like
 _frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
 
-class Degraded(NamedTuple):
+class Outcome(NamedTuple):
     """What was made of a clip, and what the user should know of it, if anything."""
 
-    made: Made
+    made: DegradedClip
     note: str
 
 
-Done = tuple[FrameSequence, BaseException | Degraded]
+Done = tuple[FrameSequence, BaseException | Outcome]
 
 
 def degrade_by(
@@ -64,11 +64,13 @@ def share_counter(frames_done: Any) -> None:
     _frames_done = frames_done
 
 
-def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Degraded:
+def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Outcome:
     """Degrade one clip; what is made is on disk when this returns."""
     from realis.degradation.second_order import degrade_stream
 
-    source = Files.of(source_files(config, clip))  # before it is read: if it is replaced meanwhile, the next run knows
+    source = FilesState.of(
+        source_files(config, clip)
+    )  # before it is read: if it is replaced meanwhile, the next run knows
     output = Path(config.output)
     for file in result_files(output, clip):  # of another ground truth, or damaged: it must not stay if this fails
         file.unlink(missing_ok=True)
@@ -96,7 +98,7 @@ def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Degraded:
     for folder in folders:  # for the names of new ones in them
         sync(folder)
     note = f"made from the left upper {w}x{h} of {width}x{height}: cut the ground truth alike before comparing"
-    return Degraded(Made(clip.name, source, Files.of(files)), "" if (h, w) == (height, width) else note)
+    return Outcome(DegradedClip(clip.name, source, FilesState.of(files)), "" if (h, w) == (height, width) else note)
 
 
 def count_frames(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -11,13 +11,13 @@ from realis.core.log import logger, progress
 from realis.core.units import count
 from realis.data.lr_sets.clips import degrade_all, degrade_by, parameters_file, result_files, source_files
 from realis.data.lr_sets.config import DegradeConfig
-from realis.data.lr_sets.notes import check_output, write_settings
+from realis.data.lr_sets.notes import check_lr_folder, write_settings
 from realis.data.lr_sets.record import Record, open_record
 from realis.degradation.parameters import DegradationParameters
 from realis.video.sequences import FrameSequence, find_sequences
 
 
-def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> None:
+def make_lr_set(config: DegradeConfig, share: Callable[..., Any] | None = None) -> None:
     """Degrade every clip that is not there yet, or is no longer what was made of it, or was made of something else. A run
     that was stopped goes on where it was.
 
@@ -37,7 +37,7 @@ def degrade(config: DegradeConfig, share: Callable[..., Any] | None = None) -> N
     if config.replay:
         for clip in clips:
             DegradationParameters.read(parameters_file(Path(config.replay), clip))
-    check_output(output)
+    check_lr_folder(output)
     with open_record(output) as record:
         write_settings(config, output)
         remove_leftovers(output)

@@ -41,7 +41,7 @@ def is_of_others(config: DegradeConfig) -> bool:
         return True
 
 
-def check_output(output: Path) -> None:
+def check_lr_folder(output: Path) -> None:
     """Whether a set may be in ``output``; nothing is written.
 
     Raises:

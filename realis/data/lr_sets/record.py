@@ -1,4 +1,4 @@
-"""What ``degrade`` has made, and of what: a line of JSON a clip, by which the next run knows whether both are still that."""
+"""What an LR set holds, and what each was made of: a line of JSON a clip, by which the next run knows whether both are still that."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ RECORD = ".made.jsonl"  # hidden, for it is no part of the set: when files were 
 
 
 @dataclass(frozen=True)
-class Files:
+class FilesState:
     """The state of some files.
 
     Args:
@@ -28,7 +28,7 @@ class Files:
     content: str
 
     @classmethod
-    def of(cls, files: list[Path]) -> "Files":
+    def of(cls, files: list[Path]) -> "FilesState":
         """Their state now.
 
         Raises:
@@ -45,7 +45,7 @@ class Files:
 
 
 def facts_of(files: list[Path]) -> str:
-    """See :class:`Files`."""
+    """See :class:`FilesState`."""
     digest = hashlib.sha256()
     for file in files:
         facts = file.stat()
@@ -54,7 +54,7 @@ def facts_of(files: list[Path]) -> str:
 
 
 def content_of(files: list[Path]) -> str:
-    """See :class:`Files`."""
+    """See :class:`FilesState`."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -63,12 +63,12 @@ def content_of(files: list[Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Made:
+class DegradedClip:
     """A clip that was degraded: the name of it, the files that it was made from, and those that were made."""
 
     clip: str
-    source: Files
-    result: Files
+    source: FilesState
+    result: FilesState
 
 
 class Record:
@@ -77,16 +77,16 @@ class Record:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         file.seek(0)
-        self.made: dict[str, Made] = {}
+        self.made: dict[str, DegradedClip] = {}
         for line in whole_lines(file.read()):
             try:
                 row = load_json(line)
-                states = (build_record(Files, row[name]) for name in ("source", "result"))
-                self.made[str(row["clip"])] = Made(row["clip"], *states)
+                states = (build_record(FilesState, row[name]) for name in ("source", "result"))
+                self.made[str(row["clip"])] = DegradedClip(row["clip"], *states)
             except (ValueError, LookupError, TypeError):
                 continue
 
-    def add(self, made: Made) -> None:
+    def add(self, made: DegradedClip) -> None:
         """Note a clip; it is on disk when this returns."""
         append_row(self._file, asdict(made))
         self.made[made.clip] = made
@@ -98,7 +98,9 @@ class Record:
             return False
         facts = facts_of(source), facts_of(result)
         if facts != (made.source.facts, made.result.facts):  # copied, or touched: the next run need not read them again
-            self.add(Made(clip, Files(facts[0], made.source.content), Files(facts[1], made.result.content)))
+            self.add(
+                DegradedClip(clip, FilesState(facts[0], made.source.content), FilesState(facts[1], made.result.content))
+            )
         return True
 
 

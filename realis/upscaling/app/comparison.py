@@ -10,7 +10,7 @@ from realis.core.errors import InputError
 from realis.core.records import digest
 from realis.pictures.sheet import before_after_sheet, save_sheet, shown_by
 from realis.upscaling.app.config import UpscaleConfig
-from realis.upscaling.app.frames import as_tensor, quantize, to_uint8
+from realis.upscaling.app.frames import as_tensor, quantize
 from realis.video.color_tags import ColorTags
 from realis.video.encoding import Encoding
 from realis.video.finished import note_result
@@ -48,8 +48,10 @@ def save_before_after(
 ) -> None:
     """Save the picture beside a result made from ``key``: frame ``number`` (or the last one before it), resized
     bicubically and as it is in the result, headed by the method and the ``label`` of its weights."""
+    from realis.ops.pixels import planes_to_image, to_uint8
+
     (pair,) = deque(islice(frame_pairs(config, path, output), number + 1), maxlen=1)
-    before, after = (to_uint8(image) for image in same_size_pair(*pair))
+    before, after = (planes_to_image(to_uint8(image)) for image in same_size_pair(*pair))
     labels = ("before: bicubic", f"after: {config.method} {label}".rstrip())
     # by its digest, for a picture may be handed on, and a key holds prompts and names of folders
     save_sheet(before_after_sheet(before, after, labels), sheet_file(output), digest(key))

@@ -22,11 +22,6 @@ def as_tensor(frame: TimedFrame) -> "torch.Tensor":
     return torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
 
 
-def to_uint8(frame: "torch.Tensor") -> np.ndarray:
-    """Round (3, H, W) float in [0, 1] to (H, W, 3) uint8."""
-    return (frame * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-
-
 def read_frames(source: Source, decoded: Iterable[TimedFrame], opaque: bool) -> "Iterator[Frame]":
     """Yield the ``decoded`` frames of ``source`` as the stream takes them.
 

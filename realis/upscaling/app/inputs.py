@@ -10,7 +10,7 @@ from realis.core.log import logger
 from realis.core.records import load_json
 from realis.core.units import count
 from realis.video.encoding import CODECS
-from realis.video.names import IMAGES, VIDEOS, WILDCARDS, described, files_in, matching, unmatched
+from realis.video.names import IMAGES, VIDEOS, WILDCARDS, describe_folder, files_in, matching, unmatched
 from realis.video.span import WHOLE, Span
 
 WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
@@ -34,7 +34,7 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
         if path.is_dir():
             inputs = inputs_of(path)
             if not inputs:
-                held = described(path, VIDEOS + IMAGES)
+                held = describe_folder(path, VIDEOS + IMAGES)
                 raise InputError(f"--input {path}: is a folder without videos or images; {held}")
             log_skipped(path, inputs)
         elif path.exists():

@@ -74,7 +74,7 @@ class Job:
     findings: Findings
 
 
-def prepare(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Job:
+def prepare_job(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Job:
     """Check everything that can be wrong with what was given, and log what will be done.
 
     Raises:
