@@ -27,15 +27,13 @@ from realis.core import log
 from realis.core.config import parse
 from realis.core.errors import run_command
 from realis.core.files import whole_file
-from realis.losses.config import HrLossConfig
-from realis.losses.hr_loss import HrLoss
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import TINY, model_folder
 from realis.models.wan.loading import Wan
 from realis.ops.resize import resize
+from realis.training.flow import draw_noise
 from realis.training.latents import LatentCodec
-from realis.training.settings import FlowConfig
-from realis.training.steps.cpc import CpcStep
 
 RECIPES = Path(__file__).parent.parent / "train" / "recipes" / "ablation"
 TABLES = {  # what it is, the recipe, the paper's PSNR, SSIM, LPIPS and DISTS on SPMCS
@@ -80,15 +78,16 @@ def measure(cpc: Path) -> dict[str, float]:
     """Squared error of the sampled latents, and the figures of what the Wan decoder makes of them."""
     wan = Wan(model_folder(TINY, text_encoder=False), torch.float32, torch.float32, "cpu")
     controlnet = CpcControlNet.from_pretrained(cpc)
-    empty_prompt = wan.encode_prompts([""])[0]
-    step = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), empty_prompt, FlowConfig(), 0, "bf16")
+    model = ControlledWan(wan.transformer, controlnet, wan.encode_prompts([""])[0])
     codec, figures = LatentCodec(wan.vae, "bf16"), []
     for number, (_, filmed) in enumerate(quality.held_out(FRAMES)):
         hr = filmed()
         for case in CASES:
             lr = resize(quality.CASES[case](hr), (hr.shape[2], hr.shape[3])).clamp(0, 1)
             batch = codec.encode({"hr": clip_of(hr), "lr": clip_of(lr), "number": torch.tensor([number])})
-            latents = step(batch, "sample")
+            noise = draw_noise(batch["lr_latents"], batch["number"], seed=0)
+            with torch.autocast("cpu", torch.bfloat16):
+                latents = model.sample(batch["lr_latents"], noise)
             frames = (codec.decode(latents)[0].transpose(0, 1).float() + 1) / 2
             error = (latents - batch["hr_latents"]).square().mean()
             figures.append({"latents": float(error)} | quality.scores(frames.clamp(0, 1), hr))

@@ -29,6 +29,7 @@ from timing import flops, matmul_rate, median_seconds, model_flags, seconds
 from realis.core.log import setup
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.wan.latents import encode_video
 from realis.training.export import halve
@@ -48,7 +49,7 @@ def build(name: str, layers: int, device: torch.device) -> CpcStep:
     for model in (transformer, controlnet):
         model.enable_gradient_checkpointing()
     empty = torch.zeros(1, 512, 4096, dtype=torch.bfloat16, device=device)
-    return CpcStep(transformer, controlnet, HrLoss(HrLossConfig()), empty, FlowConfig(), 0, "bf16")
+    return CpcStep(ControlledWan(transformer, controlnet, empty), HrLoss(HrLossConfig()), FlowConfig(), 0, "bf16")
 
 
 def batch_of(frames: int, height: int, width: int, device: torch.device) -> dict[str, torch.Tensor]:
@@ -69,13 +70,15 @@ def measure(a: argparse.Namespace) -> None:
     plain = HrLoss(HrLossConfig(wavelet=0, hog=0))
     losses = {"HR-Loss": step.loss, "rectified flow alone": plain}
     c = OptimizerConfig()
-    optimizer = torch.optim.AdamW(step.controlnet.parameters(), lr=c.lr, betas=c.betas, weight_decay=c.weight_decay)
+    optimizer = torch.optim.AdamW(
+        step.model.controlnet.parameters(), lr=c.lr, betas=c.betas, weight_decay=c.weight_decay
+    )
     batch = batch_of(a.frames, a.height, a.width, device)
 
     def take(loss: HrLoss) -> None:
         step.loss = loss
         step(batch)["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(step.controlnet.parameters(), c.clip)
+        torch.nn.utils.clip_grad_norm_(step.model.controlnet.parameters(), c.clip)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -90,7 +93,7 @@ def measure(a: argparse.Namespace) -> None:
     total = flops(lambda: take(losses["HR-Loss"]))
     floor = total / matmul_rate(device, a.runs)
     whole, share = median["HR-Loss"], 1 - median["rectified flow alone"] / median["HR-Loss"]
-    print(f"one clip of {a.frames}x{a.height}x{a.width}, {a.layers} blocks, CPC of {len(step.controlnet.blocks)}")
+    print(f"one clip of {a.frames}x{a.height}x{a.width}, {a.layers} blocks, CPC of {len(step.model.controlnet.blocks)}")
     print(f"step: {whole:.3f} s, {total / 1e12:.1f} TFLOP, {floor / whole:.0%} of the FLOP floor")
     print(f"wavelet and HOG terms: {share:.1%} of it")
     if device.type == "cuda":
@@ -127,7 +130,7 @@ def saved_bytes(work: Callable[[], torch.Tensor], weights: set[int]) -> int:
 def block_bytes_a_token(name: str) -> float:
     """Bytes that one main block keeps for each token while its backward pass runs."""
     step = build(name, 1, torch.device("cpu"))
-    transformer, counts = step.transformer, []
+    transformer, counts = step.model.transformer, []
     weights = {p.untyped_storage().data_ptr() for p in transformer.parameters()}
     dim = transformer.config.num_attention_heads * 128
     text, modulation = torch.zeros(1, 512, dim, dtype=torch.bfloat16), torch.zeros(1, 6, dim)

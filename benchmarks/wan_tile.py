@@ -16,8 +16,8 @@ from random_wan import Sizes, random_transformer
 from timing import flops, matmul_rate, median_seconds, model_flags
 
 from realis.core.log import setup
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
-from realis.models.cpc.injection import control_residuals
 from realis.models.wan.latents import decode_video, encode_video
 from realis.training.export import halve
 
@@ -39,10 +39,11 @@ def main() -> None:
     f, h, w = (a.frames + 3) // 4, a.height // 8, a.width // 8
     lr, z = (torch.randn(1, 16, f, h, w, device=device, dtype=dtype) for _ in range(2))
     timestep, prompt = torch.tensor([900.0], device=device), torch.randn(1, 512, 4096, device=device, dtype=dtype)
+    model = ControlledWan(transformer, controlnet, prompt)
     video = torch.rand(1, 3, a.frames, a.height, a.width, device=device) * 2 - 1
 
     def control() -> tuple[torch.Tensor, ...]:
-        return control_residuals(controlnet, transformer, lr, timestep, prompt, prompt)
+        return model.control(lr, z, timestep / 1000, prompt)
 
     residuals = control()
     parts = {

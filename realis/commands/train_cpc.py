@@ -156,6 +156,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     import torch
 
     from realis.losses.hr_loss import HrLoss
+    from realis.models.cpc.controlled import ControlledWan
     from realis.models.parallel import split_sequence
     from realis.models.wan.loading import Wan
     from realis.ops.finite import check_weights
@@ -181,11 +182,10 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     # 2. Data
     codec = LatentCodec(wan.vae, config.run.precision)
     source, description = source_of(config, run, wan)
-    prompt = empty_prompt(config, wan)
+    model = ControlledWan(wan.transformer, controlnet, empty_prompt(config, wan))
 
     # 3. Training
-    loss = HrLoss(config.loss)
-    step = CpcStep(wan.transformer, controlnet, loss, prompt, config.flow, config.run.seed, config.run.precision)
+    step = CpcStep(model, HrLoss(config.loss), config.flow, config.run.seed, config.run.precision)
 
     def pictures(module: torch.nn.Module, batch: dict) -> dict:
         latents = module(batch, "sample")

@@ -7,7 +7,7 @@ from realis.core.errors import require
 from realis.data.pairs_config import DataConfig
 from realis.models.hub import DEPTH, check_parts, part_folder
 from realis.training.run_folder import claim_run, overlap
-from realis.training.settings import FlowConfig, LatentSource, LoopConfig, OptimizerConfig
+from realis.training.settings import LatentSource, LoopConfig, OptimizerConfig
 
 WHITENED = 100  # clips that the first layer of the LR-conditioned decoder is computed from
 
@@ -65,8 +65,7 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
     import torch
 
     from realis.data.pairs import pair_pool
-    from realis.losses.config import HrLossConfig
-    from realis.losses.hr_loss import HrLoss
+    from realis.models.cpc.controlled import ControlledWan
     from realis.models.lr_decoder import LrDecoder
     from realis.models.wan.loading import Wan, load_controlnet
     from realis.ops.finite import check_weights
@@ -75,7 +74,6 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
     from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
-    from realis.training.steps.cpc import CpcStep
     from realis.training.steps.lr_decoder import LrDecoderStep
 
     # 1. The model that samples, and the decoder
@@ -86,10 +84,7 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
                         (controlnet, part_folder(Path(config.cpc), "controlnet"))):  # fmt: skip
         check_weights(model, part)
     controlnet.requires_grad_(bool(config.export_cpc))
-    empty_prompt = wan.encode_prompts([""])[0]
-    cpc = CpcStep(
-        wan.transformer, controlnet, HrLoss(HrLossConfig()), empty_prompt, FlowConfig(), config.run.seed, precision
-    )
+    cpc = ControlledWan(wan.transformer, controlnet, wan.encode_prompts([""])[0])
     decoder = LrDecoder(wan.vae.config.z_dim, config.channels, config.blocks, config.radius, config.latents)
 
     # 2. Data, from which the decoder's first layer starts
@@ -98,7 +93,7 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
     oracle_samples = config.oracle_steps * run.samples_per_step
     step = LrDecoderStep(
         decoder, cpc, config.latents, oracle_samples, config.decoded_frames, run.samples_per_step, config.latent_weight,
-        precision,
+        config.run.seed, precision,
     )  # fmt: skip
 
     # 3. Train, export

@@ -1,7 +1,7 @@
 """Rectified flow on one screen: interpolation, velocity, noise levels for training, Euler and UniPC sampling.
 
 Convention (RealisVSR Eqs. 2-3, Wan2.1): ``z = (1 - sigma) x0 + sigma eps``, ``v = dz/dsigma = eps - x0``, so
-``x0 = z - sigma v``; the transformer is told ``1000 sigma``. (Eq. 3 prints ``v - eps - x0``; Eqs. 4-6 use
+``x0 = z - sigma v``. (Eq. 3 prints ``v - eps - x0``; Eqs. 4-6 use
 ``eps - x0``, which is followed here.)
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from diffusers import UniPCMultistepScheduler
 
+# (z (B, C, f, h, w), sigma (B,)) -> v of z's shape
 Velocity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -40,26 +41,26 @@ def euler(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
     """Integrate from ``z`` at ``sigmas[0]`` to the clean latent at ``sigmas[-1]`` = 0 by Euler steps.
 
     Args:
-        velocity: (z, timestep (B,)) -> v; called once a step.
+        velocity: (z, sigma (B,)) -> v; called once a step.
         z: (B, C, f, h, w) float32.
         sigmas: falling, float32.
         advance: called after every step.
     """
     sigmas = sigmas.to(z.device)
     for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
-        z = z + (sigma_next - sigma) * velocity(z, 1000 * sigma.expand(len(z)))
+        z = z + (sigma_next - sigma) * velocity(z, sigma.expand(len(z)))
         advance()
     return z
 
 
 def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Callable[[], None]) -> torch.Tensor:
-    """The same by diffusers' UniPC (order 2, bh2), Wan2.1's own solver; timesteps are whole numbers there."""
+    """The same by diffusers' UniPC (order 2, bh2), Wan2.1's own solver; noise levels are whole thousandths there."""
     scheduler = UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=1.0
     )
     scheduler.set_timesteps(sigmas=sigmas[:-1].double().numpy(), device=z.device)
     for timestep in scheduler.timesteps:
-        v = velocity(z, timestep.expand(len(z)).float())
+        v = velocity(z, timestep.double().expand(len(z)) / 1000)  # double: a thousand times it is whole again
         with torch.autocast(z.device.type, enabled=False):  # the solver's own sums, also where training autocasts
             z = scheduler.step(v, timestep, z, return_dict=False)[0]
         advance()
@@ -67,3 +68,16 @@ def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
 
 
 SAMPLERS = {"euler": euler, "unipc": unipc}
+
+
+def sample(
+    velocity: Velocity,
+    noise: torch.Tensor,
+    steps: int,
+    shift: float,
+    sampler: str,
+    advance: Callable[[], None] = lambda: None,
+) -> torch.Tensor:
+    """Sample clean latents from ``noise`` (B, C, f, h, w) float32 in ``steps`` steps of a sampler, one of
+    :data:`SAMPLERS`; ``advance`` is called after every step."""
+    return SAMPLERS[sampler](velocity, noise, sampling_sigmas(steps, shift), advance)

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import torch
 
-from realis.diffusion.rectified_flow import SAMPLERS, Velocity, sampling_sigmas
-from realis.models.cpc.injection import control_residuals
+from realis.diffusion.guidance import guided
+from realis.diffusion.rectified_flow import Velocity, sample
+from realis.models.cpc.controlled import Condition, ControlledWan
 from realis.models.wan.latents import decode_video, encode_video
 from realis.upscaler import Carry, Needs, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
@@ -27,19 +28,16 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Condition:
+class WindowCondition:
     """What every velocity of a window and its decoding need.
 
     Args:
         lr: (B, 3, F, H, W) in [-1, 1].
-        latents: of it, (B, C, f, h, w) float32.
-        control: residuals of a static CPC, computed once for all steps and both branches of guidance; ``None``: the CPC
-            depends on time, text or noise.
+        control: of its latents.
     """
 
     lr: torch.Tensor
-    latents: torch.Tensor
-    control: tuple[torch.Tensor, ...] | None
+    control: Condition
 
 
 @dataclass(frozen=True)
@@ -64,49 +62,30 @@ class CpcWindow:
     def device(self) -> torch.device:
         return self.prompt.text.device
 
-    def encode(self, lr: torch.Tensor) -> Condition:
-        latents, control = encode_video(self.networks.vae, lr), None
-        if self.networks.controlnet.is_static:
-            timestep = torch.zeros(len(latents), device=latents.device)
-            control = self._control(latents, latents, timestep, self.prompt.empty)
-        return Condition(lr, latents, control)
+    @property
+    def model(self) -> ControlledWan:
+        """The transformer under its control branch."""
+        return ControlledWan(self.networks.transformer, self.networks.controlnet, self.prompt.empty)
 
-    def velocity(self, condition: Condition) -> Velocity:
-        transformer, sampling, prompt = self.networks.transformer, self.sampling, self.prompt
+    def encode(self, lr: torch.Tensor) -> WindowCondition:
+        return WindowCondition(lr, self.model.condition(encode_video(self.networks.vae, lr)))
 
-        def branch(z: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-            control = condition.control
-            if control is None:
-                control = self._control(condition.latents, z, timestep, text)
-            z, text = z.to(transformer.dtype), text.to(transformer.dtype).expand(len(z), -1, -1)
-            return transformer(z, timestep, text, control, sampling.cpc_scale).float()
+    def velocity(self, condition: WindowCondition) -> Velocity:
+        model, scale = self.model, self.sampling.cpc_scale
 
-        def velocity(z: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-            conditional = branch(z, timestep, prompt.text)
-            if sampling.guidance == 1:
-                return conditional
-            unconditional = branch(z, timestep, prompt.negative)
-            return unconditional + sampling.guidance * (conditional - unconditional)
+        def under(prompt: torch.Tensor) -> Velocity:
+            return lambda z, sigma: model.velocity(z, sigma, condition.control, prompt, scale)
 
-        return velocity
+        return guided(under(self.prompt.text), under(self.prompt.negative), self.sampling.guidance)
 
     def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Callable[[float], None]) -> torch.Tensor:
-        steps, sampler = self.sampling.steps, SAMPLERS[self.sampling.sampler]
-        return sampler(velocity, noise, sampling_sigmas(steps, self.sampling.shift), lambda: advance(1 / steps))
+        s = self.sampling
+        return sample(velocity, noise, s.steps, s.shift, s.sampler, lambda: advance(1 / s.steps))
 
-    def decode(self, latents: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def decode(self, latents: torch.Tensor, condition: WindowCondition) -> torch.Tensor:
         if self.networks.lr_decoder is None:
             return decode_video(self.networks.vae, latents)
         return self.networks.lr_decoder(latents, condition.lr.float())
-
-    def _control(
-        self, lr_latents: torch.Tensor, z: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        """Residuals of the CPC, with latents and text in the dtype of the weights."""
-        controlnet, transformer = self.networks.controlnet, self.networks.transformer
-        lr_latents, z, text, empty = (x.to(transformer.dtype) for x in (lr_latents, z, text, self.prompt.empty))
-        text = text.expand(len(z), -1, -1)
-        return control_residuals(controlnet, transformer, lr_latents, timestep, text, empty, z)
 
 
 class CpcUpscaler:

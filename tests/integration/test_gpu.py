@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from conftest import randomise_projections
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
 from realis.training.settings import FlowConfig
@@ -46,10 +47,10 @@ def test_a_training_step_is_the_same_on_the_gpu(transformer, controlnet):
     batch = {name: torch.randn(2, 16, 2, 8, 8, generator=g) for name in ("hr_latents", "lr_latents")}
     batch["number"] = torch.tensor([3, 4])
     steps = [
-        CpcStep(*copy.deepcopy((transformer, controlnet)), HrLoss(HrLossConfig(cell=2)), torch.zeros(1, 3, 16),
-                FlowConfig(), 5, "no") for _ in range(2)
+        CpcStep(ControlledWan(*copy.deepcopy((transformer, controlnet)), torch.zeros(1, 3, 16)),
+                HrLoss(HrLossConfig(cell=2)), FlowConfig(), 5, "no") for _ in range(2)
     ]  # fmt: skip
-    for model in (steps[1].transformer, steps[1].controlnet):
+    for model in (steps[1].model.transformer, steps[1].model.controlnet):
         model.enable_gradient_checkpointing()
     there = {name: x if name == "number" else x.cuda() for name, x in batch.items()}
     losses = [steps[0](batch), steps[1].cuda()(there)]
@@ -57,7 +58,7 @@ def test_a_training_step_is_the_same_on_the_gpu(transformer, controlnet):
         torch.testing.assert_close(losses[1][name].cpu(), value, atol=1e-4, rtol=1e-3)
     for loss in losses:
         loss["loss"].backward()
-    for a, b in zip(*(step.controlnet.parameters() for step in steps), strict=True):
+    for a, b in zip(*(step.model.controlnet.parameters() for step in steps), strict=True):
         assert (a.grad - b.grad.cpu()).norm() <= 1e-2 * a.grad.norm().clamp(min=1e-3)
 
 

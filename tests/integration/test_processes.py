@@ -29,6 +29,7 @@ from realis.commands.__main__ import run_train_cpc
 from realis.core.errors import InputError, TerminatedError
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.parallel import split_sequence
 from realis.parallel.distributed import form_grid
@@ -53,7 +54,7 @@ def batch_of(count, numbers=(3, 4)):
 def cpc_step(transformer, controlnet, precision="no"):
     loss = HrLoss(HrLossConfig(cell=2))
     empty_prompt = torch.zeros(1, 3, 16, dtype=transformer.proj_out.weight.dtype)
-    return CpcStep(transformer, controlnet, loss, empty_prompt, FlowConfig(), 5, precision)
+    return CpcStep(ControlledWan(transformer, controlnet, empty_prompt), loss, FlowConfig(), 5, precision)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -66,7 +67,7 @@ def test_sequence_parallel_equals_one_process(transformer, controlnet, checkpoin
     def compare():
         step = cpc_step(transformer, controlnet)
         processes = form_grid(dist.get_rank(), dist.get_world_size(), "cpu", 2)
-        for model in (step.transformer, step.controlnet):
+        for model in (step.model.transformer, step.model.controlnet):
             if checkpointing:
                 model.enable_gradient_checkpointing()
             split_sequence(model, processes)
@@ -135,10 +136,12 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointi
         saved = load_file(folder / "checkpoint-000002" / "average.safetensors")
         assert all(torch.equal(x, saved[name]) for name, x in trained.items()) and trained.keys() == saved.keys()
     if sharded:
-        for module in (step, *step.transformer.blocks, *step.controlnet.blocks):
+        for module in (step, *step.model.transformer.blocks, *step.model.controlnet.blocks):
             module.reshard()  # where the launch file keeps whole weights after a forward pass
         assert all(isinstance(p, DTensor) for p in step.parameters())
-        assert {p.dtype for name, p in step.transformer.named_parameters() if ".norm2." in name} == {torch.float32}
+        assert {p.dtype for name, p in step.model.transformer.named_parameters() if ".norm2." in name} == {
+            torch.float32
+        }
     run.accelerator.end_training()
 
 

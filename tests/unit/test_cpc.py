@@ -7,14 +7,16 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from conftest import TINY_TRANSFORMER, randomise_projections
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
-from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
+from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.models.cpc.interval import block_interval, default_control_layers
 
 
 def residuals_of(controlnet, transformer, inputs, timestep=None):
-    t = inputs["timestep"] if timestep is None else timestep
-    return control_residuals(controlnet, transformer, inputs["lr"], t, inputs["prompt"], inputs["empty"], inputs["z"])
+    sigma = (inputs["timestep"] if timestep is None else timestep) / 1000
+    model = ControlledWan(transformer, controlnet, inputs["empty"])
+    return model.control(inputs["lr"], inputs["z"], sigma, inputs["prompt"])
 
 
 def velocity(controlnet, transformer, inputs, scale=1.0):

@@ -11,6 +11,7 @@ from realis.data.randomness import sample_generator
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.methods import find_method
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.models.wan.latents import decode_video, encode_video
@@ -48,7 +49,9 @@ def sampling_of(cpc, **flags):
 def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, make_cpc, sampler):
     controlnet, options = make_cpc(steps=3, shift=5.0, sampler=sampler)
     prompt, lr = wan.encode_prompts([""])[0], torch.rand(1, 3, 5, 32, 32) * 2 - 1
-    step = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), prompt, FlowConfig(shift=2.0), 0, "no")
+    step = CpcStep(
+        ControlledWan(wan.transformer, controlnet, prompt), HrLoss(HrLossConfig()), FlowConfig(shift=2.0), 0, "no"
+    )
     with torch.no_grad():
         latents = step({"lr_latents": encode_video(wan.vae, lr), "number": torch.tensor([7])}, "sample")
         noise = torch.randn(1, *latents.shape[1:], generator=sample_generator(0, 7, "noise"))

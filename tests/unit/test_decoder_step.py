@@ -5,14 +5,11 @@ import torch
 
 from realis.commands.train_decoder import TrainDecoderConfig
 from realis.core.errors import InputError
-from realis.losses.config import HrLossConfig
-from realis.losses.hr_loss import HrLoss
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.models.lr_decoder import LrDecoder
 from realis.models.wan.loading import Wan
-from realis.training.settings import FlowConfig
-from realis.training.steps.cpc import CpcStep
 from realis.training.steps.lr_decoder import LrDecoderStep
 
 
@@ -25,10 +22,10 @@ def step_of():
         torch.manual_seed(0)
         controlnet.requires_grad_(joint)
         prompt = wan.encode_prompts([""])[0]
-        cpc = CpcStep(wan.transformer, controlnet, HrLoss(HrLossConfig()), prompt, FlowConfig(), 0, "no")
+        cpc = ControlledWan(wan.transformer, controlnet, prompt)
         decoder = LrDecoder(channels=8, num_blocks=1)
         torch.nn.init.normal_(decoder.conv_out.weight, std=0.1)
-        return LrDecoderStep(decoder, cpc, source, oracle_samples, frames, samples_per_step, 0.0, "no")
+        return LrDecoderStep(decoder, cpc, source, oracle_samples, frames, samples_per_step, 0.0, 0, "no")
 
     return build
 

@@ -22,14 +22,14 @@ def test_samplers_follow_a_straight_flow_to_its_end(sampler, steps):
     x0, noise = torch.randn(2, 4, 1, 2, 2), torch.randn(2, 4, 1, 2, 2)
     told = []
 
-    def velocity(z, timestep):
-        told.append(timestep)
-        return (z - x0) / (timestep / 1000).view(-1, 1, 1, 1, 1)
+    def velocity(z, sigma):
+        told.append(sigma)
+        return (z - x0) / sigma.float().view(-1, 1, 1, 1, 1)
 
     result = SAMPLERS[sampler](velocity, noise, sampling_sigmas(steps, 3.0), lambda: None)
     torch.testing.assert_close(result, x0, atol=2e-2 if sampler == "unipc" else 1e-5, rtol=0)
     assert len(told) == steps
-    assert all(t.shape == (2,) for t in told)
+    assert all(sigma.shape == (2,) for sigma in told)
 
 
 def test_sampling_sigmas_are_shifted_once():
@@ -52,11 +52,11 @@ def test_noise_field_is_global():
     assert whole.std().item() == pytest.approx(1, abs=0.15)
 
 
-def test_euler_timesteps_are_where_the_latents_are():
+def test_euler_levels_are_where_the_latents_are():
     devices = []
 
-    def velocity(z, timestep):
-        devices.append(timestep.device)
+    def velocity(z, sigma):
+        devices.append(sigma.device)
         return torch.zeros_like(z)
 
     SAMPLERS["euler"](velocity, torch.zeros(1, 4, 1, 2, 2, device="meta"), sampling_sigmas(2, 3.0), lambda: None)

@@ -79,31 +79,3 @@ class ControlledWanTransformer3DModel(WanTransformer3DModel):
         hidden_states = self.proj_out(hidden_states)
         hidden_states = hidden_states.unflatten(1, (f // p_f, h // p_h, w // p_w)).unflatten(-1, (p_f, p_h, p_w, -1))
         return hidden_states.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
-
-
-def control_residuals(
-    controlnet: torch.nn.Module,
-    transformer: ControlledWanTransformer3DModel,
-    lr_latents: torch.Tensor,
-    timestep: torch.Tensor,
-    prompt_embeds: torch.Tensor,
-    empty_prompt_embeds: torch.Tensor,
-    noisy_latents: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, ...]:
-    """Run the control branch with the conditions its configuration asks for.
-
-    Args:
-        controlnet: a :class:`~realis.models.cpc.controlnet.CpcControlNet`.
-        transformer: the main transformer, whose time and text embedders serve both.
-        lr_latents, noisy_latents: (B, C, f, h, w).
-        timestep: (B,), 1000 sigma; replaced by 0 unless ``time_conditioned``.
-        prompt_embeds: (B, text tokens, text_dim); replaced by ``empty_prompt_embeds`` (1 or B, text tokens, text_dim)
-            unless ``text_conditioned``.
-    """
-    config = controlnet.config
-    if not config.time_conditioned:
-        timestep = torch.zeros_like(timestep)
-    if not config.text_conditioned:
-        prompt_embeds = empty_prompt_embeds.expand(len(lr_latents), -1, -1)
-    _, timestep_proj, text = transformer.embed_conditions(timestep, prompt_embeds)
-    return controlnet(lr_latents, timestep_proj, text, noisy_latents)

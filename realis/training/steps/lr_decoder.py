@@ -6,10 +6,11 @@ from realis.data.batch import Batch
 from realis.data.randomness import sample_rng
 from realis.losses.charbonnier import charbonnier
 from realis.metrics.psnr import psnr
+from realis.models.cpc.controlled import ControlledWan
 from realis.models.lr_decoder import LrDecoder
+from realis.training.flow import draw_noise
 from realis.training.settings import LatentSource, Precision
 from realis.training.steps.base import TrainingStep
-from realis.training.steps.cpc import CpcStep
 
 
 class LrDecoderStep(TrainingStep):
@@ -17,7 +18,7 @@ class LrDecoderStep(TrainingStep):
 
     Args:
         decoder: what is trained.
-        cpc: the model, which samples in as many steps as at inference. If its CPC requires gradients it is trained too,
+        cpc: the model, which samples as at inference. If its CPC requires gradients it is trained too,
             by the decoder's loss through the sample and by the sampled latents' error; as long as the decoder sees the
             oracle, by the latter alone.
         source: the latents that are decoded: ``sampled``; or, to measure what those bring, those of the LR clip
@@ -27,26 +28,28 @@ class LrDecoderStep(TrainingStep):
             less, and frames of a clip are much alike.
         samples_per_step: samples of an optimizer step, which all decode the same frames.
         latent_weight: of the squared error of the sampled latents, where the CPC is trained: it keeps them latents.
+        seed: of the sampled latents' noise, and of the frames.
     """
 
     def __init__(
         self,
         decoder: LrDecoder,
-        cpc: CpcStep,
+        cpc: ControlledWan,
         source: LatentSource,
         oracle_samples: int,
         frames: int,
         samples_per_step: int,
         latent_weight: float,
+        seed: int,
         precision: Precision,
     ) -> None:
         super().__init__(precision)
         self.decoder, self.cpc, self.source = decoder, cpc, source
         self.oracle_samples, self.frames = oracle_samples, frames
-        self.samples_per_step, self.latent_weight = samples_per_step, latent_weight
+        self.samples_per_step, self.latent_weight, self.seed = samples_per_step, latent_weight, seed
         self.joint = any(p.requires_grad for p in cpc.parameters())
 
-    def losses(self, batch: Batch) -> Batch:
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         frames, oracle = self.drawn_frames(batch), batch["number"] < self.oracle_samples
         latents = batch["hr_latents"] if oracle.all() and not self.joint else self.latents(batch)
         seen = torch.where(oracle.to(latents.device).view(-1, 1, 1, 1, 1), batch["hr_latents"], latents)
@@ -64,13 +67,13 @@ class LrDecoderStep(TrainingStep):
     def drawn_frames(self, batch: Batch) -> list[int]:
         """Numbers of the frames that are decoded of this batch, rising: the same for all samples of an optimizer step."""
         count, first = batch["hr"].shape[2], int(batch["number"][0])
-        rng = sample_rng(self.cpc.seed, first - first % self.samples_per_step, "frames")
+        rng = sample_rng(self.seed, first - first % self.samples_per_step, "frames")
         return sorted(rng.choice(count, size=min(self.frames or count, count), replace=False).tolist())
 
     def latents(self, batch: Batch) -> torch.Tensor:
         """What the decoder decodes, (B, C, f, h, w)."""
         if self.source == "sampled":
-            return self.cpc.sample(batch)
+            return self.cpc.sample(batch["lr_latents"], draw_noise(batch["lr_latents"], batch["number"], self.seed))
         return batch["lr_latents"] if self.source == "lr" else torch.zeros_like(batch["lr_latents"])
 
     def sample(self, batch: Batch) -> torch.Tensor:

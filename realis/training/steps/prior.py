@@ -4,6 +4,7 @@ import torch
 
 from realis.data.batch import Batch
 from realis.diffusion.rectified_flow import add_noise
+from realis.models.cpc.controlled import timestep_of
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.training.flow import draw_flow
 from realis.training.settings import FlowConfig, Precision
@@ -25,17 +26,17 @@ class PriorStep(TrainingStep):
         self.transformer, self.flow, self.seed = transformer, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def losses(self, batch: Batch) -> Batch:
-        z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
-        return {"loss": (self.velocity(z, timestep).float() - target.float()).square().mean()}
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        z, sigma, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
+        return {"loss": (self.velocity(z, sigma).float() - target.float()).square().mean()}
 
-    def velocity(self, z: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    def velocity(self, z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Velocity (B, C, f, h, w) of noisy latents under the empty prompt."""
-        return self.transformer(z, timestep, self.empty_prompt.expand(len(z), -1, -1))
+        return self.transformer(z, timestep_of(sigma), self.empty_prompt.expand(len(z), -1, -1))
 
     def sample(self, batch: Batch) -> torch.Tensor:
         """Half noised latents, and the clean estimate from them: (2, B, C, f, h, w)."""
         x0 = batch["hr_latents"]
         sigma = torch.full((len(x0),), 0.5, device=x0.device)
         z = add_noise(x0, torch.randn_like(x0), sigma)
-        return torch.stack([z, z - 0.5 * self.velocity(z, 1000 * sigma)])
+        return torch.stack([z, z - 0.5 * self.velocity(z, sigma)])

@@ -19,7 +19,7 @@ class VaeDecoderStep(TrainingStep):
         super().__init__(precision)
         self.vae = vae
 
-    def losses(self, batch: Batch) -> Batch:
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         decoded = self.sample(batch)
         l1, l2 = charbonnier(decoded, batch["hr"]), (decoded.float() - batch["hr"]).square().mean()
         return {"loss": l1 + 2 * l2, "l1": l1.detach(), "psnr": psnr(l2)}
