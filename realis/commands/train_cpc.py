@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from realis.models.cpc.controlnet import CpcControlNet
     from realis.models.wan.loading import Wan
-    from realis.training.loop import Source
+    from realis.training.feed import Source
     from realis.training.run import Run
 
 
@@ -195,6 +195,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
 
     trained = fit(run, step, source, codec.encode, pictures)
     export_parts(run, step, {export: controlnet}, trained, description)
+    run.accelerator.end_training()
 
 
 def new_layers(config: ControlConfig, main_layers: int) -> int:

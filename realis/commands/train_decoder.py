@@ -103,3 +103,4 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
     )  # fmt: skip
     parts = {config.export: decoder} | ({config.export_cpc: controlnet} if config.export_cpc else {})
     export_parts(run, step, parts, trained, RENDERED)
+    run.accelerator.end_training()

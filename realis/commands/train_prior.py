@@ -75,3 +75,4 @@ def _train_prior(config: TrainPriorConfig) -> None:
 
     trained = fit(run, step, pool, pictures=pictures)
     export_parts(run, step, {config.export: transformer}, trained, RENDERED)
+    run.accelerator.end_training()

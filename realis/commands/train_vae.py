@@ -62,3 +62,4 @@ def _train_vae(config: TrainVaeConfig) -> None:
     step = VaeDecoderStep(vae, config.run.precision)
     trained = fit(run, step, pool, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
     export_parts(run, step, {config.export: vae}, trained, RENDERED)
+    run.accelerator.end_training()

@@ -6,7 +6,7 @@ sample. A checkpoint folder appears complete or not at all: it is written under 
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,21 +15,22 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from realis.core.errors import InputError, file_error
 from realis.core.files import remove_folder, whole_folder
 from realis.core.log import logger
 from realis.ops.finite import check_tensors, not_finite
+from realis.training.players import Player
 from realis.training.run import Run
 from realis.training.run_folder import Position, checkpoints, read_position
-from realis.training.state import MOMENTS, Tensors, TrainingState, trainable
+from realis.training.state import ADAMW, Tensors, TrainingState
 
+WEIGHTS, MOMENTS, AVERAGE = "trained", "optimizer", "average"  # files of a player
 INSTEAD = "resume from the checkpoint before it; --run.resume latest does once this one is moved away"
 BEFORE = "the checkpoints before it are whole"
 
 
-def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
+def save(run: Run, states: Sequence[TrainingState], folder: Path, step: int) -> None:
     """Write ``folder``, a checkpoint after ``step`` optimizer steps. All processes call it; the main one writes.
 
     Raises:
@@ -37,7 +38,11 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
         RunError: the disk is full or fails.
         FloatingPointError: what would be in it is not finite.
     """
-    parts = {"trained": state.weights(), "optimizer": state.moments(), "average": state.averages()}
+    parts = {
+        state.player.file(kind): tensors
+        for state in states
+        for kind, tensors in {WEIGHTS: state.weights(), MOMENTS: state.moments(), AVERAGE: state.averages()}.items()
+    }
     is_main = run.accelerator.is_main_process
     with whole_folder(folder, BEFORE) if is_main else nullcontext(folder) as temporary:
         for name, tensors in parts.items():
@@ -45,7 +50,7 @@ def save(run: Run, state: TrainingState, folder: Path, step: int) -> None:
             if bad := not_finite(gathered):
                 raise FloatingPointError(f"{bad} has values that are not finite after step {step}; {BEFORE}")
             if gathered:
-                save_file(gathered, temporary / f"{name}.safetensors")
+                save_file(gathered, temporary / name)
         if is_main:
             position = Position(step, run.samples_per_step, tuple(sorted(file.name for file in temporary.iterdir())))
             (temporary / "state.json").write_text(json.dumps(asdict(position)))
@@ -66,20 +71,21 @@ def rotate(output: Path, keep: int) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
-    """Load the trained weights of a checkpoint into a module that is not sharded yet; returns its optimizer step.
+def load_weights(run: Run, folder: Path, players: Sequence[Player]) -> int:
+    """Load the trained weights of a checkpoint into a step that is not sharded yet; returns its optimizer step.
 
     Says so if a step has another number of samples now: the steps to come see others than in an undisturbed run.
 
     Raises:
         InputError: it belongs to another model, or is damaged.
     """
-    trained, saved = trainable(module), _tensors(folder / "trained.safetensors")
-    if {n: p.shape for n, p in saved.items()} != {n: p.shape for n, p in trained.items()}:
-        raise InputError(f"--run.resume: the weights in {folder} are not those of this model; check the recipe")
-    with torch.no_grad():
-        for name, p in trained.items():
-            p.copy_(saved[name])
+    for player in players:
+        saved = _tensors(folder / player.file(WEIGHTS))
+        if {n: p.shape for n, p in saved.items()} != {n: p.shape for n, p in player.parameters.items()}:
+            raise InputError(f"--run.resume: the weights in {folder} are not those of this model; check the recipe")
+        with torch.no_grad():
+            for name, p in player.parameters.items():
+                p.copy_(saved[name])
     position = read_position(folder)
     before, now = position.samples_per_step, run.samples_per_step
     if before != now:
@@ -88,17 +94,18 @@ def load_weights(run: Run, folder: Path, module: nn.Module) -> int:
 
 
 def load_state(folder: Path, state: TrainingState, step: int) -> None:
-    """Load the rest of a checkpoint, once the module is sharded.
+    """Load the rest of one player's checkpoint after ``step`` optimizer steps, once the step is sharded.
 
     Raises:
         InputError: averages are wanted, but were not kept; or something does not fit the weights.
     """
-    if state.average and not (folder / "average.safetensors").is_file():
+    player, average = state.player, folder / state.player.file(AVERAGE)
+    if state.average and not average.is_file():
         raise InputError(f"--run.resume: {folder} has no averaged weights; resume without --optimizer.ema")
-    weights = _shapes(folder / "trained.safetensors")  # of the module's own, sharding may show a part only
-    moments = {f"{name}.{moment}": shape for name, shape in weights.items() for moment in MOMENTS}
-    averages = _tensors(folder / "average.safetensors", weights) if state.average else {}
-    state.load(_tensors(folder / "optimizer.safetensors", moments) if step else {}, averages, step)
+    weights = _shapes(folder / player.file(WEIGHTS))  # of the module's own, sharding may show a part only
+    moments = {f"{name}.{moment}": shape for name, shape in weights.items() for moment in ADAMW}
+    averages, turns = _tensors(average, weights) if state.average else {}, player.turns_before(step)
+    state.load(_tensors(folder / player.file(MOMENTS), moments) if turns else {}, averages, turns)
 
 
 def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:

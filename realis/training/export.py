@@ -3,7 +3,6 @@
 import glob
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -14,6 +13,7 @@ from realis.core.files import whole_folder
 from realis.core.log import logger
 from realis.training.run import Run
 from realis.training.run_folder import check_export, whole_recipe
+from realis.training.settings import TrainConfig
 from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
@@ -62,12 +62,11 @@ def export_parts(run: Run, step: TrainingStep, parts: dict[str, ModelMixin], tra
         InputError: it cannot be written there, or something else has come to be there.
         RunError: the disk is full or fails.
     """
+    names = {id(p): name for player in step.players() for name, p in player.parameters.items()}
     for folder, part in parts.items() if run.accelerator.is_main_process else ():
-        prefix = next(f"{name}." for name, module in step.named_modules() if module is part)
-        weights = {name.removeprefix(prefix): x for name, x in trained.items() if name.startswith(prefix)}
+        weights = {name: trained[names[id(p)]] for name, p in part.named_parameters() if id(p) in names}
         _write(whole_part(part, weights), Path(folder), run.recipe, data)
     run.accelerator.wait_for_everyone()
-    run.accelerator.end_training()
 
 
 def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
@@ -78,7 +77,7 @@ def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
     return copy
 
 
-def _write(part: ModelMixin, final: Path, config: Any, data: str) -> None:
+def _write(part: ModelMixin, final: Path, config: TrainConfig, data: str) -> None:
     halve(part)
     averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
     card = CARD.format(

@@ -1,7 +1,6 @@
 """What a training run stands on: accelerate, the grid of processes, its settings."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -10,7 +9,7 @@ from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
 from realis.core.log import logger
 from realis.parallel.distributed import Processes, form_grid
 from realis.parallel.launch import asked_for, check_processes, processes_asked
-from realis.training.settings import LoopConfig, OptimizerConfig
+from realis.training.settings import LoopConfig, OptimizerConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Run:
 
     accelerator: Accelerator
     processes: Processes
-    recipe: Any  # the command's whole configuration
+    recipe: TrainConfig  # the command's whole configuration
 
     @property
     def config(self) -> LoopConfig:
@@ -43,7 +42,7 @@ class Run:
         return range(first, first + c.batch)
 
 
-def start_run(recipe: Any, sequence_parallel: int = 1) -> Run:
+def start_run(recipe: TrainConfig, sequence_parallel: int = 1) -> Run:
     """Start accelerate and check what it was launched as.
 
     Args:
@@ -56,7 +55,7 @@ def start_run(recipe: Any, sequence_parallel: int = 1) -> Run:
     Raises:
         InputError: the processes that work together are not those that were launched, or form no grid.
     """
-    config: LoopConfig = recipe.run
+    config = recipe.run
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # denormals make CPU training several times slower

@@ -1,7 +1,7 @@
 """What a training run can be told: frozen dataclasses, checked when built. No torch, so that errors come at once."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from realis.core.errors import require
 
@@ -80,3 +80,17 @@ class CpcLoopConfig(LoopConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.sequence_parallel >= 1, "--run.sequence-parallel", self.sequence_parallel, "at least 1")
+
+
+class TrainConfig(Protocol):
+    """What the configurations of all training commands have in common: frozen dataclasses."""
+
+    @property
+    def run(self) -> LoopConfig:
+        """How long, how often, where to."""
+        ...
+
+    @property
+    def optimizer(self) -> OptimizerConfig:
+        """How weights move."""
+        ...

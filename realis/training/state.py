@@ -14,14 +14,11 @@ from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from realis.core.errors import InputError
+from realis.training.players import Player
+from realis.training.settings import OptimizerConfig
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
+ADAMW = ("exp_avg", "exp_avg_sq")  # its two moments
 Tensors = dict[str, torch.Tensor]
-
-
-def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that train, by name."""
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
@@ -38,25 +35,26 @@ def sharded_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 class TrainingState:
-    """State of plain, DDP and FSDP2 training.
+    """State of one player in plain, DDP and FSDP2 training.
 
     Args:
-        module: after ``accelerator.prepare``; what requires gradients in it trains.
-        optimizer: AdamW over that, prepared as well.
-        average: keep an average of the weights.
+        player: of the step after ``accelerator.prepare``.
+        optimizer: AdamW over its parameters, prepared as well.
+        config: of the optimizer; says whether an average of the weights is kept.
     """
 
-    def __init__(self, module: nn.Module, optimizer: Any, average: bool) -> None:
-        self.parameters, self.optimizer = trainable(module), optimizer
+    def __init__(self, player: Player, optimizer: Any, config: OptimizerConfig) -> None:
+        self.player, self.parameters, self.optimizer, self.config = player, player.parameters, optimizer, config
         self.average: Tensors = {}
-        if average:
+        if config.ema:
             self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
 
     @torch.no_grad()
-    def update_average(self, decay: float, step: int) -> None:
-        """Exponential moving average of the weights, faster in the first steps."""
+    def update_average(self, turns: int) -> None:
+        """Move the exponential moving average of the weights after a turn, before which there were ``turns``: faster in
+        the first ones."""
         if self.average:
-            share = 1 - min(decay, (step + 1) / (step + 11))
+            share = 1 - min(self.config.ema, (turns + 1) / (turns + 11))
             for mean, p in zip(self.average.values(), self.parameters.values(), strict=True):
                 mean.lerp_(p.detach(), share)
 
@@ -73,18 +71,18 @@ class TrainingState:
     def moments(self) -> Iterator[tuple[str, torch.Tensor]]:
         """AdamW's moments as ``NAME.exp_avg`` and ``NAME.exp_avg_sq``, likewise; none before the first step."""
         for name, p in self.parameters.items():
-            for key in MOMENTS:
+            for key in ADAMW:
                 if p in self.optimizer.state:
                     yield f"{name}.{key}", whole(self.optimizer.state[p][key])
 
     @torch.no_grad()
-    def load(self, moments: Tensors, averages: Tensors, step: int) -> None:
-        """Take up AdamW's moments after ``step`` steps, and averages. (Weights are loaded before they are sharded.)"""
+    def load(self, moments: Tensors, averages: Tensors, turns: int) -> None:
+        """Take up AdamW's moments after ``turns`` of the player, and averages. (Weights are loaded before they are sharded.)"""
         for name, mean in self.average.items():
             mean.copy_(sharded_like(averages[name], mean))
         for name, p in self.parameters.items() if moments else ():
-            self.optimizer.state[p] = {"step": torch.tensor(float(step))} | {
-                key: sharded_like(moments[f"{name}.{key}"], p) for key in MOMENTS
+            self.optimizer.state[p] = {"step": torch.tensor(float(turns))} | {
+                key: sharded_like(moments[f"{name}.{key}"], p) for key in ADAMW
             }
 
 
@@ -95,10 +93,10 @@ class DeepSpeedState(TrainingState):
         InputError: averaging is asked for, which would gather every weight at every step.
     """
 
-    def __init__(self, module: nn.Module, optimizer: Any, average: bool, zero: Any) -> None:
-        if average:
+    def __init__(self, player: Player, optimizer: Any, config: OptimizerConfig, zero: Any) -> None:
+        if config.ema:
             raise InputError("--optimizer.ema: not available under DeepSpeed; launch with FSDP or DDP, or set it to 0")
-        super().__init__(module, optimizer, average=False)
+        super().__init__(player, optimizer, config)
         self.zero = zero  # DeepSpeed's optimizer around AdamW
         self.in_pieces = hasattr(zero, "fp32_partitioned_groups_flat")  # stage 3
 
@@ -113,23 +111,23 @@ class DeepSpeedState(TrainingState):
         from deepspeed.utils import safe_get_full_optimizer_state
 
         for name, p in self.parameters.items() if self.zero.optimizer.state else ():
-            for key in MOMENTS:
+            for key in ADAMW:
                 moment: Any = safe_get_full_optimizer_state(p, key)
                 yield f"{name}.{key}", moment
 
     @torch.no_grad()
-    def load(self, moments: Tensors, averages: Tensors, step: int) -> None:
+    def load(self, moments: Tensors, averages: Tensors, turns: int) -> None:
         if not moments:
             return
         zero = self.zero
         for flat in zero.fp32_partitioned_groups_flat if self.in_pieces else zero.single_partition_of_fp32_groups:
-            zero.optimizer.state[flat] = {"step": torch.tensor(float(step))} | {
-                key: torch.zeros_like(flat) for key in MOMENTS
+            zero.optimizer.state[flat] = {"step": torch.tensor(float(turns))} | {
+                key: torch.zeros_like(flat) for key in ADAMW
             }
         if not self.in_pieces:
             zero._lazy_init_hp_params_optimizer_state()
         for name, p in self.parameters.items():
-            for key in MOMENTS:
+            for key in ADAMW:
                 self._set_moment(p, key, moments[f"{name}.{key}"].to(p.device))
 
     def _set_moment(self, p: nn.Parameter, key: str, value: torch.Tensor) -> None:
@@ -145,8 +143,8 @@ class DeepSpeedState(TrainingState):
         piece[: mine.numel()].copy_(mine)
 
 
-def training_state(accelerator: Accelerator, module: nn.Module, optimizer: Any, average: bool) -> TrainingState:
-    """The state of a run after ``accelerator.prepare``; ``module`` is what was prepared, without its wrapper."""
+def training_state(accelerator: Accelerator, player: Player, optimizer: Any, config: OptimizerConfig) -> TrainingState:
+    """Return the state of a player after ``accelerator.prepare``."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        return DeepSpeedState(module, optimizer, average, optimizer.optimizer)
-    return TrainingState(module, optimizer, average)
+        return DeepSpeedState(player, optimizer, config, optimizer.optimizer)
+    return TrainingState(player, optimizer, config)

@@ -8,22 +8,33 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from realis.core.log import progress
+from realis.core.log import logger, progress
 from realis.data.batch import Batch
 from realis.training.run import Run
+from realis.training.validation import ValidationCurve
 
 
 class Tracker:
-    """Progress of a run from step ``start`` on."""
+    """Progress of a run from step ``start`` on; a context, at whose end curves are closed."""
 
     def __init__(self, run: Run, start: int) -> None:
         self.run, self.steps_before = run, start
         self.began, self.waited = time.perf_counter(), 0.0
-        self.sums: Batch = {}
+        self.terms: dict[str, tuple[torch.Tensor, int]] = {}  # sum, and of how many turns
+        self.last: dict[str, torch.Tensor | float] = {}
         self.bar = progress(range(start, run.config.steps), total=run.config.steps, unit="step", initial=start)
+        self.validation = ValidationCurve(Path(run.config.output), start)
         if run.config.tracker != "none":
             name = "realis" if run.config.tracker == "wandb" else "tensorboard"
             run.accelerator.init_trackers(name, init_kwargs={"tensorboard": {"purge_step": start + 1}})
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tracker in self.run.accelerator.trackers:
+            tracker.finish()
+        self.run.accelerator.trackers.clear()
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches; the time until each came counts as waiting for data."""
@@ -35,21 +46,35 @@ class Tracker:
                 return
             yield batch
 
-    def note(self, losses: Batch) -> None:
-        """Take the losses of one more step into the mean that is logged next."""
-        self.sums = {name: self.sums.get(name, 0) + value for name, value in losses.items()}
+    def note(self, losses: dict[str, torch.Tensor]) -> None:
+        """Take the losses of one more turn into the means that are logged next."""
+        for name, value in losses.items():
+            total, turns = self.terms.get(name, (torch.zeros_like(value), 0))
+            self.terms[name] = total + value, turns + 1
 
-    def log(self, done: int, norm: float, rate: float) -> None:
-        """Curves at optimizer step ``done``: since the last time the mean of each term over steps and processes, samples
-        a second and the share of time spent waiting for data; gradient norm and learning rate of this step."""
+    def note_last(self, values: dict[str, torch.Tensor | float]) -> None:
+        """Take what is logged as it was at the last turn."""
+        self.last |= values
+
+    def log(self, done: int) -> None:
+        """Curves at optimizer step ``done``: since the last time the mean of each term over turns and processes, samples
+        a second and the share of time spent waiting for data; gradient norm and learning rate of the last turn."""
         steps, seconds = done - self.steps_before, time.perf_counter() - self.began
-        stacked = self.run.accelerator.reduce(torch.stack(list(self.sums.values())) / steps, "mean")
-        terms = dict(zip(self.sums, stacked.tolist(), strict=True))
         samples = steps * self.run.samples_per_step
         rates = {"samples a second": samples / seconds, "share of time waiting for data": self.waited / seconds}
-        self.run.accelerator.log(terms | {"gradient norm": norm, "learning rate": rate} | rates, step=done)
-        self.bar.set_postfix(loss=f"{terms['loss']:.3g}", refresh=False)
-        self.steps_before, self.began, self.waited, self.sums = done, time.perf_counter(), 0.0, {}
+        if self.terms:
+            means = torch.stack([total / turns for total, turns in self.terms.values()])
+            terms = dict(zip(self.terms, self.run.accelerator.reduce(means, "mean").tolist(), strict=True))
+            self.run.accelerator.log(terms | {n: float(x) for n, x in self.last.items()} | rates, step=done)
+            self.bar.set_postfix({n: f"{x:.3g}" for n, x in terms.items() if n.endswith("loss")}, refresh=False)
+        self.steps_before, self.began, self.waited, self.terms = done, time.perf_counter(), 0.0, {}
+
+    def validated(self, done: int, figures: dict[str, float]) -> None:
+        """Take the figures of the held-out samples after step ``done``: to the tracker, the log, a file and a picture."""
+        self.run.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=done)
+        logger.info("validation at step %d: %s", done, ", ".join(f"{n} {x:.4g}" for n, x in figures.items()))
+        if self.run.accelerator.is_main_process:
+            self.validation.add(done, figures)
 
     def show(self, done: int, clips: Batch) -> None:
         """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.

@@ -36,11 +36,12 @@ from realis.parallel.distributed import form_grid
 from realis.parallel.launch import check_processes
 from realis.training.export import halve
 from realis.training.loop import fit
+from realis.training.players import trainable
 from realis.training.run_folder import checkpoints
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
-from realis.training.state import trainable
 from realis.training.steps.cpc import CpcStep
 
+FREE = 1e9  # a gradient norm that nothing reaches
 LAUNCH = Path(__file__).parents[2] / "train" / "launch"
 
 
@@ -114,7 +115,9 @@ def sharding_accelerator(file, **options):
     return accelerator
 
 
-def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointing=False, samples=None, **loop):
+def train(
+    folder, transformer, controlnet, columns=1, sharded=False, checkpointing=False, samples=None, clip=0.5, **loop
+):
     if sharded:
         file = "fsdp_sp2_8gpu" if columns > 1 else "fsdp_8gpu"
         training_run.Accelerator = partial(sharding_accelerator, file)
@@ -122,7 +125,7 @@ def train(folder, transformer, controlnet, columns=1, sharded=False, checkpointi
         output=str(folder),
         **{"steps": 2, "save_every": 1, "precision": "no", "tracker": "none", "keep": 9, "sample_every": 2} | loop,
     )
-    run = training_run.start_run(Recipe(config, OptimizerConfig(lr=1e-3, warmup=3, clip=0.5, ema=0.9)), columns)
+    run = training_run.start_run(Recipe(config, OptimizerConfig(lr=1e-3, warmup=3, clip=clip, ema=0.9)), columns)
     step = cpc_step(transformer, controlnet, config.precision)
     for model in (transformer, controlnet):
         if checkpointing:
@@ -167,17 +170,18 @@ def assert_same_gradients(one, two, steps=(1, 2)):
 
 
 @pytest.mark.parametrize(
-    ("columns", "sharded", "accumulation"),
-    [(1, False, 2), (2, False, 4), (2, False, 3), (1, True, 2), (2, True, 4)],
+    ("columns", "sharded", "accumulation", "clip"),
+    [(1, False, 2, FREE), (2, False, 4, FREE), (2, False, 3, 0.5), (1, True, 2, 0.5), (2, True, 4, FREE)],
     ids=["ddp", "ddp+sequence parallel", "the same, passes left over", "fsdp2", "fsdp2+sequence parallel"],
 )
-def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, columns, sharded, accumulation):
-    """Through the loop, with clipping and warm-up: the samples of a step split and gathered in each way."""
+def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, columns, sharded, accumulation, clip):
+    """Through the loop, with warm-up: the samples of a step split and gathered in each way. Where gradients are clipped
+    their scale does not show."""
     parts = copy.deepcopy((transformer, controlnet))
     batch = 2 // columns * accumulation
-    in_processes(partial(train, batch=batch), tmp_path / "one", *copy.deepcopy(parts), count=1)
-    train_flags = {"accumulation": accumulation}
-    in_processes(partial(train, columns=columns, sharded=sharded, **train_flags), tmp_path / "two", *parts)
+    in_processes(partial(train, batch=batch, clip=clip), tmp_path / "one", *copy.deepcopy(parts), count=1)
+    options = {"accumulation": accumulation, "clip": clip}
+    in_processes(partial(train, columns=columns, sharded=sharded, **options), tmp_path / "two", *parts)
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
 
 
@@ -198,16 +202,17 @@ def test_several_processes_resume_exactly(tmp_path, transformer, controlnet, col
     assert_same_gradients(tmp_path / "whole", tmp_path / "alone", steps=(2,))
 
 
-def test_fsdp2_keeps_norms_in_float32_beside_frozen_bfloat16(tmp_path, transformer, controlnet):
-    """Frozen weights sharded in the precision that they have: bfloat16, but for norms and modulation."""
+def test_the_papers_own_setting(tmp_path, transformer, controlnet):
+    """bfloat16, FSDP2, two processes a clip, activations computed twice: the gradient of one process, in scale too.
+
+    Frozen weights are sharded in the precision that they have: bfloat16, but for norms and modulation."""
     halve(transformer)
     assert {p.dtype for p in transformer.parameters()} == {torch.bfloat16, torch.float32}
-    options = {"precision": "bf16", "accumulation": 2}
-    in_processes(partial(train, **options | {"accumulation": 4}), tmp_path / "one",
-                 *copy.deepcopy((transformer, controlnet)), count=1)  # fmt: skip
-    in_processes(partial(train, sharded=True, **options), tmp_path / "two", transformer, controlnet)
+    options = {"precision": "bf16", "accumulation": 2, "checkpointing": True, "clip": FREE}
+    in_processes(partial(train, **options), tmp_path / "one", *copy.deepcopy((transformer, controlnet)), count=1)
+    in_processes(partial(train, sharded=True, columns=2, **options), tmp_path / "two", transformer, controlnet)
     a, b = (torch.cat([x.flatten() for x in moments_of(tmp_path / run, 1).values()]) for run in ("one", "two"))
-    assert (a - b).norm() <= 1e-3 * a.norm()
+    assert (a - b).norm() <= 1e-2 * a.norm()  # bfloat16 sums of half the tokens: 0.2 % here
 
 
 class SamplesAndSigterm(Samples):

@@ -1,5 +1,6 @@
 """Numbers that are not finite: what a training run computes, loads and saves."""
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -94,3 +95,19 @@ def test_what_was_computed_before_is_finite_too(tmp_path):
     (tmp_path / "pairs").write_bytes(b"x")
     with pytest.raises(InputError, match=r"pairs: cannot be read .*; remove it, and it is rendered anew"):
         _read_pool(tmp_path / "pairs")
+
+
+class BadSample(Sum):
+    """A loss that is not finite for sample 5, the second of the second step."""
+
+    def losses(self, batch):
+        return {"loss": self.weight.sum() * torch.where(batch["x"] == 5, torch.inf, 1.0).sum()}
+
+
+def test_of_several_passes_the_batch_that_broke_the_loss_is_kept(tmp_path):
+    config = LoopConfig(output=str(tmp_path), steps=3, accumulation=4, precision="no", tracker="none")
+    with pytest.raises(FloatingPointError, match=r"^the loss is inf at step 1, samples \[5\]; .*stopped-000001"):
+        fit(start_run(Recipe(config, OptimizerConfig())), BadSample(), Numbers())
+    kept = load_file(tmp_path / "stopped-000001" / "batch-of-process-0.safetensors")
+    assert kept["number"].tolist() == [5] and kept["x"].tolist() == [5]
+    assert json.loads((tmp_path / "stopped-000001" / "state.json").read_text())["step"] == 1

@@ -1,12 +1,14 @@
 """What training steps have in common: a step is a module that turns a batch into scalar losses, and
 :mod:`realis.training.loop` does the rest."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from realis.data.batch import Batch
+from realis.training.players import Player, trainable
 from realis.training.settings import Precision
 
 
@@ -23,8 +25,14 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.precision = precision
 
-    def forward(self, batch: Batch, what: Literal["losses", "sample"] = "losses") -> Batch | torch.Tensor:
-        """``losses(batch)``, scalars of which ``loss`` is descended; or ``sample(batch)``, something to look at."""
+    def players(self) -> Sequence[Player]:
+        """Return the networks that train: unless a step says otherwise one, of all that requires gradients. Asked for
+        again once the step is sharded, for that replaces parameters."""
+        return [Player(trainable(self))]
+
+    def forward(self, batch: Batch, what: str = "losses") -> Any:
+        """Call a method of the step: ``losses(batch)``, or that of another player, returns scalars of which ``loss`` is
+        descended; ``sample(batch)`` something to look at."""
         device = next(x.device.type for name, x in batch.items() if name != "number")
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
             return getattr(self, what)(batch)

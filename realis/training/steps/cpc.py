@@ -6,6 +6,7 @@ from realis.data.batch import Batch
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc.controlled import ControlledWan
 from realis.training.flow import draw_flow, draw_noise
+from realis.training.players import Player, trainable
 from realis.training.settings import FlowConfig, Precision
 from realis.training.steps.base import TrainingStep
 
@@ -23,6 +24,9 @@ class CpcStep(TrainingStep):
         super().__init__(precision)
         model.transformer.requires_grad_(False)
         self.model, self.loss, self.flow, self.seed = model, loss, flow, seed
+
+    def players(self) -> list[Player]:
+        return [Player({f"controlnet.{name}": p for name, p in trainable(self.model.controlnet).items()})]
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Losses of a batch.

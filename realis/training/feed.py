@@ -1,0 +1,63 @@
+"""From a source of batches to the device: what the processes of a row load, encode and share."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
+
+import torch
+
+from realis.data.batch import Batch
+from realis.ops.pixels import signed
+from realis.training.run import Run
+
+PIXELS = ("hr", "lr")
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batches(self, plan: Iterator[range]) -> Generator[Batch, None, None]:
+        """A batch for each range of global sample numbers, in that order; pixels may be uint8."""
+        ...
+
+
+Encode = Callable[[Batch], Batch]  # what happens to a batch on the device before the step, without gradients
+
+
+def planned(run: Run, start: int) -> Iterator[range]:
+    """Yield the sample numbers that this process loads from optimizer step ``start`` on."""
+    return (numbers for numbers, turns in passes(run, start) if run.processes.column < turns)
+
+
+def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Encode) -> Iterator[Batch]:
+    """Yield the encoded batches of this process' row, from optimizer step ``start`` on.
+
+    The processes of a row load and encode a batch each, at the same time, and then share them one after the other:
+    everything but the pixels.
+    """
+    column = run.processes.column
+    for _, turns in passes(run, start):
+        batch: Batch = {}
+        if column < turns:
+            batch = encoded(run, next(loaded), encode)
+        lean = {name: x for name, x in batch.items() if name not in PIXELS}
+        for turn in range(turns):
+            shared = run.processes.share(lean if turn == column else None, turn)
+            yield batch | shared if turn == column else shared
+
+
+def passes(run: Run, start: int) -> Iterator[tuple[range, int]]:
+    """For each turn of loading from step ``start`` on: what this process loads (nothing if there are fewer passes left
+    in the step than processes in its row), and how many processes load."""
+    columns, count = run.processes.columns, run.config.accumulation
+    for step in range(start, run.config.steps):
+        for first in range(0, count, columns):
+            turns = min(columns, count - first)
+            yield run.sample_numbers(step, first + run.processes.column), turns
+
+
+@torch.no_grad()
+def encoded(run: Run, batch: Batch, encode: Encode) -> Batch:
+    """Put a batch on the device, pixels in [-1, 1], and encode it; ``number`` stays on CPU, where random draws are made."""
+    device = run.accelerator.device
+    moved = {name: x if name == "number" else x.to(device, non_blocking=True) for name, x in batch.items()}
+    return encode({name: signed(x) if x.dtype == torch.uint8 else x for name, x in moved.items()})
