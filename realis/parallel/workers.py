@@ -1,4 +1,4 @@
-"""Work shared out to processes of this machine."""
+"""Distribute work over processes of this machine."""
 
 import multiprocessing
 import os
@@ -15,15 +15,15 @@ from realis.core.errors import RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-TICK = 0.3  # seconds
+TICK = 0.3  # seconds, after which a wait for workers is interrupted
 
 
 class Workers:
-    """Processes that are started when there is something to do, and stay until the end. A context manager.
+    """A pool of processes that starts with the first task. A context manager.
 
     Args:
-        count: of processes, at most; 0: one a core.
-        prepare: called with ``arguments`` in each process first.
+        count: most processes; 0: one per core.
+        prepare: called first in each process, with ``arguments``.
     """
 
     def __init__(
@@ -45,12 +45,13 @@ class Workers:
     def tasks(
         self, work: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[Item, Result | BaseException]]:
-        """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
+        """Yield each of ``items`` when it is done, with the result of ``work``, or the exception that it raised.
 
         Args:
-            work: called in another process, in which torch and OpenCV use one thread each. What it decodes it
-                should read on one thread, too: every thread of a decoder holds frames of its own.
-            tick: called here now and then.
+            work: called in another process, in which torch and OpenCV use one thread each. Decoders that it opens
+                should use one thread, too: every thread of a decoder holds frames of its own.
+            items: in no order: they are yielded as they are done.
+            tick: called in this process every :data:`TICK` seconds or more often.
 
         Raises:
             RunError: a process was killed.
