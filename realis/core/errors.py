@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run cannot go on, whatever was given: the disk is full, memory is short, a process was killed, a server is down.
+    """A run cannot go on, whatever the input: the disk is full, memory is short, a process was killed, a server fails.
     The message says what failed, what of the work is kept, and what to do."""
 
 
@@ -61,8 +61,8 @@ def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
     Exit codes: 2 for an :class:`InputError`, and for a path that is too long or lacks permissions; 1 for a
-    :class:`RunError`, a disk that is full or fails, lack of memory, and a loss that is not finite; 130 for Ctrl-C; 141 for
-    a broken pipe (``| head``); 143 for SIGTERM after the run has saved its state.
+    :class:`RunError`, a disk that is full or fails, lack of memory, and a loss that is not finite; 130 for Ctrl-C; 141
+    for a broken pipe (``| head``); 143 for SIGTERM after the run has saved its state.
     """
     try:
         main()

@@ -101,7 +101,7 @@ def whole_folder(folder: Path, kept: str = "") -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on disk. A folder is skipped on Windows, which opens none."""
+    """Wait until a file, or the list of names in a folder, is on disk. Windows opens no folders: skip them there."""
     windows = sys.platform == "win32"
     if windows and path.is_dir():
         return

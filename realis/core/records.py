@@ -42,7 +42,7 @@ def _of_64_bits(digits: str) -> int:
 
 
 def build_record(kind: type[Record], values: Any) -> Record:
-    """Build the dataclass ``kind`` from the JSON object ``values``, whose lists become tuples. Types are checked exactly.
+    """Build the dataclass ``kind`` from the JSON object ``values``; lists become tuples, types are checked exactly.
 
     Raises:
         ValueError: a field is unknown, or of another type.
@@ -95,14 +95,15 @@ def to_line(row: Any) -> bytes:
 
 
 def whole_lines(content: bytes) -> list[str]:
-    """Return the complete lines of a file written by :func:`append_row`. What follows the last line feed is left out: its
-    writer was killed, or is still writing it."""
+    """Return the complete lines of a file written by :func:`append_row`. What follows the last line feed is left out:
+    its writer was killed, or is still writing it."""
     return content.decode(errors="surrogateescape").split("\n")[:-1]
 
 
 def append_row(file: BinaryIO, row: Any) -> None:
-    """Append ``row`` to a file as a line of JSON, and sync it to disk. An incomplete last line, left by a killed writer,
-    is cut off first.
+    """Append ``row`` to a file as a line of JSON, and sync it to disk.
+
+    An incomplete last line, left by a killed writer, is cut off first.
 
     Args:
         file: open for reading and appending, unbuffered.
