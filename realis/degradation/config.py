@@ -1,6 +1,7 @@
 """The ranges from which the parameters of a degradation are drawn.
 
 The defaults are those of RealBasicVSR's training recipe (arXiv 2111.12704).
+
 A range that has a step is drawn from for the first frame; from there the value takes a random walk along time, by up to
 that step per frame, within the range. Bit rates are per pixel: RealBasicVSR's 10 to 100 kbit a frame were meant for
 frames of 256x256.
