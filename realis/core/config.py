@@ -25,8 +25,8 @@ from realis.core.errors import InputError, file_error, reason
 from realis.core.files import whole_file
 
 Config = TypeVar("Config")
-# Annotated[str, RUN] marks a field that is not in the key of a result
-RUN = "it says how the run goes, or names what the key holds by content"
+# The mark of a field, Annotated[str, RUN]
+RUN = "not in the key of a result: it says how the run goes, or names what the key holds by content"
 RECIPES = (".yaml", ".yml")
 END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a list, and comes back among unknown words
 TYRO_MESSAGES = {  # pattern of a message of tyro: the same in the words of our own errors
@@ -46,8 +46,8 @@ def parse(
     """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if it has a field for them.
 
     Args:
-        config: a frozen dataclass; its docstring is the description in ``--help``, comments beside its fields explain the flags. Its
-            ``POSITIONAL``, if it has one, names the field that takes words without a flag.
+        config: a frozen dataclass; its docstring is the description in ``--help``, comments beside its fields explain
+            the flags. Its ``POSITIONAL``, if it has one, names the field that takes words without a flag.
         argv: arguments after the program's name.
         prog: the program's name, for ``--help``.
         default: the configuration if no flag is given; ``None``: the defaults of its fields.

@@ -53,7 +53,7 @@ def setup() -> None:
 
 @cache
 def info_once(message: str) -> None:
-    """Log ``message`` once per process, however often a file is read that it is about."""
+    """Log ``message`` unless it was logged in this process before: a file may be read more than once."""
     logger.info("%s", message)
 
 

@@ -1,4 +1,4 @@
-"""What operating systems do differently or not at all: file locks, and how much memory is there and used."""
+"""File locks and memory figures, which operating systems provide in different ways or not at all."""
 
 import os
 import sys

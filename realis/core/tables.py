@@ -21,7 +21,7 @@ def read_rows(path: Path, flag: str, optional: Sequence[tuple[str, ...]]) -> tup
     """Return the rows of a table, and its file.
 
     Spaces around column names do not count. Unknown columns stay in the rows, unless one looks like a missing column
-    under another name (``Caption``, ``captions``, ``text``), which would otherwise be ignored without a word.
+    under another name (``Caption``, ``captions``, ``text``), which would otherwise be ignored silently.
 
     Args:
         path: the table, or a folder with one called ``metadata``, which is Hugging Face's VideoFolder form.

@@ -140,7 +140,7 @@ def _jpeg(images: Images, compression: Jpeg) -> Images:
 
 
 def to_finite_bytes(image: np.ndarray) -> np.ndarray:
-    """Convert ``image`` to 8 bits as :func:`to_bytes`, which would turn NaN into black without a word.
+    """Convert ``image`` to 8 bits as :func:`to_bytes`, which would turn NaN into black silently.
 
     Raises:
         InputError: a pixel is not a finite number.

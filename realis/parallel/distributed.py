@@ -1,4 +1,4 @@
-"""The processes of a run: how many there are, and which samples each works on.
+"""The grid of processes of a distributed run: which samples each works on, and what those of a row exchange.
 
 ``world`` processes form a grid of data-parallel rows times ``sequence_parallel`` columns. The processes of a row work
 on the same samples, each on its share of the tokens; they are neighbours in rank, so that a row stays on one machine.

@@ -29,7 +29,7 @@ class Workers:
     def __init__(
         self, count: int = 0, prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
     ) -> None:
-        self.count, self.start = count or os.cpu_count() or 1, (prepare, arguments)
+        self.count, self._initializer_arguments = count or os.cpu_count() or 1, (prepare, arguments)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
@@ -58,7 +58,7 @@ class Workers:
         """
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self.count, multiprocessing.get_context("spawn"), prepare_process, self.start
+                self.count, multiprocessing.get_context("spawn"), prepare_process, self._initializer_arguments
             )
         jobs = {self._pool.submit(work, item): item for item in items}
         waiting = set(jobs)

@@ -85,7 +85,7 @@ def convert(frame: av.VideoFrame, pixel_format: str, options: str) -> av.VideoFr
     """Convert ``frame`` to ``pixel_format`` by libavfilter's ``scale`` with ``options``.
 
     ``VideoFrame.reformat`` takes all chroma samples for centred, which shifts colours by a quarter of a chroma sample.
-    The filter is not kept: it has threads, which a forked process would wait for in vain.
+    The filter is not kept: it has threads, which a forked process would wait for forever.
     """
     graph = Graph()
     begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))

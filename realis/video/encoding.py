@@ -21,7 +21,7 @@ SDR = ColorTags(BT709, BT709, BT709)
 IN_MP4 = (65534, 65534)  # .mp4 and .mov store height and width as 16-bit numbers, and they must be even
 # Of (height + 128) x (width + 128): Pillow opens no larger image, and libavcodec decodes up to 2**28
 MOST_PIXELS = 178_956_970
-H264_SIDE, H264_PIXELS = 4096, 4096 * 2304  # of level 5.2, the highest that phones, televisions and browsers decode
+H264_SIDE, H264_PIXELS = 4096, 4096 * 2304  # of level 5.2: few phones, televisions and browsers decode more
 RGB_PREFIXES = ("bgr", "gbr", "rgb")  # of the names of pixel formats that hold RGB
 
 

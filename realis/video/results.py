@@ -1,4 +1,4 @@
-"""The files that a run writes beside its result: parts, notes, sheet. By them, results are told from footage."""
+"""The files that a run writes beside its result: parts, notes, sheet. They distinguish results from footage."""
 
 import json
 from collections.abc import Mapping

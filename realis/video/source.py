@@ -231,8 +231,8 @@ def no_frames_error(path: Path, span: Span, length: Fraction) -> InputError:
     if span.start >= length:
         return InputError(f"{path}: --start: got {format_seconds(span.start)} s, but it is {float(length):.3f} s long")
     return InputError(
-        f"{path}: no frame begins between {format_seconds(span.start)} and {format_seconds(span.stop or length)} s; choose a longer "
-        "--duration, or another --start"
+        f"{path}: no frame begins between {format_seconds(span.start)} and {format_seconds(span.stop or length)} s; "
+        "choose a longer --duration, or another --start"
     )
 
 

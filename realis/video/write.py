@@ -69,7 +69,7 @@ def kind_of(path: Path) -> str:
 
 
 def check_ending(output: Path) -> None:
-    """Make sure that a codec can be stored with the ending of ``output``, or that it has none: a folder of images.
+    """Make sure that ``output`` has the ending of a file that some codec is stored in, or none: a folder of images.
 
     Raises:
         InputError: it has another ending.
