@@ -188,7 +188,7 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     for file in (SAMPLE, output):
         check_output(file)
     try:
-        check_replaced(SAMPLE, SAMPLE_KEY, anew=True)
+        check_replaced(SAMPLE, SAMPLE_KEY, restart=True)
     except InputError as error:
         raise InputError(f"{SAMPLE}: is there, and is not the sample clip as this version renders it; move it away or delete "
                          "it, and it is rendered anew") from error  # fmt: skip
@@ -196,7 +196,9 @@ def upscale_sample(config: UpscaleConfig) -> list[Path]:
     from realis.data.photographs import sample_clip
     from realis.ops.pixels import planes_to_image, to_uint8
 
-    with SegmentWriter(SAMPLE, SAMPLE_FORMAT.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, anew=True) as sink:
+    with SegmentWriter(
+        SAMPLE, SAMPLE_FORMAT.size, Fraction(25), Encoding(crf=20), key=SAMPLE_KEY, restart=True
+    ) as sink:
         sink.write(0, (planes_to_image(to_uint8(frame)) for frame in sample_clip()))
     logger.info("no --input given: rendered the sample clip %s from photographs that scikit-image carries", SAMPLE)
     return upscale_one(loader, config, SAMPLE, output)

@@ -1,1 +1,1 @@
-"""Errors, files, records, settings, log, units: what every room uses. No torch, no video; imports nothing above."""
+"""What every room uses: errors, configuration, files, JSON records, tables, log, units. No torch, no video."""

@@ -25,10 +25,11 @@ from realis.core.errors import InputError, file_error, reason
 from realis.core.files import whole_file
 
 Config = TypeVar("Config")
-RUN = "not in the key of a result: it says how the run goes, or names what the key holds by content"  # Annotated[str, RUN]
+# The mark of a field, Annotated[str, RUN]
+RUN = "not in the key of a result: it says how the run goes, or names what the key holds by content"
 RECIPES = (".yaml", ".yml")
 END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a list, and comes back among unknown words
-OUR_WORDS = {  # for those of tyro
+TYRO_MESSAGES = {  # pattern of a message of tyro: the same in the words of our own errors
     r"^Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": r"\1: got \2, wanted a whole number",
     r"^Error parsing (--\S+): could not convert string to float: (.*)": r"\1: got \2, wanted a number",
     r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
@@ -45,17 +46,17 @@ def parse(
     """Build ``config`` from ``[recipe.yaml] [--flags]``, and from words without a flag if it has a field for them.
 
     Args:
-        config: a frozen dataclass; its docstring heads ``--help``, comments beside its fields explain the flags. Its
-            ``POSITIONAL``, if it has one, names the field that takes words without a flag.
+        config: a frozen dataclass; its docstring is the description in ``--help``, comments beside its fields explain
+            the flags. Its ``POSITIONAL``, if it has one, names the field that takes words without a flag.
         argv: arguments after the program's name.
         prog: the program's name, for ``--help``.
-        default: what holds without any flag; ``None``: as its fields say.
-        remark: ends the head of ``--help``.
+        default: the configuration if no flag is given; ``None``: the defaults of its fields.
+        remark: last paragraph of the description in ``--help``.
 
     Raises:
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
     """
-    words, recipe, said = list(argv), [], "see --help"
+    words, recipe, hint = list(argv), [], "see --help"
     positional = getattr(config, "POSITIONAL", "")
     if {"-h", "--help"}.intersection(words):
         usage = f"{prog} [recipe.yaml]" + (f" [{positional.upper()} ...]" if positional else "")
@@ -63,7 +64,7 @@ def parse(
         tyro.cli(config, args=["--help"], prog=usage, default=default, description=f"{head}\n\n{remark}".rstrip())
     try:
         if words and words[0].endswith(RECIPES):
-            said += f"; recipe {words[0]}"
+            hint += f"; recipe {words[0]}"
             recipe = recipe_flags(Path(words.pop(0)))
         if bad := next((word for word in (*recipe, *words) if "\0" in word), None):
             raise InputError(f"got {bad!r:.80}, wanted no null byte in it")
@@ -74,11 +75,11 @@ def parse(
             raise InputError(f"got {rest[0]!r} beside another value; wanted one")
         return _with_positional(parsed, positional, rest[end + 1 :], words)
     except InputError as error:
-        raise InputError(f"{error} ({said})") from error
+        raise InputError(f"{error} ({hint})") from error
 
 
 def _with_positional(config: Config, field: str, found: list[str], words: list[str]) -> Config:
-    """``config`` with the words ``found`` without a flag among ``words``, if there are any, as its ``field``."""
+    """Return ``config`` with ``found``, the words without a flag among ``words``, as its ``field``; if any."""
     if not found:
         return config
     if late := next((word for word in found if word.endswith(RECIPES)), None):
@@ -92,8 +93,11 @@ def _with_positional(config: Config, field: str, found: list[str], words: list[s
 
 
 def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
-    """The flags of a configuration, and what type of value each takes. Those of a nested one are ``--nested.field``, or as
-    its ``PREFIX`` says. Of a generic one, ``Config[Nested]``, the parameters are known."""
+    """Return the flags of a configuration, each with the type of its value.
+
+    Flags of a nested configuration are ``--nested.field``, or ``--PREFIX.field`` if it has a ``PREFIX``. The type
+    parameters of a generic one, ``Config[Nested]``, are resolved.
+    """
     plain = typing.get_origin(config) or config
     found, types = {}, typing.get_type_hints(plain)
     parameters = dict(zip(getattr(plain, "__parameters__", ()), typing.get_args(config), strict=True))
@@ -110,8 +114,7 @@ def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
 
 
 def flag_words(argv: Sequence[str]) -> list[str]:
-    """Return ``[recipe.yaml] [--flags]`` with the flags of the recipe in its place. Faults in the words are left to
-    :func:`parse`."""
+    """Return ``[recipe.yaml] [--flags]`` with the recipe replaced by its flags. :func:`parse` reports what is wrong."""
     words = list(argv)
     if words and words[0].endswith(RECIPES):
         with contextlib.suppress(InputError):
@@ -120,7 +123,7 @@ def flag_words(argv: Sequence[str]) -> list[str]:
 
 
 def value_of(flag: str, words: Sequence[str], default: str) -> str:
-    """Return the value that ``words`` give to one flag, before the others are known."""
+    """Return the last value that ``words`` give to ``flag``, or ``default``; no other flag need be known."""
     for word, following in zip(words, [*words[1:], default], strict=False):
         name, equals, value = word.partition("=")
         if name == flag:
@@ -128,17 +131,17 @@ def value_of(flag: str, words: Sequence[str], default: str) -> str:
     return default
 
 
-def binding(config: Any, without: Iterable[str] = (RUN,)) -> dict[str, Any]:
-    """The fields of a configuration that a result depends on, as plain values: without nested ones, and those marked
-    with one of ``without``."""
+def key_fields(config: Any, without: Iterable[str] = (RUN,)) -> dict[str, Any]:
+    """Return the fields of a configuration that go into the key of a result, because it depends on them: all but nested
+    configurations and the fields marked with one of ``without``."""
     left_out = {name for mark in without for name in marked(type(config), mark)}
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {name: value for name, value in fields.items() if not (dataclasses.is_dataclass(value) or name in left_out)}
 
 
 def marked(config: type, mark: str) -> set[str]:
-    """Return the names of the fields of a configuration that are ``Annotated`` with ``mark``; of a nested one,
-    ``nested.field``."""
+    """Return the names of the fields of a configuration that are ``Annotated`` with ``mark``; a field of a nested one
+    is ``nested.field``."""
     found = set()
     for name, hint in typing.get_type_hints(config, include_extras=True).items():
         if mark in getattr(hint, "__metadata__", ()):
@@ -156,7 +159,7 @@ def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:
             continue
         kind = flags.get(flag.replace("_", "-"))
         if kind is None:
-            near = _near(flag.lstrip("-"), flags)
+            near = _similar_flags(flag.lstrip("-"), flags)
             takes_value = flags.get(before.replace("_", "-"), bool) is not bool
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             hint = hint or (f"; if it is a value, write {before}={word!r}" if takes_value else "")
@@ -168,9 +171,9 @@ def _check_flags(words: Sequence[str], flags: dict[str, Any]) -> None:
 def _check_numbers(words: Iterable[str], flags: dict[str, Any]) -> None:
     """Raise an InputError for ``nan``, or a number that is too large to be one, where a flag takes numbers.
 
-    Before a configuration is built: what its own checks make of them is anybody's guess.
+    This comes before the configuration is built, whose own checks may let such a number pass.
     """
-    flag = ""  # to which the words after it belong
+    flag = ""  # that the next words are values of
     for word in words:
         name, _, value = word.partition("=")
         if name.replace("_", "-") in flags:
@@ -187,21 +190,26 @@ def _takes_float(kind: Any) -> bool:
 
 
 def _is_finite(text: str) -> bool:
-    """False for a number that is not; what is no number at all is left to tyro."""
+    """Whether ``text`` is a finite number, or no number at all, which tyro reports."""
     try:
         return math.isfinite(float(text))
     except ValueError:
         return True
 
 
-def _near(name: str, flags: Iterable[str]) -> list[str]:
-    """Three flags at most: with that name within a nested configuration, or beginning with it, or else spelled nearly so."""
+def _similar_flags(name: str, flags: Iterable[str]) -> list[str]:
+    """Return up to three flags that may be meant: of that name in a nested configuration, beginning with it, or else of
+    similar spelling."""
     same = [flag for flag in flags if flag.endswith(f".{name}") or flag.startswith(f"--{name}")]
     return (same or difflib.get_close_matches(f"--{name}", flags, cutoff=0.75))[:3]
 
 
 def _read(config: type[Config], words: list[str], default: Any) -> tuple[Config, list[str]]:
-    """What tyro makes of ``words``, and the words that it does not know; its messages are raised instead of printed."""
+    """Return the configuration that tyro parses ``words`` to, and the words that it does not know.
+
+    Raises:
+        InputError: with the message that tyro would print.
+    """
     printed, environment = io.StringIO(), os.environ  # noqa: TID251 - how wide a message is, never the maths
     columns = environment.get("COLUMNS")
     environment["COLUMNS"] = "10000"  # tyro breaks its messages at this width, also where no terminal reads them
@@ -211,8 +219,8 @@ def _read(config: type[Config], words: list[str], default: Any) -> tuple[Config,
     except SystemExit:
         _title, message, *_more = re.split(r"\n *-{5,} *\n", printed.getvalue())
         message = " ".join(message.split())
-        for its, ours in OUR_WORDS.items():
-            message = re.sub(its, ours, message)
+        for pattern, ours in TYRO_MESSAGES.items():
+            message = re.sub(pattern, ours, message)
         raise InputError(message) from None
     finally:
         environment.pop("COLUMNS")
@@ -221,28 +229,31 @@ def _read(config: type[Config], words: list[str], default: Any) -> tuple[Config,
 
 
 def recipe_flags(file: Path) -> list[str]:
-    """The flags that a YAML recipe stands for.
+    """Return the flags that a YAML recipe stands for.
 
-    >>> list(_flatten({"run": {"steps": 3}, "scales": [4, 2], "static": False}, ()))
-    ['--run.steps=3', '--scales', '4', '2', '--no-static']
+    Raises:
+        InputError: as :func:`read_recipe` and :func:`flags_of`.
     """
     return flags_of(read_recipe(file))
 
 
 def flags_of(values: dict[str, Any]) -> list[str]:
-    """Return the flags that names and values stand for, as a recipe has them.
+    """Return the flags that the names and values of a recipe stand for.
 
     Raises:
-        InputError: one has no value.
+        InputError: a name has no value.
+
+    >>> flags_of({"run": {"steps": 3}, "scales": [4, 2], "static": False})
+    ['--run.steps=3', '--scales', '4', '2', '--no-static']
     """
     return list(_flatten(values, ()))
 
 
 def read_recipe(file: Path) -> dict[str, Any]:
-    """The names and values in a YAML recipe.
+    """Read the names and values of a YAML recipe.
 
     Raises:
-        InputError: it is not there, cannot be read, or holds something else.
+        InputError: the file is missing, cannot be read, or holds no mapping.
     """
     if not file.is_file():
         raise InputError(f"recipe {file}: nothing there; wanted a YAML file")
@@ -251,7 +262,7 @@ def read_recipe(file: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"recipe {file}{line}: wanted YAML, but {error.problem}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that there is not, ...
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, an impossible date, ...
         raise file_error(f"recipe {file}: cannot be read as YAML ({reason(error)})", error) from error
     except RecursionError as error:
         raise InputError(f"recipe {file}: nested too deeply; wanted names and values") from error
@@ -262,8 +273,8 @@ def read_recipe(file: Path) -> dict[str, Any]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML would take the last; and anchors (by which a few lines can stand for
-    more values than fit into memory) and tags, for which no recipe has a use."""
+    """A YAML loader that refuses duplicate keys, of which YAML would take the last; anchors, by which a few lines can
+    expand to more values than fit into memory; and tags, for which recipes have no use."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
@@ -290,18 +301,18 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_y
 
 def _flatten(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     for name, value in values.items():
-        here = (*path, str(name).replace("_", "-"))
+        full = (*path, str(name).replace("_", "-"))
         if value is None or value == {}:
-            raise InputError(f"recipe: {'.'.join(here)} has no value; give it one or leave it out")
+            raise InputError(f"recipe: {'.'.join(full)} has no value; give it one or leave it out")
         if isinstance(value, dict):
-            yield from _flatten(value, here)
+            yield from _flatten(value, full)
         elif isinstance(value, bool):
-            yield "--" + ".".join((*path, here[-1] if value else f"no-{here[-1]}"))
+            yield "--" + ".".join((*path, full[-1] if value else f"no-{full[-1]}"))
         elif isinstance(value, list):
-            yield "--" + ".".join(here)
+            yield "--" + ".".join(full)
             yield from map(str, value)
         else:
-            yield f"--{'.'.join(here)}={value}"  # one word: it may begin with a dash
+            yield f"--{'.'.join(full)}={value}"  # one word: it may begin with a dash
 
 
 def dump(config: Any, file: Path) -> None:
@@ -317,7 +328,7 @@ def dump(config: Any, file: Path) -> None:
 
 
 def as_plain(config: Any) -> dict[str, Any]:
-    """A configuration as nested dictionaries, lists and plain values, as a recipe has them."""
+    """Return a configuration as nested dictionaries of lists and plain values, as in a recipe."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

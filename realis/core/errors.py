@@ -1,4 +1,4 @@
-"""The two kinds of error that end a command in one line, and how it answers them."""
+"""The errors that end a command with one line on stderr, and the exit code of each."""
 
 import errno
 import os
@@ -15,12 +15,12 @@ class InputError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run cannot go on, whatever was given: the disk is full, memory is short, a process was killed, a server is gone. The
-    message says what failed, what of the work is kept, and what to do."""
+    """A run cannot go on, whatever the input: the disk is full, memory is short, a process was killed, a server fails.
+    The message says what failed, what of the work is kept, and what to do."""
 
 
 class TerminatedError(Exception):
-    """SIGTERM told a run to stop, and it has saved what there was to save: the message says how to go on."""
+    """SIGTERM told a run to stop, and it has saved its state. The message says how to resume it."""
 
 
 def require(fits: bool, name: str, got: object, wanted: str) -> None:
@@ -30,36 +30,39 @@ def require(fits: bool, name: str, got: object, wanted: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, without the number and the file name that an OSError, or an error of libav, adds."""
+    """Return the message of an exception, without the number and file name that OSError and libav's errors add."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def file_error(message: str, cause: Exception) -> InputError | RunError:
-    """Return what to raise where ``cause`` keeps a file from being read or written: a :class:`RunError` where the disk is
-    full or fails, else an :class:`InputError`, for another path would do.
+    """Return the error to raise if ``cause`` keeps a file from being read or written.
+
+    It is a :class:`RunError` if the disk is full or fails, else an :class:`InputError`: another path may work.
 
     >>> file_error("out.mp4: writing failed", OSError(errno.ENOSPC, "No space left on device"))
     RunError('out.mp4: writing failed')
     >>> file_error("out.mp4: writing failed", OSError(errno.ENOTDIR, "Not a directory"))
     InputError('out.mp4: writing failed')
     """
-    in_text = re.search(r"\(os error (\d+)\)", str(cause))  # safetensors has it there alone
+    in_text = re.search(r"\(os error (\d+)\)", str(cause))  # safetensors gives the number nowhere else
     number = int(in_text[1]) if in_text else getattr(cause, "errno", None)
     return (RunError if number in DISK_ERRORS else InputError)(message)
 
 
 def error_of_several(message: str, kinds: Iterable[type[BaseException]]) -> InputError | RunError:
-    """Return what to raise where some of several inputs failed, with errors of these ``kinds``: an :class:`InputError` if it
-    was by what was given alone, else a :class:`RunError`, for the same command may yet succeed with the rest."""
+    """Return the error to raise if some of several inputs failed with errors of these ``kinds``.
+
+    It is an :class:`InputError` if all of them are, else a :class:`RunError`: the same command may yet succeed.
+    """
     return (InputError if all(issubclass(kind, InputError) for kind in kinds) else RunError)(message)
 
 
 def run_command(main: Callable[[], None]) -> None:
     """Run a command; its errors become one line on stderr.
 
-    Exit code 2 for an :class:`InputError`, and for a path that is too long, or may not be read or written; 1 for a
-    :class:`RunError`, a disk that is full or fails, a lack of memory, and a loss that is not finite; 130 for Ctrl-C; 141
-    where what reads the output has gone (``| head``); 143 for SIGTERM, where that is answered by saving.
+    Exit codes: 2 for an :class:`InputError`, and for a path that is too long or lacks permissions; 1 for a
+    :class:`RunError`, a disk that is full or fails, lack of memory, and a loss that is not finite; 130 for Ctrl-C; 141
+    for a broken pipe (``| head``); 143 for SIGTERM after the run has saved its state.
     """
     try:
         main()

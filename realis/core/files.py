@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Write files and folders atomically, so that they appear complete or not at all, even after a crash."""
 
 import glob
 import hashlib
@@ -19,7 +19,7 @@ LONGEST_NAME = 255  # bytes, on every usual file system
 
 
 def fitting_name(name: str, ending: str) -> str:
-    """Return ``name`` + ``ending``; where no file can have a name as long, ``name`` is cut, and a hash of it added.
+    """Return ``name`` + ``ending``; if that is too long for a file name, ``name`` is cut and a hash of it added.
 
     >>> fitting_name("clip.mp4", ".json")
     'clip.mp4.json'
@@ -45,14 +45,15 @@ def check_name(path: Path, flag: str) -> None:
 
 
 def temporary_name(file: Path) -> Path:
-    """The hidden name beside ``file`` under which this process writes it."""
+    """Return the hidden name beside ``file`` under which this process writes it."""
     return file.with_name(fitting_name(f".{file.name}", f".{os.getpid()}.tmp"))
 
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """A temporary name beside ``file``: what is written there takes its place, and is on disk, on leaving without an error.
-    Folders above it are made.
+    """Write ``file`` atomically: yield a temporary name beside it, which replaces it on leaving without an error.
+
+    By then the content is synced to disk. Folders above it are made.
 
     Raises:
         InputError: it cannot be written there.
@@ -74,19 +75,20 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path, kept: str = "") -> Iterator[Path]:
-    """A temporary folder beside ``folder``: with the files that are written into it, it takes its place, and is on disk, on
-    leaving without an error. Folders above it are made.
+    """Write ``folder`` atomically: yield a temporary folder beside it, which replaces it on leaving without an error.
+
+    By then the files in it are synced to disk. Folders above it are made.
 
     Args:
-        folder: its final name; a folder that is there is replaced.
-        kept: what is not lost if it cannot be written, for the message.
+        folder: the final name; a folder of that name is replaced.
+        kept: what is not lost if writing fails, for the message.
 
     Raises:
         InputError: it cannot be written there.
         RunError: the disk is full or fails.
     """
     temporary = temporary_name(folder)
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had the same number
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process with the same id
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -99,7 +101,7 @@ def whole_folder(folder: Path, kept: str = "") -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk; on Windows, which opens no folders, a file only."""
+    """Wait until a file, or the list of names in a folder, is on disk. Windows opens no folders: skip them there."""
     windows = sys.platform == "win32"
     if windows and path.is_dir():
         return
@@ -111,7 +113,7 @@ def sync(path: Path) -> None:
 
 
 def replace_folder(temporary: Path, final: Path) -> None:
-    """Sync ``temporary`` and what is in it, and rename it to ``final``, which it replaces."""
+    """Sync ``temporary`` and the files in it, and rename it to ``final``, which it replaces."""
     for path in (*temporary.iterdir(), temporary):
         sync(path)
     remove_folder(final)
@@ -120,7 +122,7 @@ def replace_folder(temporary: Path, final: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that must not be seen half removed."""
+    """Remove a folder so that it never appears half removed: it is renamed first."""
     hidden = folder.with_name(fitting_name(f".{folder.name}", ".old"))
     shutil.rmtree(hidden, ignore_errors=True)
     if folder.is_dir():
@@ -129,7 +131,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def link_or_copy(file: Path, name: Path) -> None:
-    """Give a file a second name, or, where the file system has no such thing, a copy."""
+    """Make ``name`` a hard link to ``file``, or a copy where the file system has no hard links."""
     try:
         os.link(file, name)
     except OSError:
@@ -137,19 +139,19 @@ def link_or_copy(file: Path, name: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed run left half-written, or half-removed, below ``folder``."""
+    """Delete the half-written and half-removed files and folders that a killed run left below ``folder``."""
     for path in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def remove_temporary_files(file: Path) -> None:
-    """Delete what killed runs left half-written of ``file``."""
+    """Delete the half-written versions of ``file`` that killed runs left."""
     for path in file.parent.glob(f".{glob.escape(file.name)}.*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """The names and values in a JSON file; ``None`` if it is not there, cut off, or something else."""
+    """Read an object from a JSON file; return ``None`` if the file is missing or truncated, or holds something else."""
     try:
         content = load_json(file.read_text())
     except (OSError, ValueError):

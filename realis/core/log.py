@@ -17,11 +17,11 @@ logger = logging.getLogger("realis")
 COLUMNS = 100  # of a progress bar at most
 LINES_EVERY = 30  # seconds, where there is no terminal
 UP = "\x1b[A"  # how tqdm moves to the line of a bar above another
-KNOWN_AFTER = (3, 3.0)  # steps and seconds after the first step: then the time left can be told
+KNOWN_AFTER = (3, 3.0)  # steps and seconds after the first step from which on the time left is estimated
 
 
 def is_main_process() -> bool:
-    """True in the process that speaks for all (``RANK`` is what torchrun and accelerate set)."""
+    """Whether this process logs for all of them: rank 0, by the ``RANK`` that torchrun and accelerate set."""
     return os.environ.get("RANK", "0") == "0"  # noqa: TID251 - which process speaks, never the maths
 
 
@@ -33,7 +33,7 @@ class _StderrHandler(logging.Handler):
 
 
 def _printable(record: logging.LogRecord) -> bool:
-    """Escape what is no text in a message, for every handler: names of files need not be UTF-8."""
+    """Escape what cannot be encoded in a message, for every handler: file names need not be UTF-8."""
     record.msg, record.args = record.getMessage().encode(errors="backslashreplace").decode(), ()
     return True
 
@@ -45,22 +45,22 @@ def setup() -> None:
         logger.addFilter(_printable)
     logger.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logger.propagate = False
-    # bf16 activations meet the norms that diffusers keeps in float32: meant so
+    # Intended: diffusers keeps the norms in float32, and activations are bf16
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
-    # DeepSpeed calls collectives by names that torch is about to change: nothing a user could do
+    # DeepSpeed calls collectives by deprecated names: a user can do nothing about it
     warnings.filterwarnings("ignore", message="`torch.distributed.* is deprecated", category=FutureWarning)
 
 
 @cache
 def info_once(message: str) -> None:
-    """Log ``message``, but not again in this process: what reads a file twice has nothing new to say."""
+    """Log ``message`` unless it was logged in this process before: a file may be read more than once."""
     logger.info("%s", message)
 
 
 def progress(items: Iterable | None = None, *, total: float | None, unit: str, initial: float = 0) -> tqdm:
-    """A bar with count, rate and time left, at most 100 columns wide; silent on ranks other than the first.
+    """Return a progress bar with count, rate and time left, at most 100 columns wide; silent on ranks above 0.
 
-    Where stderr is no terminal, a line each :data:`LINES_EVERY` seconds instead.
+    If stderr is no terminal, it prints a line every :data:`LINES_EVERY` seconds instead.
     """
     is_terminal = sys.stderr.isatty()
     graph = " |{bar}|" if is_terminal else ""
@@ -76,8 +76,8 @@ def progress(items: Iterable | None = None, *, total: float | None, unit: str, i
 
 
 class _Bar(tqdm):
-    """Tells the time left by the rate since the first step, which is slow (reading, compiling), and only when enough
-    was done since then to tell: a guess from that first step is wrong by hours."""
+    """Estimates the time left from the rate after the first step, which is slow (reading, compiling), and only once
+    enough steps are done: an estimate that includes the first step is wrong by hours."""
 
     _first: tuple[float, float] | None = None  # how much was done after the first step, and when
     _steps = 0  # since then
@@ -104,7 +104,7 @@ class _Bar(tqdm):
         return {**super().format_dict, "rate": rate, "speed": speed}
 
     def _rate(self) -> float:
-        """Units a second; 0: not known yet."""
+        """Return the units per second after the first step; 0: not known yet."""
         done, began = self._first or (0, 0)
         seconds = time.monotonic() - began
         if self.total and self.n >= self.total:  # nothing is left, however short it was
@@ -113,7 +113,7 @@ class _Bar(tqdm):
 
 
 class _Lines:
-    """What a bar writes to where there is no terminal: lines of their own, not one over the other."""
+    """The file that a bar writes to if stderr is no terminal: every update is a line of its own."""
 
     def write(self, text: str) -> None:
         if line := text.replace(UP, "").strip():

@@ -1,4 +1,4 @@
-"""Records in JSON that outlive a kill: read strictly, by the types of their fields, and appended line by line."""
+"""JSON records: parsed strictly, checked against a dataclass, and appended line by line so that they survive a kill."""
 
 import errno
 import hashlib
@@ -13,11 +13,11 @@ Record = TypeVar("Record")
 
 
 def load_json(text: str | bytes) -> Any:
-    """Parse JSON, and nothing that Python's parser takes besides it or chokes on.
+    """Parse strict JSON, without the extensions of Python's parser.
 
     Raises:
-        ValueError: not JSON, NaN and infinities (``1e999`` among them), whole numbers of more than 64 bits, or nested too
-            deep.
+        ValueError: it is no JSON, holds NaN, an infinity (``1e999`` is one) or an integer of more than 64 bits, or is
+            nested too deep.
     """
     try:
         return json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_of_64_bits)
@@ -42,11 +42,11 @@ def _of_64_bits(digits: str) -> int:
 
 
 def build_record(kind: type[Record], values: Any) -> Record:
-    """Make the dataclass ``kind`` of ``values`` by name, lists for tuples, each of just the type that is announced.
+    """Build the dataclass ``kind`` from the JSON object ``values``; lists become tuples, types are checked exactly.
 
     Raises:
-        ValueError: no such fields, or of other types.
-        TypeError: some are missing.
+        ValueError: a field is unknown, or of another type.
+        TypeError: a field is missing.
     """
     if not isinstance(values, dict):
         raise ValueError(f"got {type(values).__name__}, wanted an object")
@@ -85,31 +85,32 @@ def _is_of(value: Any, kind: Any) -> bool:
 
 
 def digest(facts: Any) -> str:
-    """Return 32 hexadecimal digits that change with ``facts``, which JSON can hold; not with the order of names."""
+    """Return 32 hexadecimal digits of a hash of ``facts``, which JSON can hold; the order of names does not count."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def to_line(row: Any) -> bytes:
-    """Return ``row`` as a line of JSON; the name of a file keeps its bytes where they are no UTF-8."""
+    """Return ``row`` as a line of JSON. File names that are not UTF-8 keep their bytes."""
     return (json.dumps(row, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
 
 
 def whole_lines(content: bytes) -> list[str]:
-    """Return the lines of a file that :func:`append_row` writes, for :func:`load_json`. What follows the last line feed is
-    left out: its writer has died, or is still at it."""
+    """Return the complete lines of a file written by :func:`append_row`. What follows the last line feed is left out:
+    its writer was killed, or is still writing it."""
     return content.decode(errors="surrogateescape").split("\n")[:-1]
 
 
 def append_row(file: BinaryIO, row: Any) -> None:
-    """Write ``row`` as a line at the end of a file, after cutting off what a writer that died has left there. It is on disk
-    when this returns.
+    """Append ``row`` to a file as a line of JSON, and sync it to disk.
+
+    An incomplete last line, left by a killed writer, is cut off first.
 
     Args:
-        file: open for reading and appending, without a buffer.
-        row: that JSON can hold.
+        file: open for reading and appending, unbuffered.
+        row: what JSON can hold.
 
     Raises:
-        OSError: it cannot be written; no half of it is left.
+        OSError: it cannot be written; no part of it stays in the file.
     """
     line, whole = to_line(row), _end_of_lines(file)
     file.truncate(whole)
@@ -124,7 +125,7 @@ def append_row(file: BinaryIO, row: Any) -> None:
 
 
 def _end_of_lines(file: BinaryIO) -> int:
-    """How many bytes of it are whole lines."""
+    """Return the number of bytes at the beginning of ``file`` that are complete lines."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(end - 4096, 0)

@@ -1,4 +1,4 @@
-"""What systems do not all have: locks on files, and readings of memory."""
+"""File locks and memory figures, which operating systems provide in different ways or not at all."""
 
 import os
 import sys
@@ -18,13 +18,13 @@ HAS_LOCKS = fcntl is not None
 
 
 def lock(file: IO[Any], wait: bool) -> bool:
-    """Lock an open file for this process alone, until it is closed; say whether it was free.
+    """Lock an open file exclusively until it is closed. Return False if another process holds the lock.
 
-    Where there are no locks, as on Windows and some network file systems, go on without one after a warning.
+    Where there are no locks, as on Windows and some network file systems, warn and return True.
 
     Args:
         file: open for writing.
-        wait: until another process lets go of it.
+        wait: wait until another process releases it.
     """
     if fcntl is None:
         warn_once("this system has no locks on files")
@@ -40,12 +40,12 @@ def lock(file: IO[Any], wait: bool) -> bool:
 
 @cache
 def warn_once(what: str) -> None:
-    """Say that nothing keeps processes apart."""
+    """Warn that no lock keeps processes apart."""
     logger.warning("%s; see to it that no other process writes to the same output", what)
 
 
 def peak_memory() -> float | None:
-    """Largest resident size of this process so far, in GiB; ``None`` where it cannot be told."""
+    """Return the peak resident memory of this process in GiB; ``None`` if the system does not tell."""
     if resource is None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
@@ -53,7 +53,7 @@ def peak_memory() -> float | None:
 
 
 def main_memory() -> int | None:
-    """Bytes of this machine's memory; ``None`` where it cannot be told."""
+    """Return the bytes of main memory of this machine; ``None`` if the system does not tell."""
     if not hasattr(os, "sysconf"):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

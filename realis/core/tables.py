@@ -1,4 +1,4 @@
-"""Tables of files: JSONL, CSV or Parquet with a ``file_name`` a row."""
+"""Read tables of files: JSONL, CSV or Parquet with a ``file_name`` in every row."""
 
 import csv
 import re
@@ -11,27 +11,26 @@ from realis.core.records import load_json
 
 FORMS = (".jsonl", ".csv", ".parquet")
 FILE_NAME = "file_name"  # the one column that every table has
-# What the same column is called elsewhere: DiffSynth-Studio has video and prompt, VideoX-Fun file_path and text,
+# Names of the same column elsewhere: DiffSynth-Studio has video and prompt, VideoX-Fun file_path and text,
 # FastVideo path and cap, Hugging Face's folders file_name and text.
 OTHER_NAMES = {FILE_NAME: ("file_path", "path", "video"), "caption": ("text", "prompt", "cap")}
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # that are mistaken for CSV's commas
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # that some programs write in place of commas
 
 
 def read_rows(path: Path, flag: str, optional: Sequence[tuple[str, ...]]) -> tuple[list[dict[str, Any]], Path]:
-    """Return the rows of a table, and the file that it is.
+    """Return the rows of a table, and its file.
 
-    Spaces around the names of columns do not count. A column that is none of those that are read stays in the rows,
-    unless it looks like a missing one under another name (``Caption``, ``captions``, ``text``): passed over, it would be
-    as if nobody had written it.
+    Spaces around column names do not count. Unknown columns stay in the rows, unless one looks like a missing column
+    under another name (``Caption``, ``captions``, ``text``), which would otherwise be ignored silently.
 
     Args:
         path: the table, or a folder with one called ``metadata``, which is Hugging Face's VideoFolder form.
         flag: that names it, for errors.
-        optional: columns that are read beside ``file_name``, each with its spellings, if they are there.
+        optional: the other columns that are read if they are there, each with its accepted spellings.
 
     Raises:
-        InputError: no such file, not of these forms, nothing in it, no ``file_name`` in a row, a column that looks like
-            a missing one.
+        InputError: no such file, another format, no rows, no ``file_name`` in a row, a column that looks like a missing
+            one.
     """
     file = _table_file(path, flag)
     try:
@@ -59,7 +58,7 @@ def _table_file(path: Path, flag: str) -> Path:
     return path
 
 
-# 1. The three forms
+# 1. The three formats
 
 
 def _jsonl(file: Path) -> list[dict[str, Any]]:
@@ -104,14 +103,14 @@ def _parquet(file: Path) -> list[dict[str, Any]]:
     return table.rename_columns(_stripped(table.column_names, str(file))).to_pylist()
 
 
-# 2. Their columns
+# 2. Column names
 
 
 def _stripped(names: Iterable[str], where: str) -> list[str]:
-    """Return names of columns without the spaces around them.
+    """Return column names without the spaces around them.
 
     Raises:
-        InputError: two are the same then: one would hide the other.
+        InputError: two are then equal, so that one would hide the other.
     """
     stripped = [name.strip() for name in names]
     twice = next((name for name in stripped if name and stripped.count(name) > 1), "")
@@ -131,7 +130,7 @@ def _check_separator(columns: Sequence[str], file: Path) -> None:
 
 
 def _check_columns(columns: Sequence[str], optional: Sequence[tuple[str, ...]], where: str) -> None:
-    """Refuse columns without ``file_name``, and those of which one looks like a missing one."""
+    """Refuse columns without ``file_name``, or with one that looks like a missing column."""
     missing = [names for names in ((FILE_NAME,), *optional) if not {*names} & {*columns}]
     lookalikes: dict[str, str] = {}
     for column in columns:
@@ -146,13 +145,13 @@ def _check_columns(columns: Sequence[str], optional: Sequence[tuple[str, ...]], 
 
 
 def _looks_like(column: str, name: str) -> bool:
-    """Whether ``column`` is ``name`` in capitals, with one letter wrong, or as it is called elsewhere."""
+    """Whether ``column`` is ``name`` in another case, with one typo, or under one of :data:`OTHER_NAMES`."""
     letters, wanted = (re.sub("[^a-z0-9]", "", text.lower()) for text in (column, name))
     return letters in [other.replace("_", "") for other in OTHER_NAMES.get(name, ())] or _edits(letters, wanted) <= 1
 
 
 def _edits(word: str, other: str) -> int:
-    """Return how many letters have to be put in, left out, replaced or swapped with the next (Damerau 1964), up to 2.
+    """Return the edit distance (insert, delete, replace, swap neighbours; Damerau 1964) of two words, at most 2.
 
     >>> _edits("captoin", "caption"), _edits("captions", "caption"), _edits("option", "caption")
     (1, 1, 2)

@@ -1,8 +1,8 @@
-"""Amounts as people say them."""
+"""Format counts, durations and sizes for people."""
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """A number of things; ``plural`` where it is not ``noun`` with an s.
+    """Format a number of things; ``plural`` is needed if it is not ``noun`` with an s.
 
     >>> count(1, "clip"), count(0, "clip"), count(2, "group of videos", "groups of videos")
     ('1 clip', '0 clips', '2 groups of videos')
@@ -11,7 +11,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time.
+    """Format a duration in the unit that suits it.
 
     >>> [duration(s) for s in (0.4, 45, 700, 17_520, 400_000)]
     ['0.4 s', '45 s', '12 min', '4.9 hours', '4.6 days']
@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
 
 
 def size(amount: float) -> str:
-    """A number of bytes.
+    """Format a number of bytes in the unit that suits it.
 
     >>> [size(b) for b in (900, 5 * 2**20, 1.3 * 2**30, 74 * 2**30)]
     ['0.9 KiB', '5.0 MiB', '1.3 GiB', '74 GiB']

@@ -1,1 +1,1 @@
-"""The second-order degradation: its ranges, what is drawn from them, what that does to a clip."""
+"""The second-order degradation: ranges of its parameters, draws from them, and their application to a clip."""

@@ -1,7 +1,9 @@
-"""The ranges that a degradation is drawn from. The defaults are RealBasicVSR's (arXiv 2111.12704, its training recipe).
+"""The ranges from which the parameters of a degradation are drawn.
 
-Where a range has a step, what is drawn for the first frame takes a random walk along time: each frame moves by up to
-that step, and stays within the range. Bit rates are per pixel: RealBasicVSR's 10 to 100 kbit a frame were meant for
+The defaults are those of RealBasicVSR's training recipe (arXiv 2111.12704).
+
+A range that has a step is drawn from for the first frame; from there the value takes a random walk along time, by up to
+that step per frame, within the range. Bit rates are per pixel: RealBasicVSR's 10 to 100 kbit a frame were meant for
 frames of 256x256.
 """
 
@@ -44,7 +46,7 @@ LARGE_KERNEL = 13  # from here on a sinc kernel may cut off lower
 
 @dataclass(frozen=True)
 class BlurConfig:
-    """Blur with a random kernel; pixels are those of the frame that it meets."""
+    """Blur with a random kernel; lengths are in pixels of the frame at that point of the pipeline."""
 
     probability: float = 1.0
     kernels: tuple[float, ...] = (0.405, 0.225, 0.108, 0.027, 0.108, 0.027, 0.1)  # weights of KERNELS
@@ -74,7 +76,7 @@ class BlurConfig:
             require(low <= 1 <= high, f"blur.{name} with blur.beta_split", (low, high), "a range with 1 in it")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
-        """A blur, or none."""
+        """Draw a blur, or none."""
         if rng.random() >= self.probability:
             return []
         kernel = KERNELS[weighted_choice(rng, self.kernels)]
@@ -102,7 +104,7 @@ class BlurConfig:
 
 @dataclass(frozen=True)
 class ResizeConfig:
-    """Enlarge, shrink, keep, or go to the size of the result at once."""
+    """Enlarge, shrink, keep the size, or resize to the size of the result at once."""
 
     weights: tuple[float, float, float, float] = (0.2, 0.7, 0.1, 0.0)  # up, down, keep, target
     scale: Range = (0.15, 1.5)
@@ -118,7 +120,7 @@ class ResizeConfig:
         require(len(self.filters) > 0, "resize.filters", self.filters, "at least one")
 
     def sample(self, rng: np.random.Generator, sizes: tuple[Size, ...], target: Size) -> list[Operation]:
-        """A resize of frames that have ``sizes``, or none."""
+        """Draw a resize of frames that have ``sizes``, or none."""
         mode = ("up", "down", "keep", "target")[weighted_choice(rng, self.weights)]
         filter = self.filters[rng.integers(len(self.filters))]
         if mode == "target" or (mode == "keep" and self.of_target):
@@ -137,7 +139,7 @@ class NoiseConfig:
     """Gaussian or Poisson noise."""
 
     probability: float = 1.0
-    gaussian: float = 0.5  # share of it
+    gaussian: float = 0.5  # share of Gaussian noise; the rest is Poisson
     sigma: Range = (1.0, 30.0)  # of 255
     sigma_step: float = 0.1
     poisson_scale: Range = (0.05, 3.0)
@@ -153,7 +155,7 @@ class NoiseConfig:
         check_step(self.poisson_step, "noise.poisson_step")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
-        """Noise, or none."""
+        """Draw noise, or none."""
         if rng.random() >= self.probability:
             return []
         grey, seed = bool(rng.random() < self.grey), int(rng.integers(2**53))
@@ -177,7 +179,7 @@ class JpegConfig:
         check_step(self.quality_step, "jpeg.quality_step")
 
     def sample(self, rng: np.random.Generator, frames: int) -> list[Operation]:
-        """A compression, or none."""
+        """Draw the qualities of a compression, or none."""
         if rng.random() >= self.probability:
             return []
         return [Jpeg(tuple(round(q) for q in walk(rng, self.quality, self.quality_step, frames)))]
@@ -198,7 +200,7 @@ class VideoConfig:
         check_range(self.bits_per_pixel, "video.bits_per_pixel", 1e-4, 1000)
 
     def sample(self, rng: np.random.Generator) -> list[Operation]:
-        """A compression, or none."""
+        """Draw a codec and its bit rate, or none."""
         if rng.random() >= self.probability:
             return []
         return [Video(self.codecs[weighted_choice(rng, self.weights)], float(rng.uniform(*self.bits_per_pixel)))]
@@ -287,10 +289,10 @@ class DegradationConfig:
 
 
 def to_target(sizes: tuple[Size, ...], target: Size, filter: Filter) -> list[Operation]:
-    """Resize all frames to ``target``; nothing if they have that size."""
+    """Return the resize of all frames to ``target``; none if they have that size, unless the filter blurs."""
     return [] if set(sizes) == {target} and filter != "gaussian" else [Resize(filter, (target,) * len(sizes))]
 
 
 def even(length: float) -> int:
-    """The even whole number at or below ``length``, at least 2: video codecs want it."""
+    """Round ``length`` down to an even number, at least 2, as video codecs need it."""
     return max(2 * int(length / 2), 2)

@@ -1,4 +1,4 @@
-"""Draws that a degradation is made of, and checks of the numbers that they draw from."""
+"""The random draws of a degradation, and checks of their ranges, steps, weights and probabilities."""
 
 import math
 
@@ -10,7 +10,7 @@ Range = tuple[float, float]
 
 
 def walk(rng: np.random.Generator, bounds: Range, step: float, frames: int, start: float | None = None) -> tuple:
-    """A random walk of ``frames`` values from ``start``, or from a uniform draw, that stays within ``bounds``."""
+    """Draw a random walk of ``frames`` values within ``bounds``, from ``start`` or from a uniform draw."""
     value = rng.uniform(*bounds) if start is None else start
     values = [float(value)]
     for move in rng.uniform(-step, step, frames - 1):
@@ -27,13 +27,13 @@ def split_draw(rng: np.random.Generator, bounds: Range, split: float) -> float:
 
 
 def wrapping_walk(rng: np.random.Generator, step: float, frames: int) -> tuple[float, ...]:
-    """A random walk of an angle from -pi to pi, which goes on at the other end."""
+    """Draw a random walk of an angle that wraps around from pi to -pi."""
     angles = rng.uniform(-math.pi, math.pi) + np.cumsum([0.0, *rng.uniform(-step, step, frames - 1)])
     return tuple(float(a) for a in (angles + math.pi) % (2 * math.pi) - math.pi)
 
 
 def weighted_choice(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
-    """The number of one of ``weights``, drawn in proportion to them."""
+    """Draw an index of ``weights``, with probabilities in proportion to them."""
     return int(rng.choice(len(weights), p=np.array(weights) / sum(weights)))
 
 
@@ -43,7 +43,7 @@ def check_probability(value: float, name: str) -> None:
 
 
 def check_draw_weights(weights: tuple[float, ...], count: int, name: str) -> None:
-    """Raise an InputError unless there are ``count`` weights that can be drawn by."""
+    """Raise an InputError unless ``weights`` are ``count`` finite numbers from 0, not all 0."""
     fits = len(weights) == count and all(0 <= w < math.inf for w in weights) and sum(weights) > 0
     require(fits, name, weights, f"{count} numbers from 0, not all 0")
 
@@ -54,5 +54,5 @@ def check_range(bounds: tuple[float, float], name: str, low: float, high: float)
 
 
 def check_step(step: float, name: str) -> None:
-    """Raise an InputError unless ``step`` is one that a walk can take."""
+    """Raise an InputError unless ``step`` is finite and not negative."""
     require(0 <= step < math.inf, name, step, "0 or more")

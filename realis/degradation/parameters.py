@@ -1,4 +1,4 @@
-"""What a degradation does to one clip, in plain numbers: an ordered list of operations that JSON keeps exactly.
+"""The drawn parameters of the degradation of one clip: an ordered list of operations, stored exactly as JSON.
 
 Sequences in an operation have one entry a frame. A list written by hand works like a drawn one.
 """
@@ -118,7 +118,7 @@ OPERATIONS = {kind.__name__.lower(): kind for kind in (Blur, Resize, Noise, Jpeg
 
 
 def sizes_after(operations: Sequence[Operation], sizes: tuple[Size, ...]) -> tuple[Size, ...]:
-    """Sizes of the frames after ``operations``: a resize sets them, a video codec makes them all the first one's."""
+    """Return the sizes of the frames after ``operations``: a resize sets them, a video codec makes them equal."""
     for operation in operations:
         if isinstance(operation, Resize):
             sizes = operation.sizes
@@ -144,11 +144,11 @@ class DegradationParameters:
                 fits = not isinstance(value, tuple) or len(value) in (0, self.frames)
                 what = f"{type(operation).__name__.lower()}: length of {name}"
                 require(fits, what, value, f"one of {self.frames} frames")
-        sizes = set(sizes_after(self.operations, (self.size,)))  # one stands for all: there may be said to be billions
+        sizes = set(sizes_after(self.operations, (self.size,)))  # of one frame: a hand-written file may claim billions
         require(sizes == {self.target}, "sizes after all operations", sorted(sizes), f"{self.target}, the target")
 
     def to_json(self) -> str:
-        """All of it; :meth:`read` gives an equal object."""
+        """Serialise as JSON, from which :meth:`read` restores an equal object."""
         operations = [{"operation": type(op).__name__.lower()} | asdict(op) for op in self.operations]
         return json.dumps(asdict(self) | {"operations": operations})
 

@@ -1,4 +1,4 @@
-"""Named degradations, and files of ranges."""
+"""Degradations by name, or from a YAML file of ranges."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -24,7 +24,7 @@ NOTHING = OrderConfig(NO_BLUR, KEEP, NO_NOISE, NO_JPEG, NO_VIDEO)
 
 
 def _still(order: OrderConfig) -> OrderConfig:
-    """``order`` without video compression and without any change along time, with Real-ESRGAN's draw of beta."""
+    """Return ``order`` without video compression, constant along time, and with Real-ESRGAN's draw of beta."""
     blur = replace(order.blur, sigma_step=0, rotation_step=0, beta_gaussian_step=0, beta_plateau_step=0, cutoff_step=0)
     blur = replace(blur, beta_split=True)
     noise, jpeg = replace(order.noise, sigma_step=0, poisson_step=0), replace(order.jpeg, quality_step=0)
@@ -34,8 +34,8 @@ def _still(order: OrderConfig) -> OrderConfig:
 FULL = DegradationConfig()
 PRESETS: dict[str, DegradationConfig] = {
     "realbasicvsr": FULL,
-    # Real-ESRGAN's, for images: held along time; the second resize is in terms of the result; the second JPEG takes
-    # the place of the video codec at the end.
+    # Real-ESRGAN's, for images: constant along time; the second resize is relative to the size of the result; the
+    # second JPEG takes the place of the video codec at the end.
     "real_esrgan": DegradationConfig(
         _still(FULL.first),
         replace(_still(FULL.second), resize=replace(FULL.second.resize, scale_step=0, of_target=True), jpeg=NO_JPEG),
@@ -60,12 +60,12 @@ PRESETS: dict[str, DegradationConfig] = {
 }
 
 
-@lru_cache  # asked for every pair; and the ranges of a run stay what they were checked to be
+@lru_cache  # called for every pair; and a file that changes during a run must not change its ranges
 def load_degradation(name: str) -> DegradationConfig:
-    """A preset by name, or the ranges in a YAML file (what it leaves out is RealBasicVSR's).
+    """Return a preset by name, or the ranges in a YAML file, with RealBasicVSR's for those that it leaves out.
 
     Raises:
-        InputError: neither.
+        InputError: there is no such preset, or the file cannot be used.
     """
     if name in PRESETS:
         return PRESETS[name]

@@ -1,7 +1,6 @@
-"""The degradation that makes a low-resolution clip from a high-resolution one.
+"""Degrade a high-resolution clip to a low-resolution one, by parameters that were drawn before.
 
-What it does to a clip was drawn before (:class:`realis.degradation.config.DegradationConfig`), so the same parameters
-give the same result.
+They come from :class:`realis.degradation.config.DegradationConfig`; the same parameters give the same result.
 """
 
 import itertools
@@ -51,11 +50,11 @@ def degrade_stream(images: Iterable[np.ndarray], parameters: DegradationParamete
         images = (unsharp_mask(to_float(image)) for image in images)
     for operation in parameters.operations:
         images = apply(operation, images)
-    return map(to_levels, images)
+    return map(to_finite_bytes, images)
 
 
 def apply(operation: Operation, images: Images) -> Images:
-    """What one operation makes of images (H, W, 3), float32 or uint8."""
+    """Apply one operation to images (H, W, 3), float32 or uint8."""
     match operation:
         case Blur():
             return _blur(images, operation)
@@ -66,11 +65,11 @@ def apply(operation: Operation, images: Images) -> Images:
         case Jpeg():
             return _jpeg(images, operation)
         case Video(codec, bits_per_pixel):
-            return decode(encode(map(to_levels, images), codec, bits_per_pixel))
+            return decode(encode(map(to_finite_bytes, images), codec, bits_per_pixel))
 
 
 class Margin(NamedTuple):
-    """What a clip has more than is wanted of it: frames before and after, pixels of the HR clip on all four sides."""
+    """What is rendered around a clip: frames before and after, pixels of the HR clip on all four sides."""
 
     frames: int
     pixels: int
@@ -80,7 +79,7 @@ MARGIN = Margin(frames=4, pixels=48)  # rendered around a clip, degraded with it
 
 
 def whole_margin(scale: float) -> Margin:
-    """The least margin from :data:`MARGIN` up that is a whole number of pixels of the HR and of the LR clip."""
+    """Return the least margin from :data:`MARGIN` up that is a whole number of HR and of LR pixels."""
     lr_pixels = itertools.count(math.ceil(MARGIN.pixels / scale))
     return MARGIN._replace(pixels=next(round(n * scale) for n in lr_pixels if n * scale % 1 == 0))
 
@@ -88,11 +87,11 @@ def whole_margin(scale: float) -> Margin:
 def degraded_pair(
     hr: torch.Tensor, parameters: DegradationParameters, margin: Margin
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """HR and LR clips, cut out of a wider ``hr`` (F, 3, H, W) after it was degraded.
+    """Degrade ``hr`` (F, 3, H, W) and cut ``margin`` off; return the HR clip and the LR clip.
 
-    Pixels at a border, and the first frames of a compressed video, look like no others. 48 pixels keep the
-    border out to within one 8-bit level; a few frames keep out the first, coarsest ones, while an encoder at a low rate
-    settles over 20 and more. If the parameters say so, the HR clip is sharpened first.
+    Pixels at a border, and the first frames of a compressed video, have artefacts of their own. A margin of 48 pixels
+    keeps the effect of the border below one 8-bit level; a few frames keep out the first, coarsest ones, though an
+    encoder at a low rate takes 20 and more to settle. If the parameters say so, the HR clip is sharpened first.
 
     Raises:
         InputError: the margin is no whole number of LR pixels, or leaves nothing.
@@ -115,7 +114,7 @@ def _blur(images: Images, blur: Blur) -> Images:
 
 
 def kernel_of(blur: Blur, i: int) -> np.ndarray:
-    """The kernel that frame ``i`` is blurred with."""
+    """Return the kernel (size, size) that frame ``i`` is blurred with."""
     if blur.kernel == "sinc":
         return sinc_kernel(blur.size, blur.cutoff[i])
     if blur.kernel.startswith("plateau"):
@@ -137,11 +136,11 @@ def _noise(images: Images, noise: Noise) -> Images:
 
 def _jpeg(images: Images, compression: Jpeg) -> Images:
     for image, quality in zip(images, compression.quality, strict=True):
-        yield jpeg(to_levels(image), quality)
+        yield jpeg(to_finite_bytes(image), quality)
 
 
-def to_levels(image: np.ndarray) -> np.ndarray:
-    """``image`` on 8-bit levels. What is not a number would become black there, and nobody would know.
+def to_finite_bytes(image: np.ndarray) -> np.ndarray:
+    """Convert ``image`` to 8 bits as :func:`to_bytes`, which would turn NaN into black silently.
 
     Raises:
         InputError: a pixel is not a finite number.

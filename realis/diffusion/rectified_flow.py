@@ -15,25 +15,25 @@ Velocity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def add_noise(x0: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """``(1 - sigma) x0 + sigma eps`` (Eq. 2); ``sigma`` (B,) in [0, 1]."""
+    """Return ``z = (1 - sigma) x0 + sigma eps`` (Eq. 2); ``sigma`` (B,) in [0, 1]."""
     s = sigma.view(-1, *[1] * (x0.ndim - 1)).to(x0.dtype)
     return (1 - s) * x0 + s * noise
 
 
 def shift_sigmas(sigmas: torch.Tensor, shift: float) -> torch.Tensor:
-    """``s sigma / (1 + (s - 1) sigma)``: moves noise levels towards 1 for ``shift`` above 1."""
+    """Return ``s sigma / (1 + (s - 1) sigma)``: a ``shift`` s above 1 moves noise levels towards 1."""
     return shift * sigmas / (1 + (shift - 1) * sigmas)
 
 
 def draw_sigma(generator: torch.Generator, shift: float, mean: float, std: float, pure_noise: float) -> torch.Tensor:
-    """One training noise level: logit-normal(mean, std), shifted; with probability ``pure_noise`` exactly 1."""
+    """Draw a noise level for training: logit-normal(mean, std), shifted; with probability ``pure_noise`` exactly 1."""
     normal, uniform = torch.randn((), generator=generator), torch.rand((), generator=generator)
     sigma = shift_sigmas(torch.sigmoid(mean + std * normal), shift)
     return torch.where(uniform < pure_noise, torch.ones(()), sigma)
 
 
 def sampling_sigmas(steps: int, shift: float) -> torch.Tensor:
-    """Noise levels from 1 down to 0, (steps + 1,) float32; the shift applied once."""
+    """Return noise levels from 1 down to 0, (steps + 1,) float32, shifted once."""
     return shift_sigmas(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift).float()
 
 
@@ -54,7 +54,8 @@ def euler(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
 
 
 def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Callable[[], None]) -> torch.Tensor:
-    """The same by diffusers' UniPC (order 2, bh2), Wan2.1's own solver; noise levels are whole thousandths there."""
+    """Integrate as :func:`euler`, by diffusers' UniPC (order 2, bh2), Wan2.1's own solver; its noise levels are whole
+    thousandths."""
     scheduler = UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=1.0
     )

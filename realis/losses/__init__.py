@@ -1,1 +1,1 @@
-"""Losses: HR-Loss, Charbonnier."""
+"""Losses: HR-Loss of RealisVSR, Charbonnier."""

@@ -20,10 +20,10 @@ from realis.ops.wavelet import BANDS, dwt2
 def wavelet_loss(
     residual: torch.Tensor, filters: str, levels: int, weights: tuple[float, float, float, float]
 ) -> torch.Tensor:
-    """Weighted energy of the sub-bands of ``residual`` (..., H, W), divided by its number of elements (Eq. 4).
+    """Return the weighted energy of the sub-bands of ``residual`` (..., H, W) per element of it (Eq. 4).
 
-    The transform is linear, so that the difference of two sub-bands is the sub-band of the difference. Of several
-    levels, all but the last have no LL band of their own: it is what the next level divides up.
+    The transform is linear, so that the difference of two sub-bands is the sub-band of the difference. Only the last
+    of several levels has an LL band: that of the others is what the next level decomposes.
     """
     weight_of = dict(zip(BANDS, weights, strict=True))
     energy, low = residual.new_zeros(()), residual
@@ -48,11 +48,11 @@ class HrLoss(nn.Module):
 
         Args:
             velocity, target: (B, C, f, h, w).
-            noisy: (B, C, f, h, w) what the velocity was predicted from.
-            sigma: (B,) its noise levels, in [0, 1].
+            noisy: (B, C, f, h, w), the noisy latents that the velocity was predicted from.
+            sigma: (B,), their noise levels, in [0, 1].
 
         Returns:
-            scalars: ``loss``, the weighted sum, and each term before its weight, detached: ``rec``, ``wavelet``, ``hog``.
+            scalars: ``loss``, the weighted sum, and the unweighted terms, detached: ``rec``, ``wavelet``, ``hog``.
 
         Raises:
             ValueError: a latent frame smaller than a HOG block.

@@ -1,1 +1,1 @@
-"""Figures of merit."""
+"""Measures of image quality: PSNR."""

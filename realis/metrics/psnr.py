@@ -4,5 +4,5 @@ import torch
 
 
 def psnr(mse: torch.Tensor) -> torch.Tensor:
-    """PSNR in dB of a mean squared error between signals in [-1, 1]."""
+    """Return the PSNR in dB of a mean squared error between signals in [-1, 1]."""
     return -10 * torch.log10(mse.detach().float() / 4)

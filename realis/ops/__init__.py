@@ -1,1 +1,1 @@
-"""Pure functions of images, frames and latents: resizing, filters, noise, JPEG and video codecs, wavelet, HOG."""
+"""Pure functions of images, frames and latents: resizing, filters, noise, codecs, wavelets, HOG, checks."""

@@ -1,4 +1,4 @@
-"""Video compression in memory, by the encoders that PyAV carries."""
+"""Lossy video compression in memory, as a degradation, by the encoders that PyAV brings."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -12,10 +12,10 @@ from realis.ops.reproducible import BITEXACT, X264
 
 Codec = Literal["libx264", "mpeg4"]
 FRAME_RATE = 25  # at RealBasicVSR's one frame a second libx264 misses its bit rate by far, and takes whole kbit only
-# veryfast: as good at the same bits as the default preset, medium, and faster. ratetol: short clips come closer to their
-# bit rate.
+# veryfast: as good as the default preset, medium, at the same bit rate, and faster. ratetol: short clips come closer to
+# their bit rate.
 OPTIONS = {"libx264": {"preset": "veryfast", "x264-params": f"ratetol=0.1:{X264}"}, "mpeg4": {}}
-LEAST_RATE = 1000  # bits a second; libx264 takes less for none
+LEAST_RATE = 1000  # bits a second; libx264 takes less as if no rate were given
 
 
 class CompressedVideo(NamedTuple):
@@ -50,7 +50,7 @@ def encode(images: Iterable[np.ndarray], codec: Codec, bits_per_pixel: float) ->
 
 
 def decode(video: CompressedVideo) -> Iterator[np.ndarray]:
-    """The images of an encoded video, (H, W, 3) uint8 RGB, as many as went in."""
+    """Yield the images of an encoded video, (H, W, 3) uint8 RGB, as many as went in."""
     with av.open(io.BytesIO(video.data)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         for frame in container.decode(video=0):

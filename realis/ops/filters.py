@@ -16,7 +16,7 @@ DIRECT_SIZE = 11  # kernels up to here are faster as sums of shifted images than
 def filter2d(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Filter ``image`` (H, W, C) float32 with ``kernel`` (k, k), k odd and symmetric about its centre.
 
-    What is fastest for the kernel: two passes if it is separable, else directly or by Fourier transform; all of them
+    The fastest way for the kernel is taken: two passes if it is separable, else directly or by Fourier transform. All
     equal ``cv2.filter2D`` to rounding.
     """
     columns, rows = kernel.sum(axis=1), kernel.sum(axis=0)
@@ -47,7 +47,7 @@ def _filter_by_fourier_transform(image: np.ndarray, kernel: np.ndarray) -> np.nd
 
 
 def _transfer_function(kernel: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Fourier transform of a kernel that is symmetric about its centre: real, (height, width // 2 + 1)."""
+    """Return the Fourier transform of a kernel that is symmetric about its centre: real, (height, width // 2 + 1)."""
     cos_v, sin_v = _waves(height, height, len(kernel))
     cos_h, sin_h = _waves(width, width // 2 + 1, len(kernel))
     return (cos_v @ kernel) @ cos_h.T - (sin_v @ kernel) @ sin_h.T
@@ -55,7 +55,7 @@ def _transfer_function(kernel: torch.Tensor, height: int, width: int) -> torch.T
 
 @lru_cache(maxsize=32)
 def _waves(length: int, frequencies: int, taps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines (frequencies, taps) of a signal of ``length`` at the offsets of a kernel."""
+    """Return the cosines and sines (frequencies, taps) of a signal of ``length`` at the offsets of a kernel."""
     offsets = torch.arange(taps, dtype=torch.float64) - taps // 2
     angle = 2 * math.pi / length * torch.outer(torch.arange(frequencies, dtype=torch.float64), offsets)
     return angle.cos().float(), angle.sin().float()

@@ -1,4 +1,4 @@
-"""Whether what is loaded, or kept, consists of finite numbers."""
+"""Check that tensors and weights hold finite numbers only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +10,15 @@ from realis.core.errors import InputError
 
 
 def not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Name of the first tensor with a value that is not finite; empty: there is none."""
+    """Return the name of the first tensor with a value that is not finite; empty if there is none."""
     return next((name for name, x in tensors.items() if x.is_floating_point() and not x.isfinite().all()), "")
 
 
 def check_tensors(tensors: Mapping[str, torch.Tensor], file: Path, advice: str) -> None:
-    """Make sure that what was read from ``file`` is finite.
+    """Make sure that ``tensors``, which were read from ``file``, are finite.
 
     Raises:
-        InputError: it is not; ends with ``advice``.
+        InputError: one is not; the message ends with ``advice``.
     """
     if bad := not_finite(tensors):
         raise InputError(f"{file}: {bad} has values that are not finite; {advice}")

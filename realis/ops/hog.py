@@ -12,20 +12,20 @@ import torch
 import torch.nn.functional as F
 
 EPS, CLIP = 1e-5, 0.2  # of L2-Hys, as scikit-image has them
-FLAT = 1e-12  # below, the square of a gradient may not be a number in float32
+FLAT = 1e-12  # gradients below it count as none: their squares may underflow in float32
 
 
 def hog(
     x: torch.Tensor, cell: int = 4, block: int = 2, bins: int = 9, binning: Literal["hard", "soft"] = "soft"
 ) -> torch.Tensor:
-    """HOG features of images (..., H, W), floating point: (..., block rows, block columns, block, block, bins).
+    """Compute the HOG features (..., block rows, block columns, block, block, bins) of ``x``.
 
     Args:
-        x: one image a plane.
+        x: (..., H, W), floating point; every plane is an image of its own.
         cell: side of a cell in pixels; cells start at the top left, rows and columns that fill none are dropped.
         block: side of a block in cells; blocks overlap by all but one cell.
         bins: orientations from 0 to 180 degrees.
-        binning: see above.
+        binning: into the nearest orientation, or shared between the two nearest.
 
     Raises:
         ValueError: an image smaller than a block.
@@ -41,34 +41,34 @@ def hog(
 
 
 def cell_histograms(x: torch.Tensor, cell: int, bins: int, binning: Literal["hard", "soft"]) -> torch.Tensor:
-    """Mean gradient magnitude in each bin and cell of images (..., H, W): (..., cell rows, cell columns, bins)."""
-    magnitude, turn = (_by_cell(part, cell) for part in _gradients(x))
-    return _histogram(magnitude, turn * bins, bins, binning)
+    """Average the gradient magnitude of ``x`` (..., H, W) by bin and cell: (..., cell rows, cell columns, bins)."""
+    magnitude, orientation = (_by_cell(part, cell) for part in _gradients(x))
+    return _histogram(magnitude, orientation * bins, bins, binning)
 
 
 def _gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Magnitude, and orientation as a share in [0, 1) of 180 degrees; central differences, 0 at the border.
+    """Return the magnitude, and the orientation in [0, 1) for 0 to 180 degrees; central differences, 0 at the border.
 
-    Where there is no gradient, neither has a derivative: both get 0 there. (An epsilon under the root instead would give
-    flat areas an orientation.)
+    Where there is no gradient, neither has a derivative: it is set to 0 there. (An epsilon under the root instead would
+    give flat areas an orientation.)
     """
     rows = F.pad(x[..., 2:, :] - x[..., :-2, :], (0, 0, 1, 1))
     columns = F.pad(x[..., 2:] - x[..., :-2], (1, 1))
     flat = torch.maximum(rows.abs(), columns.abs()) < FLAT
     safe = columns.masked_fill(flat, 1)
-    turn = torch.atan2(rows, safe) / math.pi
-    return torch.hypot(rows, safe).masked_fill(flat, 0), turn - turn.detach().floor()
+    orientation = torch.atan2(rows, safe) / math.pi
+    return torch.hypot(rows, safe).masked_fill(flat, 0), orientation - orientation.detach().floor()
 
 
 def _by_cell(x: torch.Tensor, cell: int) -> torch.Tensor:
-    """(..., H, W) -> (..., cell rows, cell columns, pixels)."""
+    """Gather the pixels of each cell: (..., H, W) -> (..., cell rows, cell columns, pixels)."""
     rows, columns = x.shape[-2] // cell, x.shape[-1] // cell
     x = x[..., : rows * cell, : columns * cell].unflatten(-1, (columns, cell)).unflatten(-3, (rows, cell))
     return x.transpose(-3, -2).flatten(-2)
 
 
 def _histogram(magnitude: torch.Tensor, position: torch.Tensor, bins: int, binning: str) -> torch.Tensor:
-    """Mean magnitude a cell in each bin: (..., bins). ``position``, in bins, is at k + 1/2 in the middle of bin k."""
+    """Average the magnitude in each bin of a cell: (..., bins). The centre of bin k is at ``position`` k + 1/2."""
     padded = magnitude.new_zeros(*magnitude.shape[:-1], bins + 2)  # bin k at k + 1, so that no index has to be wrapped
     if binning == "hard":
         padded = padded.scatter_add(-1, position.detach().nan_to_num(0).long() + 1, magnitude)

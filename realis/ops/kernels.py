@@ -1,6 +1,7 @@
-"""Kernels by formula: of cubic interpolation, and of the second-order degradation.
+"""Kernels by formula: cubic interpolation, and the blur kernels of the second-order degradation.
 
-The blur kernels are those of Real-ESRGAN (arXiv 2107.10833, sections 3.2 and 3.4). ``q = x' S^-1 x`` is the squared distance under the covariance ``S = R diag(sigma_x^2, sigma_y^2) R'``:
+The blur kernels are those of Real-ESRGAN (arXiv 2107.10833, sections 3.2 and 3.4). ``q = x' S^-1 x`` is the squared
+distance under the covariance ``S = R diag(sigma_x^2, sigma_y^2) R'``:
 
     Gaussian exp(-q / 2)    generalised exp(-q^beta / 2)    plateau 1 / (1 + q^beta)    sinc w J1(w r) / (2 pi r)
 
@@ -16,7 +17,7 @@ Filter = Literal["bilinear", "area", "bicubic", "matlab_bicubic", "gaussian"]  #
 
 
 def gaussian_kernel(size: int, sigma: tuple[float, float], rotation: float = 0.0, beta: float = 1.0) -> np.ndarray:
-    """Gaussian of standard deviations ``sigma`` = (x, y) pixels, turned by ``rotation`` radians.
+    """Return a Gaussian of standard deviations ``sigma`` = (x, y) pixels, rotated by ``rotation`` radians.
 
     ``beta`` other than 1 makes it a generalised Gaussian: above 1 flatter in the middle, below 1 with a sharper peak.
     """
@@ -24,12 +25,12 @@ def gaussian_kernel(size: int, sigma: tuple[float, float], rotation: float = 0.0
 
 
 def plateau_kernel(size: int, sigma: tuple[float, float], rotation: float, beta: float) -> np.ndarray:
-    """Plateau-shaped kernel, with longer tails than a Gaussian."""
+    """Return a plateau-shaped kernel, with longer tails than a Gaussian; arguments as for :func:`gaussian_kernel`."""
     return _normalised(1 / (1 + _distance(size, sigma, rotation) ** beta))
 
 
 def sinc_kernel(size: int, cutoff: float) -> np.ndarray:
-    """Ideal circular low pass at ``cutoff`` radians a pixel (pi: all that there is), cut off: it rings."""
+    """Return a truncated ideal circular low-pass filter at ``cutoff`` radians per pixel (up to pi): it rings."""
     from scipy.special import j1  # slow to import, and every resize takes its kernel from this file
 
     y, x = _grid(size)
@@ -57,7 +58,7 @@ def _normalised(kernel: np.ndarray) -> np.ndarray:
 
 
 def cubic_kernel(x: np.ndarray, a: float = -0.5) -> np.ndarray:
-    """Cubic convolution kernel (Keys 1981) at distances ``x`` (any shape), zero beyond 2."""
+    """Evaluate the cubic convolution kernel (Keys 1981) at distances ``x`` (any shape); it is zero beyond 2."""
     x = np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a

@@ -1,4 +1,4 @@
-"""Noise: of a sensor, and of the diffusion process."""
+"""Gaussian and Poisson noise of degradations, and the noise that diffusion starts from."""
 
 from functools import lru_cache
 
@@ -9,12 +9,12 @@ from PIL import Image
 
 from realis.ops.pixels import to_bytes
 
-CHUNK = 2**16
+CHUNK = 2**16  # samples drawn at a time
 OUTCOMES = 256  # Poisson values kept for a grey level: 8 standard deviations to either side of the largest mean
 
 
 def gaussian_noise(image: np.ndarray, sigma: float, rng: np.random.Generator, grey: bool = False) -> np.ndarray:
-    """Add white Gaussian noise of standard deviation ``sigma`` to ``image`` (H, W, 3); ``grey``: the same to R, G, B."""
+    """Add white Gaussian noise of standard deviation ``sigma`` to ``image`` (H, W, 3); ``grey``: equal in R, G, B."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))  # torch draws normals twice as fast as NumPy
     noise = torch.randn((*image.shape[:2], 1 if grey else 3), generator=generator).numpy()
     noise *= sigma
@@ -22,7 +22,7 @@ def gaussian_noise(image: np.ndarray, sigma: float, rng: np.random.Generator, gr
 
 
 def poisson_noise(image: np.ndarray, scale: float, rng: np.random.Generator, grey: bool = False) -> np.ndarray:
-    """Add shot noise to ``image`` (H, W, 3) float32 in [0, 1]; ``grey``: that of its luma, the same to R, G, B.
+    """Add shot noise to ``image`` (H, W, 3) float32 in [0, 1]; ``grey``: drawn for its luma, equal in R, G, B.
 
     As in Real-ESRGAN: the image is rounded to 8 bits, ``n``; ``u`` is the number of its different levels, rounded up to
     a power of 2; the noise is ``scale * (Poisson(n u) / u - n)``. It is 16 times weaker if the image runs to 255.
@@ -48,13 +48,13 @@ def _added(noise: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _chunks(array: np.ndarray) -> list[np.ndarray]:
-    """Consecutive parts, flat, of which several fit into a processor's cache."""
+    """Split ``array`` into flat views so small that several fit into a processor's cache."""
     return np.split(array.reshape(-1), range(CHUNK, array.size, CHUNK))
 
 
 @lru_cache(maxsize=16)
 def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
-    """Alias tables of Poisson(peak * level / 255), for the 256 levels of an 8-bit image.
+    """Build the alias tables of Poisson(peak * level / 255) for the 256 levels of an 8-bit image.
 
     Returns:
         (65536,) uint32, at ``256 * level + outcome``: threshold << 16 | cell of the alias; and (65536,) float32, the
@@ -88,13 +88,13 @@ class NoiseField:
 
     Args:
         seed: with the frame number, the only source of randomness; 0 to 2 ** 31 - 1.
-        first: number of the latent frame that is counted from (start of a segment / 4).
+        first: number in the video of the latent frame to begin with (start of a segment / 4).
     """
 
     def __init__(self, seed: int, first: int = 0) -> None:
         self.seed, self.first = seed, first
 
     def __call__(self, count: int, channels: int, h: int, w: int) -> torch.Tensor:
-        """Noise (channels, count, h, w) of the next ``count`` latent frames, float32 on CPU."""
+        """Return the noise (channels, count, h, w) of ``count`` latent frames from ``first`` on, float32 on CPU."""
         generators = (torch.Generator().manual_seed(self.seed * 1_000_003 + self.first + k) for k in range(count))
         return torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)

@@ -1,4 +1,7 @@
-"""Forms of a frame: planes (3, H, W) float32 tensor, image (H, W, 3) float32 array, both in [0, 1], and 8-bit image."""
+"""Convert between the forms of a frame: planes (3, H, W) float32 tensor, image (H, W, 3) float32 array, 8-bit image.
+
+Floats are in [0, 1].
+"""
 
 from collections.abc import Iterable
 
@@ -8,42 +11,42 @@ import torch
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """8-bit image of a float one: clamped to [0, 1] and rounded; an 8-bit one stays as it is."""
+    """Convert a float image to 8 bits: clamped to [0, 1] and rounded. An 8-bit one is returned as it is."""
     return image if image.dtype == np.uint8 else cv2.multiply(image, 255.0, dtype=cv2.CV_8U).reshape(image.shape)
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
-    """Float image of an 8-bit one; a float one stays as it is."""
+    """Convert an 8-bit image to float32 in [0, 1]. A float one is returned as it is."""
     return np.multiply(image, np.float32(1 / 255), dtype=np.float32) if image.dtype == np.uint8 else image
 
 
 def planes_to_image(planes: torch.Tensor) -> np.ndarray:
-    """(3, H, W) float32 or uint8 -> (H, W, 3) of the same type."""
+    """Convert planes (3, H, W) float32 or uint8 to an image (H, W, 3) of the same dtype."""
     return cv2.merge(list(planes.numpy()))
 
 
 def image_to_planes(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) uint8 or float32 -> (3, H, W) float32."""
+    """Convert an image (H, W, 3) uint8 or float32 to planes (3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(to_float(np.stack(cv2.split(image))))
 
 
 def to_uint8(pixels: torch.Tensor) -> torch.Tensor:
-    """Float of any shape -> uint8: clamped to [0, 1] and rounded."""
+    """Convert floats of any shape to uint8: clamped to [0, 1] and rounded."""
     return (pixels.clamp(0, 1) * 255).round().byte()
 
 
 def stack_uint8(frames: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Frames (3, H, W) float in [0, 1] -> (3, F, H, W) uint8. One by one they stay in the cache: three times as fast."""
+    """Convert frames (3, H, W) of floats to (3, F, H, W) uint8; one at a time, which fits the cache, is 3 times as fast."""
     return torch.stack([to_uint8(frame) for frame in frames], dim=1)
 
 
 def signed(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 of any shape -> float32 in [-1, 1], as models want it."""
+    """Convert uint8 of any shape to float32 in [-1, 1], the range of the models."""
     return pixels.float() / 127.5 - 1
 
 
 def check_finite(values: torch.Tensor, what: str) -> None:
-    """Make sure that what a network returned is numbers: anything else would become black pixels.
+    """Make sure that the output of a network is finite: NaN would become black pixels.
 
     Raises:
         FloatingPointError: one is not finite.

@@ -1,4 +1,4 @@
-"""Resizing with the filters that the field's training and test data were made with."""
+"""Resizing with the filters by which the low-resolution training and test data of the field were made."""
 
 import math
 from functools import lru_cache
@@ -14,9 +14,9 @@ OPENCV_FILTERS = {"bilinear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "bicubic
 
 
 def resample(image: np.ndarray, size: tuple[int, int], filter: Filter) -> np.ndarray:
-    """Resize ``image`` (H, W, C) float32 to ``size`` = (height, width) as the field's data were made.
+    """Resize ``image`` (H, W, C) float32 to ``size`` = (height, width).
 
-    ``bilinear``, ``area`` and ``bicubic`` are OpenCV's, which do not low-pass when they shrink (but for ``area``).
+    ``bilinear``, ``area`` and ``bicubic`` are OpenCV's; of these only ``area`` low-passes when it shrinks.
     ``matlab_bicubic`` is MATLAB's ``imresize``: low-passing, a = -0.5, borders mirrored. ``gaussian`` is the blur
     downsampling ("BD") of video super-resolution test sets: around the centre of each output pixel a Gaussian of
     1.6 pixels that reaches 6, borders repeated.
@@ -30,7 +30,7 @@ def resample(image: np.ndarray, size: tuple[int, int], filter: Filter) -> np.nda
 
 @lru_cache(maxsize=64)
 def _matrix(in_size: int, out_size: int, filter: Literal["matlab_bicubic", "gaussian"]) -> torch.Tensor:
-    """The matrix (out_size, in_size) float32 of a low-passing resize along one axis."""
+    """Return the matrix (out_size, in_size) float32 of a low-passing resize along one axis."""
     step = in_size / out_size
     width = max(step, 1.0) if filter == "matlab_bicubic" else 1.0
     reach = 2 * width if filter == "matlab_bicubic" else 6.0

@@ -13,7 +13,7 @@ from realis.ops.kernels import cubic_kernel
 
 
 def sampling_matrix(in_size: int, centres: torch.Tensor, step: float) -> torch.Tensor:
-    """Matrix (outputs, in_size) that samples a row of ``in_size`` pixels at ``centres``.
+    """Return the matrix (outputs, in_size) that samples a row of ``in_size`` pixels at ``centres``.
 
     Args:
         in_size: pixels in the row.
@@ -30,9 +30,9 @@ def sampling_matrix(in_size: int, centres: torch.Tensor, step: float) -> torch.T
 
 @lru_cache(maxsize=64)
 def resize_matrix(in_size: int, out_size: int, start: int = 0, stop: int | None = None) -> torch.Tensor:
-    """Rows ``start:stop`` of the matrix (out_size, in_size) that resizes ``in_size`` pixels to ``out_size``.
+    """Return rows ``start:stop`` of the matrix (out_size, in_size) that resizes ``in_size`` pixels to ``out_size``.
 
-    Rows outside 0..out_size repeat the border row: the canvas continues with its edge pixel.
+    Rows outside 0..out_size repeat the border row, which continues the canvas by its edge pixels.
     """
     step = in_size / out_size
     rows = torch.arange(start, out_size if stop is None else stop).clamp(0, out_size - 1)
@@ -51,7 +51,7 @@ def resize(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def resize_window(
     frames: torch.Tensor, size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> torch.Tensor:
-    """The window ``rows`` x ``columns`` of ``frames`` (..., H, W) resized to ``size``, computed from its input alone.
+    """Compute a window, ``rows`` x ``columns``, of ``frames`` (..., H, W) resized to ``size``, and nothing outside it.
 
     The window may reach beyond ``size``: there the canvas repeats its edge pixel.
     """
@@ -65,7 +65,7 @@ def resize_window(
 
 
 def _band(matrix: torch.Tensor) -> tuple[torch.Tensor, int, int]:
-    """The matrix without the columns that are zero on its left and right, and where the rest starts and stops."""
+    """Return ``matrix`` without its zero columns on the left and right, and where the other columns start and stop."""
     used = matrix.ne(0).any(dim=0).nonzero()
     start, stop = int(used[0]), int(used[-1]) + 1
     return matrix[:, start:stop], start, stop

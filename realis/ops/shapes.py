@@ -1,4 +1,4 @@
-"""Legend of the letters that name tensor axes everywhere in realis, and a check of them.
+"""The letters that name tensor axes everywhere in realis, and a check of shapes by them.
 
 =====  ==========================================================
 B      clips in a batch

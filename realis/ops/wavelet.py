@@ -15,7 +15,14 @@ BANDS = ("LL", "LH", "HL", "HH")  # low or high vertically, then horizontally
 
 
 def dwt2(x: torch.Tensor, wavelet: str) -> dict[str, torch.Tensor]:
-    """Sub-bands of ``x`` (..., H, W): each (..., h, w) with ``h = (H + taps - 1) // 2``, keyed by :data:`BANDS`.
+    """Return the sub-bands of ``x`` (..., H, W) by name: each (..., h, w) with ``h = (H + taps - 1) // 2``.
+
+    Args:
+        x: floating point.
+        wavelet: a discrete wavelet of PyWavelets.
+
+    Returns:
+        the sub-bands, keyed by :data:`BANDS`.
 
     >>> bands = dwt2(torch.ones(4, 6), "haar")
     >>> bands["LL"].shape, bands["HH"].abs().max().item()
@@ -29,7 +36,7 @@ def dwt2(x: torch.Tensor, wavelet: str) -> dict[str, torch.Tensor]:
 
 @lru_cache(maxsize=64)
 def _analysis_matrix(wavelet: str, length: int) -> torch.Tensor:
-    """(2 h, length) float64: h low-pass rows, then h high-pass rows."""
+    """Return the matrix (2 h, length) float64 of one axis: h low-pass rows, then h high-pass rows."""
     filters = pywt.Wavelet(wavelet)
     taps = filters.dec_len
     h = (length + taps - 1) // 2

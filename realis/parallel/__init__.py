@@ -1,1 +1,1 @@
-"""Work in threads, worker processes and ranks. Imports core; of torch only ``torch.distributed``."""
+"""Run work in threads, in worker processes, and across the ranks of a distributed run."""

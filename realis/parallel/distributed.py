@@ -1,4 +1,4 @@
-"""The processes of a run: how many there are, and which samples each works on.
+"""The grid of processes of a distributed run: which samples each works on, and what those of a row exchange.
 
 ``world`` processes form a grid of data-parallel rows times ``sequence_parallel`` columns. The processes of a row work
 on the same samples, each on its share of the tokens; they are neighbours in rank, so that a row stays on one machine.
@@ -24,17 +24,21 @@ class Processes:
     mesh: DeviceMesh | None = None  # of this row: dimensions ring (always 1) and ulysses
 
     def share(self, tensors: dict[str, torch.Tensor] | None, column: int) -> dict[str, torch.Tensor]:
-        """What the process in ``column`` of this row has, for all of the row."""
+        """Broadcast the ``tensors`` of the process in ``column`` to all processes of this row, and return them.
+
+        Those that were on a GPU arrive on the GPU of each process, the others on the CPU. Only the sender needs
+        ``tensors``.
+        """
         if self.mesh is None:
             assert tensors is not None
             return tensors
         group = self.mesh["ulysses"].get_group()
         source = dist.get_global_rank(group, column)
-        here: list = [{name: (x.shape, x.dtype, x.device.type) for name, x in tensors.items()}] if tensors else [None]
-        dist.broadcast_object_list(here, source, group)
+        specs: list = [{name: (x.shape, x.dtype, x.device.type) for name, x in tensors.items()}] if tensors else [None]
+        dist.broadcast_object_list(specs, source, group)
         device = self.mesh.device_type
         shared = {}
-        for name, (shape, dtype, kind) in here[0].items():
+        for name, (shape, dtype, kind) in specs[0].items():
             x = tensors[name] if tensors else torch.empty(shape, dtype=dtype)
             x = x.to(device).contiguous()
             dist.broadcast(x, source, group)
@@ -43,13 +47,13 @@ class Processes:
 
 
 def form_grid(rank: int, world: int, device_type: str, sequence_parallel: int) -> Processes:
-    """The grid of a run.
+    """Form the grid of a run, and return the place of this process in it.
 
     Args:
         rank: of this process.
-        world: how many there are.
-        device_type: on which they work, ``cpu`` or ``cuda``.
-        sequence_parallel: columns.
+        world: number of processes.
+        device_type: ``cpu`` or ``cuda``.
+        sequence_parallel: number of columns.
 
     Raises:
         InputError: the processes do not divide into rows of ``sequence_parallel``.

@@ -1,4 +1,4 @@
-"""How many processes a launcher asked for. No torch."""
+"""Read from the environment how many processes, and which sharding, a launcher asked for. No torch."""
 
 import os
 
@@ -6,10 +6,10 @@ from realis.core.errors import InputError
 
 
 def processes_asked() -> int:
-    """Number of processes of the run, as torchrun and accelerate tell each of them; 1 if it was started by itself.
+    """Return the number of processes that torchrun or accelerate launched; 1 if there was no launcher.
 
     Raises:
-        InputError: there is an address to meet at, but no number.
+        InputError: ``MASTER_ADDR`` is set, but ``WORLD_SIZE`` is not.
     """
     environment = os.environ  # noqa: TID251 - how many processes there are, never the maths
     if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment:
@@ -21,21 +21,21 @@ def processes_asked() -> int:
 
 
 def asked_for(name: str) -> bool:
-    """True if the launch file asks for ``name``, which is FSDP or DEEPSPEED."""
+    """Whether the launch file asks for ``name``, which is FSDP or DEEPSPEED."""
     return os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"  # noqa: TID251 - as above
 
 
 def check_processes(working: int, kind: str) -> None:
-    """Compare what was launched with what accelerate made of it.
+    """Check that accelerate formed the group that was launched.
 
-    It may start N processes and let each train by itself, all into one folder.
+    Otherwise N processes might each train alone, all into one folder.
 
     Args:
-        working: processes that work together.
-        kind: accelerate's name for how they do.
+        working: processes that accelerate put into one group.
+        kind: accelerate's name for how they work together (its ``DistributedType``).
 
     Raises:
-        InputError: another number, or another way, than asked for.
+        InputError: it is another number, or another kind, than asked for.
     """
     asked = processes_asked()
     if working != asked or (asked > 1 and kind == "NO"):

@@ -1,4 +1,4 @@
-"""Reading ahead of the main thread and writing behind it, at most so much of it at a time."""
+"""Read ahead of the main thread, and write behind it, each in a thread of its own and with bounded memory."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -10,9 +10,10 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    """The same items in the same order, made by another thread, at most ``depth`` ahead. Errors come in their place.
+    """Yield ``items`` in order, taken from their iterator by another thread, at most ``depth`` ahead.
 
-    Close it before what the items are made from: the thread may be at work on it.
+    An error is raised where its item would come. Close this generator before the source of ``items``, which the thread
+    may still be reading.
     """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
@@ -23,9 +24,9 @@ def prefetch(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
 
 
 class BackgroundWriter:
-    """Runs calls that write, one after the other, in another thread, while the main one goes on. A context manager.
+    """Runs calls that write in another thread, one at a time and in order. A context manager.
 
-    One call may be under way: the next waits for it. An error is raised by the next call, or on leaving.
+    A call waits until the one before it has ended. An error is raised by the next call, or on leaving.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Work shared out to processes of this machine."""
+"""Distribute work over processes of this machine."""
 
 import multiprocessing
 import os
@@ -15,21 +15,21 @@ from realis.core.errors import RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-TICK = 0.3  # seconds
+TICK = 0.3  # seconds, after which a wait for workers is interrupted
 
 
 class Workers:
-    """Processes that are started when there is something to do, and stay until the end. A context manager.
+    """A pool of processes that starts with the first task. A context manager.
 
     Args:
-        count: of processes, at most; 0: one a core.
-        prepare: called with ``arguments`` in each process first.
+        count: most processes; 0: one per core.
+        prepare: called first in each process, with ``arguments``.
     """
 
     def __init__(
         self, count: int = 0, prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
     ) -> None:
-        self.count, self.start = count or os.cpu_count() or 1, (prepare, arguments)
+        self.count, self._initializer_arguments = count or os.cpu_count() or 1, (prepare, arguments)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
@@ -45,19 +45,20 @@ class Workers:
     def tasks(
         self, work: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[Item, Result | BaseException]]:
-        """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with.
+        """Yield each of ``items`` when it is done, with the result of ``work``, or the exception that it raised.
 
         Args:
-            work: called in another process, in which torch and OpenCV use one thread each. What it decodes it
-                should read on one thread, too: every thread of a decoder holds frames of its own.
-            tick: called here now and then.
+            work: called in another process, in which torch and OpenCV use one thread each. Decoders that it opens
+                should use one thread, too: every thread of a decoder holds frames of its own.
+            items: in no order: they are yielded as they are done.
+            tick: called in this process every :data:`TICK` seconds or more often.
 
         Raises:
             RunError: a process was killed.
         """
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self.count, multiprocessing.get_context("spawn"), prepare_process, self.start
+                self.count, multiprocessing.get_context("spawn"), prepare_process, self._initializer_arguments
             )
         jobs = {self._pool.submit(work, item): item for item in items}
         waiting = set(jobs)

@@ -1,1 +1,1 @@
-"""What people look at: sheets of crops, before and after."""
+"""Contact sheets for people to look at: crops before and after, grids of labelled images."""

@@ -1,4 +1,4 @@
-"""Pictures to look at: bicubic and the result side by side with crops at full size; grids of labelled images."""
+"""Draw contact sheets: two images side by side with crops at full size, and grids of labelled images."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +10,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from realis.core.files import whole_file
 
-MARGIN, LABEL, MINIMUM = 8, 22, 360
-MADE_BY, SHOWS = "realis", "Shows"  # in the metadata of a sheet
+MARGIN, LABEL, MINIMUM = 8, 22, 360  # pixels: between images, height of a label, least width of a sheet
+SOFTWARE, SUBJECT = "realis", "Shows"  # in the metadata of a sheet: who wrote it, key of what it shows
 
 
 def before_after_sheet(
@@ -50,7 +50,7 @@ def before_after_sheet(
 
 
 def detailed_places(image: np.ndarray, crop: int, count: int) -> list[tuple[int, int]]:
-    """Top left corners of the ``count`` crops with most gradient energy, none overlapping another."""
+    """Return the top left corners of up to ``count`` crops with the most gradient energy; none overlaps another."""
     grey = image.astype(np.float32).mean(axis=2)
     energy = np.abs(np.diff(grey, axis=0))[:, 1:] + np.abs(np.diff(grey, axis=1))[1:]
     step = max(crop // 4, 1)
@@ -66,8 +66,10 @@ def detailed_places(image: np.ndarray, crop: int, count: int) -> list[tuple[int,
 
 
 def grid_sheet(images: Iterable[tuple[str, np.ndarray]], columns: int, side: int) -> Image.Image:
-    """Labelled images (H, W, 3) uint8 in rows of ``columns``, each ``side`` pixels wide: enlarged pixel by pixel. One of
-    them at a time is held in its own size."""
+    """Draw labelled images (H, W, 3) uint8 in rows of ``columns``, each resized to ``side`` pixels wide.
+
+    Pixels of smaller images are repeated, so that they can be counted. Only one image at a time is held at full size.
+    """
     cells = [(label, _of_width(image, side)) for label, image in images]
     columns = max(min(columns, len(cells)), 1)
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
@@ -85,7 +87,7 @@ def grid_sheet(images: Iterable[tuple[str, np.ndarray]], columns: int, side: int
 
 
 def _shortened(label: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
-    """As much of ``label`` as ``width`` pixels hold."""
+    """Cut ``label`` to what fits into ``width`` pixels."""
     if draw.textlength(label, font) <= width:
         return label
     while label and draw.textlength(f"{label}...", font) > width:
@@ -99,23 +101,23 @@ def _of_width(image: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(image).resize(size, filter)
 
 
-def save_sheet(sheet: Image.Image, file: Path, shows: str = "") -> None:
-    """Write ``sheet`` as PNG, complete or not at all, with a note for :func:`shown_by` of what it ``shows``.
+def save_sheet(sheet: Image.Image, file: Path, subject: str = "") -> None:
+    """Write ``sheet`` as PNG, complete or not at all, with its ``subject`` in the metadata for :func:`read_subject`.
 
     Raises:
         InputError: it cannot be written.
     """
     mark = PngInfo()
-    mark.add_text("Software", MADE_BY)
-    mark.add_text(SHOWS, shows)
+    mark.add_text("Software", SOFTWARE)
+    mark.add_text(SUBJECT, subject)
     with whole_file(file) as temporary:
         sheet.save(temporary, "PNG", pnginfo=mark)
 
 
-def shown_by(file: Path) -> str | None:
-    """What a picture says that it shows; ``None`` if :func:`save_sheet` did not write it."""
+def read_subject(file: Path) -> str | None:
+    """Read the subject of a sheet; ``None`` if :func:`save_sheet` did not write ``file``."""
     try:
         with Image.open(file) as image:
-            return image.info.get(SHOWS, "") if image.info.get("Software") == MADE_BY else None
+            return image.info.get(SUBJECT, "") if image.info.get("Software") == SOFTWARE else None
     except OSError:
         return None

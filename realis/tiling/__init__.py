@@ -1,1 +1,1 @@
-"""How a canvas is cut into tiles and segments, and how these are blended."""
+"""Cut a canvas into overlapping tiles, and blend tiles and segments where they overlap."""

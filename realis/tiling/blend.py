@@ -1,4 +1,4 @@
-"""Put tiles and segments together: linear ramps over what they share, divided by the accumulated weight.
+"""Blend tiles and segments: linear ramps over their overlap, divided by the accumulated weight.
 
 Ramps stand on interior edges only; the border of the frame is never faded.
 """
@@ -11,12 +11,12 @@ from realis.upscaler import Tile, Tiling
 
 
 def ramp(length: int) -> torch.Tensor:
-    """Weights (length,) that rise from near 0 to near 1; ``1 - ramp`` is the same reversed."""
+    """Return weights (length,) that rise from near 0 to near 1; ``1 - ramp`` is the same reversed."""
     return (torch.arange(length, dtype=torch.float32) + 0.5) / max(length, 1)
 
 
 def span_weights(spans: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
-    """Weights of each span: 1, with ramps where it meets the span before and the span after."""
+    """Return the weights of each span: 1, with ramps where it overlaps the span before and the span after."""
     weights = [torch.ones(stop - start) for start, stop in spans]
     for (_, stop), (start, _), before, after in zip(spans, spans[1:], weights, weights[1:], strict=False):
         shared = stop - start
@@ -27,7 +27,7 @@ def span_weights(spans: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
 
 
 def summed_weights(spans: Sequence[tuple[int, int]], weights: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Total weight at every position that the spans cover."""
+    """Add up the weights at every position that the spans cover."""
     total = weights[0].new_zeros(spans[-1][1])
     for (start, stop), weight in zip(spans, weights, strict=True):
         total[start:stop] += weight
@@ -68,7 +68,7 @@ class Canvas:
         self._sum[..., tile.top : tile.top + len(rows), tile.left : tile.left + len(columns)] += weighted
 
     def result(self) -> torch.Tensor:
-        """The blend, in the canvas's shape; the canvas must not be used afterwards."""
+        """Return the blend, in the canvas's shape. The canvas must not be used afterwards: the division is in place."""
         height, width = self._sum.shape[-2:]
         return self._sum.div_(self._total[0][:height, None]).div_(self._total[1][:width])
 

@@ -1,11 +1,11 @@
-"""How space is cut into tiles: whole numbers only."""
+"""Plan how a canvas is cut into equal, overlapping tiles."""
 
 from realis.core.errors import InputError
 from realis.upscaler import Tiling
 
 
 def round_up(n: int, multiple: int) -> int:
-    """The smallest multiple of ``multiple`` that is at least ``n``.
+    """Round ``n`` up to a multiple of ``multiple``.
 
     >>> round_up(178, 16)
     192
@@ -48,7 +48,11 @@ def cover(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int
 
 
 def plan_tiles(size: tuple[int, int], tile: tuple[int, int] | None, overlap: int, multiple: int) -> Tiling:
-    """Tiles of a canvas that holds ``size`` = (height, width); ``tile=None``: one tile for all."""
+    """Plan the tiles of a canvas of ``size`` = (height, width); ``tile=None``: one tile for all.
+
+    Raises:
+        InputError: as :func:`cover`.
+    """
     if tile is None:
         tile, overlap = (round_up(size[0], multiple), round_up(size[1], multiple)), 0
     rows, columns = (cover(size[axis], tile[axis], overlap, multiple) for axis in (0, 1))

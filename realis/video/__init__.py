@@ -1,1 +1,4 @@
-"""Files in and out: probing, decoding, encoding, joining, and what of a result is already there. Imports no torch before there are tensors to keep."""
+"""Video and image files: find, survey, decode, encode and join them, and resume a result that is half done.
+
+Nothing here imports torch, but for the journal once there are tensors to keep.
+"""

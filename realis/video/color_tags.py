@@ -1,4 +1,4 @@
-"""How a video's numbers become colours: matrix, primaries, transfer and range, by the numbers of ITU-T H.273."""
+"""Convert between YCbCr and RGB by a video's colour tags: matrix, primaries, transfer, range (codes of ITU-T H.273)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,15 +22,15 @@ MATRICES = {
 LEFT_OPEN = (RGB, UNSPECIFIED, 3)  # 3 is reserved
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 CHROMA = "flags=bicubic+accurate_rnd+full_chroma_int"
-# Where chroma samples lie in 4:2:0: PyAV does not say what a file says, so it is what its kind does. On every second
-# pixel, between two lines; in BT.2020 on a line; between pixels here.
+# Where chroma samples lie in 4:2:0. PyAV does not expose what a file says, so the convention of its codec is assumed:
+# centred between four pixels for these; on a line for BT.2020 ("topleft"); else between two lines ("left").
 CENTRED = ("mjpeg", "webp", "mpeg1video")
 HD_LINES = 720  # from here on players take an untagged video for BT.709
 
 
 @dataclass(frozen=True)
 class ColorTags:
-    """What a video says of its colours; ``matrix`` is never RGB nor unspecified: it is the one to store YCbCr with."""
+    """Colour tags of a video. ``matrix`` is the one to store YCbCr with, so never RGB nor unspecified."""
 
     primaries: int
     transfer: int
@@ -43,12 +43,12 @@ class ColorTags:
 
 
 def guessed_matrix(height: int) -> int:
-    """The matrix that players take where a file names none."""
+    """Return the matrix that players assume for a file that names none."""
     return BT709 if height >= HD_LINES else BT601
 
 
 def tags_of(frame: av.VideoFrame, lines: int) -> ColorTags:
-    """The tags of a decoded frame of a video of so many ``lines``; what they leave open is taken as players guess.
+    """Return the tags of a decoded frame of a video ``lines`` high. Unspecified ones are what players assume.
 
     Raises:
         InputError: its colours are stored in a way that libswscale does not know, such as ICtCp or YCgCo.
@@ -64,31 +64,32 @@ def tags_of(frame: av.VideoFrame, lines: int) -> ColorTags:
     return ColorTags(primaries, transfer, matrix if matrix in MATRICES else guessed_matrix(lines))
 
 
-def to_rgb(frame: av.VideoFrame, form: str, lines: int, codec: str) -> av.VideoFrame:
-    """``frame``, decoded by ``codec``, in the full-range RGB pixel format ``form``, by its own matrix and range."""
+def to_rgb(frame: av.VideoFrame, pixel_format: str, lines: int, codec: str) -> av.VideoFrame:
+    """Convert ``frame``, decoded by ``codec``, to a full-range RGB ``pixel_format``, by its own matrix and range."""
     matrix = tags_of(frame, lines).matrix
     full = "pc" if frame.color_range == ColorRange.JPEG else "tv"
     place = "center" if codec in CENTRED else "topleft" if matrix == BT2020 else "left"
     return convert(
-        frame, form, f"in_color_matrix={MATRICES[matrix]}:in_range={full}:in_chroma_loc={place}:out_range=pc"
+        frame, pixel_format, f"in_color_matrix={MATRICES[matrix]}:in_range={full}:in_chroma_loc={place}:out_range=pc"
     )
 
 
-def to_ycbcr(frame: av.VideoFrame, form: str, matrix: int) -> av.VideoFrame:
-    """A full-range RGB ``frame`` in the limited-range YCbCr pixel format ``form``."""
+def to_ycbcr(frame: av.VideoFrame, pixel_format: str, matrix: int) -> av.VideoFrame:
+    """Convert a full-range RGB ``frame`` to a limited-range YCbCr ``pixel_format``."""
     place = "topleft" if matrix == BT2020 else "left"
-    return convert(frame, form, f"in_range=pc:out_color_matrix={MATRICES[matrix]}:out_range=tv:out_chroma_loc={place}")
+    options = f"in_range=pc:out_color_matrix={MATRICES[matrix]}:out_range=tv:out_chroma_loc={place}"
+    return convert(frame, pixel_format, options)
 
 
-def convert(frame: av.VideoFrame, form: str, options: str) -> av.VideoFrame:
-    """``frame`` in the pixel format ``form``, by libavfilter's ``scale``: ``VideoFrame.reformat`` takes all chroma
-    samples for centred, which shifts colours by a quarter of a chroma sample.
+def convert(frame: av.VideoFrame, pixel_format: str, options: str) -> av.VideoFrame:
+    """Convert ``frame`` to ``pixel_format`` by libavfilter's ``scale`` with ``options``.
 
-    The filter is not kept: it has threads, which a forked process would wait for in vain.
+    ``VideoFrame.reformat`` takes all chroma samples for centred, which shifts colours by a quarter of a chroma sample.
+    The filter is not kept: it has threads, which a forked process would wait for forever.
     """
     graph = Graph()
     begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
-    graph.link_nodes(begin, graph.add("scale", f"{options}:{CHROMA}"), graph.add("format", form),
+    graph.link_nodes(begin, graph.add("scale", f"{options}:{CHROMA}"), graph.add("format", pixel_format),
                      graph.add("buffersink")).configure()  # fmt: skip
     graph.push(frame)
     return graph.vpull()

@@ -1,4 +1,4 @@
-"""Deinterlace by libavfilter's bwdif, as frames are played."""
+"""Deinterlace frames as they are decoded, by libavfilter's bwdif."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import Literal
 import av
 from av.filter import Graph
 
-from realis.video.glance import glances
-from realis.video.playback import Shown
+from realis.video.frame_samples import sample_frames
+from realis.video.playback import PresentedFrame
 from realis.video.read import VideoReader
 
 Deinterlace = Literal["no", "frame", "field"]
@@ -20,12 +20,12 @@ Deinterlace = Literal["no", "frame", "field"]
 def has_flagged_frames(path: Path) -> bool:
     """Whether one of the frames at a few places of a video is flagged as interlaced."""
     with VideoReader(path) as reader:
-        return any(frame.interlaced_frame for frame in glances(reader, reader.frame_count or 0))
+        return any(frame.interlaced_frame for frame in sample_frames(reader, reader.frame_count or 0))
 
 
 def deinterlace(
-    shown: Iterator[Shown], tick: Fraction, mode: Deinterlace, flagged_only: bool
-) -> Iterator[Shown]:  # fmt: skip
+    shown: Iterator[PresentedFrame], tick: Fraction, mode: Deinterlace, flagged_only: bool
+) -> Iterator[PresentedFrame]:  # fmt: skip
     """Yield a whole frame for every frame, or for every field.
 
     Args:
@@ -37,7 +37,7 @@ def deinterlace(
     first = next(shown)
     which = "interlaced" if flagged_only else "all"
     graph = _bwdif(first.frame, tick, f"mode=send_{mode}:deint={which}")
-    inside: deque[Shown] = deque()  # what the filter is at work on: it is one frame late
+    inside: deque[PresentedFrame] = deque()  # what the filter is at work on: it is one frame late
     for item in chain([first], shown, [None]):
         if item:
             item.frame.pts, item.frame.time_base = item.time, tick
@@ -50,9 +50,9 @@ def deinterlace(
             _, _, duration, fault = inside[0]
             is_one_of_two = not flagged_only or inside[0].frame.interlaced_frame
             if mode == "field":
-                yield Shown(frame, halves, duration if is_one_of_two else 2 * duration, fault)
+                yield PresentedFrame(frame, halves, duration if is_one_of_two else 2 * duration, fault)
             else:
-                yield Shown(frame, halves // 2, duration, fault)
+                yield PresentedFrame(frame, halves // 2, duration, fault)
 
 
 def _bwdif(frame: av.VideoFrame, tick: Fraction, options: str) -> Graph:

@@ -1,4 +1,4 @@
-"""What a result is stored as: codec, bits, quality, pixel format; and frames to packets."""
+"""Encode frames: the codecs, and the choice of codec, bit depth, quality and pixel format for a result."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ from realis.video.source import VideoFormat
 
 CodecName = Literal["h264", "h265", "av1", "ffv1", "prores", "png"]
 SDR = ColorTags(BT709, BT709, BT709)
-IN_MP4 = (65534, 65534)  # height and width are numbers of 16 bits there, and even
-# (height + 128) x (width + 128): Pillow opens no more for the sheet of an image, and libavcodec decodes 2**28
+IN_MP4 = (65534, 65534)  # .mp4 and .mov store height and width as 16-bit numbers, and they must be even
+# Of (height + 128) x (width + 128): Pillow opens no larger image, and libavcodec decodes up to 2**28
 MOST_PIXELS = 178_956_970
-H264_SIDE, H264_PIXELS = 4096, 4096 * 2304  # level 5.2, for which decoders in phones, televisions and browsers are made
-WRITTEN_RGB = ("bgr", "gbr", "rgb")  # pixel formats that begin like this hold RGB
+H264_SIDE, H264_PIXELS = 4096, 4096 * 2304  # of level 5.2: few phones, televisions and browsers decode more
+RGB_PREFIXES = ("bgr", "gbr", "rgb")  # of the names of pixel formats that hold RGB
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class Codec:
 
     Args:
         encoder: libavcodec's name.
-        forms: (bits, with alpha) -> pixel format.
-        bits: that a pixel of 8 bits a component takes at the usual quality, about.
+        bits: about how many a pixel takes at the default quality and 8 bits per component.
+        pixel_formats: (bits per component, with alpha) -> pixel format.
         endings: of files that can hold it; an empty one is a folder of images.
-        crf: the usual quality; ``None``: there is nothing to choose.
+        crf: the default quality; ``None``: the codec has no such setting.
         worst: the highest ``crf``.
-        options: the encoder's own. Closed groups of pictures, so that segments can be joined.
-        tag: the code by which players of .mp4 and .mov know it, where the usual one does not do.
-        largest: height and width that the encoder takes at most, or its container; ``None``: only :data:`MOST_PIXELS`.
-        smallest: height and width that frames of every length need.
+        options: for the encoder; they ask for closed GOPs, so that segments can be joined.
+        tag: the FourCC in .mp4 and .mov, if players do not accept libavformat's.
+        largest: most height and width of the encoder, or of its container; ``None``: only :data:`MOST_PIXELS`.
+        smallest: least height and width.
     """
 
     encoder: str
     bits: float
-    forms: dict[tuple[int, bool], str]
+    pixel_formats: dict[tuple[int, bool], str]
     endings: tuple[str, ...]
     crf: int | None = None
     worst: int = 51
@@ -104,13 +104,13 @@ class Encoding:
     crf: int = -1
 
     @property
-    def form(self) -> str:
-        """The pixel format."""
-        return CODECS[self.codec].forms[self.depth, self.alpha]
+    def pixel_format(self) -> str:
+        """The pixel format, by libavutil's name."""
+        return CODECS[self.codec].pixel_formats[self.depth, self.alpha]
 
     @property
     def bits_per_pixel(self) -> float:
-        """About as many as usual footage takes; twice as many for every 6 that ``crf`` is better than usual."""
+        """About how many bits typical footage takes: twice as many for every 6 below the default ``crf``."""
         codec = CODECS[self.codec]
         better = codec.crf - self.crf if codec.crf is not None and self.crf >= 0 else 0
         return codec.bits * self.depth / 8 * 2 ** (better / 6)
@@ -118,15 +118,15 @@ class Encoding:
     @property
     def is_rgb(self) -> bool:
         """Whether it is stored as RGB: a change to YCbCr loses some."""
-        return self.form.startswith(WRITTEN_RGB)
+        return self.pixel_format.startswith(RGB_PREFIXES)
 
     @property
     def white(self) -> int:
-        """The level of 1.0 in the arrays that :meth:`frame` takes: libswscale's for 8 bits, for RGB, for YCbCr."""
+        """The level of white in the arrays that :meth:`frame` takes, as libswscale has it for 8 bits, RGB and YCbCr."""
         return 255 if self.depth == 8 else 65535 if self.is_rgb else 255 << 8
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Make sure that frames of ``size`` (height, width) can be encoded, and say where few can play them.
+        """Make sure that frames of ``size`` (height, width) can be encoded; warn if few devices can play them.
 
         Raises:
             InputError: too large or too small for the codec.
@@ -146,10 +146,11 @@ class Encoding:
                            "phones do not; --codec h265 or av1 makes files for these", width, height)  # fmt: skip
 
     def frame(self, image: np.ndarray) -> av.VideoFrame:
-        """An RGB(A) image (H, W, 3 or 4), uint8 or uint16 up to :attr:`white`, in the encoder's pixel format."""
+        """Convert an RGB(A) image (H, W, 3 or 4), uint8 or uint16 up to :attr:`white`, to a frame for the encoder."""
         wide = {(1, 3): "rgb24", (1, 4): "rgba", (2, 3): "rgb48le", (2, 4): "rgba64le"}
         frame = av.VideoFrame.from_ndarray(image, format=wide[image.itemsize, image.shape[2]])
-        frame = frame.reformat(format=self.form) if self.is_rgb else to_ycbcr(frame, self.form, self.color.matrix)
+        pixel_format = self.pixel_format
+        frame = frame.reformat(format=pixel_format) if self.is_rgb else to_ycbcr(frame, pixel_format, self.color.matrix)
         frame.color_primaries, frame.color_trc = self.color.primaries, self.color.transfer
         frame.colorspace = RGB if self.is_rgb else self.color.matrix
         frame.color_range = ColorRange.JPEG if self.is_rgb else ColorRange.MPEG
@@ -159,7 +160,7 @@ class Encoding:
         """Prepare an encoder for frames of ``size`` (height, width)."""
         codec = CODECS[self.codec]
         context.height, context.width = size
-        context.pix_fmt, context.time_base, context.framerate = self.form, 1 / rate, rate
+        context.pix_fmt, context.time_base, context.framerate = self.pixel_format, 1 / rate, rate
         context.options = codec.options | (
             {} if codec.crf is None else {"crf": str(codec.crf if self.crf < 0 else self.crf)}
         )
@@ -172,8 +173,8 @@ class Encoding:
     def write_video(self, file: Path, size: tuple[int, int], rate: Fraction, images: Iterable[np.ndarray]) -> None:
         """Encode ``images`` into a file of their own, frame i at time i / ``rate``."""
         codec = CODECS[self.codec]
-        form = {"ffv1": "matroska", "prores": "mov"}.get(self.codec, "mp4")
-        with av.open(str(file), "w", format=form, options=BITEXACT) as container:
+        container_format = {"ffv1": "matroska", "prores": "mov"}.get(self.codec, "mp4")
+        with av.open(str(file), "w", format=container_format, options=BITEXACT) as container:
             stream = container.add_stream(codec.encoder, rate=rate)
             self.set_up(stream.codec_context, size, rate)
             if codec.tag:
@@ -185,7 +186,7 @@ class Encoding:
             container.mux(stream.encode(None))
 
     def images(self, size: tuple[int, int], images: Iterable[np.ndarray]) -> Iterator[bytes]:
-        """Each of ``images`` as the bytes of a file."""
+        """Yield each of ``images`` encoded, as the bytes of a file."""
         for image in images:
             context = av.CodecContext.create(CODECS[self.codec].encoder, "w")
             self.set_up(context, size, Fraction(25))
@@ -198,15 +199,15 @@ def choose_encoding(
     """Choose the encoding of ``output`` for a source of this format.
 
     Args:
-        output: its ending says what can be in it.
+        output: its ending limits the codecs.
         codec: a name of :data:`CODECS`; or ``auto``: PNG for images, H.264, and H.265 for more than 8 bits.
         depth: bits; 0: those of the source, or the nearest that the codec has.
         crf: quality, or -1.
         video_format: of the source.
-        drop_alpha: leave transparency out.
+        drop_alpha: discard transparency.
 
     Raises:
-        InputError: what does not go together: ending and codec, codec and depth; transparency or HDR that would be lost.
+        InputError: ending and codec, or codec and depth, do not go together; transparency or HDR would be lost.
     """
     ending = output.suffix.lower()
     if codec == "auto":
@@ -217,9 +218,9 @@ def choose_encoding(
         fitting = ", ".join(end or "a folder" for end in chosen.endings)
         raise InputError(f"--output {output}: got the ending {ending!r} for {codec}, wanted {fitting}")
     if crf >= 0 and chosen.crf is None:
-        raise InputError(f"--crf: got {crf}, but {codec} has no such setting; leave it away")
+        raise InputError(f"--crf: got {crf}, but {codec} has no such setting; leave it out")
     require(crf <= chosen.worst, "--crf", crf, f"0 to {chosen.worst} with {codec}")
-    keeps = any(alpha for _, alpha in chosen.forms)
+    keeps = any(alpha for _, alpha in chosen.pixel_formats)
     alpha = video_format.alpha and keeps and not drop_alpha
     if video_format.alpha and not video_format.opaque and not keeps and not drop_alpha:
         raise InputError(f"--output {output}: the input is transparent in places, and {codec} has no transparency; choose "
@@ -227,7 +228,7 @@ def choose_encoding(
     if video_format.unread_alpha and not drop_alpha:
         raise InputError(f"--output {output}: the input has the transparency of VP8 or VP9, which is not read here; convert it "
                          "to ProRes 4444 or PNG images, or give --drop-alpha")  # fmt: skip
-    depths = sorted({bits for bits, with_alpha in chosen.forms if with_alpha == alpha})
+    depths = sorted({bits for bits, with_alpha in chosen.pixel_formats if with_alpha == alpha})
     if depth and depth not in depths:
         raise InputError(f"--depth: got {depth}, wanted {' or '.join(map(str, depths))} with {codec}")
     depth = depth or next((bits for bits in depths if bits >= video_format.depth), depths[-1])

@@ -1,7 +1,7 @@
 """Random access: a window of consecutive frames of a video, without decoding or converting much beyond it.
 
-Frames are told apart by when they are presented, which the packets say, so nothing is counted while decoding. The
-planes are cropped before they become RGB: of a 4K frame that is most of the work.
+Frames are identified by their presentation times, which are in the packets, so no frame is decoded to be counted. The
+planes are cropped before they are converted to RGB, which is most of the work for a 4K frame.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from realis.core.errors import InputError, reason, require
 from realis.video.read import VideoReader
 
 Window = tuple[int, int, int, int]  # top, left, height, width
-# Of planes, so that the crop starts on a whole chroma sample whatever the format, and at an aligned address.
+# Of a crop of the planes, so that it starts on a whole chroma sample in any format, and at an aligned address.
 ALIGNMENT = 16
-CHROMA_REACH = 8  # pixels around a window by which the interpolation of chroma is as in the whole frame
+CHROMA_REACH = 8  # pixels around a window that make the interpolation of its chroma the same as in the whole frame
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFacts:
-    """What is presented of a file: size in pixels; ``times`` (frames,), ascending, in units of the stream.
+    """Size in pixels, and presentation ``times`` of the frames, (frames,) int64 rising, in ticks of the stream.
 
     ``keys`` are the times of the key frames, some of which may not be presented.
     """
@@ -41,7 +41,7 @@ class VideoFacts:
 
 @lru_cache(maxsize=4096)
 def read_facts(path: str | Path) -> VideoFacts:
-    """Facts of a video, from all its packets; none but perhaps the first frames are decoded. Remembered.
+    """Read the facts of a video from all its packets; at most the first frames are decoded. The result is cached.
 
     Raises:
         InputError: not a video, damaged, or its frames have no presentation times of their own.
@@ -65,7 +65,7 @@ def read_facts(path: str | Path) -> VideoFacts:
         if guessed or None in times or None in keys or len(set(times)) < len(times):
             raise InputError(f"{path}: its frames have no presentation times of their own; convert it to .mp4 or .mkv")
         times, keys = np.sort(np.array(times, np.int64)), np.sort(np.array(keys, np.int64))
-        if times[0] < keys[0]:  # they lean on what was cut off before them; a decoder may leave them out
+        if times[0] < keys[0]:  # they refer to frames that were cut off before them; a decoder may drop them
             times = times[times >= _first_time(path)]
         return VideoFacts(video.height, video.width, times, keys)
 
@@ -81,12 +81,12 @@ def _first_time(path: str | Path) -> int:
 
 
 def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np.ndarray:
-    """Frames ``start`` to ``start + count - 1`` as presented, cut to ``window``: (count, height, width, 3) uint8 RGB.
+    """Decode ``count`` frames from ``start`` on as presented, cut to ``window``: (count, height, width, 3) uint8 RGB.
 
-    The same pixels as :class:`VideoReader` gives, on one thread.
+    The pixels are those that :class:`VideoReader` gives. Decodes on one thread.
 
     Raises:
-        InputError: it is no video, reaches no further than that, or is damaged there.
+        InputError: it is no video, the excerpt is not inside of it, or it is damaged there.
     """
     facts = read_facts(path)
     top, left, height, width = window
@@ -96,8 +96,8 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
             f"a part of {facts.frames} frames of {facts.height}x{facts.width}")  # fmt: skip
     times = facts.times[start : start + count]
     keys = facts.keys[facts.keys <= times[0]]
-    # From the last key frame, and if that does not do, as where it only begins a gradual refresh, from an earlier one.
-    # MPEG-TS cannot be searched to a frame: there it is from the start.
+    # Try the last key frame; then an earlier one, as the last may only begin a gradual refresh; then the start, as no
+    # frame can be sought in MPEG-TS.
     attempts = [keys[-1], keys[-min(4, len(keys))]] if len(keys) else []
     for key in [*dict.fromkeys(map(int, attempts)), None]:
         frames = _decode(path, key, times, window)
@@ -107,10 +107,10 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
 
 
 def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window) -> np.ndarray | None:
-    """The frames presented at ``times``, decoded from the key frame at ``key`` on, or ``None`` if some do not come.
+    """Decode the frames presented at ``times`` from the key frame at ``key`` on; ``None`` if some do not come.
 
-    Frames that nothing refers to are passed over on the way there. In H.264 a frame says so for certain; in HEVC one
-    of another temporal layer may still refer to it.
+    On the way, non-reference frames are skipped in H.264, which marks them reliably; in HEVC, a frame of another
+    temporal layer may still refer to one.
     """
     slots = {int(time): i for i, time in enumerate(times)}
     frames = np.empty((len(times), *window[2:], 3), np.uint8)
@@ -154,7 +154,7 @@ def _check_size(frame: av.VideoFrame, video: VideoReader) -> None:
 
 
 def _cropper(video: VideoReader, window: Window) -> Callable[[av.VideoFrame], np.ndarray]:
-    """A function that turns a whole frame into the RGB image (height, width, 3) of its ``window``.
+    """Return a function that converts the ``window`` of a frame to an RGB image (height, width, 3) uint8.
 
     libavfilter's crop moves pointers and copies nothing, in any pixel format.
     """
@@ -173,9 +173,9 @@ def _cropper(video: VideoReader, window: Window) -> Callable[[av.VideoFrame], np
 
 
 def _around(start: int, length: int, whole: int) -> tuple[int, int]:
-    """The least aligned stretch of ``whole`` pixels that holds the given one and :data:`CHROMA_REACH` around it.
+    """Return the smallest aligned interval of 0..``whole`` that holds the given one and :data:`CHROMA_REACH` around it.
 
-    All of it if chroma does not divide it: then the whole frame's chroma lies a little differently.
+    It is all of 0..``whole`` if chroma does not divide that evenly: cropping would then shift the chroma a little.
     """
     if whole % 4:
         return 0, whole

@@ -1,4 +1,4 @@
-"""What a file or folder is, in a short text: its size and a hash of parts of it, so that gigabytes take no time."""
+"""Identify the content of a file or folder by its size and a hash of parts of it, so that gigabytes take no time."""
 
 import hashlib
 import os
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from realis.video.names import visible_files
 
-BLOCK, BLOCKS = 1 << 16, 256
+BLOCK, BLOCKS = 1 << 16, 256  # bytes of a block, blocks of a file that are hashed
 
 
 def fingerprint(path: Path) -> str:
-    """A text that changes with the content of a file, or with names and contents of the files in a folder. Hidden ones
-    do not count.
+    """Return a text that changes with the content of a file, or with names and contents of the files in a folder.
 
-    Up to 16 MiB all of a file counts, of larger ones 256 blocks spread over it, the first and the last among them.
+    A file of up to 16 MiB is hashed whole, a larger one by 256 blocks spread over all of it. Hidden files
+    in a folder do not count.
     """
     if path.is_dir():
         return fingerprint_all(sorted(visible_files(path, below=True)), path)
@@ -27,6 +27,6 @@ def fingerprint(path: Path) -> str:
 
 
 def fingerprint_all(files: list[Path], folder: Path) -> str:
-    """A text that changes with names in ``folder`` and contents of ``files``."""
+    """Return a text that changes with the contents of ``files`` and with their names relative to ``folder``."""
     every = [f"{file.relative_to(folder)} {fingerprint(file)}\n" for file in files]
     return hashlib.sha256(os.fsencode("".join(every))).hexdigest()[:32]  # names need not be UTF-8

@@ -1,4 +1,4 @@
-"""What the header of an image says, and which images cannot be read as they should look."""
+"""Read the header of an image, and refuse images that cannot be decoded as they are meant to look."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +31,8 @@ def image_facts(file: Path) -> ImageFacts | None:
     """Read the header of an image; ``None`` where Pillow does not know it.
 
     Raises:
-        InputError: it is to be shown mirrored, which is not known here; is a TIFF of several pages, of which libav
-            sees the first, or an animated WebP, of which it sees nothing; is larger than Pillow opens.
+        InputError: it is to be shown mirrored, which is not supported; is a TIFF of several pages, of which libav
+            decodes only the first, or an animated WebP, which it cannot decode; is larger than Pillow opens.
     """
     try:
         with Image.open(file) as image:

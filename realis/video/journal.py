@@ -1,7 +1,8 @@
-"""What of a result is already there: segments on disk, and what a run goes on from. Survives kill -9 at any moment.
+"""The journal of finished segments from which an interrupted run resumes. It survives kill -9 at any moment.
 
-In a hidden folder beside the result, for segment n: ``n.json`` (its frames, their times, its size), ``n.safetensors``
-(what the next segment depends on; of the last two) and last the segment itself, whose appearance makes it count.
+It is a hidden folder beside the result. Segment n has ``n.json`` (its frames, their times, its size), ``n.safetensors``
+(the tensors that the next segment depends on; kept for the last two segments), and, written last, the encoded segment
+itself: only when that is there does the segment count.
 """
 
 import json
@@ -24,14 +25,22 @@ Tensors = dict[str, Any]
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder."""
+    """Return the bytes of a file, or of the files in a folder."""
     return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else (path,)))
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment: its first frame, for all its frames the time and length in ticks, whether it is the last, the
-    numbers of frames with a fault of the source by its name, and how many bytes its encoded file or files have."""
+    """A finished segment.
+
+    Args:
+        start: number of its first frame.
+        times: of presentation of its frames, in ticks.
+        durations: of its frames, in ticks.
+        last: whether it is the last of the result.
+        faults: numbers of the frames that have a fault of the source, by its name.
+        size: bytes of its encoded file or files.
+    """
 
     start: int
     times: tuple[int, ...]
@@ -53,22 +62,22 @@ class Journal:
         output: the result; the journal is the hidden folder ``.NAME.parts`` beside it.
         key: all that the result depends on, as plain values; ``None``: nothing is kept for another run.
         suffix: of a segment's file or folder.
-        anew: forget what is finished.
+        restart: delete the finished segments.
 
     Attributes:
-        segments: what is finished, in order.
+        segments: the finished ones, in order.
     """
 
-    def __init__(self, output: Path, key: Mapping[str, Any] | None, suffix: str, anew: bool) -> None:
-        self.output, self.key, self.suffix, self.anew = output, key, suffix, anew
+    def __init__(self, output: Path, key: Mapping[str, Any] | None, suffix: str, restart: bool) -> None:
+        self.output, self.key, self.suffix, self.restart = output, key, suffix, restart
         self.folder = parts_folder(output)
         self.segments: list[Segment] = []
 
     def open(self) -> None:
-        """Take the folder for this process alone, and find what is finished.
+        """Lock the folder for this process, and read the finished segments.
 
         Raises:
-            InputError: another process is at it; or a run that differs in something left it.
+            InputError: another process is writing the result, or an unfinished run had another key.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / "lock").open("w")
@@ -83,12 +92,13 @@ class Journal:
 
     def _read(self) -> None:
         file = self.folder / "key.json"
-        if self.anew or self.key is None or not (file.exists() and self.part(0).exists()):
+        if self.restart or self.key is None or not (file.exists() and self.segment_path(0).exists()):
             self._clear()
-            self._write_key()
+            with whole_file(file) as temporary:
+                temporary.write_text(json.dumps(self.key))
             return
         before = read_json(file)
-        if before is None:  # as where a disk fails: nothing is deleted for that
+        if before is None:  # the disk may fail: that is no reason to delete anything
             raise InputError(
                 f"--output {self.output}: an unfinished run is there, but {file} cannot be read; --restart begins anew"
             )
@@ -96,20 +106,20 @@ class Journal:
         if what := differences(before, now):
             raise InputError(f"--output {self.output}: an unfinished run is there that differs ({what}); give what it was "
                              "given to finish it, or --restart to begin anew")  # fmt: skip
-        while self.part(len(self.segments)).exists():
+        while self.segment_path(len(self.segments)).exists():
             segment = self._whole_segment(read_json(self.path(".json")))
             if segment is None:
                 break
             self.segments.append(segment)
         while self.segments and not self.complete and not self.path(".safetensors", back=1).exists():
             self.segments.pop()
-        if self.part(len(self.segments)).exists():
+        if self.segment_path(len(self.segments)).exists():
             logger.warning("%s: what is finished is damaged from segment %d on, which is made again", self.output,
                            len(self.segments) + 1)  # fmt: skip
         self._remove_from(len(self.segments))
 
     def _whole_segment(self, facts: dict[str, Any] | None) -> Segment | None:
-        """The next segment, if what is known of it can be read, follows on the one before, and it is as long as noted."""
+        """Return the next segment; ``None`` if ``facts`` are damaged, or do not fit the segment before or its file."""
         try:
             segment = build_record(Segment, facts)
         except (ValueError, TypeError):
@@ -119,14 +129,10 @@ class Journal:
         return segment if follows and segment.size == size_of(self.path(self.suffix)) else None
 
     def _remove_from(self, number: int) -> None:
-        """Remove what is there of segment ``number`` and those after it."""
+        """Remove all files of segment ``number`` and of those after it."""
         for path in self.folder.iterdir():
             if path.stem.isdigit() and int(path.stem) >= number:
                 remove_folder(path) if path.is_dir() else path.unlink()
-
-    def _write_key(self) -> None:
-        with whole_file(self.folder / "key.json") as temporary:
-            temporary.write_text(json.dumps(self.key))
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():
@@ -137,19 +143,19 @@ class Journal:
 
     @property
     def complete(self) -> bool:
-        """Whether all segments are there."""
+        """Whether the last segment is finished."""
         return bool(self.segments) and self.segments[-1].last
 
     def path(self, suffix: str, back: int = 0) -> Path:
-        """A file of the segment to come; ``back`` = 1: of the last finished one."""
+        """Return the path of a file of the next segment; ``back`` = 1: of the last finished one."""
         return self.folder / f"{len(self.segments) - back:06d}{suffix}"
 
-    def part(self, number: int) -> Path:
-        """The encoded segment ``number``."""
+    def segment_path(self, number: int) -> Path:
+        """Return the path of the encoded segment ``number``, a file or a folder of images."""
         return self.folder / f"{number:06d}{self.suffix}"
 
     def carry(self) -> Tensors:
-        """What the segment to come depends on.
+        """Read the tensors that the next segment depends on; empty for the first.
 
         Raises:
             InputError: it cannot be read.
@@ -163,12 +169,12 @@ class Journal:
             raise file_error(f"{file}: cannot be read ({reason(error)}); begin anew with --restart", error) from error
 
     def add(self, segment: Segment, carry: Tensors, encode: Callable[[Path], None]) -> None:
-        """Encode a segment and make it durable, with what comes after it depends on.
+        """Encode a segment and sync it to disk, with ``carry``, the tensors that the next one depends on.
 
         Raises:
             OSError: it cannot be written.
         """
-        stale = self.path(".safetensors", back=2)  # that of the last is kept, should this one be damaged
+        stale = self.path(".safetensors", back=2)  # that of the last segment is kept, in case this one is damaged
         temporary = self.path(".tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         encode(temporary)
@@ -192,8 +198,10 @@ class Journal:
         sync(tensors)
 
     def settle_tile(self, tile: tuple[int, int], multiple: int) -> tuple[int, int]:
-        """The smaller of ``tile`` and the one that a run before had to take, sides of which are multiples of ``multiple``; it
-        is kept for the next run."""
+        """Return the smaller of ``tile`` (height, width) and the tile that an earlier run came down to.
+
+        It is noted for the next run. A noted side counts only if it is a multiple of ``multiple``.
+        """
         file = self.folder / "tile.json"
         before = read_json(file) or {}
         smaller = dict(zip(("height", "width"), tile, strict=True))
@@ -205,11 +213,11 @@ class Journal:
         return smaller["height"], smaller["width"]
 
     def times(self) -> tuple[list[int], int]:
-        """The times of all frames, and the length of the last one, in ticks."""
+        """Return the times of all frames, and the duration of the last one, in ticks."""
         return [t for segment in self.segments for t in segment.times], self.segments[-1].durations[-1]
 
     def faults(self) -> dict[str, list[int]]:
-        """The numbers of all frames with a fault of the source, by its name."""
+        """Return the numbers of all frames that have a fault of the source, by its name."""
         found: dict[str, list[int]] = {}
         for segment in self.segments:
             for name, numbers in segment.faults.items():
@@ -217,7 +225,7 @@ class Journal:
         return found
 
     def close(self, finished: bool) -> None:
-        """Let go of the folder; remove it unless another run can go on from it."""
+        """Unlock the folder; remove it unless another run can resume from it."""
         if not HAS_LOCKS:
             self._lock.close()  # first, for Windows removes no folder in which a file is open
         if finished or self.key is None or not self.segments:
@@ -226,15 +234,15 @@ class Journal:
 
 
 def was_ready(output: Path) -> bool:
-    """Whether a run that was killed has left the last segment of a result, and so may have joined them."""
+    """Whether a killed run had finished the last segment of a result, and so may have joined the segments."""
     return any((read_json(file) or {}).get("last") is True for file in parts_folder(output).glob("[0-9]*.json"))
 
 
 def tidy_up(output: Path) -> None:
-    """Remove what a run left that was killed after its result was there, unless another process is at it."""
+    """Remove the journal of a run that was killed after its result was complete, unless another process uses it."""
     if parts_folder(output).exists():
         try:
-            journal = Journal(output, None, "", anew=True)
+            journal = Journal(output, None, "", restart=True)
             journal.open()
             journal.close(finished=True)
         except (InputError, RunError):

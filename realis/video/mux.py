@@ -1,4 +1,4 @@
-"""Join encoded segments, and copy beside them what else the source has: sound, subtitles, chapters, metadata."""
+"""Join encoded segments, and copy the other streams of the source: sound, subtitles, chapters, metadata."""
 
 import heapq
 import math
@@ -11,16 +11,16 @@ from pathlib import Path
 import av
 
 from realis.ops.reproducible import BITEXACT
-from realis.video.other_streams import OtherStream, copy_tags, held_streams
-from realis.video.packet_order import in_order
+from realis.video.other_streams import OtherStream, copy_tags, copyable_streams
+from realis.video.packet_order import with_rising_times
 from realis.video.read import film_stream, open_media, start_of
 from realis.video.riff_sound import NO_CHECKSUMS, name_riff_sound
 from realis.video.span import Span
-from realis.video.timecode import later
+from realis.video.timecode import advance_timecode
 
-FINEST = 10**8  # ticks a second that a container surely can hold
-FINE = 90000  # ticks a second by which times are moved closely enough
-REORDER = 2  # frames by which x264's B-frames are decoded ahead at most
+FINEST = 10**8  # ticks per second that every container can hold
+FINE = 90000  # ticks per second in which times are precise enough to be shifted
+REORDER = 2  # most frames by which x264's B-frames delay presentation after decoding
 NOT_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")  # of the file, not the film
 # Beginnings of tags of the film's stream that are no longer true when it is encoded anew, such as Matroska's statistics
 NOT_OF_THE_FILM = (*NOT_METADATA, "alpha_mode", "bps", "duration", "number_of_", "_statistics_")
@@ -41,8 +41,10 @@ class Timeline:
     time_base: Fraction
 
     def regular(self, rate: Fraction) -> "Timeline":
-        """The same in exact frames of ``rate``, if every time is less than a tick from that: containers such as Matroska
-        round to milliseconds."""
+        """Return the timeline in exact frames of ``rate``, if every time is less than a tick from it.
+
+        Containers such as Matroska round times to milliseconds.
+        """
         start, base = self.times[0] * self.time_base, Fraction(1, math.lcm(rate.numerator, self.time_base.denominator))
         due = (abs(t * self.time_base - start - i / rate) < self.time_base for i, t in enumerate(self.times))
         if base.denominator > FINEST or not all(due):
@@ -71,7 +73,7 @@ def join_segments(
             joined.mux(_video_packets(parts, rate, timeline, video))
         return
     with open_media(source) as tried, open_media(source) as container:
-        others = held_streams(tried, output.suffix.lower())
+        others = copyable_streams(tried, output.suffix.lower())
         are_stand_ins = [other.is_stand_in for other in others if other.says_truehd]
         options = NO_CHECKSUMS if any(are_stand_ins) else {}
         with _new_file(output, parts[0], timeline, pixel_aspect, options) as (joined, video):
@@ -160,7 +162,7 @@ def _move_timecodes(
         frames = round((start - (film.start_time or 0) * film.time_base) * rate)
         for copy in copies:
             copy.metadata.update(
-                {k: later(v, frames, rate) for k, v in copy.metadata.items() if k.lower() == "timecode"}
+                {k: advance_timecode(v, frames, rate) for k, v in copy.metadata.items() if k.lower() == "timecode"}
             )
 
 
@@ -180,8 +182,8 @@ def _other_packets(
         return
     start = span.start if span else start_of(source)
     steps = {stream.index: _least_step(stream, copies[stream.index]) for stream in streams}
-    for packet in in_order((packet for packet in source.demux(streams) if packet.size), steps):
-        assert packet.pts is not None and packet.dts is not None  # as in_order makes sure
+    for packet in with_rising_times((packet for packet in source.demux(streams) if packet.size), steps):
+        assert packet.pts is not None and packet.dts is not None  # as with_rising_times sets both
         if span and not _cut(packet, span):
             continue
         shift = round(start / packet.time_base)
@@ -207,7 +209,7 @@ def _cut(packet: av.Packet, span: Span) -> bool:
 
 
 def _least_step(stream: av.stream.Stream, copy: av.stream.Stream) -> int:
-    """Return by how many ticks of ``stream`` the times of its packets must rise: .mp4 takes no sound that stands still."""
+    """Return by how many ticks of ``stream`` the times of its packets must rise: equal times of sound fail in .mp4."""
     if stream.type != "audio" or copy.container.format.name == "matroska":
         return 0
     return max(1, math.ceil(copy.time_base / stream.time_base))

@@ -1,4 +1,4 @@
-"""Files by their names: which are images, which are videos, what a folder holds of them, and their natural order."""
+"""Find image and video files by their endings, in folders or by patterns, in natural order."""
 
 import glob
 import os
@@ -25,7 +25,7 @@ WILDCARDS = "*?["
 
 
 def natural(file: Path) -> tuple[list[tuple[int, str]], str]:
-    """Sort key by which ``2.png`` comes before ``10.png``; the name itself decides between ``1.png`` and ``01.png``."""
+    """Return a sort key that puts ``2.png`` before ``10.png``; the name decides between ``1.png`` and ``01.png``."""
     parts = re.split(r"(\d+)", file.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
 
@@ -33,8 +33,8 @@ def natural(file: Path) -> tuple[list[tuple[int, str]], str]:
 def files_in(folder: Path, endings: tuple[str, ...], below: bool = False) -> list[Path]:
     """Return the files in ``folder`` that end in one of ``endings``, in upper or lower case, in natural order.
 
-    Passed over are hidden ones, among them the ``._NAME`` in which macOS keeps what other file systems have no place
-    for; and what earlier runs wrote, so that results may lie beside what they were made from.
+    Skipped are hidden files, among them the ``._NAME`` in which macOS stores metadata on other file systems, and the
+    results of earlier runs, so that results may lie beside their sources.
 
     Args:
         folder: where to look.
@@ -68,7 +68,7 @@ def visible_files(folder: Path, below: bool = False, results: bool = True) -> It
         logger.warning("%s: cannot be listed (%s); passed over", error.filename, error.strerror)
 
     for root, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        # looking beside each file takes a second for 10,000 frames, so only where there may be results
+        # Looking for notes beside each file takes a second for 10,000 frames: only where there may be some
         looks = not results and any(name.endswith((".json", ".parts")) for name in (*folders, *names))
         shown = (Path(root, name) for name in (*folders, *names) if not name.startswith("."))
         found = [path for path in shown if not (looks and (is_result(path) or is_sheet(path)))]
@@ -79,8 +79,10 @@ def visible_files(folder: Path, below: bool = False, results: bool = True) -> It
 
 
 def matching(pattern: str) -> list[Path]:
-    """Return the files and folders that a pattern such as ``raw/**/*.mp4`` matches, as a shell would: upper and lower case
-    differ, and hidden ones must be asked for. Results of earlier runs and the sheets beside them are passed over.
+    """Return the files and folders that a pattern such as ``raw/**/*.mp4`` matches, in natural order.
+
+    As in a shell, upper and lower case differ, and hidden ones must be asked for. Results of earlier runs and their
+    sheets are skipped.
     """
     paths = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob finds hidden ones
     results: dict[Path, bool] = {}
@@ -103,11 +105,11 @@ def describe_folder(folder: Path, endings: tuple[str, ...], below: bool = False)
     folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
     held = f"it holds {', '.join(others[:8])} files" if others else "it holds no files"
     held += f", and folders, which can be given themselves: {', '.join(folders[:8])}" if folders and not below else ""
-    return f"{held}; {known(endings)}"
+    return f"{held}; {known_endings(endings)}"
 
 
-def unmatched(pattern: str, endings: tuple[str, ...]) -> str:
-    """Say why :func:`matching` finds nothing for a pattern that ends in one of ``endings``, or no folder of such files."""
+def describe_unmatched(pattern: str, endings: tuple[str, ...]) -> str:
+    """Say why :func:`matching` finds no files that end in one of ``endings``, nor a folder of them."""
     parts = Path(pattern).parts[:-1]
     folder = Path(*takewhile(lambda part: not any(letter in part for letter in WILDCARDS), parts))
     if not folder.is_dir():
@@ -117,9 +119,9 @@ def unmatched(pattern: str, endings: tuple[str, ...]) -> str:
         return f"nothing in {folder.resolve()} matches it"
     if results := [name for name in names if Path(name).suffix.lower() in endings]:
         return f"it matches only results of earlier runs, such as {results[0]}, which are passed over unless named themselves"
-    return f"it matches nothing of a known ending, but {', '.join(names[:3])}{', ...' * (len(names) > 3)}; {known(endings)}"
+    return f"it matches nothing of a known ending, but {', '.join(names[:3])}{', ...' * (len(names) > 3)}; {known_endings(endings)}"
 
 
-def known(endings: tuple[str, ...]) -> str:
+def known_endings(endings: tuple[str, ...]) -> str:
     """Say which endings are known, without a list that buries the message."""
     return f"known endings are {', '.join(endings[:3])} and {len(endings) - 3} more, listed in docs/upscaling.md"

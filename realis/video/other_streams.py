@@ -1,4 +1,7 @@
-"""Find out what a result can have of a source beside its film: sound, subtitles, attachments, cover pictures."""
+"""Find the streams that can be copied from a source beside its film: sound, subtitles, attachments, cover pictures.
+
+The film is the video stream that is upscaled (:func:`realis.video.read.film_stream`).
+"""
 
 import io
 from collections.abc import Iterable
@@ -15,14 +18,14 @@ from realis.video.read import film_stream, open_media
 from realis.video.riff_sound import STAND_IN_CODEC, stand_in
 
 FORMATS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
-# Attachments of Matroska that are known there for cover pictures, by codec: ending, media type
+# Attachments that Matroska players show as cover pictures, by codec: ending, media type
 COVERS = {
     "mjpeg": ("jpg", "image/jpeg"),
     "png": ("png", "image/png"),
     "gif": ("gif", "image/gif"),
     "tiff": ("tif", "image/tiff"),
 }
-# Languages of which libav knows in .mov only the other of their two codes of ISO 639-2
+# Languages with two codes in ISO 639-2, of which libav's .mov muxer knows only the other
 QUICKTIME_LANGUAGES = {
     "bod": "tib", "cym": "wel", "cze": "ces", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per", "fre": "fra",
     "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "msa": "may", "mya": "bur", "nld": "dut", "rum": "ron",
@@ -36,8 +39,8 @@ class OtherStream:
 
     Args:
         stream: of the source.
-        first: content of its first packet, of sound and cover pictures; empty where there is none.
-        template: what the copy is made like: ``stream``, or its stand-in of :mod:`~realis.video.riff_sound`.
+        first: content of its first packet if it is sound or a cover picture; else empty.
+        template: of the copy: ``stream``, or its stand-in of :mod:`~realis.video.riff_sound`.
     """
 
     stream: av.stream.Stream
@@ -46,7 +49,7 @@ class OtherStream:
 
     @property
     def is_cover(self) -> bool:
-        """Whether it is a picture that belongs to the film."""
+        """Whether it is a cover picture."""
         return is_cover(self.stream)
 
     @property
@@ -56,14 +59,14 @@ class OtherStream:
 
     @property
     def says_truehd(self) -> bool:
-        """Whether the copy has the name that stand-ins have."""
+        """Whether the copy is named TrueHD, as stand-ins are too."""
         return self.template.type == "audio" and name_of(self.template) == STAND_IN_CODEC
 
     def add_to(self, joined: av.container.OutputContainer) -> av.stream.Stream:
         """Add a copy of the stream, still without packets, to ``joined``.
 
         Raises:
-            av.FFmpegError, KeyError, ValueError: it is not written there.
+            av.FFmpegError, KeyError, ValueError: the container cannot hold it.
         """
         if self.is_cover:
             return self._add_cover(joined)
@@ -71,7 +74,7 @@ class OtherStream:
         copy_tags(self.stream, copy)
         copy.disposition = self.stream.disposition
         if isinstance(copy, av.AudioStream) and copy.codec_context.channels in (1, 2):
-            # some containers leave it open, and some want it
+            # the layout: some containers do not store it, and others require it
             copy.codec_context.layout = ("mono", "stereo")[copy.codec_context.channels - 1]
         return copy
 
@@ -85,7 +88,7 @@ class OtherStream:
             raise ValueError("libav takes cover pictures for .mov, but does not write them")
         copy = joined.add_stream_from_template(self.stream, opaque=True)
         copy_tags(self.stream, copy)
-        copy.disposition = Disposition.attached_pic  # and no other: libav compares the whole
+        copy.disposition = Disposition.attached_pic  # and no other flag: libav compares for equality
         return copy
 
     def first_packets(self, copy: av.stream.Stream) -> list[av.Packet]:
@@ -98,7 +101,7 @@ class OtherStream:
         return [packet]
 
     def is_written(self, ending: str) -> bool:
-        """Whether libav writes a file with ``ending`` that has the stream alone and its first packet."""
+        """Whether libav writes a trial file with ``ending`` that holds only this stream and its first packet."""
         try:
             with av.open(io.BytesIO(), "w", format=FORMATS[ending]) as trial:
                 copy = self.add_to(trial)
@@ -110,7 +113,7 @@ class OtherStream:
 
 
 def copy_tags(stream: av.stream.Stream, copy: av.stream.Stream, untrue: tuple[str, ...] = ()) -> None:
-    """Copy the metadata of ``stream``, but for tags that begin with one of ``untrue``, in lower case."""
+    """Copy the metadata of ``stream``, except tags whose name, in lower case, begins with one of ``untrue``."""
     tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(untrue)}
     if copy.container.format.name == FORMATS[".mov"] and "language" in tags:
         tags["language"] = QUICKTIME_LANGUAGES.get(tags["language"], tags["language"])
@@ -118,22 +121,22 @@ def copy_tags(stream: av.stream.Stream, copy: av.stream.Stream, untrue: tuple[st
 
 
 def is_cover(stream: av.stream.Stream) -> bool:
-    """Whether it is a picture that belongs to the film, and not the film."""
+    """Whether a stream is a cover picture, and not the film."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def name_of(stream: av.stream.Stream) -> str:
-    """Return the name of the codec, of an attachment's file, or of what wrote a data track."""
+    """Return the name of the codec, of an attached file, or of the handler of a data track."""
     if stream.codec_context:
         return stream.codec_context.name
     return getattr(stream, "name", None) or stream.metadata.get("handler_name", "unknown").strip()
 
 
 def first_contents(container: av.container.InputContainer) -> dict[int, bytes]:
-    """Return what the first packets of sound and cover pictures hold, by stream; those before them are passed over."""
+    """Return the contents of the first packets of sound and cover pictures, by stream."""
     streams = [stream for stream in container.streams if stream.type == "audio" or is_cover(stream)]
     found: dict[int, bytes] = {}
-    with suppress(av.FFmpegError):  # what is damaged, decoding will say
+    with suppress(av.FFmpegError):  # damage is reported when the file is decoded
         for packet in container.demux(streams) if streams else ():
             if packet.size and packet.stream_index not in found:
                 found[packet.stream_index] = bytes(packet)
@@ -142,8 +145,8 @@ def first_contents(container: av.container.InputContainer) -> dict[int, bytes]:
     return found
 
 
-def held(stream: av.stream.Stream, first: bytes, ending: str) -> OtherStream | None:
-    """Return how a file with ``ending`` holds ``stream``; ``None`` if it does not. It is tried."""
+def copyable_stream(stream: av.stream.Stream, first: bytes, ending: str) -> OtherStream | None:
+    """Find by trial how ``stream`` is copied into a file with ``ending``; ``None`` if that cannot hold it."""
     if stream.type not in ("audio", "subtitle", "attachment") and not is_cover(stream):
         return None
     plain = OtherStream(stream, first, stream)
@@ -156,29 +159,29 @@ def held(stream: av.stream.Stream, first: bytes, ending: str) -> OtherStream | N
     return None
 
 
-def held_streams(container: av.container.InputContainer, ending: str) -> list[OtherStream]:
-    """Return all streams beside the film that a file with ``ending`` holds. Packets of ``container`` are read for it."""
+def copyable_streams(container: av.container.InputContainer, ending: str) -> list[OtherStream]:
+    """Return all streams beside the film that a file with ``ending`` can hold. Reads packets of ``container``."""
     firsts = first_contents(container)
-    found = (held(stream, firsts.get(stream.index, b""), ending) for stream in container.streams)
+    found = (copyable_stream(stream, firsts.get(stream.index, b""), ending) for stream in container.streams)
     return [other for other in found if other]
 
 
 def dropped_streams(source: Path, output: Path, endings: Iterable[str]) -> list[str]:
-    """Return which streams of ``source`` the result cannot have, why, and what would keep them, a line for each reason.
+    """Say which streams of ``source`` the result cannot have, why, and what would keep them: a line for each reason.
 
     Args:
         source: a video.
         output: the result.
-        endings: that it could have with its codec.
+        endings: those that its codec allows.
     """
     with open_media(source) as container:
         firsts, film, ending = first_contents(container), film_stream(container), output.suffix.lower()
         lost: dict[str, list[av.stream.Stream]] = {}
         for stream in container.streams:
             first = firsts.get(stream.index, b"")
-            if stream is film or held(stream, first, ending) or is_told_otherwise(stream, film, container):
+            if stream is film or copyable_stream(stream, first, ending) or is_copied_otherwise(stream, film, container):
                 continue
-            keep = [output.with_suffix(e).name for e in FORMATS if e in endings and held(stream, first, e)]
+            keep = [output.with_suffix(e).name for e in FORMATS if e in endings and copyable_stream(stream, first, e)]
             lost.setdefault(why_lost(stream, ending, keep), []).append(stream)
         sound = {*container.streams.audio}
         silent = bool(sound) and sound <= {*chain(*lost.values())}
@@ -190,16 +193,16 @@ def dropped_streams(source: Path, output: Path, endings: Iterable[str]) -> list[
         return lines
 
 
-def is_told_otherwise(
+def is_copied_otherwise(
     stream: av.stream.Stream, film: av.VideoStream | None, container: av.container.InputContainer
 ) -> bool:
-    """Whether a data track says what the result has in another way: titles of chapters, the timecode of the film."""
+    """Whether it is a data track whose content is copied in another way: titles of chapters, timecode of the film."""
     has_timecode = film is not None and "timecode" in stream.metadata and "timecode" in film.metadata
     return stream.type == "data" and (has_timecode or bool(container.chapters()))
 
 
 def why_lost(stream: av.stream.Stream, ending: str, keep: list[str]) -> str:
-    """Return why a result with ``ending`` does not have ``stream``, and the first of the files that would ``keep`` it."""
+    """Say why a result with ``ending`` lacks ``stream``, and name the first of the files that would ``keep`` it."""
     if stream.type == "video" and not is_cover(stream):
         return "only one video stream is upscaled"
     if stream.type == "data":

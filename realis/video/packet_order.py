@@ -1,4 +1,4 @@
-"""Give packets times that rise, as containers want them: a wrong one is put between its neighbours'."""
+"""Make the times of packets rise, as containers require: a wrong time is moved between those of its neighbours."""
 
 from bisect import bisect_right
 from collections import defaultdict, deque
@@ -8,16 +8,16 @@ import av
 
 from realis.core.log import logger
 
-LONGEST = 2**31 - 1  # ticks that .mp4 takes for a duration; Ogg has some of "-576", which come as 2**32 - 576
-AHEAD = 128  # packets of all streams that tell whether a time is right: about a second with two tracks of sound
+LONGEST = 2**31 - 1  # ticks of the longest duration in .mp4; Ogg has some of "-576", which come as 2**32 - 576
+AHEAD = 128  # later packets of all streams by which a time is judged: about a second with two tracks of sound
 
 
-def in_order(packets: Iterable[av.Packet], steps: Mapping[int, int]) -> Iterator[av.Packet]:
-    """Give the packets in the same order, each stream's decoding times rising. Few move: see :func:`settled`.
+def with_rising_times(packets: Iterable[av.Packet], steps: Mapping[int, int]) -> Iterator[av.Packet]:
+    """Yield ``packets`` in order, with decoding times that rise in each stream. See :func:`repaired_time`.
 
     Args:
-        packets: without those that are empty.
-        steps: stream -> ticks of the source by which its times have to rise at least; 0: they may stand still.
+        packets: none of them empty.
+        steps: stream -> ticks of the source by which its times must rise at least; 0: they may be equal.
     """
     waiting: deque[av.Packet] = deque()
     times: defaultdict[int, deque[int | None]] = defaultdict(deque)  # of those waiting, by stream
@@ -29,7 +29,7 @@ def in_order(packets: Iterable[av.Packet], steps: Mapping[int, int]) -> Iterator
         if packet.stream.type == "audio" and not 0 < (packet.duration or 0) <= LONGEST:
             # assume the length of the packet before: .mp4 hides a last packet that has no duration
             packet.duration = 0 if old is None or before is None else max(0, old - before)
-        new = settled(times[index], before, steps[index], packet.duration or 0)
+        new = repaired_time(times[index], before, steps[index], packet.duration or 0)
         if new != old and index not in moved:
             logger.warning(
                 "stream %d of the input has timestamps that do not rise: put between their neighbours", index
@@ -50,16 +50,18 @@ def in_order(packets: Iterable[av.Packet], steps: Mapping[int, int]) -> Iterator
         yield settle(waiting.popleft())
 
 
-def settled(times: Sequence[int | None], last: int | None, step: int, duration: int) -> int:
-    """Return the first of ``times``, or, if more of them rise together without it, one between its neighbours.
+def repaired_time(times: Sequence[int | None], last: int | None, step: int, duration: int) -> int:
+    """Return the first of ``times``, or a time between its neighbours if more times rise together without it.
+
+    So a few wrong times move no other packet.
 
     Args:
         times: of a packet and those after it; ``None``: not known.
         last: the time given to the packet before.
-        step: by which they have to rise at least.
-        duration: of the packet, if it is known.
+        step: ticks by which times must rise at least.
+        duration: of the packet; 0: not known.
 
-    >>> settled([500, 80, 120], last=0, step=1, duration=40)
+    >>> repaired_time([500, 80, 120], last=0, step=1, duration=40)
     40
     """
     first, *later = times
@@ -81,9 +83,12 @@ def settled(times: Sequence[int | None], last: int | None, step: int, duration: 
 
 
 def longest_rising(times: Sequence[int | None], last: int | None, step: int) -> list[tuple[int, int]]:
-    """Return the most of ``times`` that rise by ``step`` each, from ``last`` on, and where they lie (patience sorting)."""
-    ends: list[int] = []  # [n]: the least time that n + 1 rising ones can end with
-    places: list[int] = []  # of those in ``times``
+    """Return the longest subsequence of ``times`` that rises by ``step`` or more from ``last`` on: pairs (index, time).
+
+    Patience sorting, in O(n log n).
+    """
+    ends: list[int] = []  # [n]: the least last time of a rising subsequence of length n + 1
+    places: list[int] = []  # their indices in ``times``
     before: dict[int, int | None] = {}
     for i, time in enumerate(times):
         if time is None or (last is not None and time < last + step):

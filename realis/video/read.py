@@ -1,4 +1,4 @@
-"""Read a video's frames with PyAV."""
+"""Open media files safely, find their main video stream, the film, and read its frames with PyAV."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,12 +10,12 @@ import numpy as np
 from realis.core.errors import InputError, reason
 from realis.video.color_tags import to_rgb
 
-MOST_RATE = 1000  # frames a second: what announces more has a damaged header
+MOST_RATE = 1000  # frames a second; a header that announces more is damaged
 ANY_START = ("mpegts", "mpeg")  # formats of broadcasts and DVDs, whose clocks start anywhere
-# Demuxers without times of presentation: what libav guesses from B-frames in AVI is off by up to three frames.
+# Demuxers without times of presentation. Those that libav guesses for B-frames in AVI are off by up to three frames.
 UNTIMED = ("asf", "avi", "h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")
-# Demuxers of libavformat that read one media file. Left out are those that follow what a file says to other files or
-# addresses (concat, hls, dash, sdp, imf, ...), and text. "*_pipe" is one image.
+# Demuxers of libavformat that read one media file. Those that open other files or addresses named in a file (concat,
+# hls, dash, sdp, imf, ...) and those of text are left out. "*_pipe" is one image.
 MEDIA_FORMATS = (
     "3dostr,apng,asf,av1,avi,dhav,dv,flv,gif,gxf,h261,h263,h264,hevc,hnm,image2,ivf,live_flv,m4v,matroska,"
     "mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nsv,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe,aac,ac3,aiff,flac,mp3,"
@@ -41,15 +41,15 @@ class VideoReader:
 
     Args:
         path: the file.
-        threads: that decode; 0: one a core.
+        threads: for decoding; 0: one per core.
 
     Attributes:
         width, height: of the frames, in pixels.
         rate: frames a second, exact.
-        start: the time, in seconds, to take for 0.
-        frame_count: what the container says, or an estimate from the duration; ``None`` if neither is known.
-        first_needed: the packet of the film before which :func:`realis.video.playback.play` decodes none, or no further
-            one once it is at it.
+        start: the time of the file, in seconds, that counts as 0.
+        frame_count: as the container says, or estimated from the duration; ``None`` if neither is known.
+        first_needed: number of the first packet of the film that :func:`realis.video.playback.play` decodes. It may be
+            raised while playing.
 
     Raises:
         InputError: no such file, not a video, nothing in it that can be decoded.
@@ -109,11 +109,10 @@ class VideoReader:
         return None
 
     def clock_start(self, first: Fraction) -> Fraction:
-        """Return when a player's clock shows 0, in seconds from ``start`` on: when the first of picture and sound is
-        presented.
+        """Return when a player's clock shows 0, in seconds from ``start`` on: the earlier start of picture and sound.
 
         Args:
-            first: when the first frame is, in seconds from ``start`` on: sound may begin before it, and a header be wrong.
+            first: time of the first frame in seconds from ``start`` on; a header that announces a later start is wrong.
         """
         announced = Fraction(self.container.start_time or 0, av.time_base) - self.start
         return max(Fraction(0), min(announced, first))
@@ -132,10 +131,10 @@ class VideoReader:
         return (self.rgb(frame) for frame in self.frames())
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Yield the decoded frames as presented. :func:`realis.video.playback.play` goes on where this one raises.
+        """Yield the decoded frames as presented. :func:`realis.video.playback.play` tolerates what raises here.
 
         Raises:
-            InputError: damaged, changing its size, or without any frame.
+            InputError: the video is damaged, changes its size, or has no frames.
         """
         count = 0
         try:
@@ -153,12 +152,12 @@ class VideoReader:
             raise InputError(f"{self.path}: no frame in it can be decoded")
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """A decoded frame of this video as (H, W, 3) uint8, by the matrix and range that it is tagged with."""
+        """Convert a decoded frame of this video to (H, W, 3) uint8 RGB, by the matrix and range of its tags."""
         return to_rgb(frame, "rgb24", self.height, self.stream.codec_context.name).to_ndarray()
 
 
 def middle_frame(file: Path) -> tuple[np.ndarray, int]:
-    """A frame (H, W, 3) uint8 from the middle of a video, and its number; what is far before it is not decoded.
+    """Return a frame (H, W, 3) uint8 RGB from the middle of a video, and its number. Most frames before it are skipped.
 
     Raises:
         InputError: as :class:`VideoReader`.
@@ -183,8 +182,10 @@ def film_stream(container: av.container.InputContainer) -> av.VideoStream | None
 
 
 def start_of(container: av.container.InputContainer) -> Fraction:
-    """Return the time, in seconds, to take for 0: that of the first packet where clocks start anywhere, and that of the
-    first frame where it is below 0, so that picture and sound move together."""
+    """Return the time of a file, in seconds, that counts as 0. Picture and sound are shifted together by it.
+
+    It is that of the first packet for formats whose clocks start anywhere; else of the first frame if negative, else 0.
+    """
     if container.format.name in ANY_START:
         return Fraction(container.start_time or 0, av.time_base)
     film = film_stream(container)
@@ -192,7 +193,7 @@ def start_of(container: av.container.InputContainer) -> Fraction:
 
 
 def usual_rate(rate: Fraction) -> Fraction:
-    """``rate``, or the whole or n x 1000 / 1001 rate that it is within 1e-5 of: some containers store it rounded.
+    """Return ``rate``, or the whole or n x 1000 / 1001 rate within 1e-5 of it: some containers store it rounded.
 
     >>> usual_rate(Fraction(19001, 317))
     Fraction(60000, 1001)

@@ -1,9 +1,9 @@
 """Copy sound that has a RIFF tag (WMA, mu-law, ADPCM, ...) into Matroska.
 
-Matroska holds it as ``A_MS/ACM``, and libav writes that; but PyAV asks libav for permission first, at a strictness that
-admits only codecs with a name of their own in Matroska, and offers no other. It permits them in .mka, so that libav
-writes the track's header there. From that header comes a stream that says TrueHD, a name of the same length, whose packets
-libav copies as they are; in the finished file the name is put right.
+Matroska stores it as ``A_MS/ACM``, and libav can write that; but PyAV first asks libav whether the container takes the
+codec, at a strictness that admits only codecs with a name of their own in Matroska. In .mka it admits these, so that
+libav writes the track's header there. That header, renamed to TrueHD, a name of the same length, gives a stand-in
+stream, whose packets libav copies as they are. In the finished file the name is corrected.
 """
 
 import io
@@ -13,12 +13,12 @@ import av
 
 NAME, STAND_IN = b"\x86\x88A_MS/ACM", b"\x86\x88A_TRUEHD"  # elements CodecID, 8 characters long
 STAND_IN_CODEC = "truehd"
-HEADERS = 2**24  # bytes, within which a file's tracks are described
-NO_CHECKSUMS = {"write_crc32": "0"}  # of the headers: they would be wrong afterwards
+HEADERS = 2**24  # bytes at the beginning of a file that hold the headers of its tracks
+NO_CHECKSUMS = {"write_crc32": "0"}  # of the headers: renaming would make them wrong
 
 
 class _MatroskaSound(io.BytesIO):
-    name = "sound.mka"  # from which PyAV takes the format
+    name = "sound.mka"  # PyAV takes the format from its ending
 
 
 def stand_in(stream: av.AudioStream, first: bytes) -> av.AudioStream:
@@ -42,11 +42,11 @@ def stand_in(stream: av.AudioStream, first: bytes) -> av.AudioStream:
 
 
 def name_riff_sound(file: Path, are_stand_ins: list[bool]) -> None:
-    """Give the tracks of a Matroska file that say TrueHD, and are not, their true name.
+    """Give the stand-ins among the TrueHD tracks of a Matroska file their true name.
 
     Args:
         file: written with :data:`NO_CHECKSUMS`.
-        are_stand_ins: for each track that says TrueHD whether it is one of :func:`stand_in`.
+        are_stand_ins: for each TrueHD track whether it came from :func:`stand_in`.
     """
     with file.open("r+b") as opened:
         start, place = opened.read(HEADERS), -1

@@ -18,7 +18,7 @@ from realis.video.read import VideoReader
 
 @dataclass(frozen=True)
 class FrameSequence:
-    """A folder of frames, or a video, by its path; ``name`` is where it lies below the folder of all."""
+    """A folder of frames, or a video; ``name`` is its path below the folder of the data set, without an ending."""
 
     name: str
     path: Path
@@ -31,7 +31,7 @@ class FrameSequence:
         return files_in(self.path, IMAGES)
 
     def announced_frames(self) -> int:
-        """How many frames there are: exact for a folder, what the container says for a video, 0 if it cannot say."""
+        """Return the number of frames: exact for a folder, as announced for a video, 0 if that is unknown."""
         if self.path.is_dir():
             return len(self.images)
         try:
@@ -44,7 +44,7 @@ class FrameSequence:
         """Yield frames (H, W, 3) uint8 RGB, in order.
 
         Args:
-            threads: that decode a video; 0: one a core.
+            threads: for decoding a video; 0: one per core.
 
         Raises:
             InputError: a file that cannot be read, or is no 8-bit picture of the size of the first.
@@ -75,10 +75,10 @@ def _rgb(image: np.ndarray) -> np.ndarray:
 
 
 def find_sequences(folder: Path) -> list[FrameSequence]:
-    """All clips in ``folder`` and below: each folder with pictures in it, each video; by name.
+    """Find all clips in ``folder`` and below, sorted by name: each folder with pictures in it, and each video.
 
     Raises:
-        InputError: no such folder, or nothing in it.
+        InputError: no such folder, no clips in it, or clips that could not be told apart when written back.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
@@ -100,7 +100,7 @@ def find_sequences(folder: Path) -> list[FrameSequence]:
 
 
 def _check_apart(folder: Path, clips: dict[str, FrameSequence], folders: set[Path]) -> None:
-    """No clip inside a folder of frames, no two frames of one name: written back, one would take the other's place."""
+    """Refuse a clip inside a folder of frames, and two frames of one name: writing one would replace the other."""
     for clip in clips.values():
         for above in clip.path.parents:
             if above in folders:
@@ -112,8 +112,8 @@ def _check_apart(folder: Path, clips: dict[str, FrameSequence], folders: set[Pat
             raise InputError(f"{clip.path}: two pictures are called {twice}; wanted one a frame")
 
 
-def stored(clip: FrameSequence, output: Path) -> Path:
-    """Where :func:`write_like` puts a clip."""
+def written_path(clip: FrameSequence, output: Path) -> Path:
+    """Return the path at which :func:`write_like` writes a clip."""
     return output if clip.path.is_dir() else output.with_name(fitting_name(output.name, ".mkv"))
 
 
@@ -126,7 +126,7 @@ def write_like(clip: FrameSequence, frames: Iterable[np.ndarray], output: Path) 
         InputError: it cannot be written there.
         RunError: the disk is full or fails.
     """
-    final = stored(clip, output)
+    final = written_path(clip, output)
     if clip.path.is_dir():
         with whole_folder(final) as temporary:
             for file, frame in zip(clip.images, frames, strict=True):

@@ -1,4 +1,4 @@
-"""What frames carry beside their pixels, and a result cannot keep: PyAV hands none of it to an encoder."""
+"""Side data of frames that is lost in a result, because PyAV passes none to an encoder."""
 
 import av
 
@@ -22,7 +22,7 @@ NOT_KEPT = {  # by libavutil's names
 
 
 def not_kept(frame: av.VideoFrame, codec: str) -> set[str]:
-    """Return what of a frame, decoded by ``codec``, a result cannot keep, in words."""
+    """Name the side data of a frame, decoded by ``codec``, that a result cannot keep."""
     if codec in WITH_PROFILES:
         return set()
     try:

@@ -1,6 +1,6 @@
-"""What is to be upscaled: a video, an image or a folder of images, read as it is meant to be seen.
+"""Read what is to be upscaled, a video, an image or a folder of images, as it is meant to be seen.
 
-Frames come upright, at the times at which a player shows them, in all bits that are stored.
+Frames come upright, with the times at which a player shows them, and at their full bit depth.
 """
 
 from collections.abc import Iterator
@@ -22,25 +22,25 @@ from realis.video.color_tags import ColorTags, tags_of, to_rgb
 from realis.video.deinterlace import Deinterlace, deinterlace, has_flagged_frames
 from realis.video.image_facts import image_facts
 from realis.video.names import IMAGES, describe_folder, files_in
-from realis.video.playback import Fault, Shown, play, tick
+from realis.video.playback import Fault, PresentedFrame, play, tick
+from realis.video.random_access import first_needed
 from realis.video.read import VideoReader
 from realis.video.side_data import WITH_PROFILES, not_kept
-from realis.video.skip import first_needed
-from realis.video.span import WHOLE, Span, written
+from realis.video.span import WHOLE, Span, format_seconds
 
-FOLDER_RATE = Fraction(25)
+FOLDER_RATE = Fraction(25)  # frames a second of a folder of images
 
 
 class TimedFrame(NamedTuple):
-    """One frame.
+    """A frame of a source, and when it is shown.
 
     Args:
         rgb: (H, W, 3) uint8 or uint16.
-        white: the level of 1.0 in ``rgb``: 255; or of 16 bits, as libswscale makes them, 65280 and near.
-        alpha: (H, W) uint8 or uint16 up to 255 or 65535, where the source has it.
+        white: the level of white in ``rgb``: 255 for uint8; for uint16 what libswscale makes of it, 65280 to 65535.
+        alpha: (H, W) uint8 or uint16 up to 255 or 65535; ``None`` if the source has none.
         time: of presentation, in ticks of the source's ``time_base``.
         duration: in ticks.
-        fault: what is wrong with it, one of :data:`realis.video.playback.FAULTS`.
+        fault: of the frame, one of :data:`realis.video.playback.FAULTS`; empty: none.
     """
 
     rgb: np.ndarray
@@ -60,9 +60,9 @@ class VideoFormat:
         aspect: width of a pixel over its height, upright.
         depth: bits of a component.
         alpha: whether the pixel format has transparency.
-        opaque: whether the first frame shows none.
+        opaque: whether the first frame has no transparent pixel.
         color: tags of the colours.
-        unread_alpha: whether there is transparency that is not read here.
+        unread_alpha: whether there is transparency that cannot be read.
     """
 
     size: tuple[int, int]
@@ -74,7 +74,7 @@ class VideoFormat:
     unread_alpha: bool = False
 
     @property
-    def shown(self) -> tuple[int, int]:
+    def display_size(self) -> tuple[int, int]:
         """Height and width in square pixels."""
         return self.size[0], max(1, round(self.size[1] * self.aspect))
 
@@ -82,8 +82,8 @@ class VideoFormat:
 class VideoSource:
     """The frames of a video, or of a part of it, or of one image. A context manager.
 
-    Frames of a part are numbered from its first one on, which is at time 0. To open it decodes the first frame of the
-    file alone; the part is looked for when its frames are asked for.
+    Frames of a part are numbered from its first one, which is at time 0. Opening decodes only the first frame of the
+    file; the part is searched when its frames are read.
 
     Args:
         path: the file.
@@ -95,11 +95,11 @@ class VideoSource:
         rate: frames a second.
         time_base: seconds of a tick.
         frame_count: as announced, or ``None``.
-        clock: what the clock of ``reader`` shows, in seconds, when a player's shows 0.
-        span: the part on the clock of ``reader``.
+        clock: seconds on the clock of ``reader`` at which a player's clock shows 0.
+        span: the part, on the clock of ``reader``.
         format: of the frames.
-        interlaced: whether the first frame of the file, or one of those so far, is two fields.
-        not_kept: what the frames so far carry that a result cannot keep, in words.
+        interlaced: whether the first frame of the file, or one that was read so far, consists of two fields.
+        not_kept: names of the side data of the frames read so far that a result cannot keep.
 
     Raises:
         InputError: no such file, not a video, nothing in it that can be decoded; a part of an image.
@@ -123,9 +123,9 @@ class VideoSource:
                 self.frame_count = self.frame_count and self.frame_count * 2
             self.frame_count = self.frame_count and span.count(self.rate, self.frame_count)
             first = next(shown)
-            self._shown = chain([first], shown)
+            self._presented = chain([first], shown)
             self.clock = self.reader.clock_start(first.time * self.time_base)
-            self.span = span.later(self.clock)
+            self.span = span.shifted(self.clock)
             self.format = read_format(first.frame, self.reader)
             self.interlaced, self.not_kept = first.frame.interlaced_frame, set[str]()
         except BaseException:
@@ -138,15 +138,15 @@ class VideoSource:
     def __exit__(self, *_: object) -> None:
         self.reader.close()
 
-    def _played(self) -> Iterator[Shown]:
-        """The frames of all of the file."""
+    def _played(self) -> Iterator[PresentedFrame]:
+        """Play the whole file, deinterlaced if asked for."""
         shown = play(self.reader)
         if self._mode == "no":
             return shown
         return deinterlace(shown, tick(self.reader), self._mode, has_flagged_frames(self.path))
 
     @cached_property
-    def _first(self) -> Shown:
+    def _first(self) -> PresentedFrame:
         """The first frame of the part.
 
         Raises:
@@ -157,20 +157,22 @@ class VideoSource:
         if found is None:
             self.reader.close()
             self.reader = VideoReader(self.path)
-            self._shown = self._played()
+            self._presented = self._played()
             found = self._search()
-        assert found is not None  # as nothing is passed over
+        assert found is not None  # as no packet is skipped now
         return found
 
-    def _search(self) -> Shown | None:
-        """Play up to the first frame of the part. ``None``: not all before it is decoded, and what is has damage, which may
-        leave other traces than if all were.
+    def _search(self) -> PresentedFrame | None:
+        """Play up to the first frame of the part.
+
+        Return ``None`` if packets were skipped and there is damage after them: decoding from the beginning might give
+        other frames.
 
         Raises:
             InputError: there is none.
         """
         last = None
-        for last in self._shown:
+        for last in self._presented:
             time = last.time * self.time_base
             if self.span.holds(time):
                 return last
@@ -178,20 +180,20 @@ class VideoSource:
                 return None
             if self.span.is_over(time):
                 break
-        assert last is not None  # as there is one in every source
+        assert last is not None  # as every source has a frame
         length = (last.time + last.duration) * self.time_base - self.clock
-        raise no_frames(self.path, self.span.later(-self.clock), length)
+        raise no_frames_error(self.path, self.span.shifted(-self.clock), length)
 
-    def shown(self) -> Iterator[Shown]:
-        """Yield the frames of the part as decoded; once.
+    def presented_frames(self) -> Iterator[PresentedFrame]:
+        """Yield the frames of the part as decoded. Can be iterated once.
 
         Raises:
             InputError: there are none.
         """
         if self.span == WHOLE:
-            yield from self._shown
+            yield from self._presented
             return
-        for item in chain([self._first], self._shown):
+        for item in chain([self._first], self._presented):
             time, duration = item.time * self.time_base, item.duration
             if self.span.is_over(time):
                 return
@@ -200,20 +202,20 @@ class VideoSource:
             yield item._replace(time=item.time - self._first.time, duration=duration)
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """Yield the frames from number ``first`` on; once.
+        """Yield the frames from number ``first`` on. Can be iterated once.
 
         Raises:
             InputError: there are none in the part.
         """
         codec = self.reader.stream.codec_context.name
-        for number, (frame, time, duration, fault) in enumerate(self.shown()):
+        for number, (frame, time, duration, fault) in enumerate(self.presented_frames()):
             self.interlaced |= frame.interlaced_frame
             self.not_kept |= not_kept(frame, codec)
             if number >= first:
                 yield TimedFrame(*pixels(frame, self.reader), time, duration, fault)
 
     def excerpt(self) -> Span | None:
-        """Return the part on the clock of the file's own packets, from its first frame on; ``None``: all of it.
+        """Return the part, from its first frame on, on the clock of the file's packets; ``None`` for the whole file.
 
         Raises:
             InputError: there is no frame in it.
@@ -221,16 +223,16 @@ class VideoSource:
         if self.span == WHOLE:
             return None
         from_first = replace(self.span, start=self._first.time * self.time_base)
-        return from_first.later(self.reader.start)
+        return from_first.shifted(self.reader.start)
 
 
-def no_frames(path: Path, span: Span, length: Fraction) -> InputError:
-    """The error for a part without frames of a source that is ``length`` seconds long."""
+def no_frames_error(path: Path, span: Span, length: Fraction) -> InputError:
+    """Return the error for a part without frames of a source that is ``length`` seconds long."""
     if span.start >= length:
-        return InputError(f"{path}: --start: got {written(span.start)} s, but it is {float(length):.3f} s long")
+        return InputError(f"{path}: --start: got {format_seconds(span.start)} s, but it is {float(length):.3f} s long")
     return InputError(
-        f"{path}: no frame begins between {written(span.start)} and {written(span.stop or length)} s; choose a longer "
-        "--duration, or another --start"
+        f"{path}: no frame begins between {format_seconds(span.start)} and {format_seconds(span.stop or length)} s; "
+        "choose a longer --duration, or another --start"
     )
 
 
@@ -238,14 +240,14 @@ def read_format(frame: av.VideoFrame, reader: VideoReader) -> VideoFormat:
     """Read the format of a video from its first frame.
 
     Raises:
-        InputError: it is to be shown in a way that is not known here.
+        InputError: it is to be shown mirrored, or turned by no multiple of 90 degrees; its colour tags are unknown.
     """
     check_upright(frame, reader)
     aspect = Fraction(reader.stream.sample_aspect_ratio or 1)
     rgb, _, alpha = pixels(frame, reader)
     depth = min(16, max(part.bits for part in frame.format.components))
     color = tags_of(frame, reader.height)
-    if reader.path.suffix.lower() in IMAGES:  # sRGB, if they do not say: no tag is better than that of video
+    if reader.path.suffix.lower() in IMAGES:  # untagged images are sRGB, for which no tag is better than a tag of video
         color = replace(color, primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
     return VideoFormat(
         rgb.shape[:2],
@@ -254,13 +256,13 @@ def read_format(frame: av.VideoFrame, reader: VideoReader) -> VideoFormat:
         alpha is not None,
         is_opaque(alpha),
         color,
-        # of VP8 and VP9: coded beside the frames, and told by a field or a tag
+        # VP8 and VP9 code it beside the frames, and announce it by a tag
         unread_alpha=any((key.lower(), value) == ("alpha_mode", "1") for key, value in reader.stream.metadata.items()),
     )
 
 
 def pixels(frame: av.VideoFrame, reader: VideoReader) -> tuple[np.ndarray, int, np.ndarray | None]:
-    """RGB levels of a decoded frame, upright; the level of white; alpha, if the pixel format has it."""
+    """Return the RGB levels of a decoded frame (H, W, 3), upright; the level of white; alpha (H, W), if it has any."""
     form, parts = frame.format, frame.format.components
     alpha = form.has_palette or any(part.is_alpha for part in parts)
     bits = max(part.bits for part in parts)
@@ -272,7 +274,7 @@ def pixels(frame: av.VideoFrame, reader: VideoReader) -> tuple[np.ndarray, int, 
 
 
 def white_level(frame: av.VideoFrame, bits: int) -> int:
-    """What libswscale makes of white: it widens RGB to all 16 bits, and shifts YCbCr up by 8 bits from 255."""
+    """Return the level that libswscale makes of white: RGB is scaled to the full 16 bits, YCbCr only shifted up."""
     if bits <= 8:
         return 255
     grey = frame.format.name.startswith(("gray", "ya"))
@@ -282,15 +284,15 @@ def white_level(frame: av.VideoFrame, bits: int) -> int:
 
 
 def is_opaque(alpha: np.ndarray | None) -> bool:
-    """Whether there is nothing to see through."""
+    """Whether no pixel is transparent."""
     if alpha is None:
         return True
     most = np.iinfo(alpha.dtype).max
-    return bool(alpha.min() >= most - (most >> 8))  # libswscale widens 10 bits by zeros
+    return bool(alpha.min() >= most - (most >> 8))  # libswscale pads 10 bits with zeros
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """Quarter turns to the left by which the container wants a frame shown (0 to 3)."""
+    """Return the quarter turns to the left, 0 to 3, by which the container wants a frame to be shown."""
     return round(frame.rotation / 90) % 4
 
 
@@ -304,7 +306,7 @@ def check_upright(frame: av.VideoFrame, reader: VideoReader) -> None:
         return
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # pyright: ignore[reportGeneralTypeIssues] - PyAV's stub
-    except (KeyError, ValueError):  # none, or one kind of side data that PyAV does not know hides all
+    except (KeyError, ValueError):  # it has none, or PyAV does not know a kind of side data, which hides all of them
         return
     (a, b, _), (c, d, _), _ = np.frombuffer(matrix, "<i4").reshape(3, 3).astype(float)
     if a * d < b * c or frame.rotation % 90:
@@ -332,7 +334,7 @@ class FolderSource:
         self._before = ceil(span.start * FOLDER_RATE)
         self.files = self._all[self._before :][: span.count(FOLDER_RATE, len(self._all))]
         if not self.files:
-            raise no_frames(self.path, span, len(self._all) / FOLDER_RATE)
+            raise no_frames_error(self.path, span, len(self._all) / FOLDER_RATE)
         self.rate, self.time_base, self.frame_count = FOLDER_RATE, 1 / FOLDER_RATE, len(self.files)
         with VideoSource(self._all[0]) as first:
             self.format = first.format
@@ -344,8 +346,9 @@ class FolderSource:
         pass
 
     def frames(self, first: int = 0) -> Iterator[TimedFrame]:
-        """Yield the frames from number ``first`` on. In place of an image that cannot be read comes the one before it,
-        which may be one before the part.
+        """Yield the frames from number ``first`` on.
+
+        An image that cannot be read is replaced by the one before it, be it one before the part.
 
         Raises:
             InputError: the first image of the folder cannot be read.

@@ -1,4 +1,4 @@
-"""A part of a video, in seconds as a player's clock shows them: from 0 at the first moment that is presented."""
+"""A part of a video, in seconds of a player's clock, which shows 0 when the first picture or sound is presented."""
 
 import re
 from dataclasses import dataclass
@@ -12,20 +12,22 @@ TIME = re.compile(r"(?:(?:(\d{1,9}):(?=\d\d?:))?(\d{1,9}):(?=\d\d?(?:\.|$)))?(\d
 
 @dataclass(frozen=True)
 class Span:
-    """The frames whose own times lie in [start, stop), in seconds; ``stop`` ``None``: to the end."""
+    """The frames whose times of presentation are in [start, stop), in seconds; ``stop`` = ``None``: to the end."""
 
     start: Fraction = Fraction(0)
     stop: Fraction | None = None
 
     def __str__(self) -> str:
-        """Name it.
+        """Describe it in words.
 
         >>> str(Span(Fraction(90), Fraction(201, 2)))
         'from 90s to 100.5s'
         """
         if self == WHOLE:
             return "all"
-        return f"from {written(self.start)}s" + (f" to {written(self.stop)}s" if self.stop is not None else "")
+        return f"from {format_seconds(self.start)}s" + (
+            f" to {format_seconds(self.stop)}s" if self.stop is not None else ""
+        )
 
     def holds(self, time: Fraction) -> bool:
         """Whether ``time``, in seconds, is in it."""
@@ -35,19 +37,19 @@ class Span:
         """Whether ``time``, in seconds, is after it."""
         return self.stop is not None and time >= self.stop
 
-    def later(self, seconds: Fraction) -> "Span":
-        """The same part on a clock that shows 0 so many ``seconds`` earlier; all of a video stays all of it."""
+    def shifted(self, seconds: Fraction) -> "Span":
+        """Return the span with ``seconds`` added to both ends; :data:`WHOLE` stays as it is."""
         if self == WHOLE:
             return self
         return Span(self.start + seconds, None if self.stop is None else self.stop + seconds)
 
     def count(self, rate: Fraction, frames: int) -> int:
-        """How many of ``frames``, one each 1 / ``rate`` seconds from 0 on, begin in it."""
+        """Count how many of ``frames``, which begin every 1 / ``rate`` seconds from 0 on, begin in it."""
         stop = frames if self.stop is None else min(frames, ceil(self.stop * rate))
         return max(0, stop - ceil(self.start * rate))
 
     def clipped(self, begin: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
-        """The part of [begin, end), in seconds, that lies in it, from its start on; ``end`` <= ``begin`` where none does."""
+        """Return the part of [begin, end) in it, in seconds from its start; empty if end <= begin."""
         end = end if self.stop is None else min(end, self.stop)
         return max(begin, self.start) - self.start, end - self.start
 
@@ -56,10 +58,10 @@ WHOLE = Span()
 
 
 def parse_time(text: str, flag: str) -> Fraction:
-    """Return the seconds that a time as people write it means, exactly.
+    """Parse a time such as ``90.5``, ``1:30`` or ``1:02:03.5`` to exact seconds.
 
     Raises:
-        InputError: it is none.
+        InputError: ``text`` is no time; the message names ``flag``.
 
     >>> parse_time("1:02:03.5", "--start")
     Fraction(7447, 2)
@@ -73,10 +75,10 @@ def parse_time(text: str, flag: str) -> Fraction:
 
 
 def parse_span(start: str, duration: str) -> Span:
-    """Return the span that ``--start`` and ``--duration`` name; empty ones: from the beginning, to the end.
+    """Parse ``--start`` and ``--duration`` to a span. Empty texts mean from the beginning, and to the end.
 
     Raises:
-        InputError: one is no time, or the duration is 0.
+        InputError: a text is no time, or the duration is 0.
     """
     begin = parse_time(start, "--start") if start else Fraction(0)
     if not duration:
@@ -87,10 +89,10 @@ def parse_span(start: str, duration: str) -> Span:
     return Span(begin, begin + length)
 
 
-def written(seconds: Fraction) -> str:
-    """``seconds`` in short.
+def format_seconds(seconds: Fraction) -> str:
+    """Format ``seconds`` as a short decimal.
 
-    >>> written(Fraction(181, 2))
+    >>> format_seconds(Fraction(181, 2))
     '90.5'
     """
     return f"{float(seconds):.12g}"

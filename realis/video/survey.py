@@ -1,7 +1,7 @@
-"""Look at a source before the work: how many frames it has, what is wrong with it, what a result of it cannot keep.
+"""Survey a source before the work: how many frames it has, what is damaged, and what a result of it cannot keep.
 
-All packets are read, and frames at a few places are decoded; of images, the headers are read. What makes a source unfit
-is an error then, not after hours of work.
+All packets are read, and frames at a few places are decoded; of images, the headers are read. So a source that cannot
+be upscaled is refused at once, not after hours of work.
 """
 
 from collections import defaultdict, deque
@@ -16,17 +16,18 @@ import av
 import numpy as np
 
 from realis.core.errors import InputError
-from realis.video.glance import glances
+from realis.video.frame_samples import sample_frames
 from realis.video.image_facts import image_facts
 from realis.video.names import IMAGES
 from realis.video.playback import FAULTS, film_packets, is_shown, is_timed
 from realis.video.read import ANY_START, VideoReader
 from realis.video.side_data import not_kept
-from realis.video.source import FOLDER_RATE, FolderSource, VideoSource, is_opaque, no_frames, pixels
+from realis.video.source import FOLDER_RATE, FolderSource, VideoSource, is_opaque, no_frames_error, pixels
 from realis.video.span import WHOLE, Span
 
-BACK = 0.5  # seconds that time may go back: what libavformat guesses of B-frames goes back a little
-RECENT, STAYS_BACK = 9, 5  # packets by whose median time is judged; so many in a row that are behind it are no mistake
+BACK = 0.5  # seconds that time may go back: times that libavformat guesses for B-frames go back a little
+# Packets whose median a time is compared with; packets in a row behind it that are no single wrong times
+RECENT, STAYS_BACK = 9, 5
 SHORT = 0.9  # share of the announced length that a file's streams should reach
 GAP, RARE = 1.75, 0.05  # usual steps of time that make a gap; share of steps above which gaps are intentional
 
@@ -36,12 +37,12 @@ class Survey:
     """What is known of a source before the work.
 
     Args:
-        frames: how many will be shown.
+        frames: number of frames that a player shows.
         remarks: what a user should know, a line each.
-        damage: the same of what is damaged or missing.
-        interlaced: share of the frames looked at that are two fields.
-        opaque: whether none that was looked at is transparent anywhere.
-        not_kept: what frames carry that a result cannot keep, in words.
+        damage: what is damaged or missing, a line each.
+        interlaced: share of the sampled frames that consist of two fields.
+        opaque: whether no sampled frame has a transparent pixel.
+        not_kept: names of side data that a result cannot keep.
     """
 
     frames: int
@@ -53,12 +54,12 @@ class Survey:
 
 
 def survey(path: Path, strict: bool = False, span: Span = WHOLE) -> Survey:
-    """Look at a video, an image or a folder of images.
+    """Survey a video, an image or a folder of images.
 
     Args:
         path: of the source.
         strict: decode all of it, and refuse it if anything is damaged.
-        span: the part to be upscaled; what is damaged elsewhere is not told.
+        span: the part to be upscaled; damage elsewhere is not reported.
 
     Raises:
         InputError: it cannot be upscaled as it is, or has no frames in ``span``.
@@ -70,11 +71,12 @@ def survey(path: Path, strict: bool = False, span: Span = WHOLE) -> Survey:
 
 
 def middle(path: Path, span: Span, frames: int) -> Span:
-    """Return the part of ``span`` with so many ``frames`` from its middle; ``span`` itself if it has no more. By the times
-    of packets: it begins and ends between two.
+    """Return the span of ``frames`` frames in the middle of ``span``; ``span`` itself if it has no more.
+
+    It begins and ends halfway between two frames, by the times of packets.
 
     Raises:
-        InputError: nothing that can be decoded is there.
+        InputError: the source has no frame that can be decoded.
     """
     times = _folder_times(path, span) if path.is_dir() else _file_times(path, span)
     if len(times) <= frames:
@@ -90,7 +92,7 @@ def _folder_times(path: Path, span: Span) -> list[Fraction]:
 
 
 def _file_times(path: Path, span: Span) -> list[Fraction]:
-    """When frames begin in ``span``, on a player's clock, rising."""
+    """Return when the frames in ``span`` begin, in seconds on a player's clock, rising."""
     with VideoSource(path) as source:
         zero = source.reader.start + source.clock
     with VideoReader(path) as reader:
@@ -143,11 +145,11 @@ def _survey_file(path: Path, span: Span) -> Survey:
             part = source.span
     count, damage, length = _survey_packets(path, part)
     if not count and span != WHOLE:
-        raise no_frames(path, span, length)
+        raise no_frames_error(path, span, length)
     facts = image_facts(path) if path.suffix.lower() in IMAGES else None
     fields, opaque, beside, sizes = [], True, set(), []
     with VideoReader(path) as reader:
-        for frame in glances(reader, count, part):
+        for frame in sample_frames(reader, count, part):
             fields.append(frame.interlaced_frame)
             beside |= not_kept(frame, reader.stream.codec_context.name)
             sizes += [(frame.width, frame.height)] if (frame.width, frame.height) not in sizes else []
@@ -161,10 +163,10 @@ def _survey_file(path: Path, span: Span) -> Survey:
 
 
 def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
-    """Count the frames in ``span`` that packets announce, say what is wrong with the packets, and how long all is.
+    """Read all packets; return the number of frames in ``span``, what is damaged, and the length of all in seconds.
 
     Raises:
-        InputError: time goes back, as where recordings were put together by ``cat``: picture and sound would part.
+        InputError: time goes back, as if recordings were joined by ``cat``: picture and sound would lose sync.
     """
     packets = inside = corrupt = 0
     times: list[int | None] = []  # of the frames to be shown
@@ -210,8 +212,10 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
 
 
 def _ticks(reader: VideoReader) -> Callable[[av.Packet], int]:
-    """Return a function that says when the frames of a film's packets, in their order, are shown, in ticks. One without a
-    time follows on the one before."""
+    """Return a function that gives the time of a film's packet, in ticks; call it for all packets in order.
+
+    A packet without a time gets the time at which the one before it ends.
+    """
     usual, expected = max(1, round(1 / (reader.rate * reader.time_base))), round(reader.start / reader.time_base)
     has_times = is_timed(reader)
 
@@ -233,7 +237,7 @@ class _Clock:
         self._behind = 0
 
     def went_back(self, time: Fraction) -> Fraction | None:
-        """Take the next time; return that from which time has gone back and stays back, if it has."""
+        """Add the next time; once time has gone back and stays back, return the time before it, else ``None``."""
         usual = sorted(self._recent)[len(self._recent) // 2] if self._recent else time
         if time >= usual - Fraction(BACK):
             self._recent.append(time)
@@ -244,13 +248,13 @@ class _Clock:
 
 
 def _gaps(times: list[int | None], tick: Fraction, start: Fraction) -> list[str]:
-    """Say where a broadcast or DVD, whose rate is constant, has no frames for a while: damage that took whole packets
-    away. Other containers have gaps that are intentional."""
+    """Report gaps in a broadcast or DVD, whose rate is constant, so that packets must be missing there. In other
+    containers, gaps are intentional."""
     rising = np.sort(np.array([time for time in times if time is not None], np.int64))
     steps = np.diff(rising)
     usual = float(np.median(steps)) if len(steps) else 0.0
     wide = np.flatnonzero(steps > GAP * usual)
-    missing = round((rising[-1] - rising[0]) / usual) + 1 - len(times) if usual else 0  # none, where times are wrong
+    missing = round((rising[-1] - rising[0]) / usual) + 1 - len(times) if usual else 0  # negative if times are wrong
     if missing <= 0 or not 0 < len(wide) <= max(3, RARE * len(steps)):
         return []
     first = float(int(rising[wide[0] + 1]) * tick - start)
@@ -266,6 +270,6 @@ def _faults(path: Path, span: Span) -> Iterator[str]:
                     yield f"{source.files[number].name} {FAULTS[frame.fault][0]}"
         return
     with VideoSource(path, span=span) as source:
-        for number, shown in enumerate(source.shown()):
+        for number, shown in enumerate(source.presented_frames()):
             if shown.fault:
                 yield f"frame {number}, at {float(shown.time * source.time_base):.2f} s, {FAULTS[shown.fault][0]}"

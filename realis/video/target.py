@@ -1,4 +1,4 @@
-"""How large the result is to be: ``4k``, ``2x``, ``1280x720``."""
+"""The size of a result from what the user asked for: ``4k``, ``2x``, ``1280x720``."""
 
 import re
 
@@ -9,7 +9,7 @@ NAMED = {"8k": (7680, 4320), "4k": (3840, 2160), "1080p": (1920, 1080), "720p": 
 
 
 def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, int]:
-    """Height and width of the result for an input of ``width`` x ``height``.
+    """Return (height, width) of the result for an input of ``width`` x ``height``.
 
     Args:
         target: what the user asked for.
@@ -53,10 +53,10 @@ def target_size(target: str, width: int, height: int, even: bool) -> tuple[int, 
 
 
 def _whole(length: float) -> int:
-    """The nearest whole number, but 1 at least."""
+    """Round to the nearest whole number, at least 1."""
     return max(1, round(length))
 
 
 def _even(length: float) -> int:
-    """The largest even number that is not above ``length`` (nor 0)."""
+    """Round ``length`` down to an even number, at least 2."""
     return max(2, int(length + 1e-6) // 2 * 2)

@@ -7,14 +7,16 @@ TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)", re.ASCII)
 MOST_RATE = 60  # frames a second of which a number has two digits
 
 
-def later(timecode: str, frames: int, rate: Fraction) -> str:
-    """Return the timecode ``frames`` after another one; a text that is none as it is, and so at more than
-    :data:`MOST_RATE` frames a second, whose numbers have other forms.
+def advance_timecode(timecode: str, frames: int, rate: Fraction) -> str:
+    """Return the timecode ``frames`` after another one.
 
-    Where its last mark is no colon, numbers are dropped to keep up with a clock at 30000/1001 frames a second: the first
-    two of every minute but each tenth; twice as many at twice the rate.
+    A text that is no timecode is returned as it is, and so are those of more than :data:`MOST_RATE` frames a second,
+    which are written in other ways.
 
-    >>> later("00:00:59;29", 1, Fraction(30000, 1001))
+    A last separator that is no colon means drop-frame: to keep up with a clock at 30000/1001 frames a second, the first
+    two numbers of every minute are dropped, except in each tenth minute; twice as many at twice the rate.
+
+    >>> advance_timecode("00:00:59;29", 1, Fraction(30000, 1001))
     '00:01:00;02'
     """
     match, a_second = TIMECODE.fullmatch(timecode), round(rate)

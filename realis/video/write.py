@@ -1,6 +1,6 @@
-"""Write a result as durable segments that are joined, without encoding again, when the last one is there.
+"""Write a result in segments that survive a crash, and join them, without encoding again, when all are finished.
 
-Every segment is a file of its own with a closed group of pictures, or a folder of images. The result appears under its
+Every segment is a file of its own with closed GOPs, or a folder of images. The result appears under its
 final name complete or not at all.
 """
 
@@ -30,16 +30,15 @@ ENDINGS = sorted({ending for codec in CODECS.values() for ending in codec.ending
 
 
 def check_output(output: Path, others: tuple[Path, ...] = (), flag: str = "--output") -> None:
-    """Find out before any work whether ``output`` can be written: by what is there, and by trying names.
+    """Check before any work that ``output`` can be written: that its names are not taken, and can be created.
 
     Args:
         output: file, or folder of images.
         others: files that are written with it.
-        flag: what it was given by, for messages.
+        flag: that gave it, for messages.
 
     Raises:
-        InputError: an ending that is not known, a name that is taken by something else, or a folder that cannot
-            be made or written to.
+        InputError: its ending is unknown, something else has its name, or its folder cannot be made or written to.
     """
     check_ending(output)
     is_folder, files = not output.suffix, (notes_file(output), *others)
@@ -49,11 +48,11 @@ def check_output(output: Path, others: tuple[Path, ...] = (), flag: str = "--out
             raise InputError(
                 f"{flag} {output}: {path} is {kind_of(path)}, wanted {wanted}; move it, or choose another name"
             )
-    if is_folder and os.path.ismount(output):  # which cannot be renamed, and so not be replaced
+    if is_folder and os.path.ismount(output):  # it cannot be renamed, and so not be replaced
         raise InputError(f"{flag} {output}: is where a disk is mounted; wanted a folder on it")
     check_folder(output.parent, flag)
     try:
-        for path in (output, *files):  # never by their own names: nothing empty may be seen there, even for a moment
+        for path in (output, *files):  # not by their own names: no empty file may be seen there, even for a moment
             temporary_name(path).touch()
             temporary_name(path).unlink()
     except OSError as error:
@@ -61,7 +60,7 @@ def check_output(output: Path, others: tuple[Path, ...] = (), flag: str = "--out
 
 
 def kind_of(path: Path) -> str:
-    """What is there, in words; empty if nothing is."""
+    """Say in words what kind of thing is at ``path``; empty if nothing is."""
     if path.is_dir():
         return "a folder"
     if path.exists():
@@ -70,10 +69,10 @@ def kind_of(path: Path) -> str:
 
 
 def check_ending(output: Path) -> None:
-    """Make sure that the ending of ``output`` is known, or that it has none and is a folder.
+    """Make sure that ``output`` has the ending of a file that some codec is stored in, or none: a folder of images.
 
     Raises:
-        InputError: another one.
+        InputError: it has another ending.
     """
     if output.suffix and output.suffix.lower() not in ENDINGS:
         raise InputError(
@@ -99,12 +98,12 @@ def check_folder(folder: Path, flag: str = "--output") -> None:
 
 
 def unfinished_name(output: Path) -> Path:
-    """The hidden name under which a result is put together from its segments."""
+    """Return the hidden name under which a result is joined from its segments."""
     return output.with_name(fitting_name(f".{output.name}", f".tmp{output.suffix}"))
 
 
 def as_ranges(numbers: list[int]) -> str:
-    """Write rising numbers in short.
+    """Format rising numbers as ranges.
 
     >>> as_ranges([3, 4, 5, 9])
     '3-5, 9'
@@ -123,15 +122,15 @@ class SegmentWriter:
         size: height and width; even where colours are stored at half the size.
         rate: frames a second.
         encoding: codec, bits, quality.
-        source: where times, sound and all else are copied from.
+        source: where time base, sound and all other streams come from.
         pixel_aspect: width of a pixel over its height.
-        key: all that the result depends on: what is finished then stays after an error, and a writer with the same key
-            goes on from there. ``None``: nothing stays.
-        anew: begin anew all the same.
-        damage: what is known to be wrong with the source, a line each, for the notes beside the result.
+        key: all that the result depends on: finished segments then stay after an error, and a writer with the same key
+            resumes from them. ``None``: nothing stays.
+        restart: delete finished segments, and begin at the first frame.
+        damage: known damage of the source, a line each, for the notes beside the result.
 
     Raises:
-        InputError: it cannot be written, or another process is writing it.
+        InputError: the result cannot be written, or another process is writing it.
     """
 
     def __init__(
@@ -143,16 +142,16 @@ class SegmentWriter:
         source: Source | None = None,
         pixel_aspect: Fraction = Fraction(1),
         key: Mapping[str, Any] | None = None,
-        anew: bool = False,
+        restart: bool = False,
         damage: Sequence[str] = (),
     ) -> None:
         self.output, self.size, self.rate, self.encoding = Path(output).absolute(), size, rate, encoding
         self.source, self.pixel_aspect, self.damage = source, pixel_aspect, damage
         self.are_images = "" in CODECS[encoding.codec].endings
-        self.journal = Journal(self.output, key, ".images" if self.are_images else ".video", anew)
+        self.journal = Journal(self.output, key, ".images" if self.are_images else ".video", restart)
 
     def __enter__(self) -> "SegmentWriter":
-        with self._one_line():
+        with self._errors_in_one_line():
             self.journal.open()
         return self
 
@@ -160,7 +159,7 @@ class SegmentWriter:
         finished = False
         try:
             if kind is None:
-                with self._one_line():
+                with self._errors_in_one_line():
                     self._finish()
                 finished = True
         finally:
@@ -176,22 +175,22 @@ class SegmentWriter:
         carry: dict[str, Any] | None = None,
         last: bool = False,
     ) -> None:
-        """Encode the frames from number ``start`` on and make them durable.
+        """Encode frames as the next segment, and sync it to disk.
 
         Args:
-            start: number of the first.
+            start: number of the first frame.
             images: (H, W, 3 or 4) each, as ``encoding`` takes them.
-            times: when each is shown and how long, in ticks of the source; without one, in frames.
-            durations: see there.
-            faults: numbers of frames with a fault of the source, by its name.
-            carry: tensors that the segments after it depend on.
-            last: whether they are the last ones.
+            times: of presentation, in ticks of the source; without a source, in frames.
+            durations: in the same unit.
+            faults: numbers of the frames that have a fault of the source, by its name.
+            carry: tensors that the next segment depends on.
+            last: whether this is the last segment.
         """
         images = list(images)
         numbers = list(range(start, start + len(images)))
         found = {name: tuple(frames) for name, frames in (faults or {}).items()}
         segment = Segment(start, tuple(times or numbers), tuple(durations or [1] * len(images)), last, found)
-        with self._one_line():
+        with self._errors_in_one_line():
             self.journal.add(segment, carry or {}, lambda file: self._encode(file, images))
 
     def _encode(self, file: Path, images: list[np.ndarray]) -> None:
@@ -204,7 +203,7 @@ class SegmentWriter:
 
     def _finish(self) -> None:
         temporary = unfinished_name(self.output)
-        parts = [self.journal.part(n) for n in range(len(self.journal.segments))]
+        parts = [self.journal.segment_path(n) for n in range(len(self.journal.segments))]
         forget_result(self.output)
         try:
             (self._collect if self.are_images else self._join)(temporary, parts)
@@ -229,7 +228,7 @@ class SegmentWriter:
         join_segments(temporary, parts, self.rate, timeline, self.pixel_aspect, file, span)
 
     def _collect(self, temporary: Path, parts: list[Path]) -> None:
-        """Give the images of all parts their names: the source's own, or numbers."""
+        """Collect the images of all segments under their final names: those of the source, or numbers."""
         images = [image for part in parts for image in sorted(part.iterdir())]
         if self.output.suffix:
             temporary.unlink(missing_ok=True)
@@ -238,16 +237,16 @@ class SegmentWriter:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         for number, image in enumerate(images):
-            link_or_copy(image, temporary / f"{self.name(number)}.png")
+            link_or_copy(image, temporary / f"{self._image_name(number)}.png")
 
-    def name(self, number: int) -> str:
-        """Of image ``number`` of a folder, without its ending."""
+    def _image_name(self, number: int) -> str:
+        """Return the name of image ``number`` of a folder, without its ending."""
         files = getattr(self.source, "files", None)
         return files[number].stem if files else f"{number:06d}"
 
     @contextmanager
-    def _one_line(self):
-        """Errors of the disk and of the encoder as one line."""
+    def _errors_in_one_line(self):
+        """Turn errors of the disk and of the encoder into one line for the user."""
         try:
             yield
         except (OSError, av.FFmpegError, SafetensorError) as error:

@@ -208,7 +208,7 @@ def test_a_removed_output_folder_is_one_line_and_the_run_begins_anew(clip, undis
 
 def test_only_one_process_writes(clip, tmp_path, capsys):
     output = tmp_path / "out.mp4"
-    journal = Journal(output, {}, ".video", anew=False)
+    journal = Journal(output, {}, ".video", restart=False)
     journal.open()
     with pytest.raises(SystemExit):
         run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
@@ -218,12 +218,12 @@ def test_only_one_process_writes(clip, tmp_path, capsys):
 
 def test_a_segment_counts_once_it_is_durable(tmp_path):
     """Whatever of a segment was written before it got its name does not count."""
-    journal = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", anew=False)
+    journal = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", restart=False)
     journal.open()
     (journal.folder / "000000.json").write_text(json.dumps({"start": 0, "times": [0], "durations": [1], "last": False}))
     (journal.folder / "000000.tmp").write_text("half")
     journal.close(finished=False)
-    again = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", anew=False)
+    again = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", restart=False)
     again.open()
     assert again.segments == []
     again.close(finished=True)
@@ -233,7 +233,7 @@ def test_a_segment_counts_once_it_is_durable(tmp_path):
 @pytest.mark.parametrize("suffix", [".video", ".images"])
 def test_a_segment_is_on_disk_before_it_counts_and_its_name_after(tmp_path, monkeypatch, suffix):
     """Else a power failure leaves a segment that counts, with nothing in it or in what goes on from it."""
-    journal, synced, fsync = Journal(tmp_path / "out", {"a": 1}, suffix, anew=False), [], os.fsync
+    journal, synced, fsync = Journal(tmp_path / "out", {"a": 1}, suffix, restart=False), [], os.fsync
     journal.open()
 
     def encode(path):
@@ -247,7 +247,7 @@ def test_a_segment_is_on_disk_before_it_counts_and_its_name_after(tmp_path, monk
         path = next(
             p for p in (journal.folder, *journal.folder.rglob("*")) if os.path.samestat(p.stat(), os.fstat(handle))
         )
-        synced.append((path.name, journal.part(0).exists()))
+        synced.append((path.name, journal.segment_path(0).exists()))
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)

@@ -167,7 +167,7 @@ def test_memory_that_does_not_do_for_a_dry_run_is_one_line(tmp_path, monkeypatch
 
 
 def test_smaller_tiles_stay_smaller_when_the_run_goes_on(tmp_path):
-    journal = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", anew=False)
+    journal = Journal(tmp_path / "out.mp4", {"a": 1}, ".video", restart=False)
     journal.open()
     assert [journal.settle_tile(tile, 16) for tile in ((128, 256), (64, 128), (128, 256))] == [
         (128, 256),

@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realis.video.packet_order import settled
+from realis.video.packet_order import repaired_time
 
 steps = st.sampled_from([0, 1, 3])
 rising_times = st.lists(st.integers(6, 50), min_size=6, max_size=30).map(lambda gaps: list(accumulate(gaps)))
@@ -14,7 +14,7 @@ rising_times = st.lists(st.integers(6, 50), min_size=6, max_size=30).map(lambda 
 def settle(times, step, duration=0):
     done = []
     for i in range(len(times)):
-        done.append(settled(times[i:], done[-1] if done else None, step, duration))
+        done.append(repaired_time(times[i:], done[-1] if done else None, step, duration))
     return done
 
 

@@ -21,7 +21,7 @@ def replace(file, content):
 @pytest.fixture
 def journal(tmp_path):
     """Of a run that was stopped after two segments of two frames."""
-    journal = Journal(tmp_path / "out.mp4", KEY, ".video", anew=False)
+    journal = Journal(tmp_path / "out.mp4", KEY, ".video", restart=False)
     journal.open()
     for start in (0, 2):
         segment = Segment(start, (start, start + 1), (1, 1), False, {"damaged": (start,)})
@@ -31,7 +31,7 @@ def journal(tmp_path):
 
 
 def found(journal):
-    again = Journal(journal.output, KEY, ".video", anew=False)
+    again = Journal(journal.output, KEY, ".video", restart=False)
     again.open()
     again.close(finished=False)
     return again
@@ -75,4 +75,4 @@ def test_notes_that_cannot_be_true(tmp_path, harm):
     replace(file, json.dumps({**json.loads(file.read_text()), **harm}) if isinstance(harm, dict) else harm)
     assert not is_finished(output, KEY)
     with pytest.raises(InputError, match="has files in it that no run of this command made"):
-        check_replaced(output, KEY, anew=True)
+        check_replaced(output, KEY, restart=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from footage import PICTURE, dropping_film, film
 from realis.core.errors import InputError
-from realis.video.playback import _Decoded, _settled, play, tick
+from realis.video.playback import _Decoded, _with_rising_times, play, tick
 from realis.video.read import VideoReader
 from realis.video.survey import Survey, _Clock, survey
 
@@ -19,7 +19,7 @@ FRAME = av.VideoFrame(16, 16, "yuv420p")
 
 
 def repaired(times, per_base=1, usual=40):
-    return [time for _, time in _settled((_Decoded(FRAME, time) for time in times), per_base, usual, 0)]
+    return [time for _, time in _with_rising_times((_Decoded(FRAME, time) for time in times), per_base, usual, 0)]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_coarse_ticks_have_parts_to_set_frames_to():
 def test_frames_without_any_time_do_not_wait_for_the_end():
     taken = []
     frames = (taken.append(i) or _Decoded(FRAME, None) for i in range(1000))
-    assert next(_settled(frames, 1, 40, 0))[1] == 0 and len(taken) < 50
+    assert next(_with_rising_times(frames, 1, 40, 0))[1] == 0 and len(taken) < 50
     assert repaired([None] * 100) == list(range(0, 4000, 40))
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from footage import dropping_film, film, interlaced_film
 from realis.core.errors import InputError
-from realis.video.skip import first_needed
+from realis.video.random_access import first_needed
 from realis.video.source import open_source
 from realis.video.span import WHOLE, Span, parse_span, parse_time
 from realis.video.survey import survey
-from realis.video.timecode import later
+from realis.video.timecode import advance_timecode
 
 NTSC = Fraction(30000, 1001)
 
@@ -57,7 +57,7 @@ def test_a_duration_of_nothing_is_refused_and_none_is_all():
     ],
 )
 def test_timecodes_go_on(before, frames, rate, after):
-    assert later(before, frames, rate) == after
+    assert advance_timecode(before, frames, rate) == after
 
 
 HEVC = {"codec": "libx265", "options": {"x265-params": "keyint=8:bframes=3:log-level=none"}}

@@ -40,7 +40,7 @@ def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog,
 
     monkeypatch.setattr(system.fcntl, "flock", flock)
     for name in ("a.mp4", "a.mp4"):
-        journal = Journal(tmp_path / name, {"a": 1}, ".mp4", anew=False)
+        journal = Journal(tmp_path / name, {"a": 1}, ".mp4", restart=False)
         journal.open()
         journal.close(finished=True)
     assert [record.getMessage() for record in caplog.records] == [
@@ -50,10 +50,10 @@ def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog,
 
 
 def test_another_process_is_told_from_a_file_system_without_locks(tmp_path):
-    journal = Journal(tmp_path / "a.mp4", {"a": 1}, ".mp4", anew=False)
+    journal = Journal(tmp_path / "a.mp4", {"a": 1}, ".mp4", restart=False)
     journal.open()
     with pytest.raises(InputError, match="another process is writing it"):
-        Journal(tmp_path / "a.mp4", {"a": 1}, ".mp4", anew=False).open()
+        Journal(tmp_path / "a.mp4", {"a": 1}, ".mp4", restart=False).open()
     journal.close(finished=True)
 
 

@@ -255,7 +255,7 @@ def test_a_name_is_no_pattern(tmp_path):
 
 def encodes(codec, size, file):
     """Whether a frame of ``size`` (height, width) is encoded."""
-    encoding = Encoding(codec, min(bits for bits, _ in CODECS[codec].forms))
+    encoding = Encoding(codec, min(bits for bits, _ in CODECS[codec].pixel_formats))
     frame = np.zeros((*size, 3), np.uint8 if encoding.depth == 8 else np.uint16)
     try:
         if codec == "png":
@@ -309,8 +309,8 @@ def test_the_documentation_says_how_codecs_are_used():
     assert table.keys() == CODECS.keys()
     for name, codec in CODECS.items():
         _, bits, transparency, endings, crf, sizes = table[name]
-        assert bits == ", ".join(map(str, sorted({depth for depth, _ in codec.forms})))
-        deep = sorted(depth for depth, alpha in codec.forms if alpha)
+        assert bits == ", ".join(map(str, sorted({depth for depth, _ in codec.pixel_formats})))
+        deep = sorted(depth for depth, alpha in codec.pixel_formats if alpha)
         assert transparency in (("no", "") if not deep else ("yes", ", ".join(map(str, deep))))
         assert set(re.findall(r"\.\w+", endings)) == set(filter(None, codec.endings))
         assert ("a folder" in endings) == ("" in codec.endings)

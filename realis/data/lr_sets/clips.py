@@ -17,7 +17,7 @@ from realis.data.lr_sets.record import DegradedClip, FilesState
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
 from realis.parallel.workers import Workers
-from realis.video.sequences import FrameSequence, stored, write_like
+from realis.video.sequences import FrameSequence, write_like, written_path
 
 _frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
@@ -139,5 +139,5 @@ def source_files(config: DegradeConfig, clip: FrameSequence) -> list[Path]:
 
 def result_files(output: Path, clip: FrameSequence) -> list[Path]:
     """What is made of ``clip``: frames or a video, and the parameters. Where nothing was made, files that are not there."""
-    result = stored(clip, output / clip.name)
+    result = written_path(clip, output / clip.name)
     return [*(FrameSequence(clip.name, result).images or [result]), parameters_file(output, clip)]

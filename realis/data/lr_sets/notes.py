@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from realis.core.config import as_plain, binding, read_recipe
+from realis.core.config import as_plain, key_fields, read_recipe
 from realis.core.errors import InputError, file_error, require
 from realis.core.files import whole_file
 from realis.data.lr_sets.config import DegradeConfig
@@ -17,7 +17,7 @@ NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
 
 def notes_of(config: DegradeConfig) -> dict[str, Any]:
     """What a set is made with, by the files in which it says so."""
-    settings = binding(config)
+    settings = key_fields(config)
     preset, replay = settings.pop("preset"), settings.pop("replay")
     if replay:  # in place of all others
         return {SETTINGS: {"replay": str(Path(replay).resolve())}}

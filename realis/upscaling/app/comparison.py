@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from realis.core.errors import InputError
 from realis.core.records import digest
-from realis.pictures.sheet import before_after_sheet, save_sheet, shown_by
+from realis.pictures.sheet import before_after_sheet, read_subject, save_sheet
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import as_tensor, quantize
 from realis.video.color_tags import ColorTags
@@ -32,7 +32,7 @@ def check_sheet(output: Path) -> None:
         InputError: it may not.
     """
     sheet = sheet_file(output)
-    if sheet.exists() and shown_by(sheet) is None:
+    if sheet.exists() and read_subject(sheet) is None:
         raise InputError(f"--output {output}: the picture beside it would take the place of {sheet}, which no run of this "
                          "command made; move it, or choose another name")  # fmt: skip
 
@@ -40,7 +40,7 @@ def check_sheet(output: Path) -> None:
 def has_sheet(output: Path, key: dict[str, Any]) -> bool:
     """Return whether the picture beside a result that was made from ``key`` shows it, or is not a run's to replace."""
     sheet = sheet_file(output)
-    return sheet.exists() and shown_by(sheet) in (None, digest(key))
+    return sheet.exists() and read_subject(sheet) in (None, digest(key))
 
 
 def save_before_after(

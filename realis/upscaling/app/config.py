@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Literal
 
-from realis.core.config import RUN, binding
+from realis.core.config import RUN, key_fields
 from realis.core.errors import InputError, require
 from realis.upscaler import Needs, Options
 from realis.video.deinterlace import Deinterlace
@@ -86,5 +86,5 @@ class UpscaleConfig(Generic[Options]):
     def settings(self, needs: Needs) -> dict:
         """The settings that a result depends on, as plain values; those that are left to the method, as it takes them."""
         without = (RUN,) if needs.weights or needs.noise else (RUN, NETWORK)
-        own = {**binding(self.options, without), **needs.settings}
-        return {**binding(self, without), **{self.prefix + name: value for name, value in own.items()}}
+        own = {**key_fields(self.options, without), **needs.settings}
+        return {**key_fields(self, without), **{self.prefix + name: value for name, value in own.items()}}

@@ -10,7 +10,7 @@ from realis.core.log import logger
 from realis.core.records import load_json
 from realis.core.units import count
 from realis.video.encoding import CODECS
-from realis.video.names import IMAGES, VIDEOS, WILDCARDS, describe_folder, files_in, matching, unmatched
+from realis.video.names import IMAGES, VIDEOS, WILDCARDS, describe_folder, describe_unmatched, files_in, matching
 from realis.video.span import WHOLE, Span
 
 WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
@@ -44,7 +44,7 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
         else:
             inputs = [one for match in matching(word) for one in inputs_of(match)]
             if not inputs:
-                raise InputError(f"--input {word}: {unmatched(word, VIDEOS + IMAGES)}")
+                raise InputError(f"--input {word}: {describe_unmatched(word, VIDEOS + IMAGES)}")
         found |= dict.fromkeys(inputs)
     return list(found)
 

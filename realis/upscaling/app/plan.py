@@ -58,7 +58,7 @@ def make_plan(config: UpscaleConfig, needs: Needs, video_format: VideoFormat, ou
         InputError: they do not.
     """
     encoding = choose_encoding(output, config.codec, config.depth, config.crf, video_format, config.drop_alpha)
-    height, width = video_format.shown
+    height, width = video_format.display_size
     size = target_size(config.target, width, height, even=not encoding.is_rgb)
     encoding.check_size(size)
     aspect = Fraction(width * size[0], height * size[1])
@@ -100,7 +100,7 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     if plan.pixel_aspect != 1:
         yield (f"--target {config.target} has another aspect than the video: its pixels are marked as {plan.pixel_aspect} times as "
                "wide as high, so that players show it undistorted")  # fmt: skip
-    height, width = video_format.shown
+    height, width = video_format.display_size
     factor = plan.size[0] / height
     if needs.trained_scale and factor > needs.trained_scale * (1 + ASPECT_ERROR):
         smaller = target_size(f"{needs.trained_scale}x", width, height, even=not plan.encoding.is_rgb)

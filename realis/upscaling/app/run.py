@@ -39,7 +39,7 @@ from realis.video.names import IMAGES
 from realis.video.other_streams import dropped_streams
 from realis.video.results import notes_file, sheet_file
 from realis.video.source import FolderSource, Source, VideoFormat, VideoSource, open_source
-from realis.video.span import written
+from realis.video.span import format_seconds
 from realis.video.survey import middle, survey
 from realis.video.write import SegmentWriter, check_output
 
@@ -82,8 +82,8 @@ def prepare_job(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -
     """
     if config.preview:
         part = middle(path, config.span, PREVIEW_FRAMES)
-        end = "" if part.stop is None else written(part.stop - part.start)
-        config = replace(config, start=written(part.start), duration=end)
+        end = "" if part.stop is None else format_seconds(part.stop - part.start)
+        config = replace(config, start=format_seconds(part.start), duration=end)
     with open_source(path, config.deinterlace, config.span) as source:
         if output.suffix.lower() == ".png" and len(list(islice(source.frames(), 2))) > 1:
             what = "is animated" if path.suffix.lower() in IMAGES else "has more frames than one"
@@ -185,7 +185,7 @@ def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
 
 def write_result(job: Job, loader: Loader) -> None:
     """Upscale an input; when the device runs out of memory, go on with smaller tiles, and say so."""
-    plan, anew = job.plan, job.config.restart
+    plan, restart = job.plan, job.config.restart
     while True:
         try:
             with (
@@ -198,7 +198,7 @@ def write_result(job: Job, loader: Loader) -> None:
                     source,
                     plan.pixel_aspect,
                     job.key,
-                    anew,
+                    restart,
                     job.findings.damage,
                 ) as sink,
             ):
@@ -212,7 +212,7 @@ def write_result(job: Job, loader: Loader) -> None:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-        plan, anew = with_half_the_tile(plan), False
+        plan, restart = with_half_the_tile(plan), False
         logger.warning("out of memory; going on with tiles of %dx%d", *plan.tile[::-1])
 
 

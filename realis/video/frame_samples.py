@@ -1,4 +1,4 @@
-"""Look at frames at a few places of a video, for what its first frame alone does not tell."""
+"""Decode sample frames at a few places of a video, for what its first frame alone does not tell."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +12,7 @@ from realis.video.span import WHOLE, Span
 PLACES, FRAMES = 8, 12  # where frames are looked at, and how many there
 
 
-def glances(reader: VideoReader, count: int, span: Span = WHOLE) -> Iterator[av.VideoFrame]:
+def sample_frames(reader: VideoReader, count: int, span: Span = WHOLE) -> Iterator[av.VideoFrame]:
     """Yield :data:`FRAMES` frames at each of :data:`PLACES` places of a video, or the first frames of a short one.
 
     Args:
