@@ -1,4 +1,4 @@
-"""RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, window by window."""
+"""RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, tile by tile."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from realis.models.wan.latents import decode_video, encode_video
 from realis.upscaler import Carry, Needs, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
-from realis.upscaling.tiled import independent
+from realis.upscaling.tiled import restore_tiles
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a window is sampled."""
+    """The settings of the sampler."""
 
     steps: int = 1
     shift: float = 3.0
@@ -28,11 +28,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Condition:
-    """What every velocity of a window and its decoding need.
+    """What sampling and decoding a window are conditioned on.
 
     Args:
-        lr: (B, 3, F, H, W) in [-1, 1].
-        latents: of it, (B, C, f, h, w) float32.
+        lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
+        latents: the latents of ``lr``, (B, C, f, h, w) float32.
         control: residuals of a static CPC, computed once for all steps and both branches of guidance; ``None``: the CPC
             depends on time, text or noise.
     """
@@ -46,11 +46,11 @@ class Condition:
 class CpcWindow:
     """RealisVSR over one window; see :class:`realis.upscaling.tiled.Window`.
 
-    Windows are of ``4 n + 1`` frames, with sides that are multiples of 16.
+    A window has ``4 n + 1`` frames, and sides that are multiples of 16.
 
     Args:
         networks: on the device of the prompt, or offloaded to main memory.
-        prompt: embedded.
+        prompt: the embedded prompt.
         sampling: steps, shift, guidance, scale, sampler.
     """
 
@@ -102,9 +102,11 @@ class CpcWindow:
     def _control(
         self, lr_latents: torch.Tensor, z: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """Residuals of the CPC, with latents and text in the dtype of the weights."""
+        """Compute the residuals of the CPC, with latents and text cast to the dtype of the weights."""
         controlnet, transformer = self.networks.controlnet, self.networks.transformer
-        lr_latents, z, text, empty = (x.to(transformer.dtype) for x in (lr_latents, z, text, self.prompt.empty))
+        lr_latents, z, text, empty = (
+            tensor.to(transformer.dtype) for tensor in (lr_latents, z, text, self.prompt.empty)
+        )
         text = text.expand(len(z), -1, -1)
         return control_residuals(controlnet, transformer, lr_latents, timestep, text, empty, z)
 
@@ -114,9 +116,9 @@ class CpcUpscaler:
 
     Args:
         networks: on ``device``, or offloaded to main memory.
-        prompts: embedded.
-        sampling: of every window.
-        needs: as its method finds them.
+        prompts: the embedded prompts.
+        sampling: the settings of every window.
+        needs: what :meth:`realis.upscaler.Method.needs` returned.
         device: where windows are computed.
     """
 
@@ -127,7 +129,7 @@ class CpcUpscaler:
         self.needs, self.device = needs, torch.device(device)
 
     def window(self, prompt: str) -> CpcWindow:
-        """One window under one of the prompts."""
+        """Return the model of one window under ``prompt``, one of those that were embedded."""
         return CpcWindow(self.networks, self.prompts.prompt(prompt, self.device), self.sampling)
 
     def upscale(
@@ -141,6 +143,6 @@ class CpcUpscaler:
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
-        """Restore a segment of ``4 n + 1`` frames tile by tile."""
+        """Restore a segment of ``4 n + 1`` frames tile by tile, as :meth:`realis.upscaler.Upscaler.upscale` says."""
         assert noise is not None
-        return independent(self.window(prompt), frames, size, tiles, noise, advance), {}
+        return restore_tiles(self.window(prompt), frames, size, tiles, noise, advance), {}
