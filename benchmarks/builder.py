@@ -25,8 +25,8 @@ from realis.builder.clip import Clip
 from realis.builder.duplicates import hashes
 from realis.builder.on_ray import Cluster, RayConfig
 from realis.builder.quality import scores
+from realis.builder.run_stage import in_workers
 from realis.builder.scenes import ScenesConfig, scenes
-from realis.builder.stages import in_workers
 from realis.parallel.workers import Workers
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
