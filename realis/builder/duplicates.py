@@ -31,12 +31,12 @@ class DuplicatesConfig:
         require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
 
 
-def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
-    """Add the perceptual hashes (pHash of ImageHash) of a frame every ``config`` seconds to a clip. Flat frames, as in fades
-    and flashes, do not count, as they all have the same hash."""
+def hashes(clip: Clip, build: Path, every: float) -> Iterator[Outcome]:
+    """Add perceptual hashes (pHash of ImageHash) to a clip, of a frame in every ``every`` seconds. Flat frames, as in fades and
+    flashes, do not count, as they all have the same hash."""
     import imagehash
 
-    step = min(max(round(config * clip.rate), 1), clip.frames)
+    step = min(max(round(every * clip.rate), 1), clip.frames)
     wanted = range(step // 2, clip.frames, step)
     try:
         with VideoReader(clip.path(build), threads=1) as video:

@@ -17,7 +17,7 @@ from realis.builder.duplicates import duplicates, hashes
 from realis.builder.keywords import keyword_counts, keywords
 from realis.builder.ledger import Ledger
 from realis.builder.on_ray import Cluster
-from realis.builder.probe import add_list_columns, check_licence, probe
+from realis.builder.probe import add_list_columns, keep_licensed, probe
 from realis.builder.publish import (
     SMALLER,
     check_smaller,
@@ -133,8 +133,7 @@ class Pipeline:
         self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]
     ) -> list[Clip]:
         """Run a step that looks at each clip by itself, in worker processes, here or on the cluster."""
-        bound = partial(work, build=self.folder, config=settings)
-        return self.run_on_each(name, partial(in_workers, bound, self.tasks), clips)
+        return self.run_on_each(name, partial(in_workers, work, self.folder, settings, self.tasks), clips)
 
     def run_on_content(
         self, name: str, work: Callable[..., Iterable[Outcome]], settings: Any, clips: list[Clip]
@@ -178,7 +177,7 @@ class Pipeline:
     def run_probe(self, footage: list[Clip]) -> list[Clip]:
         """Keep the videos that are licensed and of the format wanted. What their lists say of them is set aside until
         ``captions``, so that correcting a list does not repeat the stages before."""
-        videos = self.run_with_settings("licences", in_this_process(check_licence), self.config.probe, footage)
+        videos = self.run_with_settings("licences", in_this_process(keep_licensed), self.config.probe, footage)
         return self.run_in_workers("probe", probe, self.config.probe, videos)
 
     def run_quality(self, clips: list[Clip]) -> list[Clip]:

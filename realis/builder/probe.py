@@ -29,7 +29,7 @@ class ProbeConfig:
         require(0 < self.least_rate <= 1000, "--probe.least-rate", self.least_rate, "above 0, up to 1000")
 
 
-def check_licence(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
+def keep_licensed(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
     """Drop a video without a licence. Of others, clear what the list says of them, so that correcting the list does not make
     the next stages cut and measure again; :func:`add_list_columns` adds it later."""
     if video.licence or config.unlicensed:

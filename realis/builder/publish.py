@@ -47,10 +47,10 @@ def set_name(title: str, lines: int) -> str:
     return f"{title}-{'4K' if lines == 2160 else f'{lines}P'}"
 
 
-def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
+def shrink(clip: Clip, build: Path, folder: str) -> Iterator[Outcome]:
     """Write a test clip at a third of the size, by antialiased bicubic resizing and losslessly (FFV1), as
-    ``config``/test/NAME.mkv. Sides that are not multiples of six are cropped at the right and at the bottom."""
-    file = Path(config) / "test" / f"{clip.name}.mkv"
+    ``folder``/test/NAME.mkv. Sides that are not multiples of six are cropped at the right and at the bottom."""
+    file = Path(folder) / "test" / f"{clip.name}.mkv"
     (build / file).parent.mkdir(parents=True, exist_ok=True)
     size = (clip.height // (2 * SMALLER) * 2, clip.width // (2 * SMALLER) * 2)
     with (

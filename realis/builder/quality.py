@@ -101,10 +101,10 @@ class NotFiniteError(InputError):
     """A score is not a finite number: no limit would mean anything for it."""
 
 
-def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
-    """Add the scores of a clip, measured on ``config`` pairs of frames."""
+def scores(clip: Clip, build: Path, samples: int) -> Iterator[Outcome]:
+    """Add the scores of a clip, measured on ``samples`` pairs of neighbouring frames."""
     try:
-        yield replace(clip, scores=measure_scores(clip.path(build), config, clip.frames, threads=1))
+        yield replace(clip, scores=measure_scores(clip.path(build), samples, clip.frames, threads=1))
     except NotFiniteError as error:
         yield Dropped(clip.name, "scores are no numbers", str(error))
     except InputError as error:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
@@ -84,7 +83,11 @@ class Previews:
             if file.is_symlink() or not file.is_file():  # a link could lead anywhere: it is replaced
                 with VideoReader(clip.path(self.build)) as video, whole_file(file) as temporary:
                     size = preview_size(video.height, video.width, self.longer)
-                    small = (video.rgb(shrink_frame(frame, size)) for frame in video.frames())
+                    # Resized in their own pixel format: five times as fast as after conversion to RGB
+                    small = (
+                        video.rgb(frame.reformat(width=size[1], height=size[0], interpolation=Interpolation.AREA))
+                        for frame in video.frames()
+                    )
                     Encoding("h264", crf=23).write_video(temporary, size, video.rate, small)
         return file
 
@@ -125,8 +128,3 @@ def preview_size(height: int, width: int, longer: int) -> tuple[int, int]:
     """
     scale = min(1.0, longer / max(height, width))
     return max(round(height * scale / 2) * 2, 2), max(round(width * scale / 2) * 2, 2)
-
-
-def shrink_frame(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
-    """Resize a frame to ``size`` (height, width) in its own pixel format, five times as fast as after conversion to RGB."""
-    return frame.reformat(width=size[1], height=size[0], interpolation=Interpolation.AREA)

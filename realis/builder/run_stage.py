@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from realis.builder.clip import Clip, Outcome, digest_of
@@ -104,16 +105,16 @@ def in_this_process(work: Callable[..., Iterable[Outcome]]) -> Callable[..., Ite
 
 
 def in_workers(
-    work: Callable[[Clip], Iterable[Outcome]], tasks: Callable[..., Any], clips: list[Clip]
-) -> Iterator[Any]:
-    """Yield each of ``clips`` with its outcomes of ``work``, done by worker processes through ``tasks``
+    work: Callable[..., Iterable[Outcome]], build: Path, settings: Any, tasks: Callable[..., Any], clips: list[Clip]
+) -> Iterator[tuple[Clip, list[Outcome]]]:
+    """Yield each of ``clips`` with its outcomes of ``work(clip, build, settings)``, done by worker processes through ``tasks``
     (:meth:`realis.parallel.workers.Workers.tasks`)."""
-    for clip, outcomes in tasks(partial(list_outcomes, work), clips):
+    for clip, outcomes in tasks(partial(list_outcomes, work, build, settings), clips):
         if isinstance(outcomes, BaseException):
             raise outcomes
         yield clip, outcomes
 
 
-def list_outcomes(work: Callable[[Clip], Iterable[Outcome]], clip: Clip) -> list[Outcome]:
+def list_outcomes(work: Callable[..., Iterable[Outcome]], build: Path, settings: Any, clip: Clip) -> list[Outcome]:
     """Return the outcomes of ``work`` on ``clip`` as a list, as a generator cannot be sent between processes."""
-    return list(work(clip))
+    return list(work(clip, build, settings))

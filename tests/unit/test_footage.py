@@ -14,7 +14,7 @@ from realis.builder.duplicates import DuplicatesConfig
 from realis.builder.footage import find_footage
 from realis.builder.ledger import Ledger
 from realis.builder.on_ray import RayConfig
-from realis.builder.probe import ProbeConfig, add_list_columns, check_licence, probe, rejection_reason
+from realis.builder.probe import ProbeConfig, add_list_columns, keep_licensed, probe, rejection_reason
 from realis.builder.publish import table_row
 from realis.builder.run_stage import in_this_process, run_stage
 from realis.builder.scenes import ScenesConfig
@@ -111,14 +111,14 @@ def test_names_that_are_no_text_are_names_too(tmp_path):
 
 def test_footage_of_nobody_is_left_out_and_what_lists_say_comes_back():
     video = Clip("film", "film.mp4", "CC0", "pexels", caption="A cat")
-    bare = only(check_licence(video, Path(), CONFIG))
+    bare = only(keep_licensed(video, Path(), CONFIG))
     assert bare == Clip("film", "film.mp4")
     assert add_list_columns([replace(bare, name="film-000000", frames=9)], [video]) == [
         replace(video, name="film-000000", frames=9)
     ]
     nobodys = replace(video, licence="")
-    assert only(check_licence(nobodys, Path(), CONFIG)) == Dropped("film", "no licence named", "film.mp4")
-    assert only(check_licence(nobodys, Path(), ProbeConfig(unlicensed=True))) == bare
+    assert only(keep_licensed(nobodys, Path(), CONFIG)) == Dropped("film", "no licence named", "film.mp4")
+    assert only(keep_licensed(nobodys, Path(), ProbeConfig(unlicensed=True))) == bare
 
 
 @pytest.mark.parametrize(
