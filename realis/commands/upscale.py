@@ -131,30 +131,33 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
     failed: dict[Path, type[Exception]] = {}
 
     # 1. Leave out inputs that cannot be upscaled, before hours of work on the others
-    ahead: list[tuple[UpscaleConfig, Path, Path, int]] = []
-    for own, path, output in inputs:
-        with skip_failures(path, failed), open_source(path, own.deinterlace, own.span) as source:
-            plan = announced_plan(own, loader.needs(bool(own.prompt)), source, output)
-            frames = min(plan.frames or 0, PREVIEW_FRAMES if own.preview else plan.frames or 0)
-            ahead.append((own, path, output, frames * len(plan.tiles)))
+    planned: list[tuple[UpscaleConfig, Path, Path, int]] = []
+    for input_config, path, output in inputs:
+        with skip_failures(path, failed), open_source(path, input_config.deinterlace, input_config.span) as source:
+            plan = announced_plan(input_config, loader.needs(bool(input_config.prompt)), source, output)
+            frames = min(plan.frames or 0, PREVIEW_FRAMES if input_config.preview else plan.frames or 0)
+            planned.append((input_config, path, output, frames * len(plan.tiles)))
 
-    loader.prompts = [own.prompt for own, *_ in ahead]
+    loader.prompts = [input_config.prompt for input_config, *_ in planned]
 
     # 2. Upscale; the remaining time is estimated from frames times tiles
     estimator, total, written = CostEstimator(loader), Estimate(), []
-    left, done, began, spent = sum(amount for *_, amount in ahead), 0, time.monotonic(), 0.0
-    for number, (own, path, output, amount) in enumerate(ahead, start=1):
-        remaining = f", about {units.duration(spent * left / done)} left for all" if done else ""
-        logger.info("%d of %d: %s%s", number, len(ahead), path, remaining)
-        left -= amount
+    began, seconds = time.monotonic(), 0.0
+    left, done = sum(work for *_, work in planned), 0
+    for number, (input_config, path, output, work) in enumerate(planned, start=1):
+        remaining = f", about {units.duration(seconds * left / done)} left for all" if done else ""
+        logger.info("%d of %d: %s%s", number, len(planned), path, remaining)
+        left -= work
         with skip_failures(path, failed):
-            job, at_work = prepare_job(own, loader.needs(bool(own.prompt)), path, output), time.monotonic()
+            job = prepare_job(input_config, loader.needs(bool(input_config.prompt)), path, output)
+            started = time.monotonic()
             if config.dry_run:
-                total += estimator.estimate(job.format, job.plan, output, own.prompt)
+                total += estimator.estimate(job.format, job.plan, output, input_config.prompt)
                 continue
             written.append(upscale_file(job, loader))
             if not job.done:
-                spent, done = spent + time.monotonic() - at_work, done + amount
+                seconds += time.monotonic() - started
+                done += work
     took = f"in all: {total}" if config.dry_run else f"done in {units.duration(time.monotonic() - began)}"
     logger.info("%d of %d %s", len(inputs) - len(failed), len(inputs), took)
     if failed:
