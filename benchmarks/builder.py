@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from realis.builder.clip import Clip
 from realis.builder.duplicates import hashes
 from realis.builder.on_ray import Cluster, RayConfig
 from realis.builder.quality import scores
+from realis.builder.run_stage import in_workers
 from realis.builder.scenes import ScenesConfig, scenes
-from realis.builder.stages import in_workers
 from realis.parallel.workers import Workers
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
@@ -59,9 +58,9 @@ def seconds(clips: list[Clip], build: Path, share: Callable[..., Any]) -> float:
     shutil.rmtree(build / "work", ignore_errors=True)
     (build / "work").mkdir(parents=True)
     began = time.perf_counter()
-    for stage, config in STAGES:
-        bound = partial(stage, build=build, config=config)
-        clips = [one for _, outcomes in in_workers(bound, share, clips) for one in outcomes if isinstance(one, Clip)]
+    for stage, settings in STAGES:
+        outcomes = [one for _, several in in_workers(stage, build, settings, share, clips) for one in several]
+        clips = [one for one in outcomes if isinstance(one, Clip)]
     assert clips, "nothing was left to do for the last stage"
     return time.perf_counter() - began
 

@@ -20,9 +20,8 @@ import realis  # noqa: F401
 
 import numpy as np  # isort: skip
 
-from realis.builder.all_stages import STAGES
 from realis.builder.build import build
-from realis.builder.config import BuildConfig
+from realis.builder.config import STAGES, BuildConfig
 from realis.core.config import parse
 from realis.data.lr_sets.record import RECORD
 from realis.data.photographs import photograph

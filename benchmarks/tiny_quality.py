@@ -43,7 +43,7 @@ from realis.upscaling.cpc import Condition, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt
 from realis.upscaling.stream import Frame, upscale_stream
-from realis.upscaling.tiled import independent
+from realis.upscaling.tiled import restore_tiles
 
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_quality")
@@ -97,7 +97,7 @@ class WindowUpscaler:
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
-        return independent(self.window, frames, size, tiles, noise, advance), {}
+        return restore_tiles(self.window, frames, size, tiles, noise, advance), {}
 
 
 def open_networks(model: str, dtype: torch.dtype = torch.bfloat16) -> CpcNetworks:

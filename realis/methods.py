@@ -1,4 +1,4 @@
-"""The methods by name, imported on demand."""
+"""The registry of upscaling methods by name; a method is imported when it is asked for."""
 
 from importlib import import_module
 from typing import Any
@@ -14,10 +14,10 @@ DEFAULT = "cpc"
 
 
 def find_method(name: str) -> Method[Any]:
-    """The method called ``name``.
+    """Import and return the method called ``name``.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such method.
     """
     require(name in METHODS, "--method", repr(name), f"one of {', '.join(map(repr, METHODS))}")
     module, _, attribute = METHODS[name].partition(":")

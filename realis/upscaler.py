@@ -1,7 +1,8 @@
-"""The protocol that every method speaks: segments of whole frames in, the same frames larger out.
+"""The protocol of an upscaling method: segments of whole frames in, the same frames enlarged out.
 
-Time belongs to the stream (:mod:`realis.upscaling.stream`), space to the method. So reading, writing, resuming,
-audio, colour and evaluation are the same for all methods.
+The stream (:mod:`realis.upscaling.stream`) cuts a video into segments; the method only sees one segment at a time, and
+works through the tiles of its frames. So reading, writing, resuming, audio, colour and evaluation are the same for all
+methods.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,17 +15,17 @@ from realis.core.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-Carry = dict[str, "torch.Tensor"]
+Carry = dict[str, "torch.Tensor"]  # state that a method hands from one segment to the next
 
 
 @dataclass(frozen=True)
 class Segments:
-    """How a method wants time to be cut.
+    """How a video is cut into segments for a method.
 
     Args:
-        frames: frames of one segment.
+        frames: number of frames in a segment.
         overlap: frames that a segment shares with the one before; the two results are blended there.
-        period: segments start at multiples of it and hold ``period n + 1`` frames (4 for Wan's VAE; 1: any number).
+        period: segments start at multiples of it and have ``period n + 1`` frames (4 for Wan's VAE; 1: any number).
 
     Raises:
         InputError: the three contradict each other.
@@ -44,11 +45,11 @@ class Segments:
             )
 
     def padded(self, frames: int) -> int:
-        """The frames that a segment of so many is extended to: ``period n + 1``."""
+        """Round ``frames`` up to the next length that a segment may have: ``period n + 1``."""
         return frames + -(frames - 1) % self.period
 
     def count(self, frames: int) -> int:
-        """How many segments a video of so many frames has."""
+        """Return the number of segments of a video of ``frames`` frames."""
         return max(1, -(-(frames - self.overlap) // (self.frames - self.overlap)))
 
 
@@ -57,9 +58,9 @@ class NoiseGrid:
     """The latent grid over which a method draws its noise.
 
     Args:
-        channels: of a latent.
-        frames: video frames from one latent frame to the next.
-        pixels: of the result, from one latent cell to the next.
+        channels: channels of a latent.
+        frames: video frames per latent frame.
+        pixels: pixels of the result per latent cell, along each side.
     """
 
     channels: int
@@ -69,23 +70,24 @@ class NoiseGrid:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a method asks of time, space and its input, known from its files before any weight is opened.
+    """What a method requires of segments, tiles and its input, known from its files before any weight is loaded.
 
     Args:
-        segments: how it wants time to be cut.
-        scales: factors of enlargement that it has; what is left over to the size asked for, the stream resizes. ``None``:
-            it makes any size itself.
-        trained_scale: largest factor of enlargement that its weights were trained for.
-        tile: height and width in pixels of the windows that it works in; ``None``: whole frames.
+        segments: how the video is cut.
+        scales: the scale factors that it supports; the stream resizes its result to the size asked for. ``None``: it
+            makes any size itself.
+        trained_scale: the largest scale factor that its weights were trained for.
+        tile: height and width of its tiles, in pixels of its output; ``None``: whole frames.
         tile_overlap: pixels that tiles share at least.
-        multiple: sides of a tile, or of a whole frame, are multiples of it.
+        multiple: the sides of a tile, or of a whole frame, must be multiples of it.
         noise: the grid of its noise; ``None``: it draws none.
         weights: the files and folders that the result depends on, by the field of its configuration that names each.
-        settings: by field of its configuration, what stands for those left to the method, such as ``steps`` of 0.
-        sampling: these in words, for the plan; empty: nothing to say.
-        label: of its weights, for headings.
-        less_memory: its flags that make it take less, for a message; empty: it has none.
-        remarks: on what was asked for: what would probably do better.
+        settings: by field of its configuration, the values it chose where the user left the choice to it, such as for
+            ``steps`` of 0.
+        sampling: these settings in words, for the plan; empty: nothing to say.
+        label: a short name of its weights, for headings.
+        less_memory: its flags that reduce memory, for an error message; empty: it has none.
+        remarks: advice on other settings that would probably give better results.
     """
 
     segments: Segments
@@ -103,8 +105,8 @@ class Needs:
     remarks: Sequence[str] = ()
 
     def native_size(self, lr: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width that the method itself makes of frames of ``lr`` where ``size`` is asked for: the smallest of
-        its scales that is large enough, or else the largest."""
+        """Return the height and width that the method itself makes of frames of size ``lr`` when ``size`` is asked for: by
+        the smallest of its scales that is large enough, or else by the largest."""
         if self.scales is None:
             return size
         factor = max(size[0] / lr[0], size[1] / lr[1])
@@ -122,7 +124,7 @@ class Tile:
     right: int
 
     def in_cells(self, pixels: int) -> "Tile":
-        """The same window in latent cells of so many ``pixels`` a side."""
+        """Return the same window in latent cells of ``pixels`` a side."""
         return Tile(self.top // pixels, self.bottom // pixels, self.left // pixels, self.right // pixels)
 
 
@@ -130,7 +132,7 @@ class Tile:
 class Tiling:
     """The tiles of a canvas: every pair of a row span and a column span ``(start, stop)``.
 
-    The canvas may be larger than the video, so that its size fits the method; what is beyond is cut off at the end.
+    The canvas may be larger than the frame, to be a multiple of what the method requires; the excess is cropped at the end.
     """
 
     rows: Sequence[tuple[int, int]]
@@ -149,16 +151,16 @@ class Tiling:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where, and in which form, the networks of a method are kept and run.
+class Placement:
+    """Where and in which precision the networks of a method are kept and run.
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        dtype: name of torch's, of the weights.
-        offload: weights wait in main memory, layer by layer.
-        fp8: weights are kept in 8 bits.
-        attention: a backend of diffusers; empty: torch's choice.
-        compile: go through ``torch.compile``.
+        dtype: name of the torch dtype of the weights.
+        offload: keep weights in main memory, and move them to the device layer by layer.
+        fp8: keep weights in 8 bits.
+        attention: attention backend of diffusers; empty: torch's choice.
+        compile: use ``torch.compile``.
     """
 
     device: str = "cpu"
@@ -192,14 +194,14 @@ class Upscaler(Protocol):
             frames: (F, 3, H, W) float32 in [0, 1].
             size: height and width of the result.
             tiles: how its canvas is cut; the canvas is at least ``size``.
-            noise: of this segment, (channels, latent frames, h, w) float32 on the CPU over the canvas; ``None`` for a
-                method that needs none.
-            carry: what the previous segment's call returned; empty at the start.
+            noise: noise of this segment, (channels, latent frames, h, w) float32 on the CPU over the canvas; ``None`` for
+                a method that needs none.
+            carry: what the call for the previous segment returned; empty at the start.
             prompt: what the video shows, one of those that the method was loaded with; may be empty.
-            advance: told the share of the segment's work that was just done; shares sum to 1.
+            advance: called with the share of the segment's work that was just done; shares sum to 1.
 
         Returns:
-            (F, 3, *size) float32 in [0, 1], and what the next call needs.
+            (F, 3, *size) float32 in [0, 1], and the ``carry`` of the next call.
         """
         ...
 
@@ -208,7 +210,7 @@ class MethodConfig(Protocol):
     """The flags of a method: a frozen dataclass.
 
     Attributes:
-        PREFIX: its flags are ``--PREFIX.flag``, or where it is empty ``--flag``.
+        PREFIX: its flags are ``--PREFIX.flag``, or ``--flag`` if it is empty.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -219,7 +221,7 @@ Options = TypeVar("Options", bound=MethodConfig)
 
 
 class Method(Protocol[Options]):
-    """A method: what it needs, and how it is loaded. Importing one imports no torch.
+    """A method: what it needs, and how it is loaded. Importing one must not import torch.
 
     Attributes:
         Config: the class of its flags.
@@ -228,26 +230,26 @@ class Method(Protocol[Options]):
     Config: type[Options]
 
     def needs(self, config: Options, prompted: bool) -> Needs:
-        """Find its files, and what they ask for.
+        """Find the files of the method, and return what it needs, without loading weights.
 
         Args:
             config: its flags.
             prompted: whether there is a prompt.
 
         Raises:
-            InputError: a file is missing or damaged, or they do not fit each other or what is asked for.
+            InputError: a file is missing or damaged, or the files do not fit each other or the flags.
         """
         ...
 
-    def load(self, config: Options, place: Place, prompts: Sequence[str]) -> Upscaler:
-        """Open its weights.
+    def load(self, config: Options, placement: Placement, prompts: Sequence[str]) -> Upscaler:
+        """Load the weights of the method.
 
         Args:
             config: its flags.
-            place: where its networks go.
-            prompts: all that will be asked for, the empty one too where a video has none.
+            placement: where its networks go.
+            prompts: every prompt that ``upscale`` will be called with; the empty one where a video has none.
 
         Raises:
-            InputError: they cannot be opened.
+            InputError: the weights cannot be loaded.
         """
         ...

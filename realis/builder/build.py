@@ -1,15 +1,15 @@
-"""``build``: RealisVideo-4K out of footage, stage by stage (paper: "RealisVideo-4K")."""
+"""``build``: build RealisVideo-4K out of footage, or calibrate its quality limits (paper: "RealisVideo-4K")."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from realis.builder.all_stages import Build
 from realis.builder.calibrate import calibrate
 from realis.builder.clip import Clip
 from realis.builder.config import STAGES, BuildConfig
 from realis.builder.footage import find_footage
 from realis.builder.on_ray import Cluster
+from realis.builder.pipeline import Pipeline
 from realis.builder.settings import CALIBRATED, Settings, check_build_folder
 from realis.core.config import as_plain
 from realis.core.errors import InputError, file_error, require
@@ -21,7 +21,7 @@ from realis.parallel.workers import Workers
 
 
 def build(config: BuildConfig) -> None:
-    """Run the stages. A build that was stopped goes on where it was; of a finished one nothing is done again.
+    """Run the stages. A build that was stopped is resumed where it was; of a finished one nothing is done again.
 
     Raises:
         InputError: something given cannot be used, or no clip is left after a stage.
@@ -35,21 +35,21 @@ def build(config: BuildConfig) -> None:
     require(config.probe.unlicensed or any(clip.licence for clip in clips), "--licence",
             f"none, and none in a list, for any of {count(len(clips), 'video')}",
             "one, if it is that of all; or a list with a column licence; or --probe.unlicensed")  # fmt: skip
-    check_apart(folder, config.source, clips)
+    check_output_outside_footage(folder, config.source, clips)
     check_build_folder(folder)
     on_ray = config.executor == "ray"
     executor = Cluster(config.ray, folder, config.workers) if on_ray else Workers(config.workers)
-    with only_one(folder), executor:
+    with lock_folder(folder), executor:
         remove_leftovers(folder)
         settings = Settings(as_plain(config), STAGES, folder, config.anew)
-        Build(config, folder, settings, executor).run(clips)
+        Pipeline(config, folder, settings, executor).run(clips)
 
 
-def check_apart(folder: Path, sources: tuple[str, ...], clips: list[Clip]) -> None:
-    """What is built must not be taken for footage.
+def check_output_outside_footage(folder: Path, sources: tuple[str, ...], clips: list[Clip]) -> None:
+    """Check that the output is not among the footage, where the next build would take clips for footage.
 
     Raises:
-        InputError: it would be.
+        InputError: it is.
     """
     own = folder.resolve()
     around = [word for word in sources if Path(word).is_dir() and Path(word).resolve() in (own, *own.parents)]
@@ -59,11 +59,11 @@ def check_apart(folder: Path, sources: tuple[str, ...], clips: list[Clip]) -> No
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Keep other processes out of ``folder``.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other builds out of ``folder``, by a lock in it.
 
     Raises:
-        InputError: one is in it, or nothing can be written there.
+        InputError: another process is building there, or the folder cannot be written.
     """
     try:
         (folder / "work").mkdir(parents=True, exist_ok=True)

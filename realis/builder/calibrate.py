@@ -1,4 +1,4 @@
-"""``--calibrate``: the limits of stage ``quality`` from footage that one knows to be good."""
+"""``--calibrate``: set the limits of stage ``quality`` by footage that is known to be good."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -20,8 +20,8 @@ SHOWN = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # percentiles
 def calibrate(folder: Path, recipe: Path, config: QualityConfig, percent: float = 2.0) -> dict[str, float]:
     """Write limits that drop about ``percent`` per cent of the videos in ``folder`` by each score, as a YAML recipe.
 
-    A limit on faults (bars, blocks, fake 4K, ...) is only ever loosened: that the reference shows none makes the next
-    clip that has a trace no worse. What cannot be read is left out, and said.
+    A limit on faults (bars, blocks, fake 4K, ...) is only ever loosened: that the reference has none does not make a trace
+    of one worse. Videos that cannot be read are left out with a warning.
 
     Returns:
         The fields of :class:`QualityConfig` and their values.
@@ -46,7 +46,11 @@ def calibrate(folder: Path, recipe: Path, config: QualityConfig, percent: float 
 
 
 def measure_folder(folder: Path, config: QualityConfig) -> list[dict[str, float]]:
-    """Scores of each video in ``folder`` and below."""
+    """Measure the scores of each video in ``folder`` and below.
+
+    Raises:
+        InputError: none can be measured.
+    """
     videos = [clip.path for clip in find_sequences(folder) if not clip.images]
     scores = []
     for path in progress(videos, total=len(videos), unit="clip"):
@@ -62,7 +66,8 @@ def measure_folder(folder: Path, config: QualityConfig) -> list[dict[str, float]
 
 
 def limits_of(scores: list[dict[str, float]], config: QualityConfig, percent: float) -> dict[str, float]:
-    """The field of each limit, and its value by the percentiles of ``scores``; as it is where nothing was measured."""
+    """Return the value of each limit by the percentiles of ``scores``, by its field; that of ``config`` where nothing was
+    measured."""
     found: dict[str, float] = {}
     defaults = {field.name: getattr(config, field.name) for field in fields(config)}
     for limit in LIMITS:
@@ -71,6 +76,6 @@ def limits_of(scores: list[dict[str, float]], config: QualityConfig, percent: fl
         value = float(np.percentile(values, percent if low else 100 - percent)) if values else defaults[limit.field]
         if limit.fault:
             value = (min if low else max)(value, defaults[limit.field])
-        # To the outside: a rounded limit must not drop the clip that it was made of.
+        # Rounded outwards, so that the limit does not drop the very clip that set it.
         found[limit.field] = float((np.floor if low else np.ceil)(value * 1e4) / 1e4)
     return found

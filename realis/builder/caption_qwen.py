@@ -18,10 +18,10 @@ class QwenCaptioner:
         config: of the captions; ``config.model`` is a folder or a hub id.
 
     Attributes:
-        together: clips at a time; fewer once GPU memory did not do.
+        together: clips at a time; halved when GPU memory is too small.
 
     Raises:
-        InputError: packages are missing, or it is no Qwen2.5-VL, or it cannot be fetched.
+        InputError: packages are missing, or the model is not a Qwen2.5-VL or cannot be downloaded.
     """
 
     calls = 1
@@ -32,10 +32,10 @@ class QwenCaptioner:
         self.processor, self.model = load(config.model, config.device)
 
     def caption(self, samples: list[Sample]) -> list[str]:
-        """One caption for each sample.
+        """Return one caption for each sample.
 
         Raises:
-            InputError: GPU memory does not do even for one clip.
+            RunError: GPU memory is too small even for one clip.
         """
         import torch
 
@@ -56,15 +56,15 @@ class QwenCaptioner:
                     count(len(group), "clip"),
                     self.together,
                 )
-            if self.together < len(group):  # here the error, which holds tensors, is gone
+            if self.together < len(group):  # not in the except block, where the error still holds tensors
                 torch.cuda.empty_cache()
         return texts
 
     def stop(self) -> None:
-        """Nothing is tried again anyway."""
+        """Do nothing: there are no retries."""
 
     def summary(self) -> str:
-        """The size of batches, if it had to be reduced."""
+        """Describe the batch size, if it had to be reduced."""
         return f"{count(self.together, 'clip')} at a time" if self.together < self.config.batch else ""
 
     def _generated(self, samples: list[Sample]) -> list[str]:
@@ -73,11 +73,11 @@ class QwenCaptioner:
         inputs = self.inputs(samples).to(self.model.device)
         with torch.inference_mode():
             tokens = self.model.generate(**inputs, do_sample=False, max_new_tokens=self.config.max_tokens)
-        told = tokens[:, inputs["input_ids"].shape[1] :]
-        return self.processor.batch_decode(told, skip_special_tokens=True)
+        answers = tokens[:, inputs["input_ids"].shape[1] :]
+        return self.processor.batch_decode(answers, skip_special_tokens=True)
 
     def inputs(self, samples: list[Sample]) -> Any:
-        """What the model takes: tokens of the chat, padded on the left, and pixels and times of the frames."""
+        """Prepare the input of the model: tokens of the chat, padded on the left, and pixels and times of the frames."""
         from PIL import Image
         from qwen_vl_utils import process_vision_info
 
@@ -93,8 +93,8 @@ class QwenCaptioner:
             chats.append([{"role": "user", "content": [video, {"type": "text", "text": self.config.prompt}]}])
         # The rate reaches the positions in time only as metadata: the processor does not read the keyword fps that
         # process_vision_info gives without it, and would take 24 frames a second.
-        seen: Any = process_vision_info(chats, return_video_kwargs=True, return_video_metadata=True)
-        _, videos, options = seen
+        vision: Any = process_vision_info(chats, return_video_kwargs=True, return_video_metadata=True)
+        _, videos, options = vision
         return self.processor(
             text=self.processor.apply_chat_template(chats, tokenize=False, add_generation_prompt=True),
             videos=[frames for frames, _ in videos],
@@ -107,28 +107,29 @@ class QwenCaptioner:
 
 
 def check_model(config: CaptionsConfig, elsewhere: bool) -> None:
-    """Check, before hours of work, that the model can be had and run, and say what it will take. Nothing is fetched but its
-    configuration.
+    """Check, before hours of work, that the model can be found and run, and log what it will take. Only its configuration is
+    downloaded.
 
     Args:
-        config: of the captions; ``config.model`` and ``config.device`` count.
-        elsewhere: it runs on other machines, of which nothing is known here.
+        config: of the captions; ``config.model`` and ``config.device`` are checked.
+        elsewhere: the model runs on other machines, whose disk and memory are not known here.
 
     Raises:
-        InputError: it cannot.
+        InputError: the model cannot be found or run.
+        RunError: there is no disk space for it.
     """
     found = find_model(config.model)
     if not elsewhere:
         found.check_room(config.model)
-        if place_of(config.device) == "cpu":
+        if torch_device(config.device) == "cpu":
             found.check_memory(config.model)
 
 
-def place_of(device: str) -> str:
-    """``--captions.device`` as torch calls it.
+def torch_device(device: str) -> str:
+    """Return the torch device of ``--captions.device``.
 
     Raises:
-        InputError: it is a GPU that torch does not see.
+        InputError: it is a GPU, but torch finds none.
     """
     import torch
 
@@ -139,7 +140,7 @@ def place_of(device: str) -> str:
 
 
 def load(name: str, device: str) -> tuple[Any, Any]:
-    """Processor and model from a folder or the hub; weights from safetensors only.
+    """Load processor and model from a folder or the hub; weights from safetensors only.
 
     Raises:
         InputError: see :class:`QwenCaptioner`.
@@ -149,7 +150,7 @@ def load(name: str, device: str) -> tuple[Any, Any]:
     cached = find_model(name).cached
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-    place = place_of(device)
+    place = torch_device(device)
     with explain_model_errors(name, cached):
         processor = AutoProcessor.from_pretrained(name, local_files_only=cached)
         loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
@@ -164,6 +165,6 @@ def load(name: str, device: str) -> tuple[Any, Any]:
     if missing := sorted(info["missing_keys"]):
         raise InputError(f"--captions.model: {name}: lacks {count(len(missing), 'weight')}, such as {missing[0]}")
     processor.tokenizer.padding_side = "left"
-    # Of the three settings that go with sampling nothing is used here, and each would be warned of.
+    # Greedy decoding uses none of these three, and transformers would warn of each.
     model.generation_config.update(temperature=None, top_p=None, top_k=None)
     return processor, model.eval()

@@ -1,4 +1,4 @@
-"""What a captioner is: its settings, what it is shown, what it answers."""
+"""The protocol of a captioner: its configuration, the samples that it is shown, the captions that it returns."""
 
 import re
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Sample(NamedTuple):
 
     Args:
         frames: (H, W, 3) uint8 RGB, upright.
-        rate: of these frames a second.
+        rate: how many of these frames there are a second.
     """
 
     frames: list[np.ndarray]
@@ -86,23 +86,23 @@ class Captioner(Protocol):
     calls: int
 
     def caption(self, samples: list[Sample]) -> list[str]:
-        """One caption for each sample.
+        """Return one caption for each sample.
 
         Raises:
-            NoCaption: by no fault but the sample's; of a captioner that takes one at a time.
-            InputError: it cannot be used so, or the budget is spent.
-            RunError: it cannot go on.
+            NoCaption: there is none for this sample, though the captioner works; only where ``together`` is 1.
+            InputError: the captioner cannot be used with these settings, or the budget is spent.
+            RunError: the endpoint or the machine fails.
         """
         ...
 
     def stop(self) -> None:
-        """What has been begun may be finished, but nothing that failed is tried again: from another thread."""
+        """Let calls in progress finish, but retry nothing; called from another thread."""
         ...
 
     def summary(self) -> str:
-        """What it has done so far, in few words; empty if there is nothing to say."""
+        """Describe in few words what it has done so far; empty if there is nothing to say."""
         ...
 
 
 class NoCaption(Exception):  # noqa: N818 - a finding, not an error
-    """There is no caption to be had for a clip: ``args`` are the reason and what was found."""
+    """A clip cannot be captioned: ``args`` are the reason and the detail of its :class:`realis.builder.clip.Dropped`."""

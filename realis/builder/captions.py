@@ -1,7 +1,7 @@
-"""Captions: from the footage's list, from Qwen2.5-VL in this process, or from an endpoint of the OpenAI form.
+"""Stage ``captions``: from the footage's list, from Qwen2.5-VL in this process, or from an OpenAI-compatible endpoint.
 
-Each is kept in a file under ``work/captions`` of the build as soon as it is there, named by what it was made from: a run
-that was stopped, or that is made again, captions nothing twice.
+Each caption is kept in a file under ``work/captions`` of the build as soon as it is made, named by a digest of all that
+it depends on: a run that was stopped, or is repeated, captions nothing twice.
 """
 
 import json
@@ -30,26 +30,25 @@ from realis.video.read import VideoReader
 from realis.video.source import quarter_turns
 
 UNREADABLE = "cannot be read"
-TOO_MANY = 10  # clips without a caption in a row: then the endpoint or its settings are at fault, not the clips
+TOO_MANY = 10  # clips without a caption in a row: the endpoint or the settings are at fault then, not the clips
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-class Question(NamedTuple):
-    """A caption that is wanted: what it is shown or why there is nothing to show, and the file that it belongs into."""
+class CaptionRequest(NamedTuple):
+    """A caption to be made: the file to keep it in, and what the captioner is shown, or why the clip is dropped."""
 
     file: Path
     sample: Sample | Dropped
 
 
 def captions(clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator[tuple[Clip, list[Outcome]]]:
-    """Each of ``clips`` with its caption, or dropped; those that are known first, the others as they are finished.
+    """Yield each of ``clips`` with its caption, or dropped; first those whose captions are kept, the others as they are made.
 
     Raises:
-        InputError: model or endpoint cannot be used, or the budget is spent; what is finished is kept, and the next run
-            goes on from there.
-        RunError: the endpoint or the memory fails; the same.
+        InputError: model or endpoint cannot be used, or the budget is spent; captions so far are kept for the next run.
+        RunError: the endpoint fails or memory is too small; captions so far are kept.
     """
     if config.by == "given":
         yield from map(given_caption, clips)
@@ -80,11 +79,13 @@ def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -
     """Check that there will be captions for ``clips``, before hours are spent on what comes before them.
 
     Args:
+        clips: the footage.
+        config: of the captions.
         elsewhere: the model runs on other machines than this one.
 
     Raises:
-        InputError: none is given, the model cannot be had or run.
-        RunError: there is no room for the model on the disk, nobody answers at the endpoint.
+        InputError: no caption is given, or the model cannot be found or run.
+        RunError: there is no disk space for the model, or the endpoint does not answer.
     """
     if config.by == "endpoint":
         from realis.builder.caption_endpoint import EndpointCaptioner
@@ -99,19 +100,19 @@ def check_captions(clips: list[Clip], config: CaptionsConfig, elsewhere: bool) -
 
 
 def given_caption(clip: Clip) -> tuple[Clip, list[Outcome]]:
-    """A clip of which the footage's list says what it shows; dropped if it does not."""
+    """Keep a clip that has a caption in the footage's list."""
     if clip.caption.strip():
         return clip, [clip]
     return clip, [Dropped(clip.name, "no caption given", f"{clip.video} has none in the column caption of its list")]
 
 
 def add_answer(clip: Clip, answer: str | Dropped) -> Outcome:
-    """``clip`` with its caption, or dropped for the reason why there is none."""
+    """Return ``clip`` with its caption, or dropped for the reason why there is none."""
     return replace(clip, caption=answer) if isinstance(answer, str) else replace(answer, name=clip.name)
 
 
 def open_captioner(config: CaptionsConfig) -> Captioner:
-    """The captioner that ``config`` asks for.
+    """Open the captioner that ``config`` asks for.
 
     Raises:
         InputError: it cannot be opened.
@@ -126,9 +127,9 @@ def open_captioner(config: CaptionsConfig) -> Captioner:
 
 
 def caption_file(clip: Clip, build: Path, config: CaptionsConfig) -> Path:
-    """Where the caption of ``clip`` is kept: named by the clip's content and all that decides what is said of it."""
-    assert clip.digest, f"{clip.name}: captions are kept by the content of clips, which is not known of this one"
-    made_from = [
+    """Return the file in which the caption of ``clip`` is kept, named by the clip's content and the settings of captions."""
+    assert clip.digest, f"{clip.name}: captions are kept by the digest of clips, which this one lacks"
+    inputs = [
         clip.digest,
         config.by,
         config.model,
@@ -137,14 +138,14 @@ def caption_file(clip: Clip, build: Path, config: CaptionsConfig) -> Path:
         config.max_pixels,
         config.max_tokens,
     ]
-    return build / "work" / "captions" / f"{digest(made_from)}.json"
+    return build / "work" / "captions" / f"{digest(inputs)}.json"
 
 
 def read_caption(file: Path) -> str:
-    """The caption in a file of :func:`write_caption`.
+    """Read a caption from a file of :func:`write_caption`.
 
     Raises:
-        InputError: the file is something else.
+        InputError: the file is damaged.
     """
     try:
         caption = load_json(file.read_text(encoding="utf-8"))["caption"]
@@ -156,13 +157,13 @@ def read_caption(file: Path) -> str:
 
 
 def write_caption(file: Path, caption: str, model: str) -> None:
-    """Keep a caption, whole and on disk."""
+    """Write a caption to its file, atomically."""
     with whole_file(file) as temporary:
         temporary.write_text(json.dumps({"caption": caption, "model": model}, ensure_ascii=False), encoding="utf-8")
 
 
 def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:
-    """The frames that are shown in the middles of ``config.frames`` equal parts of the clip's time.
+    """Read the frames that are on screen in the middle of each of ``config.frames`` equal parts of the clip's duration.
 
     Raises:
         InputError: the clip cannot be read.
@@ -172,7 +173,7 @@ def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:
     due = [(part + 0.5) * duration / count for part in range(count)]
     frames: list[np.ndarray] = []
     with VideoReader(clip.path(build)) as video:
-        shown: tuple[float, av.VideoFrame] | None = None  # from when on, and what
+        shown: tuple[float, av.VideoFrame] | None = None  # the frame on screen, and since when
         for frame in video.frames():
             start = shown[0] if shown else frame.time
             if frame.time is None or start is None:
@@ -188,7 +189,7 @@ def read_sample(clip: Clip, build: Path, config: CaptionsConfig) -> Sample:
 
 
 def to_image(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarray:
-    """A decoded frame as (H, W, 3) uint8 RGB, upright, reduced to at most ``pixels``."""
+    """Convert a decoded frame to (H, W, 3) uint8 RGB, upright, reduced to at most ``pixels`` pixels."""
     image = video.rgb(frame)
     scale = (pixels / (image.shape[0] * image.shape[1])) ** 0.5
     if scale < 1:
@@ -200,10 +201,10 @@ def to_image(video: VideoReader, frame: av.VideoFrame, pixels: int) -> np.ndarra
 def ask_all(
     captioner: Captioner, asked: dict[Path, list[Clip]], build: Path, config: CaptionsConfig
 ) -> Iterator[tuple[Path, str | Dropped]]:
-    """The answer for each file of ``asked``, as they come; clips are read while the captioner is at work."""
+    """Yield the answer for each file of ``asked``, as they come; clips are read while the captioner is working."""
     (build / "work" / "captions").mkdir(parents=True, exist_ok=True)
-    questions = (_question(file, clips[0], build, config) for file, clips in asked.items())
-    batches = iter(lambda: list(islice(questions, captioner.together)), [])
+    requests = (_read_request(file, clips[0], build, config) for file, clips in asked.items())
+    batches = iter(lambda: list(islice(requests, captioner.together)), [])
     ask = partial(_answers, captioner, config.model)
     with closing(prefetch(batches, 1)) as ready:
         one_by_one = captioner.calls == 1
@@ -211,17 +212,19 @@ def ask_all(
             yield from answers
 
 
-def _question(file: Path, clip: Clip, build: Path, config: CaptionsConfig) -> Question:
+def _read_request(file: Path, clip: Clip, build: Path, config: CaptionsConfig) -> CaptionRequest:
     try:
-        return Question(file, read_sample(clip, build, config))
+        return CaptionRequest(file, read_sample(clip, build, config))
     except InputError as error:
-        return Question(file, unreadable(clip, build, UNREADABLE, error))
+        return CaptionRequest(file, unreadable(clip, build, UNREADABLE, error))
 
 
-def _answers(captioner: Captioner, model: str, questions: list[Question]) -> list[tuple[Path, str | Dropped]]:
-    """Captions, each kept in its file before anything else can go wrong."""
-    answers: list[tuple[Path, str | Dropped]] = [(q.file, q.sample) for q in questions if isinstance(q.sample, Dropped)]
-    shown = [(q.file, q.sample) for q in questions if isinstance(q.sample, Sample)]
+def _answers(captioner: Captioner, model: str, requests: list[CaptionRequest]) -> list[tuple[Path, str | Dropped]]:
+    """Caption a batch, and write each caption to its file at once, so that a later error loses none."""
+    answers: list[tuple[Path, str | Dropped]] = [
+        (file, sample) for file, sample in requests if isinstance(sample, Dropped)
+    ]
+    shown = [(file, sample) for file, sample in requests if isinstance(sample, Sample)]
     try:
         texts = captioner.caption([sample for _, sample in shown]) if shown else []
     except NoCaption as none:
@@ -235,7 +238,7 @@ def _answers(captioner: Captioner, model: str, questions: list[Question]) -> lis
 
 
 def check_caption(text: str, model: str) -> str | Dropped:
-    """What a model said, in one line; or why that is no caption: it is empty, or of more than :data:`LONGEST_TEXT`
+    """Return the text of a model in one line, or why it is no caption: it is empty, or longer than :data:`LONGEST_TEXT`
     characters."""
     if len(text) > LONGEST_TEXT:
         return Dropped("", "caption too long", f"{model} said {len(text)} characters, wanted {LONGEST_TEXT} at most")
@@ -273,11 +276,11 @@ def map_in_threads(
 
 
 def hold_back_failures(answers: Iterator[tuple[Path, str | Dropped]]) -> Iterator[tuple[Path, str | Dropped]]:
-    """The same answers; those without a caption are held back until one with a caption, or the end, shows that they were
-    no fault of the captioner.
+    """Yield ``answers``; those without a caption are held back until one with a caption, or the end, shows that the
+    captioner itself works.
 
     Raises:
-        InputError: too many of them in a row.
+        InputError: :data:`TOO_MANY` in a row have no caption.
     """
     held: list[tuple[Path, Dropped]] = []
     for file, answer in answers:

@@ -1,4 +1,4 @@
-"""What the builder knows of a clip, and what it says of one that it drops."""
+"""The records of the builder: a clip with all that is known of it, and a clip that was dropped."""
 
 import hashlib
 import json
@@ -17,22 +17,22 @@ JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip; every stage knows more of it than the one before.
+    """A clip, or before ``scenes`` a whole video of the footage; each stage fills in more of its fields.
 
     Args:
         name: unique in the build; a file name without its ending.
-        video: the footage that it comes from, as it was named.
-        licence, origin: of the footage: columns of its list; empty if not known.
+        video: path of the footage that it comes from, as given.
+        licence, origin: of the footage, from its list; empty if not known.
         file: its own file, relative to the folder of the build; empty before ``scenes``.
         height, width: in pixels, as shown.
         rate: frames a second.
-        start, frames: where in the footage it begins, and how many it has.
-        digest: of its content; of footage, before ``probe``, its size and when it was last written.
-        scores: what ``quality`` measured, by name.
-        hash: the perceptual hash of its frames, in hexadecimal.
-        group: of videos that show the same in places; named after one of them.
+        start, frames: its first frame in the footage, and its number of frames.
+        digest: digest of its content; of footage, before ``probe``, of size and time of modification.
+        scores: scores that ``quality`` measured, by name.
+        hash: perceptual hashes of its frames, in hexadecimal.
+        group: group of videos with clips that show the same; named after one of them.
         caption: what it shows.
-        keywords: for which it was selected.
+        keywords: the keywords that selected it.
         split: ``train`` or ``test``.
     """
 
@@ -55,11 +55,11 @@ class Clip:
     split: str = ""
 
     def path(self, build: Path) -> Path:
-        """Where its frames are: its own file in the folder ``build``, or the footage."""
+        """Return the file with its frames: its own in the folder ``build``, or the footage."""
         return build / self.file if self.file else Path(self.video)
 
     def is_there(self, build: Path) -> bool:
-        """Whether its own file, if it has one, is there with as many bytes as its digest says."""
+        """Return whether its own file, if it has one, is there with as many bytes as its digest says."""
         if not self.file:
             return True
         try:
@@ -69,26 +69,26 @@ class Clip:
         return self.digest.partition("-")[0] in ("", str(size))
 
     def content(self) -> "Clip":
-        """The same, without all that says something of its file and is not seen in it."""
+        """Return the clip with nothing but the fields that describe its content and file."""
         return Clip(self.name, self.video, file=self.file, height=self.height, width=self.width, rate=self.rate,
                     start=self.start, frames=self.frames, digest=self.digest)  # fmt: skip
 
-    def changed_as(self, before: "Clip", after: "Clip") -> "Clip":
-        """The same with what is new in ``after``."""
+    def with_changes(self, before: "Clip", after: "Clip") -> "Clip":
+        """Return this clip with the fields in which ``after`` differs from ``before``."""
         new = {one.name: getattr(after, one.name) for one in fields(Clip)}
         return replace(self, **{name: value for name, value in new.items() if value != getattr(before, name)})
 
     def to_row(self) -> dict[str, Any]:
-        """Plain values, without what is not known yet."""
+        """Return the clip as a row of plain values, without empty fields."""
         row = asdict(self) | {"rate": str(self.rate) if self.rate else "", "keywords": list(self.keywords)}
         return {name: value for name, value in row.items() if value or name == "name"}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Clip":
-        """The clip of :meth:`to_row`.
+        """Return the clip of a row of :meth:`to_row`.
 
         Raises:
-            ValueError, TypeError, ArithmeticError: it is something else.
+            ValueError, TypeError, ArithmeticError: the row is something else.
         """
         clip = build_record(cls, {name: value for name, value in row.items() if name != "rate"})
         return replace(clip, rate=Fraction(row.get("rate", 0)))
@@ -100,9 +100,9 @@ class Dropped:
 
     Args:
         name: of the clip.
-        reason: in few words, the same for all that are dropped for it: it is counted.
-        detail: what was found in this one.
-        scores: what was measured of it, by name.
+        reason: in few words, the same for all clips that are dropped for it, as these are counted.
+        detail: what was found in this clip.
+        scores: its scores, by name, if it was measured.
     """
 
     name: str
@@ -114,21 +114,21 @@ class Dropped:
 Outcome = Clip | Dropped
 
 
-def digest_of(clips: list[Clip], beside: str = "") -> str:
-    """A text that changes with anything that is known of ``clips``, and with what is known ``beside`` them."""
+def digest_of(clips: list[Clip], extra: str = "") -> str:
+    """Return a digest of all fields of ``clips``, and of ``extra``."""
     rows = json.dumps([clip.to_row() for clip in clips], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(os.fsencode(rows + beside)).hexdigest()[:32]
+    return hashlib.sha256(os.fsencode(rows + extra)).hexdigest()[:32]
 
 
 def printable(text: str) -> str:
-    """``text`` with a question mark for all that is no character: bytes of file names that are no UTF-8, halves of
-    surrogate pairs in JSON."""
+    """Replace lone surrogates in ``text`` by question marks: they stand for bytes of file names that are not UTF-8, or come
+    from JSON."""
     return text.encode(errors="replace").decode()
 
 
 def one_line(text: str) -> str:
-    """``text`` in one line: a space for what separates words, nothing for other control characters and those that say how
-    the text is to be set, such as from right to left.
+    """Return ``text`` in one line: white space becomes one space, and other control and format characters, such as those that
+    change the direction of the text, are removed.
 
     >>> one_line("A cat,\\n\\x1b[31mred\\u202e, 猫")
     'A cat, [31mred, 猫'

@@ -1,4 +1,4 @@
-"""What a build can be told."""
+"""The configuration of a build, and the order of its stages."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ from realis.builder.split import SplitConfig
 from realis.core.config import RUN
 from realis.core.errors import require
 
+# In the order in which they are run; each is described in the file of its name.
 STAGES = ("probe", "scenes", "quality", "duplicates", "captions", "keywords", "review", "split", "publish")
 
 

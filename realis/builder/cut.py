@@ -1,4 +1,4 @@
-"""A part of a video as a file of its own: by copying its packets, or by encoding its frames again."""
+"""Cut a part out of a video: by copying its packets where that is exact, or by encoding its frames again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ TURNS = {1: "transpose=cclock", 2: "hflip,vflip", 3: "transpose=clock"}  # by qu
 
 @dataclass(frozen=True)
 class Packet:
-    """What is known of a packet without decoding it."""
+    """A packet, as the demuxer describes it: presentation time in ticks, and whether it is a key frame."""
 
     time: int
     is_key: bool
@@ -38,7 +38,7 @@ class Packet:
 
 @lru_cache(maxsize=2)  # asked for by every clip of a video
 def read_packets(path: Path) -> list[Packet]:
-    """The packets of a video in the order of decoding; none if they cannot be copied, or some are not to be shown."""
+    """Return the packets of a video in decoding order; none if they cannot be copied, or some are not shown."""
     with VideoReader(path, threads=1) as video:
         if video.stream.codec_context.name not in COPIED:
             return []
@@ -52,15 +52,16 @@ def read_packets(path: Path) -> list[Packet]:
 
 
 def part_to_copy(path: Path, start: int, stop: int, least: int) -> tuple[int, int] | None:
-    """The part of frames ``start`` to ``stop`` - 1, at least ``least`` long, that begins with a key frame and ends where no
-    frame that is decoded later is shown earlier: the one that begins first."""
+    """Find the first part of frames ``start`` to ``stop`` - 1, at least ``least`` long, that can be copied: it begins with a
+    key frame, and no frame that is decoded after it is shown before its end. Return its first frame and the one behind
+    its last; ``None``: there is no such part."""
     number = {int(time): i for i, time in enumerate(read_facts(path).times)}
     known = read_packets(path)
     if len(number) != len(known):
         return None
     shown = [number[packet.time] for packet in known]
-    from_here = [*accumulate(reversed(shown), min, initial=len(shown))]  # the first frame shown of the last packets
-    later = from_here[-2::-1]  # the first frame shown of the packets after each
+    suffix_minima = [*accumulate(reversed(shown), min, initial=len(shown))]  # of the frame numbers of the last packets
+    later = suffix_minima[-2::-1]  # for each packet, the first frame shown of those decoded after it
     for i, packet in enumerate(known):
         if packet.is_key and start <= shown[i] <= stop - least and later[i] > shown[i]:
             so_far = accumulate(shown[i:], max)
@@ -71,8 +72,8 @@ def part_to_copy(path: Path, start: int, stop: int, least: int) -> tuple[int, in
 
 
 def copy_part(path: Path, stem: Path, start: int, stop: int) -> Path | None:
-    """Copy the packets of frames ``start`` to ``stop`` - 1 into a file called ``stem`` and an ending; ``None`` where the
-    frames have to be turned to be shown, or a search in the file does not find them."""
+    """Copy the packets of frames ``start`` to ``stop`` - 1 into a file ``stem`` with the ending of its container; ``None``
+    where the frames have to be rotated, or seeking does not find them."""
     times = read_facts(path).times[start:stop]
     with VideoReader(path, threads=1) as video:
         form = COPIED[video.stream.codec_context.name]
@@ -111,8 +112,8 @@ def encode_part(path: Path, stem: Path, start: int, stop: int, crf: int) -> Path
 
 
 def key_before(path: Path, time: int) -> int | None:
-    """The last key frame but one before ``time``: frames behind the last one may lean on those before it. ``None``: the
-    beginning, also of MPEG-TS, which cannot be searched to a frame."""
+    """Return the time of the last key frame but one up to ``time``: frames after the last one may refer to frames before it.
+    ``None``: decode from the beginning, also of MPEG-TS, where seeking is not exact to a frame."""
     with VideoReader(path, threads=1) as video:
         is_ts = video.container.format.name == "mpegts"
     keys = read_facts(path).keys
@@ -121,10 +122,10 @@ def key_before(path: Path, time: int) -> int | None:
 
 
 def encode_frames(path: Path, stem: Path, times: set[int], key: int | None, crf: int) -> tuple[Path, int]:
-    """Encode the frames shown at ``times``, decoded from ``key`` on; returns the file and how many there were.
+    """Encode the frames shown at ``times``, decoded from ``key`` on; return the file and the number of frames found.
 
     Raises:
-        InputError: none is there, or there is no encoder for them.
+        InputError: no frame is found, or there is no encoder for them.
     """
     first, count = min(times), 0
     with VideoReader(path, threads=1) as video:
@@ -153,7 +154,7 @@ def encode_frames(path: Path, stem: Path, times: set[int], key: int | None, crf:
 
 
 def encoder_for(frame: av.VideoFrame) -> tuple[str, str, dict[str, str]]:
-    """Encoder, container and options for frames like this one.
+    """Choose encoder, container and options for frames like this one.
 
     Raises:
         InputError: there is none for their pixel format.
@@ -170,7 +171,7 @@ def encoder_for(frame: av.VideoFrame) -> tuple[str, str, dict[str, str]]:
 
 
 def turn_upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Frames as the container wants them shown."""
+    """Yield the frames rotated as the container asks for."""
     graph = None
     for frame in frames:
         if not (turns := quarter_turns(frame)):
@@ -189,7 +190,7 @@ def turn_upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 def set_up_encoder(
     context: av.VideoCodecContext, frame: av.VideoFrame, base: Fraction, options: dict[str, str]
 ) -> None:
-    """Prepare an encoder for frames like this one."""
+    """Set an encoder up for frames like this one: size, pixel format, colours, time base ``base``."""
     context.height, context.width, context.pix_fmt = frame.height, frame.width, frame.format.name
     context.time_base, context.options, context.thread_count = base, options, 1
     context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc

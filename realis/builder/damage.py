@@ -1,4 +1,4 @@
-"""Files of a build that are no longer what was made: they are removed, and made again."""
+"""Files of a build that have changed since they were made: they are removed, and made again."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from realis.video.fingerprint import fingerprint
 
 
 class DamagedError(InputError):
-    """Files were damaged after they were made. They have been removed: the stages that made them do so again."""
+    """Files of the build were damaged. They have been removed, so that the stages that made them make them again."""
 
 
 def remove_damaged(files: list[Path]) -> None:
-    """Remove ``files``, of which the content is another than when they were made.
+    """Remove ``files``, whose content has changed since they were made.
 
     Raises:
-        DamagedError: there are some.
+        DamagedError: there is at least one.
     """
     for file in files:
         file.unlink(missing_ok=True)
@@ -26,11 +26,11 @@ def remove_damaged(files: list[Path]) -> None:
 
 
 def unreadable(clip: Clip, build: Path, reason: str, error: InputError) -> Dropped:
-    """Drop a clip that cannot be read because of ``error``.
+    """Return the record of a clip that is dropped because ``error`` says that it cannot be read.
 
     Raises:
-        DamagedError: it could when it was cut.
-        InputError: its file is not there any more; when it is back, the build goes on.
+        DamagedError: its file has changed since it was cut.
+        InputError: its file is missing; the build can be resumed when it is back.
     """
     path = clip.path(build)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Clips that show the same as another one, of the same video or not, by perceptual hashes of their frames."""
+"""Stage ``duplicates``: drop clips that show the same as another one, of the same video or not, by perceptual hashes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ from realis.core.errors import InputError, require
 from realis.video.read import VideoReader
 
 BITS = 64  # of the hash of a frame, sixteen hexadecimal digits
-FLAT = 4.0  # levels of 255 by which the luma of a frame spreads at least
+FLAT = 4.0  # standard deviation of luma, in levels of 255, below which a frame shows nothing
 ROWS = 256  # frames that are compared at a time with all before them
 
 
 @dataclass(frozen=True)
 class DuplicatesConfig:
-    """When two clips are the same."""
+    """When two clips are taken for the same."""
 
     every: Annotated[float, MEASURED] = 0.5  # seconds from one frame that is hashed to the next
     distance: int = 6  # bits of 64 by which two frames that show the same may differ; -1: nothing is a duplicate
@@ -31,12 +31,12 @@ class DuplicatesConfig:
         require(-1 <= self.distance < BITS, "--duplicates.distance", self.distance, f"-1 to {BITS - 1}")
 
 
-def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
-    """The perceptual hashes (pHash, of ImageHash) of a frame every ``config`` seconds of a clip; flat ones, as in fades and
-    flashes, are all alike and do not count."""
+def hashes(clip: Clip, build: Path, every: float) -> Iterator[Outcome]:
+    """Add perceptual hashes (pHash of ImageHash) to a clip, of a frame in every ``every`` seconds. Flat frames, as in fades and
+    flashes, do not count, as they all have the same hash."""
     import imagehash
 
-    step = min(max(round(config * clip.rate), 1), clip.frames)
+    step = min(max(round(every * clip.rate), 1), clip.frames)
     wanted = range(step // 2, clip.frames, step)
     try:
         with VideoReader(clip.path(build), threads=1) as video:
@@ -49,12 +49,12 @@ def hashes(clip: Clip, build: Path, config: float) -> Iterator[Outcome]:
 
 
 def is_flat(image: Image.Image) -> bool:
-    """Whether nothing is to be seen in it."""
+    """Return whether an image shows nothing: its luma is about the same everywhere."""
     return float(np.asarray(image.convert("L").resize((32, 32))).std()) < FLAT
 
 
 def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]:
-    """Of clips with a frame in common the first is kept; videos whose clips have one are of one group."""
+    """Keep the first of the clips that have a frame in common, and put videos with such clips into one group."""
     near = near_clips([frame_hashes(clip) for clip in clips], config.distance)
     group = group_videos([clip.video for clip in clips], near)
     for clip, other in zip(clips, first_near_clip(near), strict=True):
@@ -65,13 +65,13 @@ def duplicates(clips: list[Clip], config: DuplicatesConfig) -> Iterator[Outcome]
 
 
 def frame_hashes(clip: Clip) -> np.ndarray:
-    """The hashes of the frames of a clip, (frames,) uint64."""
+    """Return the hashes of the frames of a clip, (frames,) uint64."""
     digits = BITS // 4
     return np.array([int(clip.hash[i : i + digits], 16) for i in range(0, len(clip.hash), digits)], np.uint64)
 
 
 def near_clips(clips: list[np.ndarray], distance: int) -> list[set[int]]:
-    """For each clip the numbers of those before it that have a frame as near as ``distance``."""
+    """Return, for each clip, the numbers of the earlier clips with a frame at a Hamming distance of at most ``distance``."""
     owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
     every = np.concatenate([*clips, np.array([], np.uint64)])
     near: list[set[int]] = [set() for _ in clips]
@@ -84,8 +84,8 @@ def near_clips(clips: list[np.ndarray], distance: int) -> list[set[int]]:
 
 
 def first_near_clip(near: list[set[int]]) -> list[int]:
-    """For each clip the number of the first one that is kept and is :func:`near_clips`: its own, if none. A clip that is left
-    out takes no others with it."""
+    """Return, for each clip, the number of the first clip that is kept and near to it (:func:`near_clips`); its own, if there
+    is none. Only clips that are kept count: a dropped clip drops no others."""
     first: list[int] = []
     for number, others in enumerate(near):
         first.append(min((other for other in others if first[other] == other), default=number))
@@ -93,8 +93,13 @@ def first_near_clip(near: list[set[int]]) -> list[int]:
 
 
 def group_videos(videos: list[str], near: list[set[int]]) -> dict[str, str]:
-    """For each of the ``videos`` of clips one of those that are linked to it by clips that are :func:`near_clips`, directly or
-    over others, the same for all of these: itself, if it stands alone."""
+    """Return the group of each video: the connected component of videos linked by :func:`near_clips`, named after one of
+    them.
+
+    Args:
+        videos: the video of each clip.
+        near: as :func:`near_clips` returned it.
+    """
     group = {video: video for video in videos}
     for number, others in enumerate(near):
         joined = {group[videos[other]] for other in [number, *others]}

@@ -1,8 +1,8 @@
-"""Tells an upscale from what a camera resolved, by the spectrum of luma: pure functions over frames.
+"""Tell an upscale from what a camera resolved, by the spectrum of luma: pure functions over frames.
 
-A lens, a sensor and a codec let detail fade evenly into noise: the more it stands above the noise, the further it
-reaches towards Nyquist. Of an upscale from fewer lines it ends early whatever the contrast, or comes back above the
-Nyquist frequency of its source, as the images that every real filter leaves and that sharpening lifts.
+Behind a lens, a sensor and a codec, detail fades evenly into noise: the more it stands above the noise, the further it
+reaches towards Nyquist. In an upscale from fewer lines it ends early whatever the contrast, or it rises again above the
+Nyquist frequency of the source: these are the spectral images that no real filter suppresses, and that sharpening lifts.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Spectrum:
 
 
 def measure_spectrum(frames: list[np.ndarray]) -> Spectrum:
-    """The spectrum of ``frames`` (H, W) uint8 luma of one clip, each side at least 64 pixels.
+    """Measure the spectrum of ``frames`` (H, W) uint8 luma of one clip, each side at least 64 pixels.
 
     Each axis is judged by itself, as motion blur empties one and an anamorphic upscale has two factors; what counts is
     the better axis.
@@ -61,7 +61,7 @@ def measure_spectrum(frames: list[np.ndarray]) -> Spectrum:
 
 
 def detailed_tiles(frame: np.ndarray) -> list[np.ndarray]:
-    """The tiles (64, 64) float32 of ``frame`` (H, W) with most detail of middle size, which every upscale has too."""
+    """Return the tiles (64, 64) float32 of ``frame`` (H, W) with most detail at middle frequencies, which upscales have too."""
     frame = frame.astype(np.float32)
     band = cv2.GaussianBlur(frame, (0, 0), 0.8) - cv2.GaussianBlur(frame, (0, 0), 2.0)
     detail = cv2.boxFilter(band * band, -1, (TILE, TILE), anchor=(0, 0))
@@ -72,7 +72,7 @@ def detailed_tiles(frame: np.ndarray) -> list[np.ndarray]:
 
 
 def tile_power(tile: np.ndarray) -> np.ndarray:
-    """Power spectrum (64, 64) of a tile (64, 64) under a Hann window; white noise of variance v has v everywhere."""
+    """Return the power spectrum (64, 64) of a tile (64, 64) under a Hann window; white noise of variance v has v everywhere."""
     hann = np.hanning(TILE + 2)[1:-1]
     window = np.outer(hann, hann)
     window /= np.sqrt(np.square(window).sum())
@@ -80,9 +80,8 @@ def tile_power(tile: np.ndarray) -> np.ndarray:
 
 
 def profiles(power: np.ndarray) -> list[np.ndarray]:
-    """Mean power (33,) in dB by the larger of both frequencies, where that is the horizontal and the vertical one.
-
-    The spectrum of an upscale ends on a square, not on a circle.
+    """Return two profiles of mean power (33,) in dB by frequency: where the horizontal frequency is the larger one, and where
+    the vertical one is. Not radial, as the spectrum of an upscale ends on a square, not on a circle.
     """
     vertical, horizontal = np.abs(np.meshgrid(*(np.fft.fftfreq(TILE, 1 / TILE),) * 2, indexing="ij"))
     found = []
@@ -96,7 +95,7 @@ def profiles(power: np.ndarray) -> list[np.ndarray]:
 
 
 def _axis(level: np.ndarray) -> tuple[float, float, float]:
-    """Reach, contrast and images of one profile (33,) in dB."""
+    """Return reach, contrast and images of one profile (33,) in dB."""
     floor = level[HIGH].min()
     detail = level[LOW:]
     rise = detail[:-2] - np.minimum.accumulate(detail[:-2])
@@ -104,7 +103,7 @@ def _axis(level: np.ndarray) -> tuple[float, float, float]:
 
 
 def _reach(level: np.ndarray, end: float) -> float:
-    """Where ``level`` first falls below ``end``, between the samples, as a share of Nyquist."""
+    """Return where ``level`` first falls below ``end``, interpolated between the samples, as a share of Nyquist."""
     below = np.flatnonzero(level[LOW:] < end)
     if not len(below):
         return 1.0

@@ -1,4 +1,4 @@
-"""The footage that a build begins with: videos in folders, by pattern, or in lists that say whose they are."""
+"""Find the footage of a build: videos in folders, by pattern, or in lists with licence, source and caption."""
 
 import hashlib
 import os
@@ -14,32 +14,29 @@ from realis.core.tables import FILE_NAME, FORMS, read_rows
 from realis.core.units import count
 from realis.video.names import VIDEOS, describe_folder, files_in, matching
 
-COLUMNS = {
-    "licence": "licence",
-    "license": "licence",
-    "source": "origin",
-    "caption": "caption",
-}  # of a list, and of a clip
+# Fields of a clip by columns of a list
+COLUMNS = {"licence": "licence", "license": "licence", "source": "origin", "caption": "caption"}
 
 
 def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
-    """The videos that ``words`` name, each once, by name.
+    """Find the videos that ``words`` name, each once, sorted by name.
 
     A word is a video; a folder, of which all videos in it and below count, unless it holds a ``metadata`` file; a pattern
     such as ``raw/**/*.mp4``; or a list (JSONL, CSV, Parquet) with a ``file_name`` a row, relative to the list, and
     optionally ``licence``, ``source`` and ``caption``.
 
     Args:
-        licence: of what no list says another of.
+        words: of ``--source``.
+        licence: of videos for which no list gives another.
 
     Raises:
-        InputError: a word names nothing, a list is wrong, there is no video at all.
+        InputError: a word names nothing, a list is wrong, or there is no video at all.
     """
     require(len(words) > 0, "--source", "nothing", "a folder, a pattern, or a list of videos")
     found: dict[Path, Clip] = {}
     listed: dict[Path, str] = {}
     for word in words:
-        for path, said in rows_of(word):
+        for path, said in videos_named_by(word):
             facts = path.stat()  # by these a file is known again; probe looks at what is in it
             digest = f"{facts.st_size}-{facts.st_mtime_ns}"
             clip = Clip(name_of(path), str(path), digest=digest, **{"licence": one_line(licence)} | said)
@@ -57,9 +54,9 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
     return sorted(found.values(), key=lambda clip: clip.name)
 
 
-def rows_of(word: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The videos that one word names, with the fields of :class:`Clip` that a list says of each; a list says at least
-    ``caption``, which may be empty."""
+def videos_named_by(word: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield the videos that one word names, each with the fields of :class:`Clip` that a list gives: at least ``caption``,
+    which may be empty; no fields for a video that is not in a list."""
     path = Path(word)
     holds_list = path.is_dir() and any((path / f"metadata{form}").is_file() for form in FORMS)
     if holds_list or (path.is_file() and path.suffix.lower() in FORMS):
@@ -87,10 +84,10 @@ def rows_of(word: str) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def known_fields(row: dict[str, Any], where: str) -> dict[str, str]:
-    """What a row says of its video, by the fields of :class:`Clip`, in one line each; what is empty is left out.
+    """Return what a row of a list says of its video, by fields of :class:`Clip`, in one line each, without empty ones.
 
     Raises:
-        InputError: something is no text, or far too long.
+        InputError: a value is not text, or is too long.
     """
     said = {}
     for column, name in COLUMNS.items():
@@ -105,6 +102,7 @@ def known_fields(row: dict[str, Any], where: str) -> dict[str, str]:
 
 
 def name_of(video: Path) -> str:
-    """A file name for what is made of a video: its own, and a few letters that tell it from others of that name."""
+    """Return the stem of files made from ``video``: its own, and part of a hash of its path, as other folders may have a video
+    of the same name."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", video.stem).strip("_")[:60] or "video"
     return f"{plain}-{hashlib.sha256(os.fsencode(video)).hexdigest()[:12]}"

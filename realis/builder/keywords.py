@@ -1,5 +1,5 @@
-"""Detail-rich clips are chosen by words of their captions (paper: "RealisVideo-4K", 'keywords such as "close-up" and
-"detailed"'). The word lists have a version: a set that was built with one can be built again."""
+"""Stage ``keywords``: keep detail-rich clips by words of their captions (paper: "RealisVideo-4K", 'keywords such as
+"close-up" and "detailed"'). The word lists are versioned, so that a set can be built again."""
 
 import re
 from collections import Counter
@@ -82,8 +82,8 @@ OTHER_MEANING = {
 
 SENTENCE = re.compile(r"[^.!?;:\n]+")
 TOKEN = re.compile(r"[\w'-]+|,")
-REACH = 8  # words behind a negation that it can be about
-WEAK_REACH = 2  # of one such as "little", which is mostly an adjective of the next word
+REACH = 8  # words after a negation that it can negate
+WEAK_REACH = 2  # the same of a word such as "little", which mostly modifies the next word only
 NEGATION = re.compile(
     r"\b(?:no|not|never|without|neither|nor|none|lacks?|lacked|lacking|absence of|devoid of|free (?:of|from)|cannot"
     r"|hardly|barely|scarcely|instead of|rather than|\w+n't)\b(?! (?:only|just|merely|simply|doubt)\b)"
@@ -92,12 +92,12 @@ WEAK_NEGATION = re.compile(
     r"(?<!\ba )(?<!\bthe )(?<!\bhis )(?<!\bher )(?<!\bits )(?<!\btheir )"
     r"\b(?:little|few|less|minimal|limited|insufficient|low|poor)\b"
 )
-# What is behind one of these is not denied any more.
+# A negation ends at one of these.
 ENDS = {
     "and", "but", "yet", "however", "though", "although", "while", "whereas", "as", "which", "that", "where",
     "when", "because", "since", "so", "except", "with", "showing", "revealing",
 }  # fmt: skip
-# Nor behind one of these, unless the negation stands right before it: "no one on the stone bridge", "not in detail".
+# It also ends at one of these, unless the negation stands right before it: "no one on the stone bridge", "not in detail".
 PLACES = {
     "in", "on", "at", "under", "behind", "near", "along", "across", "from", "over", "against", "beside", "between",
     "by", "around", "through", "the",
@@ -126,24 +126,24 @@ def keywords(clip: Clip, build: Path, config: KeywordsConfig) -> Iterator[Outcom
 
 
 def keyword_counts(clips: Iterable[Clip]) -> Counter[str]:
-    """How many of ``clips`` each keyword selected; a clip counts once for each that its caption has."""
+    """Count how many of ``clips`` each keyword selected; a clip counts once for each of its keywords."""
     return Counter(word for clip in clips for word in clip.keywords)
 
 
 def leave_out(words: dict[str, tuple[str, ...]], ignored: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """``words`` without the keywords ``ignored``."""
+    """Return ``words`` without the keywords ``ignored``."""
     return {word: forms for word, forms in words.items() if word not in ignored}
 
 
 def find_keywords(caption: str, words: dict[str, tuple[str, ...]], more: tuple[str, ...] = ()) -> dict[str, str]:
-    """The keywords that ``caption`` asserts, in the order of the list, each with the first sentence that does.
+    """Find the keywords that ``caption`` asserts, in the order of the list, each with the first sentence that does.
 
     Args:
         caption: English text.
-        words: keywords, and the words that stand for each.
-        more: keywords that stand for themselves.
+        words: keywords, each with the words that count for it.
+        more: keywords that count for themselves only.
 
-    >>> list(said("Macro shot without any text; knitted wool.", VERSIONS["1"].select))
+    >>> list(find_keywords("Macro shot without any text; knitted wool.", VERSIONS["1"].select))
     ['macro', 'knit']
     """
     plain = re.sub(r"[\u2010-\u2015]", "-", caption).replace("\u2019", "'").lower()
@@ -158,7 +158,7 @@ def find_keywords(caption: str, words: dict[str, tuple[str, ...]], more: tuple[s
 
 
 def asserts(pattern: re.Pattern[str], sentence: str, denied: list[tuple[int, int]]) -> bool:
-    """Whether ``pattern`` is in ``sentence`` at least once where nothing denies it."""
+    """Return whether ``pattern`` occurs in ``sentence`` at least once where nothing negates it."""
     return any(
         not any(start <= match.start() < end for start, end in denied)
         and not DENIED_BEHIND.match(sentence, match.end())
@@ -167,14 +167,14 @@ def asserts(pattern: re.Pattern[str], sentence: str, denied: list[tuple[int, int
 
 
 def denied_spans(sentence: str) -> list[tuple[int, int]]:
-    """The parts of a sentence that a word such as "no" or "without" is about, from where to where."""
+    """Return the spans ``(start, end)`` of a sentence that words such as "no" or "without" negate."""
     strong = [(match.end(), _reach(sentence, match.end(), REACH)) for match in NEGATION.finditer(sentence)]
     weak = [(match.end(), _reach(sentence, match.end(), WEAK_REACH)) for match in WEAK_NEGATION.finditer(sentence)]
     return strong + weak
 
 
 def _reach(sentence: str, start: int, words: int) -> int:
-    """Where that ends which a negation before ``start`` is about."""
+    """Return where the scope of a negation that ends at ``start`` ends, at most ``words`` words further."""
     tokens = list(TOKEN.finditer(sentence, start))
     for place, token in enumerate(tokens):
         goes_on = token[0] != "," or _is_enumeration([later[0] for later in tokens[place + 1 : place + 5]])
@@ -184,14 +184,14 @@ def _reach(sentence: str, start: int, words: int) -> int:
 
 
 def _is_enumeration(later: list[str]) -> bool:
-    """Whether a comma is followed by one more thing of a list: "no fur, hair or feathers"."""
+    """Return whether the words after a comma continue an enumeration: "no fur, hair or feathers"."""
     item = next((place for place, word in enumerate(later) if word in (",", "or", "nor")), None)
     return item is not None and item < 4
 
 
 @cache
 def pattern_of(words: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds any of ``words`` and their inflections as whole words.
+    """Return a pattern that finds any of ``words`` and their inflections as whole words.
 
     >>> [bool(pattern_of(("close-up",)).search(text)) for text in ("close ups", "closeup", "close upper")]
     [True, True, False]
@@ -202,7 +202,7 @@ def pattern_of(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def inflections(word: str) -> set[str]:
-    """``word``, its plural, and its forms with -ed and -ing, less those that mean something else.
+    """Return ``word``, its plural, and its forms with -ed and -ing, except those that mean something else.
 
     >>> sorted(inflections("knit"))
     ['knit', 'knits', 'knitted', 'knitting']

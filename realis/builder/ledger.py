@@ -1,4 +1,4 @@
-"""What a stage has done: a line of JSON for every input that is finished, by which a stopped stage goes on."""
+"""The ledger of a stage: a line of JSON for every clip that it has finished, from which a stopped stage is resumed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,22 +12,23 @@ from realis.core.files import whole_file
 from realis.core.log import logger
 from realis.core.records import append_row, build_record, load_json, to_line, whole_lines
 
-MEASURED = "what is measured, at length, depends on it"  # marks such a field of a stage: Annotated[int, MEASURED]
+# Marks settings on which costly measurements depend; changing others does not repeat these: Annotated[int, MEASURED]
+MEASURED = "what is measured, at length, depends on it"
 
 
 class Ledger:
     """The outcomes of one stage.
 
     A line is appended, and synced, when an input is finished; a line that was torn by a crash does not count. Outcomes
-    are kept under a digest of the input: where the input has changed they are not found. Nor are they where a file that
-    was made of it has been removed, or has another size than it was made with.
+    are kept under a digest of the input, so that those of an input that has changed do not count; nor do those whose
+    file has been removed or has changed its size.
 
     Args:
         build: folder of the build.
-        stage: whose it is. The file ``work/STAGE.jsonl`` is made when the first input is finished.
+        stage: name of the stage. The file ``work/STAGE.jsonl`` is made when the first input is finished.
 
     Raises:
-        InputError: the file is something else.
+        InputError: the file is damaged.
     """
 
     def __init__(self, build: Path, stage: str) -> None:
@@ -49,28 +50,28 @@ class Ledger:
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise InputError(f"{self.file}: is damaged ({error}); delete it, and the stage is done anew") from error
 
-    def keep(self, keys: list[str]) -> None:
-        """Forget all but the inputs ``keys``, before anything is made anew: what replaces a file must not seem to be the
-        one that was there before it."""
+    def keep_only(self, keys: list[str]) -> None:
+        """Forget all inputs but ``keys``. To be called before files are made anew: a new file must not be taken for the one
+        that an old line describes."""
         self.outcomes = {key: self.outcomes[key] for key in keys if key in self.outcomes}
         if self.file.exists():
             self._write(list(self.outcomes))
 
     def add(self, key: str, outcomes: Iterable[Outcome]) -> None:
-        """Note the outcomes of the input whose digest is ``key``."""
+        """Append the outcomes of the input whose digest is ``key``."""
         self.outcomes[key] = list(outcomes)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("ab+", buffering=0) as file:
             append_row(file, self._row(key))
 
-    def settle(self, keys: list[str]) -> None:
-        """Put the lines into the order of ``keys`` and leave out all others: the file then shows no trace of what was
-        finished when."""
+    def write_in_order(self, keys: list[str]) -> None:
+        """Write the lines of ``keys`` in this order, and no others, so that the file does not depend on the order in which
+        inputs were finished."""
         if keys:
             self._write(keys)
 
     def replace(self, outcomes: dict[str, list[Outcome]]) -> None:
-        """These in place of all others."""
+        """Replace all outcomes by ``outcomes``."""
         self.outcomes = outcomes
         self._write(list(outcomes))
 
@@ -86,9 +87,9 @@ class Ledger:
         return {"of": key, "kept": kept, "dropped": dropped}
 
     def kept(self, keys: list[str]) -> list[Clip]:
-        """The clips that were kept of the inputs ``keys``, in their order."""
+        """Return the clips that were kept of the inputs ``keys``, in their order."""
         return [one for key in keys for one in self.outcomes[key] if isinstance(one, Clip)]
 
     def reasons(self, keys: list[str]) -> Counter[str]:
-        """How many were dropped, by reason."""
+        """Count how many of the inputs ``keys`` were dropped, by reason."""
         return Counter(one.reason for key in keys for one in self.outcomes[key] if isinstance(one, Dropped))

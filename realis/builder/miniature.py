@@ -1,5 +1,5 @@
-"""A miniature of footage, rendered from the photographs that scikit-image carries: good shots, and one of everything that
-a stage should drop."""
+"""Render miniature footage from the photographs that scikit-image carries: good shots, and one of everything that a
+stage should drop."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from realis.video.write import SegmentWriter
 
 SIZE, FRAMES, RATE = (216, 384), 52, Fraction(24)
 ORIGIN, LICENCE = "scikit-image", "public domain or CC0, see skimage.data"
-# What is to be seen: by it they are chosen, so that the words say what the pictures are made of.
+# Captions of the photographs; the keywords in them decide which are selected.
 SHOTS = {
     "astronaut.png": "A woman in an orange space suit before a flag; a detailed portrait, fabric and hair are sharp.",
     "chelsea.png": "A close-up of a ginger cat; its fur and whiskers are finely detailed.",
@@ -34,7 +34,7 @@ Frames = Iterator[torch.Tensor]
 
 
 class Footage(NamedTuple):
-    """A video to be made: (3, H, W) frames in [0, 1] by ``render`` from the photographs of these names."""
+    """A video to render: ``render`` makes its (3, H, W) frames in [0, 1] from the photographs of these names."""
 
     render: Callable[..., Frames]
     photographs: tuple[str, ...]
@@ -42,7 +42,7 @@ class Footage(NamedTuple):
 
 
 def write_miniature(folder: Path) -> None:
-    """Render the footage into ``folder``, with a list of it, unless all of it is there."""
+    """Render the footage and its list into ``folder``, unless all of it is there."""
     if all((folder / name).is_file() for name in ("metadata.jsonl", "damaged.mp4", "nobodys.mp4", *plan())):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,8 +61,8 @@ def write_miniature(folder: Path) -> None:
 
 
 def plan() -> dict[str, Footage]:
-    """By file name: the footage. No photograph is in two videos that a build keeps: the split tells footage apart by what
-    looks the same at some moment, which another view of a photograph, such as a mirrored one, does not."""
+    """Return the footage by file name. No photograph is in two videos that a build keeps: the split only recognises shared
+    footage by frames that look the same, which a mirrored photograph does not."""
     good = {f"{Path(name).stem}.mp4": Footage(pan, (name,), caption) for name, caption in SHOTS.items()}
     cat, wall = SHOTS["chelsea.png"], SHOTS["brick.png"]
     return good | {
@@ -77,7 +77,7 @@ def plan() -> dict[str, Footage]:
 
 
 def pan(name: str, flip: bool = False) -> Frames:
-    """A pan over a photograph, shrunk a little so that it is sharp to the last pixel."""
+    """Pan over a photograph, reduced a little so that every pixel is sharp."""
     image = photograph(name)
     height, width = image.shape[1:]
     zoom = min(1.3, 0.95 * width / SIZE[1], 0.95 * height / SIZE[0])
@@ -89,29 +89,29 @@ def pan(name: str, flip: bool = False) -> Frames:
 
 
 def chain(*names: str) -> Frames:
-    """Shots one after the other."""
+    """Show photographs one after the other, as shots of one video."""
     for name in names:
         yield from pan(name)
 
 
 def black() -> Frames:
-    """Nothing to be seen."""
+    """Show black frames."""
     yield from (torch.zeros(3, *SIZE) for _ in range(FRAMES))
 
 
 def small(name: str) -> Frames:
-    """Of half the size."""
+    """Pan at half the size."""
     yield from (resize(frame, (SIZE[0] // 2, SIZE[1] // 2)) for frame in pan(name))
 
 
 def enlarged(name: str) -> Frames:
-    """What pretends to be of this size."""
+    """Pan at a third of the size, enlarged to the full size: fake 4K."""
     for frame in pan(name, flip=True):
         yield resize(resize(frame, (SIZE[0] // 3, SIZE[1] // 3)), SIZE).flip(1)
 
 
 def still(name: str) -> Frames:
-    """One frame, again and again."""
+    """Repeat one frame."""
     first = next(pan(name, flip=True)).flip(1)
     yield from (first for _ in range(FRAMES))
 

@@ -1,4 +1,4 @@
-"""The same stages on a Ray cluster: tasks on its CPUs, captions by actors on its GPUs."""
+"""Run the stages on a Ray cluster: tasks on its CPUs, captions by actors on its GPUs."""
 
 import logging
 import math
@@ -30,16 +30,16 @@ from realis.parallel.workers import use_one_core
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-RETRIES = 3  # of what a process was at when it was killed; errors of the work itself are not tried again
-BATCHES = 4  # that an actor is given at a time: it reads the next one while the model is at work
+RETRIES = 3  # of a task whose process was killed; errors of the work itself are not retried
+BATCHES = 4  # given to an actor at a time, so that it can read the next one while the model is running
 TIMEOUT = 10  # seconds for a cluster to answer
-STORE = 2**27  # bytes of Ray's object store on this machine: all that is large stays in files
+STORE = 2**27  # bytes of Ray's object store on this machine: small, as large data stays in files
 
 
 @dataclass(frozen=True)
 class RayConfig:
-    """A Ray cluster. On all its machines realis is installed, and the working directory, the folder of the build and the
-    footage are there under the same paths as here."""
+    """A Ray cluster. On all its machines realis must be installed, and the working directory, the folder of the build and
+    the footage must be available under the same paths as here."""
 
     # auto or HOST:PORT: a cluster that runs; empty: one started on this machine for the build
     address: Annotated[str, RUN] = ""
@@ -57,12 +57,12 @@ class RayConfig:
 
 
 class Cluster:
-    """A Ray cluster, joined or started when it is first needed, and left on leaving. A context manager.
+    """A Ray cluster: joined or started when it is first needed, left or stopped at the end of the context.
 
     Args:
-        config: which, and how it is used.
+        config: which cluster, and how it is used.
         build: folder of the build, which all its machines share.
-        workers: clips that are under way at a time; 0: as many as there are CPUs for.
+        workers: number of clips in progress at a time; 0: twice as many as there are CPUs for.
     """
 
     def __init__(self, config: RayConfig, build: Path, workers: int) -> None:
@@ -80,7 +80,7 @@ class Cluster:
     def tasks(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[Item, Result | BaseException]]:
-        """Yield each of ``items`` when it is done, with what ``work`` made of it, or the error that it ended with: as
+        """Yield each of ``items`` when it is done, with the result of ``work`` or the error that it ended with, as
         :meth:`realis.parallel.workers.Workers.tasks` does.
 
         Raises:
@@ -95,7 +95,8 @@ class Cluster:
         return self._as_they_come(lambda item: task.remote(work, item, here, self.build), iter(items), most)
 
     def captions(self, clips: list[Clip], build: Path, config: CaptionsConfig) -> Iterator[tuple[Clip, list[Outcome]]]:
-        """As :func:`realis.builder.captions.captions`, with the model in several processes. A server is asked from here.
+        """Caption ``clips`` as :func:`realis.builder.captions.captions` does, with the model in several processes; requests to
+        an endpoint are sent from this machine.
 
         Raises:
             InputError: the model cannot be used, or the cluster has not the GPUs that are asked for.
@@ -127,7 +128,7 @@ class Cluster:
             yield from answers
 
     def _as_they_come(self, start: Callable[[Any], Any], todo: Iterator[Any], most: int) -> Iterator[tuple[Any, Any]]:
-        """Start what is to do, at most so many at a time; yield each when it is done, with its result or its error."""
+        """Start the items of ``todo``, at most ``most`` at a time; yield each when it is done, with its result or error."""
         under_way: dict[Any, Any] = {}
         while True:
             under_way |= {start(one): one for one in islice(todo, most - len(under_way))}
@@ -147,11 +148,11 @@ class Cluster:
             return RunError(f"--executor ray: {error}")
 
     def _each_has(self, kind: str) -> list[float]:
-        """How many CPUs or GPUs each machine has."""
+        """Return how many CPUs or GPUs each machine has."""
         return [node["Resources"].get(kind, 0.0) for node in self._ray().nodes() if node["Alive"]]
 
     def _ray(self) -> Any:
-        """Ray, connected to the cluster.
+        """Return the module ``ray``, connected to the cluster.
 
         Raises:
             InputError: it is not installed, or there is no such cluster.
@@ -170,10 +171,10 @@ class Cluster:
 
 
 def connect(ray: Any, address: str, workers: int) -> None:
-    """Connect ``ray`` to a cluster, or start one with so many CPUs.
+    """Connect ``ray`` to the cluster at ``address``, or where that is empty start one with ``workers`` CPUs (0: all).
 
     Raises:
-        InputError: it is not there.
+        InputError: there is no such cluster.
     """
     own = {"num_cpus": workers or None, "object_store_memory": STORE, "include_dashboard": False}
     try:
@@ -186,17 +187,17 @@ def connect(ray: Any, address: str, workers: int) -> None:
 
 
 def run_on_node(work: Callable[[Item], Result], item: Item, folder: Path, build: Path) -> Result:
-    """On a machine of the cluster: what ``work`` makes of ``item``, as if it were done in ``folder`` here."""
+    """Do ``work`` on ``item`` on a machine of the cluster, in the working directory ``folder``."""
     use_one_core()
     enter_folder(folder, build)
     return work(item)
 
 
 def enter_folder(folder: Path, build: Path) -> None:
-    """Take ``folder`` for the working directory.
+    """Make ``folder`` the working directory.
 
     Raises:
-        InputError: it, or the folder of the build, is not there.
+        InputError: it or the folder of the build is missing on this machine.
     """
     try:
         os.chdir(folder)
@@ -207,7 +208,7 @@ def enter_folder(folder: Path, build: Path) -> None:
 
 
 class CaptionActor:
-    """In a process of its own: the captions' model, opened when there is something to ask it.
+    """A Ray actor with the captioner, which is opened when the first clip needs it.
 
     Args:
         config: of the captions.
@@ -220,8 +221,8 @@ class CaptionActor:
         self.captioner: Captioner | None = None
 
     def answers(self, asked: dict[Path, Clip]) -> list[tuple[Path, str | Dropped]]:
-        """The answer for each file; of files that are there, also those that this actor has written before it was killed,
-        what is in them."""
+        """Return the answer for each file. Files that are there are read: this actor may have written them before it was
+        killed and restarted."""
         enter_folder(self.folder, self.build)
         known = {file: read_caption(file) for file in asked if file.is_file()}
         unknown = {file: [clip] for file, clip in asked.items() if file not in known}

@@ -1,4 +1,4 @@
-"""First stage: what a file is; only real 2160p goes on, whichever way it is held."""
+"""Stage ``probe``: read format and length of each video; keep licensed, progressive SDR of 2160 lines, also upright."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from realis.builder.clip import Clip, Dropped, Outcome
 from realis.builder.damage import unreadable
 from realis.builder.ledger import MEASURED
 from realis.core.errors import InputError, require
-from realis.video.excerpt import read_facts as packets_of
+from realis.video.excerpt import read_facts
 from realis.video.fingerprint import fingerprint
 from realis.video.source import VideoSource
 
-LARGER = 1.1  # from so many times the lines on, it is another class of footage
+TOLERANCE = 1.1  # footage with more than this many times the lines is another class of resolution
 
 
 @dataclass(frozen=True)
@@ -29,34 +29,37 @@ class ProbeConfig:
         require(0 < self.least_rate <= 1000, "--probe.least-rate", self.least_rate, "above 0, up to 1000")
 
 
-def licensed(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
-    """The video without what its list says of it: where that is corrected, nothing has to be cut or measured again.
-    Dropped if no licence is named."""
+def keep_licensed(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
+    """Drop a video without a licence. Of others, clear what the list says of them, so that correcting the list does not make
+    the next stages cut and measure again; :func:`add_list_columns` adds it later."""
     if video.licence or config.unlicensed:
         yield replace(video, licence="", origin="", caption="")
     else:
         yield Dropped(video.name, "no licence named", video.video)
 
 
-def as_listed(clips: list[Clip], footage: list[Clip]) -> list[Clip]:
-    """``clips`` with what the lists say of the videos that they are of."""
-    said = {video.video: video for video in footage}
-    return [replace(clip, licence=said[clip.video].licence, origin=said[clip.video].origin, caption=said[clip.video].caption)
-            for clip in clips]  # fmt: skip
+def add_list_columns(clips: list[Clip], footage: list[Clip]) -> list[Clip]:
+    """Add licence, origin and caption of the ``footage`` to the ``clips`` that were cut from it."""
+    listed = {video.video: (video.licence, video.origin, video.caption) for video in footage}
+    added = []
+    for clip in clips:
+        licence, origin, caption = listed[clip.video]
+        added.append(replace(clip, licence=licence, origin=origin, caption=caption))
+    return added
 
 
 def probe(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
-    """Size, rate, number of frames and digest of a video; dropped where it cannot be read, or is not what is wanted."""
+    """Read size, frame rate, number of frames and digest of a video; drop it where it cannot be read or is not wanted."""
     path = video.path(build)
     try:
-        facts = packets_of(path)
+        facts = read_facts(path)
         with VideoSource(path) as source:
             video_format, rate, interlaced = source.format, source.rate, source.interlaced
     except InputError as error:
         yield unreadable(video, build, "cannot be read", error)
         return
     height, width = video_format.size
-    reason = why_not(
+    reason = rejection_reason(
         min(height, width), video_format.aspect == 1, video_format.color.hdr, interlaced, float(rate), config
     )
     if reason:
@@ -65,11 +68,11 @@ def probe(video: Clip, build: Path, config: ProbeConfig) -> Iterator[Outcome]:
     yield replace(video, height=height, width=width, rate=rate, frames=facts.frames, digest=fingerprint(path))
 
 
-def why_not(side: int, square: bool, hdr: str, interlaced: bool, rate: float, config: ProbeConfig) -> str:
-    """Why footage is not taken; empty if it is."""
+def rejection_reason(side: int, square: bool, hdr: str, interlaced: bool, rate: float, config: ProbeConfig) -> str:
+    """Return why footage with these properties is not taken; empty if it is."""
     if side < config.lines:
         return f"fewer than {config.lines} lines"
-    if side > LARGER * config.lines:
+    if side > TOLERANCE * config.lines:
         return f"more than {config.lines} lines"
     if not square:
         return "pixels are not square"

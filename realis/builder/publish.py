@@ -1,4 +1,4 @@
-"""The finished set: Hugging Face's VideoFolder form, a smaller version of the test clips, checksums."""
+"""Stage ``publish``: write the set in Hugging Face's VideoFolder layout, the smaller test clips, tables, checksums."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from realis.video.write import SegmentWriter
 
 SPLITS = ("train", "test")
 SMALLER = 3  # 2160 lines become 720
-AT_A_TIME = 16  # frames
+CHUNK = 16  # frames that are encoded at a time
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PublishConfig:
 
 
 def set_name(title: str, lines: int) -> str:
-    """Of a set of so many lines.
+    """Return the name of a set of clips of so many lines.
 
     >>> set_name("RealisVideo", 2160), set_name("RealisVideo", 720)
     ('RealisVideo-4K', 'RealisVideo-720P')
@@ -47,10 +47,10 @@ def set_name(title: str, lines: int) -> str:
     return f"{title}-{'4K' if lines == 2160 else f'{lines}P'}"
 
 
-def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
-    """A test clip at a third of the size in both directions, bicubically and low-passed, without loss (FFV1), as
-    ``config``/test/NAME.mkv. Of sides that six does not divide, what is over at the right and at the bottom is left out."""
-    file = Path(config) / "test" / f"{clip.name}.mkv"
+def shrink(clip: Clip, build: Path, folder: str) -> Iterator[Outcome]:
+    """Write a test clip at a third of the size, by antialiased bicubic resizing and losslessly (FFV1), as
+    ``folder``/test/NAME.mkv. Sides that are not multiples of six are cropped at the right and at the bottom."""
+    file = Path(folder) / "test" / f"{clip.name}.mkv"
     (build / file).parent.mkdir(parents=True, exist_ok=True)
     size = (clip.height // (2 * SMALLER) * 2, clip.width // (2 * SMALLER) * 2)
     with (
@@ -62,10 +62,10 @@ def shrink(clip: Clip, build: Path, config: str) -> Iterator[Outcome]:
 
 
 def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[int, list[Any]], None]) -> None:
-    """Resize the frames of ``video``, a few at a time.
+    """Resize the frames of ``video`` to ``size`` (height, width), and ``write`` a few at a time with the number of the first.
 
     Raises:
-        FloatingPointError: a pixel is not a finite number, which would be black as a byte.
+        FloatingPointError: a pixel is not a finite number; cast to a byte, it would silently become black.
     """
     import torch
 
@@ -80,18 +80,19 @@ def write_resized(video: VideoReader, size: tuple[int, int], write: Callable[[in
                 f"{video.path}: frame {start + len(held)} was resized to pixels that are no numbers"
             )
         held.append(small.clamp_(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy())
-        if len(held) == AT_A_TIME:
+        if len(held) == CHUNK:
             write(start, held)
-            held, start = [], start + AT_A_TIME
+            held, start = [], start + CHUNK
     if held:
         write(start, held)
 
 
 def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
-    """Give the clips their place in ``folder``: train/NAME.mp4, test/NAME.mp4; nothing else stays there.
+    """Link or copy the clips to train/NAME.mp4 and test/NAME.mp4 in ``folder``, remove all else from there, and return the
+    clips with their new files.
 
     Raises:
-        DamagedError: some are no longer what was cut.
+        DamagedError: some have changed since they were cut.
     """
     damaged: list[Path] = []
     for split in SPLITS:
@@ -113,17 +114,17 @@ def lay_out(clips: list[Clip], build: Path, folder: str) -> list[Clip]:
 
 
 def check_smaller(clips: list[Clip], build: Path) -> None:
-    """Make sure that the clips of :func:`shrink` are what was made.
+    """Check that the files of :func:`shrink` have not changed since they were made.
 
     Raises:
-        DamagedError: some are not.
+        DamagedError: some have.
     """
     files = {clip.path(build): clip.digest for clip in clips}
     remove_damaged([file for file, digest in files.items() if fingerprint(file) != digest])
 
 
 def remove_others(source: Path, made: Path) -> None:
-    """Remove from the folder ``made`` what was made of videos that are no longer in ``source``."""
+    """Remove files from the folder ``made`` whose videos are no longer in ``source``."""
     names = {file.stem for file in source.iterdir()}
     for file in [*made.glob("*.mkv"), *made.glob("*.json")]:
         if file.stem not in names:
@@ -131,21 +132,21 @@ def remove_others(source: Path, made: Path) -> None:
 
 
 def write_tables(clips: list[Clip], build: Path, folder: str, form: str) -> None:
-    """``metadata.jsonl`` or ``.parquet`` in each split's folder: what is known of its clips, as the Hub's viewer and
-    ``--clips.manifest`` of training read it."""
+    """Write ``metadata.jsonl`` or ``.parquet`` into each split's folder, as the Hub's viewer and ``--clips.manifest`` of
+    training read it."""
     scores = sorted({name for clip in clips for name in clip.scores})
     for split in SPLITS:
         for other in (build / folder / split).glob("metadata.*"):
-            other.unlink()  # which may be of the other form
-        rows = [row_of(clip, scores) for clip in clips if clip.split == split]
+            other.unlink()  # an earlier run may have written the other form
+        rows = [table_row(clip, scores) for clip in clips if clip.split == split]
         if rows:
             with whole_file(build / folder / split / f"metadata.{form}") as temporary:
                 write_jsonl(rows, temporary) if form == "jsonl" else write_parquet(rows, temporary)
 
 
-def row_of(clip: Clip, scores: list[str]) -> dict[str, Any]:
-    """A row of the tables, with all ``scores``, so that every row has the same columns; ``None`` where one was not measured.
-    ``start`` and ``frames`` would mean a part of the file itself."""
+def table_row(clip: Clip, scores: list[str]) -> dict[str, Any]:
+    """Return a row of the tables, with all ``scores``, so that every row has the same columns; ``None`` where one was not
+    measured. Not named ``start`` and ``frames``, which in a manifest select a part of the file itself."""
     measured = {f"score_{name}": clip.scores.get(name) for name in scores}
     return {"file_name": Path(clip.file).name, "caption": clip.caption, "keywords": ", ".join(clip.keywords),
             "width": clip.width, "height": clip.height, "frame_count": clip.frames, "frame_rate": str(clip.rate),
@@ -154,12 +155,12 @@ def row_of(clip: Clip, scores: list[str]) -> dict[str, Any]:
 
 
 def write_jsonl(rows: list[dict[str, Any]], file: Path) -> None:
-    """One row a line."""
+    """Write one row a line."""
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def write_parquet(rows: list[dict[str, Any]], file: Path) -> None:
-    """The same as a table of Parquet."""
+    """Write the rows as a Parquet table."""
     import pyarrow
     import pyarrow.parquet
 
@@ -167,15 +168,15 @@ def write_parquet(rows: list[dict[str, Any]], file: Path) -> None:
 
 
 def write_checksums(build: Path, folder: str) -> None:
-    """``SHA256SUMS`` of all files in ``folder`` but hidden ones, as ``sha256sum --check`` reads it."""
+    """Write ``SHA256SUMS`` of all files in ``folder`` but hidden ones, as ``sha256sum --check`` reads it."""
     root = build / folder
     files = sorted(file for file in visible_files(root, below=True) if file.name != "SHA256SUMS")
     with whole_file(root / "SHA256SUMS") as temporary:
         temporary.write_text("".join(f"{sha256(file)}  {file.relative_to(root).as_posix()}\n" for file in files))
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a set has its checksums, and all files of which they are, none of them written later."""
+def is_intact(folder: Path) -> bool:
+    """Return whether a set has its checksums and all files that they list, none of them modified later."""
     sums = folder / "SHA256SUMS"
     try:
         files = [folder / line.partition("  ")[2] for line in sums.read_text(errors="replace").splitlines()]
@@ -185,6 +186,6 @@ def is_whole(folder: Path) -> bool:
 
 
 def sha256(file: Path) -> str:
-    """Of all of a file."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

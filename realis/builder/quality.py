@@ -1,4 +1,4 @@
-"""Stage ``quality``: measures a clip on a few pairs of neighbouring frames, and drops it if a limit is passed."""
+"""Stage ``quality``: measure a clip on a few pairs of neighbouring frames, and drop it if a score is out of its limits."""
 
 import math
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from realis.video.read import VideoReader
 
 BLACK = 16  # mean luma of 255 below which a frame is black, if no pixel is brighter than twice that
 BAR = 8  # luma of 255 up to which a border is a bar: less than most night skies have
-CLIPPED = (2, 253)  # luma up to and from which nothing is told apart any more
-STILL = 0.1  # mean difference in levels below which a frame repeats the one before it: noise alone makes more
+CLIPPED = (2, 253)  # luma up to and from which a pixel is clipped
+STILL = 0.1  # mean difference in levels below which a frame repeats the one before it: noise alone differs more
 FLOW_LINES = 180  # height of the frames on which motion is measured
 BLOCK = 8  # of JPEG, MPEG-2, MPEG-4 and the largest transform of H.264
 
@@ -60,13 +60,13 @@ class QualityConfig:
 
 @dataclass(frozen=True)
 class Limit:
-    """What is wrong with a clip whose ``score`` is on the wrong side of a field of :class:`QualityConfig`.
+    """A limit on a score, and why a clip outside of it is dropped.
 
     Args:
         score: a name in :attr:`Clip.scores`.
-        field: ``min_...`` or ``max_...``.
-        reason: that is counted.
-        fault: the default limit is that of a defect: good footage may ask for a looser one, never for a stricter.
+        field: of :class:`QualityConfig`, ``min_...`` or ``max_...``.
+        reason: of a dropped clip.
+        fault: the score measures a defect: calibration may loosen its limit, but never tighten it.
     """
 
     score: str
@@ -75,14 +75,14 @@ class Limit:
     fault: bool = False
 
     def holds(self, scores: dict[str, float], config: QualityConfig) -> bool:
-        """Whether a clip of ``scores`` is within the limit; one that was not measured is."""
+        """Return whether ``scores`` are within the limit; a score that was not measured is."""
         if self.score not in scores:
             return True
         value, limit = scores[self.score], getattr(config, self.field)
         return value >= limit if self.field.startswith("min_") else value <= limit
 
 
-LIMITS = (  # the first that does not hold is the reason
+LIMITS = (  # in this order: a clip is dropped for the first that does not hold
     Limit("black", "max_black", "black frames", fault=True),
     Limit("bars", "max_bars", "black bars", fault=True),
     Limit("frozen", "max_frozen", "frozen frames", fault=True),
@@ -101,10 +101,10 @@ class NotFiniteError(InputError):
     """A score is not a finite number: no limit would mean anything for it."""
 
 
-def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
-    """The clip with its scores, measured on ``config`` pairs of frames."""
+def scores(clip: Clip, build: Path, samples: int) -> Iterator[Outcome]:
+    """Add the scores of a clip, measured on ``samples`` pairs of neighbouring frames."""
     try:
-        yield replace(clip, scores=measure_scores(clip.path(build), config, clip.frames, threads=1))
+        yield replace(clip, scores=measure_scores(clip.path(build), samples, clip.frames, threads=1))
     except NotFiniteError as error:
         yield Dropped(clip.name, "scores are no numbers", str(error))
     except InputError as error:
@@ -112,7 +112,7 @@ def scores(clip: Clip, build: Path, config: int) -> Iterator[Outcome]:
 
 
 def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]:
-    """The clip, or why it is dropped by its scores."""
+    """Keep a clip whose scores are within all limits."""
     known = drop_unclear(clip.scores, config)
     for limit in LIMITS:
         if not limit.holds(known, config):
@@ -124,19 +124,23 @@ def quality(clip: Clip, build: Path, config: QualityConfig) -> Iterator[Outcome]
 
 
 def drop_unclear(scores: dict[str, float], config: QualityConfig) -> dict[str, float]:
-    """``scores`` without ``fake_4k`` where there is too little detail above the noise to tell."""
+    """Return ``scores`` without ``fake_4k`` where there is too little detail above the noise to decide it."""
     unclear = scores.get("contrast", 0.0) < config.min_contrast
     return {name: score for name, score in scores.items() if not (name == "fake_4k" and unclear)}
 
 
 def measure_scores(path: Path, samples: int, frames: int = 0, threads: int = 0) -> dict[str, float]:
-    """Every score of a video of so many ``frames``, or as many as its packets say, on so many pairs of them. It is read
-    once, by so many ``threads``, 0 being one a core. Where the picture is too small, ``fake_4k`` and ``contrast`` are left
-    out.
+    """Measure all scores of a video; without ``fake_4k`` and ``contrast`` where the picture is too small for them.
+
+    Args:
+        path: of the video.
+        samples: number of pairs of neighbouring frames that are measured.
+        frames: its number of frames; 0: as its packets say.
+        threads: of the decoder; 0: one a core.
 
     Raises:
         NotFiniteError: a score is not a finite number.
-        InputError: not a video, damaged, or fewer than two frames.
+        InputError: it is not a video, is damaged, or has fewer than two frames.
     """
     pairs, rate = read_pairs(path, frames or read_facts(path).frames, samples, threads)
     picture = inside_bars([frame for pair in pairs for frame in pair])
@@ -165,8 +169,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def read_pairs(path: Path, frames: int, samples: int, threads: int = 0) -> tuple[list[Pair], float]:
-    """Luma (H, W) uint8 of up to ``samples`` pairs of neighbouring frames, spread evenly over ``frames``; frames a
-    second.
+    """Read luma (H, W) uint8 of up to ``samples`` pairs of neighbouring frames, spread evenly over ``frames``; also return
+    the frame rate.
 
     Raises:
         InputError: as :func:`measure_scores`.
@@ -188,24 +192,24 @@ def read_pairs(path: Path, frames: int, samples: int, threads: int = 0) -> tuple
 
 
 def inside_bars(frames: list[np.ndarray]) -> tuple[slice, slice]:
-    """The rows and columns between black bars that all ``frames`` (H, W) have; everything if they are black."""
+    """Return the rows and columns within the black bars that all ``frames`` (H, W) have; everything if they are black."""
     most = np.max(frames, axis=0)
     found = []
     for axis in (1, 0):
-        # Nearly all of a line: a codec rings into the bar from its edge, and a logo may stand in it.
+        # 95 % of a line must be dark, not all: codecs ring from the edge into the bar, and a logo may be in it.
         drawn = np.flatnonzero(np.percentile(most, 95, axis=axis) > BAR)
         found.append(slice(int(drawn[0]), int(drawn[-1]) + 1) if len(drawn) else slice(None))
     return found[0], found[1]
 
 
 def clipped_share(frame: np.ndarray) -> float:
-    """Share of pixels of luma ``frame`` (H, W) uint8 at either end."""
+    """Return the share of clipped pixels of luma ``frame`` (H, W) uint8."""
     return float(((frame <= CLIPPED[0]) | (frame >= CLIPPED[1])).mean())
 
 
 def flow_length(before: np.ndarray, after: np.ndarray) -> float:
-    """Mean length of the optical flow between two frames (H, W) uint8, in picture heights; on copies of 180 lines, so
-    that grain does not count."""
+    """Return the mean length of the optical flow between two frames (H, W) uint8, in picture heights; on copies reduced to
+    180 lines, so that grain does not count."""
     height = min(FLOW_LINES, before.shape[0])
     width = max(round(before.shape[1] * height / before.shape[0]), 16)
     small = [cv2.resize(frame, (width, max(height, 16)), interpolation=cv2.INTER_AREA) for frame in (before, after)]
@@ -214,8 +218,8 @@ def flow_length(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def blockiness(frame: np.ndarray) -> float:
-    """Steps between neighbouring pixels across the borders of 8x8 blocks over those elsewhere, mean of both axes; 1 where
-    there are no blocks, or nothing at all."""
+    """Return the ratio of steps between neighbouring pixels across the borders of 8x8 blocks to those elsewhere, mean of both
+    axes; 1 without blocks, and for a constant frame (H, W) uint8."""
     ratios = []
     for image in (frame, frame.T):
         steps = cv2.absdiff(image[:, 1:], image[:, :-1]).mean(axis=0)
@@ -225,7 +229,7 @@ def blockiness(frame: np.ndarray) -> float:
 
 
 def sharpness(frame: np.ndarray) -> float:
-    """Standard deviation of the Laplacian in levels, in the 90th percentile of tiles of 64 pixels of luma ``frame``
+    """Return the standard deviation of the Laplacian in levels, in the 90th percentile of tiles of 64 pixels of luma ``frame``
     (Pech-Pacheco et al. 2000, by tiles, so that a background out of focus does not count)."""
     squares = np.square(cv2.Laplacian(frame, cv2.CV_32F))  # its mean is 0
     rows, columns = (max(size // TILE, 1) for size in frame.shape)

@@ -1,4 +1,4 @@
-"""Where a Qwen2.5-VL comes from: a folder, the Hugging Face hub, or the hub's cache on this machine."""
+"""Find the files of a Qwen2.5-VL: in a folder, on the Hugging Face hub, or in the hub's cache on this machine."""
 
 import json
 import shutil
@@ -19,12 +19,12 @@ HUB_TIMEOUT = 10  # seconds
 
 
 class ModelFiles(NamedTuple):
-    """A Qwen2.5-VL that is there.
+    """A Qwen2.5-VL that was found.
 
     Args:
-        cached: it has to come from the hub's cache, for the hub does not answer.
+        cached: it has to be read from the hub's cache, as the hub does not answer.
         size: bytes of its weights.
-        missing: of these, bytes that have to be fetched.
+        missing: of these, bytes that have to be downloaded.
         in_float32: bytes of memory that its weights take on a CPU.
     """
 
@@ -34,10 +34,10 @@ class ModelFiles(NamedTuple):
     in_float32: int
 
     def check_room(self, name: str) -> None:
-        """Say what will be fetched.
+        """Check that there is room for the weights that have to be downloaded, and log their size.
 
         Raises:
-            RunError: there is no room for it.
+            RunError: there is not.
         """
         from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -56,10 +56,10 @@ class ModelFiles(NamedTuple):
             )  # fmt: skip
 
     def check_memory(self, name: str) -> None:
-        """Say what it means to run it on a CPU.
+        """Check that the weights fit into main memory, and warn how slow captions are on a CPU.
 
         Raises:
-            InputError: this machine's memory does not do.
+            InputError: main memory is too small.
         """
         memory = main_memory()
         if memory and self.in_float32 > memory:
@@ -74,10 +74,10 @@ class ModelFiles(NamedTuple):
 
 
 def find_model(name: str) -> ModelFiles:
-    """Look a Qwen2.5-VL up, in a folder or on the hub, without reading its weights.
+    """Find a Qwen2.5-VL in a folder or on the hub, without reading its weights.
 
     Raises:
-        InputError: packages are missing, it is not there, not whole, or another model.
+        InputError: packages are missing, or the model is missing, incomplete, or another one.
     """
     try:
         import qwen_vl_utils  # noqa: F401
@@ -106,7 +106,7 @@ def find_model(name: str) -> ModelFiles:
 
 @contextmanager
 def explain_model_errors(name: str, cached: bool) -> Iterator[None]:
-    """What goes wrong as it is opened, in one line."""
+    """Turn errors of loading the model into an :class:`InputError` of one line."""
     from safetensors import SafetensorError
 
     try:
@@ -122,8 +122,8 @@ def explain_model_errors(name: str, cached: bool) -> Iterator[None]:
 
 
 def hub_weights(name: str) -> tuple[int, int] | None:
-    """Bytes of the weights that the hub has under this name, and of those of them that are not in its cache; none where it
-    does not answer. A small question without retries: of each of its many files the hub's client asks five times more."""
+    """Return the bytes of the weights of a model on the hub, and how many of them are not in the cache; ``None`` where the hub
+    does not answer. One request without retries; loading would wait for five retries of each file."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     try:
@@ -136,10 +136,10 @@ def hub_weights(name: str) -> tuple[int, int] | None:
 
 
 def local_weights(name: str) -> int:
-    """Bytes of the weights in a folder, or in the hub's cache.
+    """Return the bytes of the weights in a folder, or in the hub's cache.
 
     Raises:
-        InputError: some are not there.
+        InputError: some are missing.
     """
     from huggingface_hub import try_to_load_from_cache
 

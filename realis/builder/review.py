@@ -1,4 +1,4 @@
-"""The manual stage: people look at the candidates (paper: "we manually filter out the low-quality videos that are wrongly
+"""Stage ``review``: people look at the clips (paper: "we manually filter out the low-quality videos that are wrongly
 selected due to wrong text annotation")."""
 
 import time
@@ -24,7 +24,7 @@ POLL = 0.25  # seconds between two looks at the verdicts
 
 @dataclass(frozen=True)
 class ReviewConfig:
-    """How clips are looked at. None of it changes the verdicts that are there."""
+    """How clips are reviewed. Nothing here changes verdicts that have been given."""
 
     auto_accept: Annotated[bool, RUN] = False  # keep every clip that has no verdict, though nobody has looked at it
     # where the page is served; at any other address, others on the network can decide too
@@ -43,7 +43,7 @@ class ReviewConfig:
 
 
 def review(clips: list[Clip], build: Path, config: ReviewConfig) -> Iterator[tuple[Clip, list[Outcome]]]:
-    """Each clip with what the reviewers said of it, in order.
+    """Yield each clip with its outcome by the verdicts of the reviewers, in order.
 
     Verdicts are in ``review/verdicts.jsonl`` of ``build``. Where clips have none, a page is served until all have one.
 
@@ -66,7 +66,7 @@ def review(clips: list[Clip], build: Path, config: ReviewConfig) -> Iterator[tup
 
 
 def outcome(clip: Clip, opinion: dict[str, Verdict]) -> Outcome:
-    """The clip, or why it is dropped, and how many reviewers were for it and against it."""
+    """Return the clip, or if reviewers drop it, the reason and how many were for and against it."""
     decided = decision(opinion)
     if decided is None or decided.verdict == KEEP:
         return clip
@@ -77,7 +77,7 @@ def outcome(clip: Clip, opinion: dict[str, Verdict]) -> Outcome:
 
 
 def serve_until_decided(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewConfig) -> list[Verdict]:
-    """Serve the page until every clip has a verdict; returns all verdicts."""
+    """Serve the page until every clip has a verdict; return all verdicts."""
     queue = ReviewQueue(clips, file)
     with Previews(build / PREVIEWS, build, clips, config.preview, config.crop) as previews:
         app = make_app(queue, previews, config.host)
@@ -97,7 +97,7 @@ def serve_until_decided(clips: list[Clip], build: Path, file: VerdictFile, confi
 
 
 def wait_for_verdicts(queue: ReviewQueue, linger: float) -> list[Verdict]:
-    """Return all verdicts when every clip has one and none has come for ``linger`` seconds."""
+    """Wait until every clip has a verdict and none has come for ``linger`` seconds; return all verdicts."""
     count, since = -1, 0.0
     while True:
         verdicts = queue.file.read()
@@ -109,10 +109,11 @@ def wait_for_verdicts(queue: ReviewQueue, linger: float) -> list[Verdict]:
 
 
 def review_sentence(clips: list[Clip], build: Path) -> str:
-    """For the data set's card: how many of ``clips`` people have looked at.
+    """Return the sentence of the dataset card on how many clips people have looked at.
 
     Args:
-        clips: as they came from ``review``.
+        clips: those that :func:`review` kept.
+        build: folder of the build.
     """
     opinion = opinions(clips, VerdictFile(build / VERDICTS).read())
     reviewers = {reviewer for one in opinion.values() for reviewer in one}

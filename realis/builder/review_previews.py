@@ -1,4 +1,4 @@
-"""What the review page shows of a clip: a small moving preview, and parts of one frame pixel for pixel."""
+"""Previews of a clip for the review page: a small video, and crops of one frame at full resolution."""
 
 import re
 import threading
@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
@@ -20,8 +19,8 @@ from realis.pictures.sheet import detailed_places
 from realis.video.encoding import Encoding
 from realis.video.read import VideoReader, middle_frame
 
-PLACES = 4  # most detailed ones that are offered
-FRAMES = 4  # whole frames in memory; 25 MB each at 4K
+PLACES = 4  # number of most detailed crops that are offered
+FRAMES = 4  # whole frames that are kept in memory; 25 MB each at 4K
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,13 @@ class Still:
 class Previews:
     """Previews of ``clips``, made when they are first asked for. A context manager; safe to use from several threads.
 
-    They are asked for by the digest of the clip, never by a path: nothing else can be reached through them.
+    Previews are identified by the digest of the clip, never by a path, so that no other file can be reached.
 
     Args:
-        folder: where the moving ones are kept.
-        build: what the clips' files are relative to.
-        clips: they have digests.
-        longer: side of the moving ones, in pixels; smaller clips stay as they are.
+        folder: where the preview videos are kept.
+        build: folder of the build.
+        clips: clips with digests.
+        longer: longer side of the preview videos, in pixels; smaller clips keep their size.
         crop: side of the crops, in pixels.
     """
 
@@ -61,7 +60,7 @@ class Previews:
         self._ahead.shutdown(cancel_futures=True)
 
     def prepare(self, clip: Clip) -> None:
-        """Have both ready soon: the clip will be looked at next."""
+        """Make the previews of the clip that will be looked at next, in the background."""
         self._ahead.submit(self._prepare, clip.digest)
 
     def _prepare(self, digest: str) -> None:
@@ -72,7 +71,7 @@ class Previews:
             logger.warning("review: no preview: %s", error)
 
     def film(self, digest: str) -> Path:
-        """The moving preview.
+        """Return the preview video, made if it is not there.
 
         Raises:
             KeyError: no such clip.
@@ -84,12 +83,16 @@ class Previews:
             if file.is_symlink() or not file.is_file():  # a link could lead anywhere: it is replaced
                 with VideoReader(clip.path(self.build)) as video, whole_file(file) as temporary:
                     size = preview_size(video.height, video.width, self.longer)
-                    small = (video.rgb(shrink_frame(frame, size)) for frame in video.frames())
+                    # Resized in their own pixel format: five times as fast as after conversion to RGB
+                    small = (
+                        video.rgb(frame.reformat(width=size[1], height=size[0], interpolation=Interpolation.AREA))
+                        for frame in video.frames()
+                    )
                     Encoding("h264", crf=23).write_video(temporary, size, video.rate, small)
         return file
 
     def still(self, digest: str) -> Still:
-        """The frame in the middle.
+        """Return the frame in the middle of the clip.
 
         Raises:
             KeyError: no such clip.
@@ -107,8 +110,8 @@ class Previews:
             return self._stills[digest]
 
     def part(self, digest: str, top: int, left: int, side: int) -> bytes:
-        """The crop of the still at ``top``, ``left``, of ``side`` pixels or less, moved into the frame, as PNG: its pixels
-        as they are."""
+        """Return a crop of the still at ``top``, ``left`` as PNG, without scaling; its side is ``side`` or less, and it is moved
+        to lie within the frame."""
         image = self.still(digest).image
         height, width = (min(max(side, 1), self.crop, edge) for edge in image.shape[:2])
         top = min(max(top, 0), image.shape[0] - height)
@@ -118,15 +121,10 @@ class Previews:
 
 
 def preview_size(height: int, width: int, longer: int) -> tuple[int, int]:
-    """Height and width of a preview: even, of the same shape, its longer side at most ``longer``.
+    """Return height and width of a preview: even, of the same aspect ratio, the longer side at most ``longer``.
 
     >>> preview_size(3840, 2160, 960)
     (960, 540)
     """
     scale = min(1.0, longer / max(height, width))
     return max(round(height * scale / 2) * 2, 2), max(round(width * scale / 2) * 2, 2)
-
-
-def shrink_frame(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
-    """A frame at ``size`` (height, width), in its own pixel format: five times as fast as a change to RGB before it."""
-    return frame.reformat(width=size[1], height=size[0], interpolation=Interpolation.AREA)

@@ -1,4 +1,4 @@
-"""Second stage: footage is cut at its shots into clips, without encoding again where that is exact."""
+"""Stage ``scenes``: cut footage at its shot boundaries into clips, without re-encoding where that is exact."""
 
 import math
 import zlib
@@ -19,9 +19,9 @@ from realis.video.fingerprint import fingerprint
 from realis.video.read import VideoReader
 
 CLIPS = "work/clips"  # in the folder of the build
-DETECTED_AT = 256  # pixels a row in which cuts are looked for, as PySceneDetect does
-MARGIN = 2  # frames left out beside a cut: encoders and editors blend there
-COPIED = 0.75  # share of a clip that must be left where it is copied exactly; else all of it is encoded again
+DETECTION_WIDTH = 256  # of the frames on which cuts are detected, as in PySceneDetect
+MARGIN = 2  # frames left out on either side of a cut: encoders and editors blend there
+COPIED = 0.75  # share of a clip that must remain when it is cut at key frames; else all of it is re-encoded
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class InterlacedError(InputError):
 
 
 def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
-    """Cut ``video`` into clips, files of their own.
+    """Cut ``video`` into clips, each a file of its own.
 
     Raises:
         RunError: the disk is full or fails.
@@ -77,12 +77,12 @@ def scenes(video: Clip, build: Path, config: ScenesConfig) -> Iterator[Outcome]:
 
 
 def detect_cuts(path: Path, config: ScenesConfig) -> tuple[list[int], list[int | None]]:
-    """Decode a video once: the numbers of frames where a shot begins, and a checksum of every frame.
+    """Decode a video once; return the numbers of the frames where a shot begins, and a checksum of every frame.
 
     Raises:
-        InterlacedError: a frame of it is two fields.
-        InputError: it is damaged, as far as its decoder knows: H.264's notices nearly every flipped bit, HEVC's hardly any
-            that costs no frame.
+        InterlacedError: a frame is interlaced.
+        InputError: the video is damaged, as far as its decoder notices: H.264's notices nearly every flipped bit, HEVC's
+            hardly any that does not lose a frame.
     """
     from scenedetect import FrameTimecode
     from scenedetect.detectors import AdaptiveDetector
@@ -91,11 +91,11 @@ def detect_cuts(path: Path, config: ScenesConfig) -> tuple[list[int], list[int |
     cuts, sums, times = [], [], []
     due = read_facts(path).times
     with VideoReader(path, threads=1) as video:
-        width = min(DETECTED_AT, video.width)
+        width = min(DETECTION_WIDTH, video.width)
         height = max(2, round(video.height * width / video.width))
         for number, frame in enumerate(video.frames()):
             if frame.is_corrupt and number >= len(due) - 1:
-                break  # cut off in the middle of it
+                break  # the file was truncated in the middle of its last frame
             if frame.is_corrupt:
                 raise InputError(f"{path}: frame {number} is damaged")
             if frame.interlaced_frame:
@@ -110,7 +110,7 @@ def detect_cuts(path: Path, config: ScenesConfig) -> tuple[list[int], list[int |
 
 
 def checksum(frame: VideoFrame) -> int | None:
-    """Of a decoded frame's samples; ``None`` in pixel formats that PyAV has no array for."""
+    """Return a checksum of a decoded frame's samples; ``None`` for pixel formats that PyAV cannot convert to an array."""
     try:
         return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()))
     except (ValueError, AssertionError):
@@ -118,9 +118,9 @@ def checksum(frame: VideoFrame) -> int | None:
 
 
 def clip_ranges(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[tuple[int, int]]:
-    """Where clips begin and end: each shot, without the frames beside its cuts, in as few equal parts as it takes.
+    """Yield the ``(start, stop)`` of clips: each shot, without the frames beside its cuts, in as few equal parts as possible.
 
-    >>> list(pieces([60], 420, ScenesConfig()))
+    >>> list(clip_ranges([60], 420, ScenesConfig()))
     [(0, 58), (62, 181), (181, 300), (300, 420)]
     """
     for begin, end in zip([0, *cuts], [*cuts, frames], strict=True):
@@ -132,15 +132,23 @@ def clip_ranges(cuts: list[int], frames: int, config: ScenesConfig) -> Iterator[
 
 
 def choose_evenly(ranges: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """At most so many of them, evenly spread."""
+    """Return at most ``most`` of ``ranges``, evenly spread."""
     count = min(most, len(ranges))
     return [ranges[(2 * i + 1) * len(ranges) // (2 * count)] for i in range(count)]
 
 
-def cut_clip(
-    video: Clip, build: Path, start: int, stop: int, sums: list[int | None], config: ScenesConfig
-) -> Clip:  # fmt: skip
-    """The clip of frames ``start`` to ``stop`` - 1, or of a large part of it that can be copied exactly."""
+def cut_clip(video: Clip, build: Path, start: int, stop: int, sums: list[int | None], config: ScenesConfig) -> Clip:
+    """Cut the clip of frames ``start`` to ``stop`` - 1, or of a large part of these that can be copied exactly.
+
+    Args:
+        video: the footage.
+        build: folder of the build.
+        sums: checksum of every frame of the footage.
+        config: of the stage.
+
+    Raises:
+        InputError: some of the frames cannot be decoded.
+    """
     path = video.path(build)
     stem = build / CLIPS / f"{video.name}-{start:06d}"
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +169,7 @@ def cut_clip(
 
 
 def decodes_to(file: Path, sums: list[int | None]) -> bool:
-    """Whether a file decodes to frames of just these checksums."""
+    """Return whether a file decodes to frames of just these checksums."""
     try:
         with VideoReader(file, threads=1) as video:
             return None not in sums and [checksum(frame) for frame in video.frames()] == sums

@@ -1,4 +1,4 @@
-"""The distribution of every score as a picture, kept beside dropped."""
+"""Plot the distribution of every score, of the clips kept and dropped."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 BINS = 30
-WIDE = 30  # from so many times the least to the most, the axis is logarithmic
+WIDE = 30  # ratio of largest to smallest value above which an axis is logarithmic
 KEPT, DROPPED, LIMIT = "#4c78a8", "#e45756", "#222222"
 AXES = {
     "black": "share of frames", "bars": "share of the picture", "frozen": "share of frames", "brightness": "mean luma",
@@ -28,10 +28,10 @@ AXES = {
 def plot_scores(outcomes: Iterable[Outcome], file: Path, config: QualityConfig) -> None:
     """Write a PNG with a histogram of each score, of the clips kept and dropped, and the limits of ``config``.
 
-    Clips without scores, as those that could not be read, do not appear; without any the picture says so.
+    Clips without scores, such as those that could not be read, do not appear; if none has scores, the plot says so.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def plot_scores(outcomes: Iterable[Outcome], file: Path, config: QualityConfig) 
 
 
 def draw(axes: "Axes", name: str, kept: list[float], dropped: list[float], config: QualityConfig) -> None:
-    """One histogram; the two sides are stacked."""
+    """Draw the stacked histogram of one score, with its limits."""
     values = [*kept, *dropped]
     reach = WIDE * max(max(values) - min(values), abs(max(values)), 0.01)
     limits = [getattr(config, limit.field) for limit in LIMITS if limit.score == name]

@@ -1,4 +1,4 @@
-"""What a build is made with: ``build.yaml`` in its folder, to which a stage adds its settings when it begins."""
+"""The settings of a build: ``build.yaml`` in its folder, to which a stage adds its own when it begins."""
 
 from pathlib import Path
 from typing import Any
@@ -12,36 +12,37 @@ from realis.core.errors import InputError, require
 from realis.core.files import whole_file
 
 SETTINGS, CALIBRATED = "build.yaml", "quality.yaml"  # in the folder of the build
-FREE = marked(BuildConfig, RUN)  # what may be another when a build goes on: it does not change what is built
+FREE = marked(BuildConfig, RUN)  # what may change when a build is resumed: it does not change what is built
+# The ledgers of stages of several steps; those of others have the name of the stage
 LEDGERS = {"probe": ("licences", "probe"), "quality": ("scores", "quality"), "duplicates": ("hashes", "duplicates")}
-COSTLY = ("probe", "scores", "hashes")  # of these, what takes long: they change with settings marked MEASURED alone
+COSTLY = ("probe", "scores", "hashes")  # ledgers of costly steps: only settings marked MEASURED invalidate them
 
 
 def check_build_folder(folder: Path) -> None:
-    """Whether a build may be in ``folder``; nothing is written.
+    """Check that ``folder`` is new, empty, or holds a build; nothing is written.
 
     Raises:
         InputError: it holds something else.
     """
     require(not folder.is_file(), "--output", f"{folder}, a file", "a folder")
     if folder.is_dir() and not (folder / SETTINGS).exists():
-        ours = ("work", CALIBRATED, f".{SETTINGS}.*.tmp")  # the latter of a run that was killed
-        strangers = sorted(one.name for one in folder.iterdir() if not any(map(one.match, ours)))
-        require(not strangers, "--output", f"{folder} with {', '.join(strangers[:3])} in it", "an empty or new folder")
+        own = ("work", CALIBRATED, f".{SETTINGS}.*.tmp")  # the last one is left by a run that was killed
+        foreign = sorted(one.name for one in folder.iterdir() if not any(map(one.match, own)))
+        require(not foreign, "--output", f"{folder} with {', '.join(foreign[:3])} in it", "an empty or new folder")
 
 
 class Settings:
-    """The settings that a build stands on: those of stages that have begun, and what is no stage's.
+    """The settings that a build was made with so far: those of stages that have begun, and those of no stage.
 
     Args:
-        settings: that are given now, as plain values: a section for each stage, and others.
-        stages: their names.
+        settings: the settings of this run, as plain values: a section for each stage, and others.
+        stages: names of the stages.
         folder: of the build.
-        anew: take settings that are others than those noted: what the stages have done by these is forgotten. This goes
-            without saying as long as nothing but ``probe`` has begun.
+        anew: accept settings that differ from the noted ones; the stages concerned forget what they have done. Implied
+            as long as no stage but ``probe`` has begun.
 
     Raises:
-        InputError: there are such, and they shall not be taken.
+        InputError: settings differ, and not ``anew``.
     """
 
     def __init__(self, settings: dict[str, Any], stages: tuple[str, ...], folder: Path, anew: bool) -> None:
@@ -60,7 +61,7 @@ class Settings:
             self._write()
 
     def begin(self, stage: str) -> None:
-        """Note those of ``stage``; afterwards it may write."""
+        """Note the settings of ``stage``, before it writes anything."""
         if stage in self.waiting:
             self.waiting.remove(stage)
             self._write()
@@ -71,7 +72,7 @@ class Settings:
             return {}
         try:
             noted = read_recipe(file)
-            flat_settings(noted)  # fails where it is something else
+            flat_settings(noted)  # raises if the file holds something else
         except (InputError, TypeError, AttributeError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose a new --output") from error
         return noted
@@ -82,7 +83,7 @@ class Settings:
             temporary.write_text(yaml.safe_dump(noted, sort_keys=False, allow_unicode=True))
 
     def _forget(self, stage: str, changed: set[str]) -> None:
-        """Remove what the stage has noted by other settings of these flags."""
+        """Remove the ledgers of ``stage`` that depend on the settings that have ``changed``."""
         measured = {name.replace("_", "-") for name in marked(BuildConfig, MEASURED)}
         for ledger in LEDGERS.get(stage, (stage,)):
             if changed & measured if ledger in COSTLY else changed:
@@ -90,14 +91,14 @@ class Settings:
 
 
 def compare_settings(noted: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What is not as it was, by the name of its flag: what it was and what it is."""
+    """Return the settings that differ, by the name of their flag: the noted value and the one now."""
     was, given = flat_settings(noted), flat_settings(now)
     return {name: (was.get(name), given.get(name)) for name in sorted(was.keys() | given.keys())
             if was.get(name) != given.get(name)}  # fmt: skip
 
 
 def binding_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide what is built: a recipe of it."""
+    """Return the settings that decide what is built, as a recipe."""
     bound = {}
     for name, value in settings.items():
         if isinstance(value, dict):
@@ -108,7 +109,7 @@ def binding_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def flat_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The same, flat, by the names of their flags; the sources spelled one way: ``./footage/`` is ``footage``."""
+    """Return :func:`binding_settings` flat, by the names of their flags; sources normalised: ``./footage/`` is ``footage``."""
     flat = {}
     bound = binding_settings(settings)
     if "source" in bound:

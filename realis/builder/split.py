@@ -1,4 +1,4 @@
-"""Training and test clips: drawn at random, no footage on both sides (paper: "randomly select 140")."""
+"""Stage ``split``: draw training and test clips at random, no footage on both sides (paper: "randomly select 140")."""
 
 import hashlib
 import os
@@ -51,17 +51,17 @@ def split(clips: list[Clip], config: SplitConfig) -> Iterator[Outcome]:
 
 
 def shuffled(items: Iterable[Item], name: Callable[[Item], str], seed: int) -> list[Item]:
-    """In an order that depends on names and ``seed`` alone: where one comes or goes, the others stay in theirs, and so
-    most test clips test clips."""
+    """Return ``items`` in a random order that depends on their names and ``seed`` alone: where one is added or removed, the
+    others keep their order, so that most test clips stay test clips."""
     return sorted(items, key=lambda item: hashlib.sha256(os.fsencode(f"{seed} {name(item)}")).digest())
 
 
 def draw_test_clips(groups: list[list[str]], wanted: int) -> tuple[set[str], set[str]]:
-    """Which clips are for testing, and which then have no place on either side.
+    """Choose the test clips; return these, and the surplus clips of their groups, which belong to neither side.
 
-    Groups are taken whole, in order, as long as they fit. If then some of the ``wanted`` are missing, they come from the
-    smallest of the others, whose other clips are those without a place; unless these would be more than the test set, and
-    there are test clips without them. The last group stays for training.
+    Groups are taken whole, in order, as long as they fit. If fewer than ``wanted`` clips result, the rest comes from the
+    smallest group that did not fit, whose other clips are the surplus; unless the surplus would be larger than the test set
+    and there are test clips without it. The last group is always for training.
     """
     test: list[str] = []
     too_large = []

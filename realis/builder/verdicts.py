@@ -1,8 +1,8 @@
-"""What reviewers said of clips: a file to which each verdict is appended, and what follows from it.
+"""The verdicts of reviewers: a file to which each is appended, and the decision on a clip that follows from them.
 
 A line is a verdict: ``{"clip", "digest", "reviewer", "verdict": "keep" | "drop" | "undo", "reason", "time"}``. Lines are
-never changed. ``undo`` takes back the last verdict of its reviewer on its clip that stands. The clip is meant by its name
-and its content: a clip that was cut anew has no verdict.
+never changed. ``undo`` takes back the reviewer's last verdict on the clip that has not been undone. A clip is identified
+by its name and its content: a clip that was cut anew has no verdict.
 """
 
 from collections.abc import Iterable
@@ -61,10 +61,10 @@ class VerdictFile:
             ) from error
 
     def read(self) -> list[Verdict]:
-        """All verdicts; a last line without an end does not count: its writer has died, or is still at it.
+        """Read all verdicts. A last line without an end does not count: its writer was killed, or is still writing.
 
         Raises:
-            InputError: another line is no verdict.
+            InputError: another line is not a verdict.
         """
         if not self.file.is_file():
             return []
@@ -81,7 +81,7 @@ class VerdictFile:
 
 
 def valid_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[str, Verdict]]:
-    """The verdict of each reviewer that stands, by name and digest of the clip: the last that is not undone."""
+    """Return the valid verdict of each reviewer, by name and digest of the clip: the last one that was not undone."""
     given: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
     for one in verdicts:
         of_reviewer = given.setdefault((one.clip, one.digest), {}).setdefault(one.reviewer, [])
@@ -97,20 +97,20 @@ def valid_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], dict[st
 
 
 def opinions(clips: Iterable[Clip], verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
-    """What stands of ``clips``: by the name of each, and by reviewer; empty where nobody has decided."""
+    """Return the valid verdicts on ``clips``, by the name of each and by reviewer; empty where nobody has decided."""
     given = valid_verdicts(verdicts)
     return {clip.name: given.get((clip.name, clip.digest), {}) for clip in clips}
 
 
 def decision(opinion: dict[str, Verdict]) -> Verdict | None:
-    """What follows from the verdicts that stand: one that drops wins, for a reviewer has seen something that the others
-    have not; of several, the first. ``None``: nobody has decided."""
+    """Return the verdict that decides: the first that drops the clip, as its reviewer has seen what others have missed, or
+    else the first. ``None``: nobody has decided."""
     drops = [one for one in opinion.values() if one.verdict == DROP]
     return next(iter(drops or opinion.values()), None)
 
 
 def undecided(clips: Iterable[Clip], verdicts: Iterable[Verdict]) -> list[Clip]:
-    """Those of ``clips`` that have no verdict."""
+    """Return those of ``clips`` that have no verdict."""
     clips = list(clips)
     given = opinions(clips, verdicts)
     return [clip for clip in clips if not given[clip.name]]

@@ -1,6 +1,6 @@
-"""The ``realis`` program: which command, its configuration, one kind of error.
+"""The ``realis`` program: choose a command, parse its configuration, run it, and print its errors in one line.
 
-Each command is imported when it is called: ``--help`` and errors of one do not wait for what the others need.
+Each command is imported when it is called: ``--help`` and errors of one do not wait for what the others import.
 """
 
 import sys
@@ -23,28 +23,28 @@ def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence
 
 
 def run_train_vae(argv: Sequence[str] | None = None) -> None:
-    """``train/train_vae.py``."""
+    """Run ``train/train_vae.py``."""
     from realis.commands.train_vae import TrainVaeConfig, train_vae
 
     _run("train_vae.py", TrainVaeConfig, train_vae, argv)
 
 
 def run_train_prior(argv: Sequence[str] | None = None) -> None:
-    """``train/train_prior.py``."""
+    """Run ``train/train_prior.py``."""
     from realis.commands.train_prior import TrainPriorConfig, train_prior
 
     _run("train_prior.py", TrainPriorConfig, train_prior, argv)
 
 
 def run_train_decoder(argv: Sequence[str] | None = None) -> None:
-    """``train/train_decoder.py``."""
+    """Run ``train/train_decoder.py``."""
     from realis.commands.train_decoder import TrainDecoderConfig, train_decoder
 
     _run("train_decoder.py", TrainDecoderConfig, train_decoder, argv)
 
 
 def run_train_cpc(argv: Sequence[str] | None = None) -> None:
-    """``train/train_cpc.py``; without arguments, the debug recipe."""
+    """Run ``train/train_cpc.py``; without arguments, with the debug recipe."""
     from realis.commands.train_cpc import TrainCpcConfig, train_cpc
     from realis.training.run_folder import free_folder
 
@@ -60,21 +60,21 @@ def run_train_cpc(argv: Sequence[str] | None = None) -> None:
 
 
 def run_train_tiny(argv: Sequence[str] | None = None) -> None:
-    """``train/train_tiny.py``."""
+    """Run ``train/train_tiny.py``."""
     from realis.commands.train_tiny import TrainTinyConfig, train_tiny
 
     _run("train_tiny.py", TrainTinyConfig, train_tiny, argv)
 
 
 def run_precompute(argv: Sequence[str] | None = None) -> None:
-    """``train/precompute.py``."""
+    """Run ``train/precompute.py``."""
     from realis.commands.precompute import PrecomputeConfig, precompute
 
     _run("precompute.py", PrecomputeConfig, precompute, argv)
 
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:
-    """``infer/upscale.py``."""
+    """Run ``infer/upscale.py``."""
     from realis.commands.upscale import parse_upscale, upscale
 
     log.setup()
@@ -82,12 +82,12 @@ def run_upscale(argv: Sequence[str] | None = None) -> None:
 
 
 def run_plan(argv: Sequence[str] | None = None) -> None:
-    """``realis plan``: what ``realis upscale`` with the same words would do, and how long it would take."""
+    """Run ``realis plan``: print what ``realis upscale`` with the same arguments would do, and how long it would take."""
     run_upscale([*(sys.argv[1:] if argv is None else argv), "--dry-run"])
 
 
 def run_degrade(argv: Sequence[str] | None = None) -> None:
-    """``dataset_tools/make_lr.py``."""
+    """Run ``dataset_tools/make_lr.py``."""
     from realis.data.lr_sets.config import DegradeConfig
     from realis.data.lr_sets.make import make_lr_set
 
@@ -95,14 +95,14 @@ def run_degrade(argv: Sequence[str] | None = None) -> None:
 
 
 def run_degradation_sheets(argv: Sequence[str] | None = None) -> None:
-    """``dataset_tools/degradation_sheets.py``."""
+    """Run ``dataset_tools/degradation_sheets.py``."""
     from realis.commands.degradation_sheets import SheetsConfig, degradation_sheets
 
     _run("degradation_sheets.py", SheetsConfig, degradation_sheets, argv)
 
 
 def run_build(argv: Sequence[str] | None = None) -> None:
-    """``dataset_tools/build_realisvideo.py``; without arguments, the miniature."""
+    """Run ``dataset_tools/build_realisvideo.py``; without arguments, render the miniature footage and build from it."""
     from realis.builder.build import build
     from realis.builder.config import BuildConfig
 
@@ -119,13 +119,18 @@ def run_build(argv: Sequence[str] | None = None) -> None:
     _run("build_realisvideo.py", BuildConfig, build, arguments)
 
 
-COMMANDS = {"upscale": run_upscale, "plan": run_plan, "degrade": run_degrade, "precompute": run_precompute,
-            "train": run_train_cpc,
-            "build": run_build}  # fmt: skip
+COMMANDS = {
+    "upscale": run_upscale,
+    "plan": run_plan,
+    "degrade": run_degrade,
+    "precompute": run_precompute,
+    "train": run_train_cpc,
+    "build": run_build,
+}
 
 
 def main() -> None:
-    """``realis upscale | plan | degrade | precompute | train | build``."""
+    """Run ``realis upscale | plan | degrade | precompute | train | build``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
         print(f"usage: realis {' | '.join(COMMANDS)} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)")

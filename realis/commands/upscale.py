@@ -1,4 +1,4 @@
-"""``upscale``: videos in, the same videos larger out."""
+"""``upscale``: enlarge videos, images and folders of images; composes inputs, method, plan and run."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -28,15 +28,15 @@ from realis.video.source import VideoFormat, open_source
 from realis.video.write import SegmentWriter, check_folder, check_output
 
 SAMPLE = Path("out/sample.mp4")
-SAMPLE_KEY = {"rendered": "the sample clip"}  # in its notes, by which it is known to be no file of the user's
+SAMPLE_KEY = {"rendered": "the sample clip"}  # in its notes: a file without it is the user's, and is not overwritten
 SAMPLE_FORMAT = VideoFormat((540, 960), Fraction(1), 8, alpha=False, opaque=True, color=SDR)
 
 
 def make_config(method: str = DEFAULT, **flags: Any) -> UpscaleConfig:
-    """The configuration with the given ``flags``, those of the method among them.
+    """Return the configuration with the given ``flags``, those of the method among them.
 
     Raises:
-        InputError: no such method, or a value that cannot be.
+        InputError: there is no such method, or a value is out of range.
     """
     kind = find_method(method).Config
     own = {field.name for field in fields(kind)}
@@ -45,7 +45,7 @@ def make_config(method: str = DEFAULT, **flags: Any) -> UpscaleConfig:
 
 
 def parse_upscale(argv: Sequence[str], prog: str = "upscale.py") -> UpscaleConfig:
-    """The configuration that ``[recipe.yaml] [--flags]`` stand for; which flags there are, ``--method`` says.
+    """Parse ``[recipe.yaml] [--flags]``; which flags there are depends on ``--method``.
 
     Raises:
         InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
@@ -65,7 +65,7 @@ def check_flags_of_methods(words: Sequence[str], method: str) -> None:
     """Check that none of ``words`` is a flag of another method than ``method``.
 
     Raises:
-        InputError: one is.
+        InputError: one of them is.
     """
     given = {word.partition("=")[0].replace("_", "-") for word in words}
     for other in METHODS.keys() - {method}:
@@ -75,11 +75,11 @@ def check_flags_of_methods(words: Sequence[str], method: str) -> None:
 
 
 def upscale(config: UpscaleConfig) -> list[Path]:
-    """Upscale as ``config`` says, or measure what it would take; returns the files written.
+    """Upscale as ``config`` says, or with ``dry_run`` estimate the cost; return the files written.
 
     Raises:
         InputError: something given cannot be used, or some of several inputs.
-        RunError: the disk is full, or memory is short, for all or for some of them.
+        RunError: the disk is full or memory is too small, for all inputs or for some.
     """
     if config.preview and config.compare:
         config = replace(config, compare=str(preview_name(Path(config.compare))))
@@ -101,11 +101,11 @@ def upscale(config: UpscaleConfig) -> list[Path]:
 
 
 def upscale_one(loader: Loader, config: UpscaleConfig, path: Path, output: Path) -> list[Path]:
-    """Upscale one input, or measure what it would take.
+    """Upscale one input, or with ``dry_run`` estimate the cost; return the file written, if any.
 
     Raises:
         InputError: it cannot be upscaled.
-        RunError: the disk is full, or memory is short.
+        RunError: the disk is full or memory is too small.
     """
     job = prepare_job(config, loader.needs(bool(config.prompt)), path, output)
     if not config.dry_run:
@@ -115,11 +115,11 @@ def upscale_one(loader: Loader, config: UpscaleConfig, path: Path, output: Path)
 
 
 def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path]]) -> list[Path]:
-    """Upscale several inputs, or measure what they would take. A bad one does not stop the rest.
+    """Upscale several inputs, or with ``dry_run`` estimate their cost. A bad input does not stop the others.
 
     Args:
-        loader: of the method.
-        inputs: each with its own configuration, and where the result goes.
+        loader: loads the method.
+        inputs: configuration, path and output of each.
 
     Raises:
         InputError: some cannot be upscaled.
@@ -130,31 +130,34 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
         check_folder(folder)
     failed: dict[Path, type[Exception]] = {}
 
-    # 1. What none of the work is needed to see
-    ahead: list[tuple[UpscaleConfig, Path, Path, int]] = []
-    for own, path, output in inputs:
-        with skip_failures(path, failed), open_source(path, own.deinterlace, own.span) as source:
-            plan = announced_plan(own, loader.needs(bool(own.prompt)), source, output)
-            frames = min(plan.frames or 0, PREVIEW_FRAMES if own.preview else plan.frames or 0)
-            ahead.append((own, path, output, frames * len(plan.tiles)))
+    # 1. Leave out inputs that cannot be upscaled, before hours of work on the others
+    planned: list[tuple[UpscaleConfig, Path, Path, int]] = []
+    for input_config, path, output in inputs:
+        with skip_failures(path, failed), open_source(path, input_config.deinterlace, input_config.span) as source:
+            plan = announced_plan(input_config, loader.needs(bool(input_config.prompt)), source, output)
+            frames = min(plan.frames or 0, PREVIEW_FRAMES if input_config.preview else plan.frames or 0)
+            planned.append((input_config, path, output, frames * len(plan.tiles)))
 
-    loader.prompts = [own.prompt for own, *_ in ahead]
+    loader.prompts = [input_config.prompt for input_config, *_ in planned]
 
-    # 2. The work; the time that is left by frames and tiles
+    # 2. Upscale; the remaining time is estimated from frames times tiles
     estimator, total, written = CostEstimator(loader), Estimate(), []
-    left, done, began, spent = sum(amount for *_, amount in ahead), 0, time.monotonic(), 0.0
-    for number, (own, path, output, amount) in enumerate(ahead, start=1):
-        remaining = f", about {units.duration(spent * left / done)} left for all" if done else ""
-        logger.info("%d of %d: %s%s", number, len(ahead), path, remaining)
-        left -= amount
+    began, seconds = time.monotonic(), 0.0
+    left, done = sum(work for *_, work in planned), 0
+    for number, (input_config, path, output, work) in enumerate(planned, start=1):
+        remaining = f", about {units.duration(seconds * left / done)} left for all" if done else ""
+        logger.info("%d of %d: %s%s", number, len(planned), path, remaining)
+        left -= work
         with skip_failures(path, failed):
-            job, at_work = prepare_job(own, loader.needs(bool(own.prompt)), path, output), time.monotonic()
+            job = prepare_job(input_config, loader.needs(bool(input_config.prompt)), path, output)
+            started = time.monotonic()
             if config.dry_run:
-                total += estimator.estimate(job.format, job.plan, output, own.prompt)
+                total += estimator.estimate(job.format, job.plan, output, input_config.prompt)
                 continue
             written.append(upscale_file(job, loader))
             if not job.done:
-                spent, done = spent + time.monotonic() - at_work, done + amount
+                seconds += time.monotonic() - started
+                done += work
     took = f"in all: {total}" if config.dry_run else f"done in {units.duration(time.monotonic() - began)}"
     logger.info("%d of %d %s", len(inputs) - len(failed), len(inputs), took)
     if failed:
@@ -168,18 +171,22 @@ def upscale_several(loader: Loader, inputs: list[tuple[UpscaleConfig, Path, Path
 
 @contextmanager
 def skip_failures(path: Path, failed: dict[Path, type[Exception]]) -> Iterator[None]:
-    """Log what goes wrong with one of several inputs, and note it among those that ``failed``."""
+    """Log an error of one of several inputs instead of raising it, and add the input to ``failed`` with the error's type."""
     try:
         yield
     except (InputError, OSError, MemoryError, RuntimeError, FloatingPointError) as error:
         known = file_error("", error) if isinstance(error, OSError) else error
-        failed[path] = type(known)  # not the error itself: it holds what was in memory
+        failed[path] = type(known)  # not the error itself: its traceback keeps tensors alive
         reason = " ".join(str(error).split()) or type(error).__name__
         logger.warning("%s: left out: %s", path, reason.removeprefix(f"{path}: "))
 
 
 def upscale_sample(config: UpscaleConfig) -> list[Path]:
-    """Render the sample clip, 960x540, 17 frames at 25 a second, say so, and upscale it."""
+    """Render the sample clip (960x540, 17 frames at 25 a second), and upscale it.
+
+    Raises:
+        InputError: as :func:`upscale_one`, or another file is in the place of the sample clip.
+    """
     (output,) = output_names(config, [SAMPLE])
     loader = Loader(find_method(config.method), config, [config.prompt])
     needs = loader.needs(bool(config.prompt))

@@ -1,1 +1,1 @@
-"""Methods of upscaling over whole videos: the stream of segments, RealisVSR, bicubic."""
+"""Upscaling of whole videos: the stream of segments, and the methods: RealisVSR (``cpc*.py``) and bicubic."""

@@ -1,10 +1,10 @@
-"""Bicubic upscaling as a method: the baseline, and the least that any other must beat."""
+"""Bicubic interpolation as a method: the baseline, and the smallest example of a method."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from realis.upscaler import Carry, Needs, Place, Segments, Tiling
+from realis.upscaler import Carry, Needs, Placement, Segments, Tiling
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ class BicubicUpscaler:
         prompt: str,
         advance: Callable[[float], None],
     ) -> "tuple[torch.Tensor, Carry]":
-        """(F, 3, H, W) -> (F, 3, *size), clamped to [0, 1]."""
+        """Resize frames (F, 3, H, W) in [0, 1] to (F, 3, *size), clamped to [0, 1]."""
         from realis.ops.resize import resize
 
         upscaled = resize(frames, size).clamp_(0, 1)
@@ -42,14 +42,14 @@ class BicubicUpscaler:
 
 
 class BicubicMethod:
-    """See :class:`realis.upscaler.Method`."""
+    """Bicubic interpolation as a :class:`realis.upscaler.Method`."""
 
     Config = BicubicConfig
 
     def needs(self, config: BicubicConfig, prompted: bool) -> Needs:
         return BicubicUpscaler.needs
 
-    def load(self, config: BicubicConfig, place: Place, prompts: Sequence[str]) -> BicubicUpscaler:
+    def load(self, config: BicubicConfig, placement: Placement, prompts: Sequence[str]) -> BicubicUpscaler:
         return BicubicUpscaler()
 
 

@@ -1,4 +1,4 @@
-"""Give a result the colours of its source, on whole frames, so that neither tiles nor time show in it."""
+"""Give a result the colours of its source: on whole frames, so that tiles do not differ, and steadily over time."""
 
 from typing import Literal
 
@@ -10,29 +10,29 @@ from realis.upscaler import Carry
 
 ColorFixMode = Literal["none", "wavelet", "adain"]
 LEVELS = 5
-KEPT = 0.9  # share of the statistics of the frames before, at each frame
+MOMENTUM = 0.9  # of the moving average of gain and offset, per frame
 
 
 class ColorFix:
-    """Frames of a result with the colours of their source.
+    """Correct the colours of frames to those of their source.
 
     ``wavelet``: the coarse part of the à-trous wavelet transform (:data:`LEVELS` levels, kernel 1 2 1) is the source's
     (StableSR, arXiv 2305.07015, 3.4). ``adain``: mean and standard deviation of each channel are the source's (AdaIN,
     arXiv 1703.06868, Eq. 8), gain and offset smoothed over time.
 
     Args:
-        mode: which.
-        state: of the frames before, as :attr:`state` gave it; empty at the start.
+        mode: ``none``, ``wavelet`` or ``adain``.
+        state: :attr:`state` after the previous frame; empty at the start.
     """
 
     def __init__(self, mode: ColorFixMode, state: Carry) -> None:
         self.mode, self.state = mode, dict(state)
 
     def __call__(self, frame: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """``frame`` (3, H, W) and ``source`` (3, h, w), float32 in [0, 1] -> (3, H, W) in [0, 1]."""
+        """Return ``frame`` (3, H, W) with the colours of ``source`` (3, h, w); all float32 in [0, 1]."""
         if self.mode == "wavelet":
             wanted = resize(source, (frame.shape[1], frame.shape[2]))
-            return (frame + coarse(wanted - frame)).clamp_(0, 1)
+            return (frame + low_frequencies(wanted - frame)).clamp_(0, 1)
         if self.mode == "adain":
             gain, offset = self._statistics(frame, source)
             return (frame * gain + offset).clamp_(0, 1)
@@ -44,12 +44,13 @@ class ColorFix:
         gain = wanted_std / std.clamp(min=1e-4)
         new = {"gain": gain, "offset": wanted_mean - gain * mean}
         for name, value in new.items():
-            self.state[name] = torch.lerp(value, self.state[name], KEPT) if name in self.state else value
+            self.state[name] = torch.lerp(value, self.state[name], MOMENTUM) if name in self.state else value
         return self.state["gain"], self.state["offset"]
 
 
-def coarse(image: torch.Tensor) -> torch.Tensor:
-    """What :data:`LEVELS` levels of the à-trous transform leave of ``image`` (3, H, W): blurred over about 60 pixels."""
+def low_frequencies(image: torch.Tensor) -> torch.Tensor:
+    """Return the coarse part of ``image`` (3, H, W) after :data:`LEVELS` levels of the à-trous transform: a blur over about
+    60 pixels."""
     kernel = torch.tensor([0.25, 0.5, 0.25]).view(1, 1, 3)
     blurred = image[:, None]
     for level in range(LEVELS):

@@ -1,4 +1,4 @@
-"""RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, window by window."""
+"""RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, tile by tile."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from realis.models.wan.latents import decode_video, encode_video
 from realis.upscaler import Carry, Needs, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
-from realis.upscaling.tiled import independent
+from realis.upscaling.tiled import restore_tiles
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a window is sampled."""
+    """The settings of the sampler."""
 
     steps: int = 1
     shift: float = 3.0
@@ -29,10 +29,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class WindowCondition:
-    """What every velocity of a window and its decoding need.
+    """What sampling and decoding a window are conditioned on.
 
     Args:
-        lr: (B, 3, F, H, W) in [-1, 1].
+        lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
         control: of its latents.
     """
 
@@ -44,11 +44,11 @@ class WindowCondition:
 class CpcWindow:
     """RealisVSR over one window; see :class:`realis.upscaling.tiled.Window`.
 
-    Windows are of ``4 n + 1`` frames, with sides that are multiples of 16.
+    A window has ``4 n + 1`` frames, and sides that are multiples of 16.
 
     Args:
         networks: on the device of the prompt, or offloaded to main memory.
-        prompt: embedded.
+        prompt: the embedded prompt.
         sampling: steps, shift, guidance, scale, sampler.
     """
 
@@ -93,9 +93,9 @@ class CpcUpscaler:
 
     Args:
         networks: on ``device``, or offloaded to main memory.
-        prompts: embedded.
-        sampling: of every window.
-        needs: as its method finds them.
+        prompts: the embedded prompts.
+        sampling: the settings of every window.
+        needs: what :meth:`realis.upscaler.Method.needs` returned.
         device: where windows are computed.
     """
 
@@ -106,7 +106,7 @@ class CpcUpscaler:
         self.needs, self.device = needs, torch.device(device)
 
     def window(self, prompt: str) -> CpcWindow:
-        """One window under one of the prompts."""
+        """Return the model of one window under ``prompt``, one of those that were embedded."""
         return CpcWindow(self.networks, self.prompts.prompt(prompt, self.device), self.sampling)
 
     def upscale(
@@ -120,6 +120,6 @@ class CpcUpscaler:
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
-        """Restore a segment of ``4 n + 1`` frames tile by tile."""
+        """Restore a segment of ``4 n + 1`` frames tile by tile, as :meth:`realis.upscaler.Upscaler.upscale` says."""
         assert noise is not None
-        return independent(self.window(prompt), frames, size, tiles, noise, advance), {}
+        return restore_tiles(self.window(prompt), frames, size, tiles, noise, advance), {}

@@ -1,4 +1,4 @@
-"""RealisVSR as a method: what its files ask for, how its parts are opened. No torch until they are."""
+"""RealisVSR as a method: find and check its files, then load its networks. Torch is imported only to load."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from realis.core import units
 from realis.core.errors import InputError
 from realis.models.hub import check_parts, has_text_encoder, model_folder
-from realis.upscaler import Needs, NoiseGrid, Place, Segments
+from realis.upscaler import Needs, NoiseGrid, Placement, Segments
 from realis.upscaling.cpc_config import CpcConfig
 
 if TYPE_CHECKING:
     from realis.upscaling.cpc import CpcUpscaler
 
-TRAINED_SCALE = 4  # of enlargement, in the paper and in the recipes here, at most
+TRAINED_SCALE = 4  # the largest scale in the paper and in the training recipes
 
 
 class CpcMethod:
-    """See :class:`realis.upscaler.Method`."""
+    """RealisVSR as a :class:`realis.upscaler.Method`."""
 
     Config = CpcConfig
 
@@ -57,32 +57,36 @@ class CpcMethod:
             remarks=list(remarks(config, controlnet, prompted, has_text_encoder(folder))),
         )
 
-    def load(self, config: CpcConfig, place: Place, prompts: Sequence[str]) -> "CpcUpscaler":
+    def load(self, config: CpcConfig, placement: Placement, prompts: Sequence[str]) -> "CpcUpscaler":
         import torch
 
         from realis.models.wan.loading import Wan, load_controlnet
         from realis.upscaling.cpc import CpcUpscaler, Sampling
         from realis.upscaling.cpc_networks import load_networks
         from realis.upscaling.cpc_prompts import embed_prompts
-        from realis.upscaling.economy import economise
+        from realis.upscaling.placement import apply_placement
 
-        needs, dtype = self.needs(config, any(prompts)), getattr(torch, place.dtype)
+        needs, dtype = self.needs(config, any(prompts)), getattr(torch, placement.dtype)
         folder, cpc = needs.weights["model"], needs.weights.get("cpc", needs.weights["model"])
-        wan = Wan(folder, dtype, dtype, "cpu" if place.offload else place.device)
+        wan = Wan(folder, dtype, dtype, "cpu" if placement.offload else placement.device)
         controlnet = load_controlnet(cpc, dtype)
-        # Prompts first, so that the text encoder is gone before the transformer comes
+        # Prompts first, so that text encoder and transformer are never in memory together
         embedded = embed_prompts(config, wan, prompts, controlnet.config.text_conditioned)
         networks = load_networks(wan, controlnet, lr_decoder=config.decoder != "wan")
-        economise(networks, place)
+        apply_placement(networks, placement)
         sampling = Sampling(**needs.settings, guidance=config.guidance, cpc_scale=config.cpc_scale)
-        return CpcUpscaler(networks, embedded, sampling, needs, place.device)
+        return CpcUpscaler(networks, embedded, sampling, needs, placement.device)
 
 
 METHOD = CpcMethod()
 
 
 def find_folders(config: CpcConfig, prompted: bool) -> tuple[Path, Path | None]:
-    """The folders of the model, and of a CPC in place of its own."""
+    """Return the folder of the model, and that of the CPC of ``--cpc``; downloads what is not on this machine.
+
+    Raises:
+        InputError: one of them cannot be found.
+    """
     embedded = config.prompt_embeds or config.empty_prompt_embeds
     needs_text = prompted or bool(config.negative_prompt and config.guidance != 1) or not embedded
     cpc = model_folder(config.cpc, "--cpc", text_encoder=False) if config.cpc else None  # first: it may be mistyped
@@ -90,7 +94,7 @@ def find_folders(config: CpcConfig, prompted: bool) -> tuple[Path, Path | None]:
 
 
 def sampling_settings(config: CpcConfig, controlnet: dict) -> dict[str, Any]:
-    """``steps``, ``shift`` and ``sampler``: as asked for, else as the CPC's config.json says."""
+    """Return ``steps``, ``shift`` and ``sampler``: as asked for, else as the CPC's config.json says."""
     return {
         "steps": config.steps or controlnet.get("steps", 20),
         "shift": config.shift or controlnet.get("shift", 3.0),

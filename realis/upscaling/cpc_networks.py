@@ -1,4 +1,4 @@
-"""The networks of RealisVSR at inference, and how they are opened."""
+"""The networks of RealisVSR at inference, and how they are loaded."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class CpcNetworks:
 
     Args:
         vae: Wan VAE.
-        transformer: Wan transformer that takes control residuals.
+        transformer: Wan transformer that adds control residuals.
         controlnet: trained CPC; it shares the transformer's embedders of time and text.
         lr_decoder: LR-conditioned decoder; ``None``: the VAE decodes.
     """
@@ -28,12 +28,12 @@ class CpcNetworks:
 
 
 def load_networks(wan: Wan, controlnet: CpcControlNet, *, lr_decoder: bool = True) -> CpcNetworks:
-    """Open what is still closed of a model, all on ``wan.device``.
+    """Load VAE, transformer and LR-conditioned decoder of ``wan``, all on ``wan.device``.
 
     Args:
-        wan: whose VAE, transformer and, if its folder has one, LR-conditioned decoder.
+        wan: the model.
         controlnet: a trained CPC.
-        lr_decoder: whether that decoder is to be used.
+        lr_decoder: use the LR-conditioned decoder, if the model's folder has one.
 
     Raises:
         InputError: a part is missing, damaged or does not fit.

@@ -1,4 +1,4 @@
-"""The prompts of a run, embedded before the transformer is loaded."""
+"""Embed the prompts of a run, before the transformer is loaded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Prompt:
     """Embeddings of one video's prompt, (1, text tokens, text_dim) each.
 
     Args:
-        text: of the prompt.
-        empty: of the empty one, for a CPC without text.
-        negative: for guidance.
+        text: embedding of the prompt.
+        empty: of the empty prompt, for a CPC that takes no text.
+        negative: of the negative prompt, for classifier-free guidance.
     """
 
     text: torch.Tensor
@@ -29,12 +29,13 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Embeddings (1, text tokens, text_dim) on the CPU; of the empty and the negative prompt only where they are read.
+    """Embeddings of all prompts of a run, (1, text tokens, text_dim) on the CPU.
 
     Args:
-        by_text: of each prompt; that of the empty one may come from a file.
-        empty: for a CPC without text, and in place of a missing negative prompt.
-        negative: for guidance.
+        by_text: of each prompt; under the empty one may be the embedding of a file (``--prompt-embeds``).
+        empty: of the empty prompt, for a CPC that takes no text and in place of a missing negative prompt; ``None`` where
+            nothing reads it.
+        negative: of the negative prompt, for classifier-free guidance; ``None`` where there is none.
     """
 
     by_text: Mapping[str, torch.Tensor]
@@ -42,20 +43,21 @@ class Prompts:
     negative: torch.Tensor | None = None
 
     def prompt(self, text: str, device: torch.device) -> Prompt:
-        """One of the prompts on ``device``. Where the empty one is missing, nothing reads it, and any will do."""
+        """Return the embeddings of one of the prompts on ``device``. Without an empty one nothing reads it: the prompt's own
+        stands in for it."""
         own = self.by_text[text].to(device)
         empty = own if self.empty is None else self.empty.to(device)
         return Prompt(own, empty, empty if self.negative is None else self.negative.to(device))
 
 
 def embed_prompts(config: CpcConfig, wan: Wan, texts: Sequence[str], text_conditioned: bool) -> Prompts:
-    """Embed what will be read: by the text encoder, loaded once for all, or from files where these are given.
+    """Embed the prompts that will be read: by the text encoder, loaded once for all, or from files where these are given.
 
     Args:
         config: negative prompt, guidance and files.
-        wan: whose text encoder.
-        texts: the prompts; an empty one stands for a video without.
-        text_conditioned: whether the CPC reads them.
+        wan: the model with the text encoder.
+        texts: the prompts; the empty one stands for a video without a prompt.
+        text_conditioned: whether the CPC takes text.
 
     Raises:
         InputError: the text encoder cannot be loaded, or a file holds something else.

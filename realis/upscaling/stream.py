@@ -1,4 +1,4 @@
-"""Time: cut a video into overlapping segments, upscale each, blend what they share, give every frame once."""
+"""The stream: cut a video into overlapping segments, upscale each, blend the overlaps, and yield every frame once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from realis.tiling.blend import blend_frames
 from realis.upscaler import Carry, Needs, Segments, Tiling, Upscaler
 from realis.video.playback import Fault
 
-TAIL_WHITE = 65535  # frames that wait for the next segment are held, and kept on disk, in 16 bits
+TAIL_WHITE = 65535  # the tail of a segment, which is blended with the next one, is kept in 16 bits, as on disk
 Item = TypeVar("Item")
 
 
 class Frame(NamedTuple):
-    """One frame of the input, and what of it goes past the method into the result.
+    """One frame of the input, with what bypasses the method: alpha, times, faults.
 
     Args:
         pixels: (3, H, W) float32 in [0, 1].
-        alpha: (H, W) uint8 or uint16 up to 255 or 65535, where the input has it.
-        time: of presentation, in ticks of the input.
-        duration: in ticks.
+        alpha: (H, W) uint8 or uint16 up to 255 or 65535; ``None``: the input has none.
+        time: presentation time, in ticks of the input.
+        duration: in ticks of the input.
         fault: what is wrong with it, one of :data:`realis.video.playback.FAULTS`.
     """
 
@@ -38,13 +38,13 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class UpscaledSegment:
-    """Finished frames.
+    """The finished frames of one segment.
 
     Args:
         start: number of its first frame in the video.
         frames: (F, 3, H, W) float32 in [0, 1].
-        source: the F input frames they come from.
-        carry: all that the segments after it depend on.
+        source: the F input frames that they come from.
+        carry: the state to resume from after this segment.
         last: whether it is the end of the video.
     """
 
@@ -70,9 +70,9 @@ def cut_segments(frames: Iterable[Item], segments: Segments, start: int) -> Iter
 
 
 def pad_frames(frames: Sequence[Item], length: int) -> list[Item]:
-    """Extend ``frames`` to ``length`` by playing them backwards from the end."""
-    there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    return [frames[there_and_back[i % len(there_and_back)]] for i in range(length)]
+    """Extend ``frames`` to ``length`` by reflection at both ends, as often as it takes."""
+    order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    return [frames[order[i % len(order)]] for i in range(length)]
 
 
 def upscale_stream(
@@ -91,29 +91,30 @@ def upscale_stream(
     Args:
         frames: from frame ``start`` on; read as they are needed.
         size: height and width of the result.
-        tiles: of every frame, over the size that the method itself makes.
-        seed: of the noise field.
-        advance: told how many frames' worth of work was just done; the sum is the number of frames.
-        start: where to begin: 0, or right after the segment whose ``carry`` is given.
-        carry: of that segment.
+        tiles: tiles of every frame, over the size that the method itself makes.
+        seed: seed of the noise field.
+        advance: called with the work that was just done, in frames; the sum is the number of frames.
+        start: number of the first frame: 0, or that of the segment after the one whose ``carry`` is given.
+        carry: of the last finished segment, to resume from.
         prompt: what the video shows.
 
     Yields:
-        Segments in order; together they hold every frame exactly once. Begun in the middle, the same as undisturbed.
+        Segments in order; together they hold every frame exactly once. A resumed stream yields the same as an uninterrupted
+        one.
 
     Raises:
         FloatingPointError: the method returned something that is not finite.
     """
-    needs, s = upscaler.needs, upscaler.needs.segments
+    needs, segments = upscaler.needs, upscaler.needs.segments
     carry = dict(carry or {})
     tail = carry.pop("tail", None)
-    for begin, source, is_last in cut_segments(frames, s, start):
+    for begin, source, is_last in cut_segments(frames, segments, start):
         shared = 0 if tail is None else len(tail)
-        padded = torch.stack([frame.pixels for frame in pad_frames(source, s.padded(len(source)))])
+        padded = torch.stack([frame.pixels for frame in pad_frames(source, segments.padded(len(source)))])
         new_frames, native = len(source) - shared, needs.native_size(padded.shape[-2:], size)
         try:
             upscaled, carry = upscaler.upscale(
-                padded, native, tiles=tiles, noise=noise_of(needs, seed, begin, len(padded), tiles), carry=carry,
+                padded, native, tiles=tiles, noise=segment_noise(needs, seed, begin, len(padded), tiles), carry=carry,
                 prompt=prompt, advance=lambda share, new_frames=new_frames: advance(share * new_frames),
             )  # fmt: skip
             check_finite(upscaled, "the result")
@@ -124,13 +125,13 @@ def upscale_stream(
         upscaled = upscaled[: len(source)]
         if tail is not None:
             upscaled[:shared] = blend_frames(tail.float() / TAIL_WHITE, upscaled[:shared])
-        finished = len(source) if is_last else len(source) - s.overlap
+        finished = len(source) if is_last else len(source) - segments.overlap
         tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
         yield UpscaledSegment(begin, upscaled[:finished], source[:finished], carry | {"tail": tail}, is_last)
         del upscaled, padded, source  # two segments at once would double the memory
 
 
-def noise_of(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> torch.Tensor | None:
+def segment_noise(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> torch.Tensor | None:
     """Return the noise of a segment that begins with frame ``start``, (channels, latent frames, h, w), from one field over the
     video; ``None`` for a method that needs none."""
     grid = needs.noise

@@ -1,4 +1,4 @@
-"""Space: restore whole frames by windows of the size that a latent method was trained on."""
+"""Tiled restoration: whole frames by windows of the size that a latent method was trained on."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -12,17 +12,17 @@ from realis.tiling.blend import Canvas
 from realis.upscaler import Tiling
 
 Condition = TypeVar("Condition")
-Advance = Callable[[float], None]  # told the share of the work that was just done; shares sum to 1
+Advance = Callable[[float], None]  # called with the share of the work that was just done; shares sum to 1
 
 
 class Window(Protocol[Condition]):
     """A latent method over one window of a video, under one prompt.
 
-    Its stages are separate, so that tiles can be walked in any order: one after the other, or all of them step by step.
+    Its stages are separate, so that tiles can be restored one after the other, or all of them sampling step by step.
 
     Attributes:
-        cell: pixels of a latent cell.
-        device: where it computes.
+        cell: side of a latent cell in pixels.
+        device: where windows are computed.
     """
 
     @property
@@ -32,7 +32,7 @@ class Window(Protocol[Condition]):
     def device(self) -> torch.device: ...
 
     def encode(self, lr: torch.Tensor) -> Condition:
-        """Prepare what every velocity of this window and its decoding need.
+        """Encode what sampling and decoding this window are conditioned on.
 
         Args:
             lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
@@ -40,7 +40,7 @@ class Window(Protocol[Condition]):
         ...
 
     def velocity(self, condition: Condition) -> Velocity:
-        """The velocity of noisy latents under this condition."""
+        """Return the function that predicts the velocity of noisy latents under this condition."""
         ...
 
     def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Advance) -> torch.Tensor:
@@ -48,12 +48,12 @@ class Window(Protocol[Condition]):
         ...
 
     def decode(self, latents: torch.Tensor, condition: Condition) -> torch.Tensor:
-        """(B, C, f, h, w) -> (B, 3, F, H, W) float32, in about [-1, 1]."""
+        """Decode latents (B, C, f, h, w) to (B, 3, F, H, W) float32, in about [-1, 1]."""
         ...
 
 
 @torch.no_grad()
-def restore(
+def restore_window(
     window: Window, lr: torch.Tensor, noise: torch.Tensor, advance: Advance = lambda share: None
 ) -> torch.Tensor:
     """Restore one window: encode, sample, decode.
@@ -61,7 +61,7 @@ def restore(
     Args:
         lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
         noise: (B, C, f, h, w) float32.
-        advance: told after every sampling step.
+        advance: called after every sampling step.
 
     Returns:
         (B, 3, F, H, W) float32, in about [-1, 1].
@@ -71,7 +71,7 @@ def restore(
     return window.decode(latents, condition)
 
 
-def independent(
+def restore_tiles(
     window: Window,
     frames: torch.Tensor,
     size: tuple[int, int],
@@ -79,20 +79,20 @@ def independent(
     noise: torch.Tensor,
     advance: Advance,
 ) -> torch.Tensor:
-    """Restore frames tile by tile, each for itself, and blend the results; only one tile at a time is on the device.
+    """Restore frames by independent tiles, and blend them; only one tile at a time is on the device.
 
     Args:
         frames: (F, 3, H, W) float32 in [0, 1].
         size: height and width of the result.
-        tiles: of its canvas.
+        tiles: tiles of its canvas.
         noise: (C, f, h, w) float32 over the canvas.
-        advance: told after every sampling step of every tile.
+        advance: called after every sampling step of every tile.
 
     Returns:
         (F, 3, *size) float32 in [0, 1].
 
     Raises:
-        FloatingPointError: a tile came out with numbers that are not finite.
+        FloatingPointError: a restored tile is not finite.
     """
     canvas = Canvas((len(frames), 3, *size), tiles)
     for tile in tiles:
@@ -100,7 +100,7 @@ def independent(
         lr = lr.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
         cells = tile.in_cells(window.cell)
         tile_noise = noise[None, ..., cells.top : cells.bottom, cells.left : cells.right]
-        restored = restore(window, lr, tile_noise, lambda share: advance(share / len(tiles)))
+        restored = restore_window(window, lr, tile_noise, lambda share: advance(share / len(tiles)))
         check_finite(restored, f"the tile at row {tile.top}, column {tile.left}")
         canvas.add(tile, (restored[0].transpose(0, 1) + 1) / 2)
     return canvas.result().clamp_(0, 1)

@@ -10,9 +10,8 @@ import pytest
 
 from benchmark_files import load_benchmark
 from commands import Command
-from realis.builder import all_stages as build_stages
-from realis.builder import stages
-from realis.builder.build import only_one
+from realis.builder import pipeline, run_stage
+from realis.builder.build import lock_folder
 from realis.builder.clip import Clip
 from realis.builder.ledger import Ledger
 from realis.builder.review import VERDICTS
@@ -271,7 +270,7 @@ def test_a_video_that_was_replaced_for_a_while_leaves_nothing_behind(finished, w
     shutil.copy2(own / "man.mp4", finished / "man")
     shutil.copy(own / "coins.mp4", own / "man.mp4")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "conclude", ending(stages.conclude, "scenes"))
+        patch.setattr(run_stage, "finish_stage", ending(run_stage.finish_stage, "scenes"))
         run_until_stopped()
     shutil.copy2(finished / "man", own / "man.mp4")
     run_build(words())
@@ -286,7 +285,7 @@ def test_a_caption_that_was_corrected_for_a_while_leaves_nothing_behind(finished
     kept = [finished / OUTPUT / "work" / "scenes.jsonl", *(finished / OUTPUT).glob("RealisVideo-21P*/**/*.mkv")]
     cut = [file.stat().st_mtime_ns for file in kept]
     with monkeypatch.context() as patch:
-        patch.setattr(build_stages, "write_checksums", ending(build_stages.write_checksums, "RealisVideo-21P-LR"))
+        patch.setattr(pipeline, "write_checksums", ending(pipeline.write_checksums, "RealisVideo-21P-LR"))
         run_until_stopped()
     assert len(cut) == 3 and [file.stat().st_mtime_ns for file in kept] == cut
     (own / "metadata.jsonl").write_text(rows)
@@ -326,7 +325,7 @@ def test_without_its_stage_the_review_stands_as_it_was(finished):
 
 
 def test_two_builds_at_once_are_one_too_many(fresh, tmp_path, capsys):
-    with only_one(Path(OUTPUT)):
+    with lock_folder(Path(OUTPUT)):
         assert "another process is building there" in refused(capsys, *words())
 
 

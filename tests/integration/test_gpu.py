@@ -20,7 +20,7 @@ from realis.training.steps.cpc import CpcStep
 from realis.upscaling.cpc import CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt
-from realis.upscaling.tiled import restore
+from realis.upscaling.tiled import restore_window
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,10 +35,10 @@ def test_a_window_is_the_same_on_the_gpu(vae, transformer, sampler):
     clip = torch.rand(1, 3, 5, 32, 48, generator=g) * 2 - 1, torch.randn(1, 16, 2, 4, 6, generator=g)
     text, empty = torch.randn(1, 3, 16, generator=g), torch.zeros(1, 3, 16)
     sampling = Sampling(steps=3, sampler=sampler)
-    wanted = restore(CpcWindow(networks, Prompt(text, empty, empty), sampling), *clip)
+    wanted = restore_window(CpcWindow(networks, Prompt(text, empty, empty), sampling), *clip)
     for part in (networks.vae, networks.transformer, networks.controlnet, networks.lr_decoder):
         part.to("cuda")
-    got = restore(CpcWindow(networks, Prompt(text.cuda(), empty.cuda(), empty.cuda()), sampling), *clip)
+    got = restore_window(CpcWindow(networks, Prompt(text.cuda(), empty.cuda(), empty.cuda()), sampling), *clip)
     torch.testing.assert_close(got.cpu(), wanted, atol=2e-3, rtol=0)
 
 

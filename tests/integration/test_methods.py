@@ -59,7 +59,7 @@ class DoublingMethod:
         weights = {"network": Path(config.network)}
         return Needs(Segments(3), scales=(2,), weights=weights, sampling="no steps at all", label="by a test")
 
-    def load(self, config, place, prompts):
+    def load(self, config, placement, prompts):
         gain = load_file(Path(config.network) / "gain.safetensors")["gain"]
         return DoublingUpscaler(self.needs(config, False), gain, config.offset)
 

@@ -31,10 +31,10 @@ from realis.training.loop import learning_rate
 from realis.training.run import Run
 from realis.training.run_folder import checkpoints
 from realis.training.settings import CpcLoopConfig, OptimizerConfig
-from realis.upscaler import Place
+from realis.upscaler import Placement
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.cpc_method import METHOD
-from realis.upscaling.tiled import restore
+from realis.upscaling.tiled import restore_window
 from training_runs import SMALL_CPC, assert_equal, exported, train_cpc
 
 ROOT = Path(__file__).parents[2]
@@ -181,8 +181,11 @@ def small_recipes(folder, **settings):
 def test_the_four_parts_build_a_model_that_upscales(tmp_path):
     model, words = tmp_path / "model", ["--recipes", str(small_recipes(tmp_path)), "--threads", "1"]
     run_train_tiny(["--output", str(model), *words])
-    lr, upscaler = torch.zeros(1, 3, 5, 32, 32), METHOD.load(CpcConfig(str(model), segment_overlap=1), Place(), [""])
-    restored = restore(upscaler.window(""), lr, torch.randn(1, 16, 2, 4, 4))
+    lr, upscaler = (
+        torch.zeros(1, 3, 5, 32, 32),
+        METHOD.load(CpcConfig(str(model), segment_overlap=1), Placement(), [""]),
+    )
+    restored = restore_window(upscaler.window(""), lr, torch.randn(1, 16, 2, 4, 4))
     assert restored.shape == lr.shape and restored.isfinite().all()
 
     # The decoder's run trained the CPC on; started again without that part, it ends with the same bytes

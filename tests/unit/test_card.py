@@ -9,7 +9,7 @@ import yaml
 from realis.builder.card import CardFacts, plain, write_card
 from realis.builder.clip import Clip
 from realis.builder.publish import PublishConfig
-from realis.builder.stages import Tally
+from realis.builder.run_stage import Tally
 from realis.core.errors import InputError
 
 CLIP = Clip("film-000000", "film.mp4", "CC0", "https://a.org/my_film", frames=9, split="test")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from realis.ops.resize import resize
-from realis.upscaling.color_fix import ColorFix, coarse
+from realis.upscaling.color_fix import ColorFix, low_frequencies
 
 
 @pytest.fixture
@@ -19,15 +19,15 @@ def pair():
 def test_the_coarse_part_is_the_sources(pair):
     frame, source = pair
     fixed, wanted = ColorFix("wavelet", {})(frame, source), resize(source, (96, 160))
-    assert coarse(fixed - wanted).abs().max() < 0.3 * coarse(frame - wanted).abs().max()
-    fine = (fixed - coarse(fixed)) - (frame - coarse(frame))
-    assert fine.abs().mean() < 0.1 * (frame - coarse(frame)).abs().mean()
+    assert low_frequencies(fixed - wanted).abs().max() < 0.3 * low_frequencies(frame - wanted).abs().max()
+    fine = (fixed - low_frequencies(fixed)) - (frame - low_frequencies(frame))
+    assert fine.abs().mean() < 0.1 * (frame - low_frequencies(frame)).abs().mean()
 
 
 def test_coarse_keeps_what_is_flat_and_drops_what_is_fine():
-    assert torch.allclose(coarse(torch.full((3, 20, 30), 0.3)), torch.tensor(0.3))
+    assert torch.allclose(low_frequencies(torch.full((3, 20, 30), 0.3)), torch.tensor(0.3))
     stripes = torch.tensor([0.0, 1.0]).repeat(3, 80, 80)
-    assert (coarse(stripes) - 0.5).abs()[:, :, 40:-40].max() < 1e-3
+    assert (low_frequencies(stripes) - 0.5).abs()[:, :, 40:-40].max() < 1e-3
 
 
 def test_statistics_are_the_sources_and_follow_slowly(pair):

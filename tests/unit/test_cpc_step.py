@@ -18,9 +18,9 @@ from realis.models.wan.latents import decode_video, encode_video
 from realis.models.wan.loading import Wan, load_controlnet
 from realis.training.settings import FlowConfig
 from realis.training.steps.cpc import CpcStep
-from realis.upscaler import Place
+from realis.upscaler import Placement
 from realis.upscaling.cpc_config import CpcConfig
-from realis.upscaling.tiled import restore
+from realis.upscaling.tiled import restore_window
 
 METHOD = find_method("cpc")
 
@@ -55,8 +55,8 @@ def test_a_picture_of_training_is_what_inference_makes_of_the_same_noise(wan, ma
     with torch.no_grad():
         latents = step({"lr_latents": encode_video(wan.vae, lr), "number": torch.tensor([7])}, "sample")
         noise = torch.randn(1, *latents.shape[1:], generator=sample_generator(0, 7, "noise"))
-        upscaler = METHOD.load(options, Place(), [""])
-        torch.testing.assert_close(decode_video(wan.vae, latents), restore(upscaler.window(""), lr, noise))
+        upscaler = METHOD.load(options, Placement(), [""])
+        torch.testing.assert_close(decode_video(wan.vae, latents), restore_window(upscaler.window(""), lr, noise))
 
 
 def test_what_is_given_at_inference_comes_before_what_the_cpc_says(make_cpc):
@@ -64,7 +64,7 @@ def test_what_is_given_at_inference_comes_before_what_the_cpc_says(make_cpc):
     asked = {"steps": 2, "shift": 4.0, "sampler": "euler"}
     assert sampling_of(options.cpc) == {"steps": 3, "shift": 5.0, "sampler": "unipc"}
     assert sampling_of(options.cpc, **asked) == asked
-    sampling = METHOD.load(replace(options, **asked), Place(), [""]).sampling
+    sampling = METHOD.load(replace(options, **asked), Placement(), [""]).sampling
     assert (sampling.steps, sampling.shift, sampling.sampler) == (2, 4.0, "euler")
 
 

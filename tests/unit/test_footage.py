@@ -14,10 +14,10 @@ from realis.builder.duplicates import DuplicatesConfig
 from realis.builder.footage import find_footage
 from realis.builder.ledger import Ledger
 from realis.builder.on_ray import RayConfig
-from realis.builder.probe import ProbeConfig, as_listed, licensed, probe, why_not
-from realis.builder.publish import row_of
+from realis.builder.probe import ProbeConfig, add_list_columns, keep_licensed, probe, rejection_reason
+from realis.builder.publish import table_row
+from realis.builder.run_stage import in_this_process, run_stage
 from realis.builder.scenes import ScenesConfig
-from realis.builder.stages import in_this_process, run_stage
 from realis.core.errors import InputError
 
 CONFIG = ProbeConfig(lines=128)
@@ -88,7 +88,7 @@ def test_the_probe_knows_what_a_video_is(tmp_path):
      ((2160, True, "", False, 5.0), "20 frames")],
 )  # fmt: skip
 def test_what_is_not_taken(facts, reason):
-    said = why_not(*facts, ProbeConfig())
+    said = rejection_reason(*facts, ProbeConfig())
     assert reason in said and bool(reason) == bool(said)
 
 
@@ -105,20 +105,20 @@ def test_names_that_are_no_text_are_names_too(tmp_path):
             True,
         )
     assert kept.path(tmp_path) == video
-    row = row_of(kept, [])
+    row = table_row(kept, [])
     assert row["source_video"] == "caf?.mp4" and json.dumps(row, ensure_ascii=False).encode()
 
 
 def test_footage_of_nobody_is_left_out_and_what_lists_say_comes_back():
     video = Clip("film", "film.mp4", "CC0", "pexels", caption="A cat")
-    bare = only(licensed(video, Path(), CONFIG))
+    bare = only(keep_licensed(video, Path(), CONFIG))
     assert bare == Clip("film", "film.mp4")
-    assert as_listed([replace(bare, name="film-000000", frames=9)], [video]) == [
+    assert add_list_columns([replace(bare, name="film-000000", frames=9)], [video]) == [
         replace(video, name="film-000000", frames=9)
     ]
     nobodys = replace(video, licence="")
-    assert only(licensed(nobodys, Path(), CONFIG)) == Dropped("film", "no licence named", "film.mp4")
-    assert only(licensed(nobodys, Path(), ProbeConfig(unlicensed=True))) == bare
+    assert only(keep_licensed(nobodys, Path(), CONFIG)) == Dropped("film", "no licence named", "film.mp4")
+    assert only(keep_licensed(nobodys, Path(), ProbeConfig(unlicensed=True))) == bare
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from realis.builder.clip import Clip, Dropped, digest_of
 from realis.builder.ledger import Ledger
-from realis.builder.stages import check_known, run_on_all, run_stage
+from realis.builder.run_stage import check_known, run_stage, run_stage_on_all
 from realis.core.errors import InputError
 
 CLIPS = [
@@ -106,7 +106,7 @@ def test_a_stage_of_all_sees_all_again_if_one_has_changed(tmp_path):
         return iter(clips)
 
     for clips, beside in ((CLIPS, ""), (CLIPS, ""), (CLIPS[:3], ""), (CLIPS[:3], "two reviewers")):
-        kept, _ = run_on_all("stage", stage, clips, Ledger(tmp_path, "stage"), True, beside)
+        kept, _ = run_stage_on_all("stage", stage, clips, Ledger(tmp_path, "stage"), True, beside)
         assert kept == clips
     assert calls == [4, 3, 3]
 

@@ -14,8 +14,8 @@ from realis.upscaler import Needs, NoiseGrid, Segments
 from realis.upscaling.cpc import CpcUpscaler, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
-from realis.upscaling.stream import noise_of
-from realis.upscaling.tiled import restore
+from realis.upscaling.stream import segment_noise
+from realis.upscaling.tiled import restore_window
 
 PARTS = ("vae", "transformer", "controlnet", "lr_decoder")
 
@@ -48,12 +48,12 @@ def test_static_control_is_computed_once_for_all_steps_and_branches(vae, transfo
     networks = make(vae, transformer, time_conditioned=False, text_conditioned=False)
     window = CpcWindow(networks, prompt, Sampling(steps=5, guidance=2.0))
     calls = counted(networks)
-    once = restore(window, *clip)
+    once = restore_window(window, *clip)
     assert len(calls) == 1
 
     type(networks.controlnet).is_static, is_static = property(lambda self: False), type(networks.controlnet).is_static
     try:
-        every_time = restore(window, *clip)
+        every_time = restore_window(window, *clip)
     finally:
         type(networks.controlnet).is_static = is_static
     assert len(calls) == 1 + 10
@@ -63,21 +63,21 @@ def test_static_control_is_computed_once_for_all_steps_and_branches(vae, transfo
 def test_conditioned_control_is_computed_every_step(vae, transformer, clip, prompt):
     networks = make(vae, transformer)
     calls = counted(networks)
-    restore(CpcWindow(networks, prompt, Sampling(steps=3)), *clip)
+    restore_window(CpcWindow(networks, prompt, Sampling(steps=3)), *clip)
     assert len(calls) == 3
 
 
 def test_guidance_one_ignores_the_negative_prompt(vae, transformer, clip, prompt):
     networks, other = make(vae, transformer), replace(prompt, negative=torch.randn(1, 3, 16))
-    plain = restore(CpcWindow(networks, prompt, Sampling(steps=2)), *clip)
-    assert torch.equal(plain, restore(CpcWindow(networks, other, Sampling(steps=2)), *clip))
-    guided = restore(CpcWindow(networks, other, Sampling(steps=2, guidance=3.0)), *clip)
+    plain = restore_window(CpcWindow(networks, prompt, Sampling(steps=2)), *clip)
+    assert torch.equal(plain, restore_window(CpcWindow(networks, other, Sampling(steps=2)), *clip))
+    guided = restore_window(CpcWindow(networks, other, Sampling(steps=2, guidance=3.0)), *clip)
     assert not torch.equal(plain, guided)
 
 
 def test_progress_is_told_after_every_step(vae, transformer, clip, prompt):
     told = []
-    restore(CpcWindow(make(vae, transformer), prompt, Sampling(steps=4)), *clip, told.append)
+    restore_window(CpcWindow(make(vae, transformer), prompt, Sampling(steps=4)), *clip, told.append)
     assert told == [0.25] * 4
 
 
@@ -85,7 +85,7 @@ def test_progress_is_told_after_every_step(vae, transformer, clip, prompt):
 def test_decoders_and_samplers_give_the_window_back_in_size(vae, transformer, clip, prompt, sampler):
     for decoder in (None, LrDecoder(16, 8, 1)):
         window = CpcWindow(make(vae, transformer, decoder), prompt, Sampling(steps=2, sampler=sampler))
-        restored = restore(window, *clip)
+        restored = restore_window(window, *clip)
         assert restored.shape == clip[0].shape
         assert restored.dtype == torch.float32
 
@@ -110,7 +110,7 @@ def test_opens_an_upstream_folder(vae, transformer, tmp_path, clip, prompt):
     opened = load_networks(Wan(tmp_path, torch.float32, torch.float32, "cpu"), ours.controlnet)
     assert_same_networks(opened, ours)
     # Not to the last bit: where in memory weights lie decides which of its kernels torch takes
-    torch.testing.assert_close(*(restore(CpcWindow(n, prompt, Sampling()), *clip) for n in (opened, ours)))
+    torch.testing.assert_close(*(restore_window(CpcWindow(n, prompt, Sampling()), *clip) for n in (opened, ours)))
 
 
 def test_opens_a_folder_of_parts(vae, transformer, tmp_path, clip, prompt):
@@ -120,7 +120,7 @@ def test_opens_a_folder_of_parts(vae, transformer, tmp_path, clip, prompt):
     wan = Wan(tmp_path, torch.float32, torch.float32, "cpu")
     opened = load_networks(wan, load_controlnet(tmp_path, torch.float32))
     assert_same_networks(opened, ours)
-    torch.testing.assert_close(*(restore(CpcWindow(n, prompt, Sampling()), *clip) for n in (opened, ours)))
+    torch.testing.assert_close(*(restore_window(CpcWindow(n, prompt, Sampling()), *clip) for n in (opened, ours)))
     assert load_networks(wan, ours.controlnet, lr_decoder=False).lr_decoder is None
 
 
@@ -135,7 +135,7 @@ def test_stages_of_several_windows_may_be_taken_in_any_order(vae, transformer, c
         velocities = [window.velocity(condition) for condition in conditions]
         latents = [window.sample(v, noise, lambda share: None) for v, (_, noise) in zip(velocities, clips, strict=True)]
         restored = [window.decode(*one) for one in zip(latents, conditions, strict=True)]
-    assert all(torch.equal(one, restore(window, *own)) for one, own in zip(restored, clips, strict=True))
+    assert all(torch.equal(one, restore_window(window, *own)) for one, own in zip(restored, clips, strict=True))
 
 
 def test_tiles_of_one_segment_use_one_noise_field(vae, transformer, prompt, monkeypatch):
@@ -146,7 +146,7 @@ def test_tiles_of_one_segment_use_one_noise_field(vae, transformer, prompt, monk
     upscaler = CpcUpscaler(make(vae, transformer), Prompts({"": prompt.text}), Sampling(), needs)
     tiles = plan_tiles((32, 64), (32, 48), 16, 16)
     frames = torch.rand(5, 3, 16, 32)
-    noise = noise_of(needs, 7, 0, 5, tiles)
+    noise = segment_noise(needs, 7, 0, 5, tiles)
     upscaler.upscale(frames, (32, 64), tiles=tiles, noise=noise, carry={}, prompt="", advance=lambda share: None)
     (_, first_stop), (second_start, _) = tiles.columns
     shared = (first_stop - second_start) // 8

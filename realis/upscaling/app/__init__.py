@@ -1,1 +1,1 @@
-"""The application around a method, none of which it knows by name: plan, inputs, outputs, the run, comparisons."""
+"""The application around any method: configuration, inputs, outputs, plan, estimate, the run, comparisons."""

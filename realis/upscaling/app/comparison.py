@@ -1,4 +1,4 @@
-"""Pictures beside a result: a sheet of one frame, a video of both halves."""
+"""Comparisons of a result with bicubic: a before/after sheet of one frame, and a split-screen video (``--compare``)."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -21,15 +21,14 @@ from realis.video.write import SegmentWriter
 if TYPE_CHECKING:
     import torch
 
-AT_A_TIME = 16  # frames of the video
+CHUNK = 16  # frames of the comparison that are encoded at a time
 
 
 def check_sheet(output: Path) -> None:
-    """Make sure that the picture beside a result that will be made may be replaced: one that a run made, which belongs to
-    the result and goes with it.
+    """Make sure that the sheet beside ``output`` may be overwritten: there is none, or an earlier run made it.
 
     Raises:
-        InputError: it may not.
+        InputError: the file there is not from this command.
     """
     sheet = sheet_file(output)
     if sheet.exists() and read_subject(sheet) is None:
@@ -38,7 +37,7 @@ def check_sheet(output: Path) -> None:
 
 
 def has_sheet(output: Path, key: dict[str, Any]) -> bool:
-    """Return whether the picture beside a result that was made from ``key`` shows it, or is not a run's to replace."""
+    """Return whether there is a sheet beside a result that shows the one made from ``key``, or is a file of the user's."""
     sheet = sheet_file(output)
     return sheet.exists() and read_subject(sheet) in (None, digest(key))
 
@@ -46,14 +45,14 @@ def has_sheet(output: Path, key: dict[str, Any]) -> bool:
 def save_before_after(
     config: UpscaleConfig, label: str, path: Path, output: Path, key: dict[str, Any], number: int
 ) -> None:
-    """Save the picture beside a result made from ``key``: frame ``number`` (or the last one before it), resized
+    """Save the sheet beside a result made from ``key``: frame ``number``, or the last one of a shorter video, resized
     bicubically and as it is in the result, headed by the method and the ``label`` of its weights."""
     from realis.ops.pixels import planes_to_image, to_uint8
 
     (pair,) = deque(islice(frame_pairs(config, path, output), number + 1), maxlen=1)
     before, after = (planes_to_image(to_uint8(image)) for image in same_size_pair(*pair))
     labels = ("before: bicubic", f"after: {config.method} {label}".rstrip())
-    # by its digest, for a picture may be handed on, and a key holds prompts and names of folders
+    # only a digest of the key: the sheet may be passed on, and the key holds prompts and names of folders
     save_sheet(before_after_sheet(before, after, labels), sheet_file(output), digest(key))
 
 
@@ -68,10 +67,10 @@ def save_comparison(config: UpscaleConfig, path: Path, output: Path, key: dict[s
         SegmentWriter(Path(config.compare), size, timed.rate, encoding, timed, video_format.aspect) as sink,
     ):
         both = compared_frames(config, path, output, size)
-        for number, chunk in enumerate(iter(lambda: list(islice(both, AT_A_TIME)), [])):
+        for number, chunk in enumerate(iter(lambda: list(islice(both, CHUNK)), [])):
             images = [quantize(frame, None, encoding) for frame, _ in chunk]
             times, durations = [about.time for _, about in chunk], [about.duration for _, about in chunk]
-            sink.write(number * AT_A_TIME, images, times, durations)
+            sink.write(number * CHUNK, images, times, durations)
     note_result(Path(config.compare), comparison_key(key))
 
 
@@ -88,14 +87,14 @@ def comparison_encoding(size: tuple[int, int], color: ColorTags) -> tuple[Encodi
 
 
 def comparison_key(key: dict[str, Any]) -> dict[str, Any]:
-    """Return the key of a comparison: that of the result that it shows, and a mark."""
+    """Return the key of the comparison with the result made from ``key``."""
     return {"beside bicubic": "the result", **key}
 
 
 def compared_frames(
     config: UpscaleConfig, path: Path, output: Path, size: tuple[int, int]
 ) -> "Iterator[tuple[torch.Tensor, TimedFrame]]":
-    """Yield the frames of the comparison, (3, H, W) float32 in [0, 1], each with the input's."""
+    """Yield the frames of the comparison, (3, H, W) float32 in [0, 1], each with the input frame that it shows."""
     middle = size[1] // 2
     for small, large in frame_pairs(config, path, output):
         before, both = (image[:, : size[0], : size[1]] for image in same_size_pair(small, large))
@@ -105,13 +104,14 @@ def compared_frames(
 
 
 def frame_pairs(config: UpscaleConfig, path: Path, output: Path) -> Iterator[tuple[TimedFrame, TimedFrame]]:
-    """Yield each frame of the input with the same one of the result."""
+    """Yield each frame of the input with its frame of the result."""
     with open_source(path, config.deinterlace, config.span) as before, open_source(output) as after:
         yield from zip(before.frames(), after.frames(), strict=False)
 
 
 def same_size_pair(small: TimedFrame, large: TimedFrame) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Return a frame resized bicubically to the result's size, and as it is in the result, (3, H, W) float32 in [0, 1]."""
+    """Return an input frame resized bicubically to the result's size, and the frame of the result, (3, H, W) float32 in
+    [0, 1]."""
     from realis.ops.resize import resize
 
     return resize(as_tensor(small), large.rgb.shape[:2]).clamp(0, 1), as_tensor(large).clamp(0, 1)

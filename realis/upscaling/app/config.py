@@ -1,4 +1,4 @@
-"""What a user can ask of ``upscale``, whatever the method."""
+"""The configuration of ``upscale``: the flags that are the same for every method, and those of the method."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ from realis.video.deinterlace import Deinterlace
 from realis.video.span import Span, parse_span
 from realis.video.target import target_size
 
-NETWORK = "of networks, or what they are told"  # not in the key of a method with neither weights nor noise
+# Marks flags that only matter to networks: a result of a method with neither weights nor noise does not depend on them.
+NETWORK = "of networks, or what they are told"
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,17 @@ class UpscaleConfig(Generic[Options]):
 
     @property
     def span(self) -> Span:
-        """The part that --start and --duration name."""
+        """The part of the video that --start and --duration select."""
         return parse_span(self.start, self.duration)
 
     @property
     def prefix(self) -> str:
-        """What the flags of the method begin with."""
+        """The prefix of the method's flags, with its dot; empty where they have none."""
         return self.options.PREFIX and f"{self.options.PREFIX}."
 
     def settings(self, needs: Needs) -> dict:
-        """The settings that a result depends on, as plain values; those that are left to the method, as it takes them."""
+        """Return the settings that a result depends on, as plain values; where a choice is left to the method (``steps`` of 0),
+        the value that it chose."""
         without = (RUN,) if needs.weights or needs.noise else (RUN, NETWORK)
         own = {**key_fields(self.options, without), **needs.settings}
         return {**key_fields(self, without), **{self.prefix + name: value for name, value in own.items()}}

@@ -12,17 +12,17 @@ from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory
 from realis.upscaling.app.plan import Plan
 from realis.video.source import VideoFormat
 
-QUICK = 10.0  # seconds: a tile that takes less is timed again, as the first one also warms up
+WARM_UP = 10.0  # seconds: a tile that takes less is timed a second time, without the warm-up of the first
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of an input, where the number of its frames is known.
+    """The estimated cost of one input, or of several together.
 
     Args:
-        frames: how many.
+        frames: number of frames; inputs of unknown length do not count.
         seconds: of work.
-        result: bytes of the result, by usual footage.
+        result: bytes of the result, going by typical footage.
     """
 
     frames: int = 0
@@ -41,7 +41,7 @@ class CostEstimator:
     """Estimates the cost of the inputs of one command: a tile of one size is timed once for all.
 
     Args:
-        loader: of the method.
+        loader: loads the method.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -49,9 +49,13 @@ class CostEstimator:
         self._seconds: dict[tuple, float] = {}  # by the frames and the sizes of a tile
 
     def estimate(self, video_format: VideoFormat, plan: Plan, output: Path, prompt: str) -> Estimate:
-        """Time a tile, and log what all the work will take."""
-        s = plan.segments
-        at_a_time = min(s.frames, s.padded(plan.frames)) if plan.frames else s.frames
+        """Time one tile, log the cost of the whole input, and return it; zero where the number of frames is not known.
+
+        Raises:
+            RunError: the device runs out of memory.
+        """
+        segments = plan.segments
+        at_a_time = min(segments.frames, segments.padded(plan.frames)) if plan.frames else segments.frames
         segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * len(plan.tiles)
         device = self.loader.device
         pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {device}{gpu_memory(device)}"
@@ -59,7 +63,7 @@ class CostEstimator:
             logger.info("about %s; how many frames there are is not known", pace)
             return Estimate()
         result = plan.frames * plan.size[0] * plan.size[1] * plan.encoding.bits_per_pixel / 8
-        found = Estimate(plan.frames, segment * plan.segments.count(plan.frames), result)
+        found = Estimate(plan.frames, segment * segments.count(plan.frames), result)
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 
@@ -77,14 +81,14 @@ class CostEstimator:
 
 
 def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str) -> float:
-    """Return the seconds that one tile takes, from frames of ``shape`` (F, 3, h, w)."""
+    """Return the seconds that the method takes for one tile of random frames of ``shape`` (F, 3, h, w)."""
     import torch
 
-    from realis.upscaling.stream import noise_of
+    from realis.upscaling.stream import segment_noise
 
     lr, size = torch.rand(shape), plan.needs.native_size((shape[2], shape[3]), plan.tile)
     upscaler, one = loader.upscaler, plan_tiles(size, None, 0, plan.needs.multiple)
-    noise = noise_of(plan.needs, 0, 0, len(lr), one)
+    noise = segment_noise(plan.needs, 0, 0, len(lr), one)
 
     def run() -> float:
         began = time.monotonic()
@@ -92,11 +96,11 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
         return time.monotonic() - began
 
     first = run()
-    return first if first > QUICK else run()
+    return first if first > WARM_UP else run()
 
 
 def gpu_memory(device: str) -> str:
-    """Say what that tile and the model took of the device's own memory; of a CPU nothing."""
+    """Describe the peak GPU memory so far, that of the model and the timed tile; empty on other devices."""
     import torch
 
     if not device.startswith("cuda"):
@@ -105,8 +109,8 @@ def gpu_memory(device: str) -> str:
 
 
 def disk_space(plan: Plan, result: float, output: Path) -> str:
-    """Say what disk space is needed and what is free. The segments of a video stay until it is joined from them; images
-    of segments are hard links, which take no more."""
+    """Describe the disk space that is needed at most, and what is free. A video needs twice its size, as its segments stay
+    until it is joined from them; images of segments are hard links, which take no more."""
     tail = plan.segments.overlap * plan.size[0] * plan.size[1] * 3 * 2
     most = tail + result * (1 if plan.encoding.codec == "png" else 2)
     folder = next(folder for folder in (output.parent, *output.resolve().parents) if folder.is_dir())

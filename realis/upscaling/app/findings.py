@@ -1,4 +1,4 @@
-"""Remarks on an input, logged before the work and when something is met in it, each one once."""
+"""Warnings about an input, from the survey before the work and from its frames during it; each is logged once."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,54 +16,57 @@ INTERLACED = (
 
 
 class Findings:
-    """Remarks on one input.
+    """What is unusual about one input, and which warnings about it have been logged.
 
     Args:
         path: of the input.
-        output: its result.
-        deinterlaced: whether interlaced frames are made whole.
+        output: of the result.
+        deinterlaced: whether the frames are deinterlaced.
 
     Attributes:
-        damage: what is damaged or missing, found before the work.
+        damage: what the survey found damaged or missing.
     """
 
     def __init__(self, path: Path, output: Path, deinterlaced: bool) -> None:
         self.path, self.output, self.deinterlaced = path, output, deinterlaced
         self.damage: tuple[str, ...] = ()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def log_survey(self, survey: Survey, dropped: Iterable[str]) -> None:
-        """Log what was found before the work, and which streams are ``dropped`` from the result."""
+        """Log what the survey found, and which streams are ``dropped`` from the result."""
         self.damage = survey.damage
         for remark in (*survey.remarks, *survey.damage, *dropped):
-            self._tell(remark, [remark])
-        self._tell_properties(survey.interlaced > 0, survey.not_kept)
+            self._warn_once(remark, [remark])
+        self._warn_of_properties(survey.interlaced > 0, survey.not_kept)
 
     def log_frames(self, start: int, faults: Iterable[Fault], source: Source) -> dict[str, list[int]]:
-        """Log what is met in frames with these ``faults``, the first of which has the number ``start``; return the
-        numbers of those with a fault by its name. The survey looked at a few places only, so properties are looked at
-        again."""
+        """Log the first fault of each kind among ``faults``, one a frame from frame number ``start`` on (empty: none).
+        Properties of the source are checked again, as the survey decoded only a few places.
+
+        Returns:
+            The numbers of the faulty frames, by fault.
+        """
         found: dict[str, list[int]] = {}
         for number, fault in enumerate(faults, start):
             if fault:
                 found.setdefault(fault, []).append(number)
                 what, remedy = FAULTS[fault]
-                more = (
+                remark = (
                     f"frame {number} {what}: {remedy}; all such frames will be listed in {notes_file(self.output).name}"
                 )
-                self._tell(more, [fault])
+                self._warn_once(remark, [fault])
         if isinstance(source, VideoSource):
-            self._tell_properties(source.interlaced, source.not_kept)
+            self._warn_of_properties(source.interlaced, source.not_kept)
         return found
 
-    def _tell_properties(self, interlaced: bool, not_kept: Iterable[str]) -> None:
+    def _warn_of_properties(self, interlaced: bool, not_kept: Iterable[str]) -> None:
         if interlaced and not self.deinterlaced:
-            self._tell(INTERLACED, ["interlaced"])
-        if new := sorted(set(not_kept) - self._told):
-            self._tell(f"the result cannot keep: {', '.join(new)}", new)
+            self._warn_once(INTERLACED, ["interlaced"])
+        if new := sorted(set(not_kept) - self._warned):
+            self._warn_once(f"the result cannot keep: {', '.join(new)}", new)
 
-    def _tell(self, remark: str, about: list[str]) -> None:
-        """Log a remark, unless all that it is ``about`` was told before."""
-        if not self._told.issuperset(about):
+    def _warn_once(self, remark: str, subjects: list[str]) -> None:
+        """Log a remark, unless all of its ``subjects`` have been logged before."""
+        if not self._warned.issuperset(subjects):
             logger.warning("%s: %s", self.path, remark)
-        self._told.update(about)
+        self._warned.update(subjects)

@@ -1,4 +1,4 @@
-"""Convert frames: from decoded ones to those of the stream, and from these to what is encoded."""
+"""Convert frames: decoded ones to tensors for the stream, and tensors to arrays for the encoder."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def as_tensor(frame: TimedFrame) -> "torch.Tensor":
-    """Return the colours of a frame, (3, H, W) float32; 1 is white."""
+    """Return the colours of a decoded frame as (3, H, W) float32; 1 is white."""
     import torch
 
     return torch.from_numpy(frame.rgb).permute(2, 0, 1).float() / frame.white
@@ -26,7 +26,7 @@ def read_frames(source: Source, decoded: Iterable[TimedFrame], opaque: bool) -> 
     """Yield the ``decoded`` frames of ``source`` as the stream takes them.
 
     Raises:
-        InputError: one is transparent where all should be ``opaque``.
+        InputError: one is transparent, though the output is ``opaque``.
     """
     from realis.upscaling.stream import Frame
 

@@ -1,4 +1,4 @@
-"""Find the inputs that the command line names, and their prompts."""
+"""The inputs of ``upscale``: find those that the command line names, name their results, read their prompts."""
 
 import difflib
 import glob
@@ -13,17 +13,17 @@ from realis.video.encoding import CODECS
 from realis.video.names import IMAGES, VIDEOS, WILDCARDS, describe_folder, describe_unmatched, files_in, matching
 from realis.video.span import WHOLE, Span
 
-WINDOWS_MEDIA = (".wmv", ".asf")  # their sound is held by .mkv alone
+WINDOWS_MEDIA = (".wmv", ".asf")  # of the containers for results, only .mkv holds their audio codecs
 
 
 def find_inputs(words: tuple[str, ...]) -> list[Path]:
-    """Find the inputs that words name: a file itself, the videos of a folder or else the folder as a row of images, what a
-    pattern such as ``clips/*.mp4`` matches of these. In natural order, each once.
+    """Find the inputs that ``words`` name, in natural order, each once. A word is a file; a folder, which stands for its
+    videos, or if it has none, for one sequence of images; or a pattern such as ``clips/*.mp4`` that matches these.
 
     Of folders and patterns, hidden files and results of earlier runs are left out (:func:`realis.video.names.files_in`).
 
     Raises:
-        InputError: a pattern matches nothing, a folder has neither.
+        InputError: nothing is there, a pattern matches nothing, or a folder has neither videos nor images.
     """
     found: dict[Path, None] = {}
     for word in words:
@@ -50,7 +50,7 @@ def find_inputs(words: tuple[str, ...]) -> list[Path]:
 
 
 def log_skipped(folder: Path, inputs: list[Path]) -> None:
-    """Log which images and folders in a folder with videos are not upscaled, though they could be."""
+    """Log which images and subfolders of ``folder`` could be upscaled, but are not among its ``inputs``."""
     images = [] if inputs == [folder] else files_in(folder, IMAGES)
     folders = [one for one in matching(f"{glob.escape(str(folder))}/*") if one.is_dir() and inputs_of(one)]
     for things, example in ((count(len(images), "image"), images), (count(len(folders), "folder"), folders)):
@@ -61,7 +61,7 @@ def log_skipped(folder: Path, inputs: list[Path]) -> None:
 
 
 def missing_input(path: Path) -> str:
-    """Return the message that nothing is at ``path``, with what may be meant by it."""
+    """Return the error message that nothing is at ``path``, with a similar name if there is one."""
     beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside, 1) or [
         name for name in beside if name.startswith(f"{path.name} ")
@@ -78,8 +78,8 @@ def inputs_of(path: Path) -> list[Path]:
 
 
 def default_name(path: Path, target: str, codec: str, span: Span = WHOLE) -> str:
-    """Name a result: a video of a video, an image of an image, a folder of a folder, unless ``codec`` wants another.
-    That of a part says which."""
+    """Return the name of a result: of a video for a video, of an image for an image, of a folder for a folder of images,
+    unless ``codec`` asks for another. The name holds the ``span`` unless that is the whole video."""
     is_folder = path.is_dir()
     is_image = path.suffix.lower() in IMAGES and not is_folder
     if codec == "auto":
@@ -96,10 +96,10 @@ def default_name(path: Path, target: str, codec: str, span: Span = WHOLE) -> str
 
 
 def read_prompts(file: str) -> dict[str, str]:
-    """Read the prompts by file name from JSON lines ``{"file": NAME, "prompt": TEXT}``; none without a file.
+    """Read the prompts by file name from JSON lines ``{"file": NAME, "prompt": TEXT}``; none for an empty ``file``.
 
     Raises:
-        InputError: a line is something else.
+        InputError: the file cannot be read, or a line is something else.
     """
     prompts = {}
     try:

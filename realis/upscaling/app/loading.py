@@ -1,22 +1,22 @@
-"""The method on its device, loaded once; and the error for a device that runs out of memory."""
+"""Load the method onto its device, once for all inputs; and the error for a device that runs out of memory."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from realis.core.errors import InputError, RunError
-from realis.upscaler import Method, Needs, Place, Upscaler
+from realis.upscaler import Method, Needs, Placement, Upscaler
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.plan import Plan
 
 
 class Loader:
-    """A method, loaded when the first input needs it, once for all.
+    """A method that is loaded when the first input needs it, and kept for all others.
 
     Args:
-        method: which.
+        method: the method.
         config: of the command.
-        prompts: of all inputs that can be upscaled, as far as it is known before the method is loaded.
+        prompts: the prompts of all inputs; may be replaced until the method is loaded.
     """
 
     def __init__(self, method: Method[Any], config: UpscaleConfig, prompts: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class Loader:
         """Return what the method needs for an input with or without a prompt.
 
         Raises:
-            InputError: its files are missing, damaged, or do not fit what was asked for.
+            InputError: its files are missing or damaged, or do not fit the flags.
         """
         if prompted not in self._needs:
             self._needs[prompted] = self.method.needs(self.config.options, prompted)
@@ -35,10 +35,10 @@ class Loader:
 
     @cached_property
     def device(self) -> str:
-        """The device that the configuration names.
+        """The device that the configuration names, as torch calls it.
 
         Raises:
-            InputError: there is none here.
+            InputError: torch cannot use it.
         """
         return usable_device(self.config.device)
 
@@ -47,18 +47,18 @@ class Loader:
         """The method with its weights, loaded at the first use.
 
         Raises:
-            InputError: they cannot be opened.
+            InputError: they cannot be loaded.
         """
-        c = self.config
-        place = Place(self.device, c.dtype, c.offload, c.fp8, c.attention, c.compile)
-        return self.method.load(c.options, place, list(dict.fromkeys(self.prompts)))
+        config = self.config
+        placement = Placement(self.device, config.dtype, config.offload, config.fp8, config.attention, config.compile)
+        return self.method.load(config.options, placement, list(dict.fromkeys(self.prompts)))
 
 
 def usable_device(name: str) -> str:
-    """Return ``name``, or for ``auto`` cuda if there is one, else cpu.
+    """Return the device ``name``, or for ``auto`` cuda if there is one, else cpu.
 
     Raises:
-        InputError: no such device here.
+        InputError: torch cannot use this device.
     """
     import torch
 
@@ -72,12 +72,12 @@ def usable_device(name: str) -> str:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch, which may not be imported, has found too little memory: on a GPU by a class of its own, on a CPU
-    by what it says."""
+    """Return whether ``error`` is torch's for too little memory: on a GPU by its class, on a CPU by its message. By name, as
+    torch may not have been imported."""
     return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def out_of_memory_error(plan: Plan) -> RunError:
-    """Return the error that says which flags need less memory."""
+    """Return the error for a device that is out of memory, with the flags that reduce memory."""
     remedies = ", ".join(filter(None, [plan.needs.less_memory, "--offload", "or --device cpu"]))
     return RunError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give {remedies}")

@@ -1,4 +1,4 @@
-"""Which files a run writes; and that none of them takes the place of what it reads."""
+"""The outputs of ``upscale``: name the files that a run writes, and check that none overwrites what it reads."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,27 +16,25 @@ from realis.video.write import ENDINGS, check_ending
 
 
 def output_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Name the result of each input, or its preview.
+    """Return the output of each input: its result, or with ``--preview`` its preview.
 
     Raises:
-        InputError: one file is named for several.
+        InputError: ``--output`` is one file for several inputs, or cannot be written to.
     """
     names = result_names(config, paths)
-    if not config.preview:
-        return names
-    return [preview_name(name) for name in names]
+    return [preview_name(name) for name in names] if config.preview else names
 
 
 def preview_name(file: Path) -> Path:
-    """Return the name of what a preview writes in place of ``file``."""
+    """Return the file that a preview writes instead of ``file``."""
     return file.with_name(fitting_name(f"{file.stem}_preview", file.suffix))
 
 
 def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Name the result of each input.
+    """Return the file or folder of each input's result.
 
     Raises:
-        InputError: one file is named for several.
+        InputError: as :func:`output_names`.
     """
     folder = Path(config.output or "out")
     check_name(folder, "--output")
@@ -44,7 +42,7 @@ def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
     names = [default_name(path, config.target, config.codec, config.span) for path in paths]
     names_images = not Path(names[0]).suffix
     if config.output and len(paths) == 1 and (names_images or names_a_file):
-        # the result takes the place of a folder: of what a link stands for, and never of that which this runs in
+        # The result replaces this folder: follow a link to the real one, and never replace the working directory.
         output = folder.resolve() if folder.is_symlink() and folder.is_dir() else folder
         around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
         require(not around, "--output", f"{folder}, in which this command runs", "a folder in it, or another one")
@@ -56,8 +54,8 @@ def result_names(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
 
 
 def drop_own_results(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
-    """Drop from several inputs what an earlier run of the same command wrote for the others, and the notes and sheets
-    of any: a shell, unlike :func:`find_inputs`, finds these too for ``clips/*``."""
+    """Drop from several inputs what an earlier run of the same command wrote, and all notes and sheets: a shell that expands
+    ``clips/*`` includes these, unlike :func:`realis.upscaling.app.inputs.find_inputs`."""
     if len(paths) == 1:
         return paths
     results = [output for output in output_names(config, paths) if is_result(output)]
@@ -67,13 +65,14 @@ def drop_own_results(config: UpscaleConfig, paths: list[Path]) -> list[Path]:
 
 
 def files_written(config: UpscaleConfig, output: Path) -> list[Path]:
-    """List the files that upscaling to ``output`` writes."""
+    """Return the files that upscaling to ``output`` writes: result, comparison, their notes, and the sheet."""
     results = [output, *([Path(config.compare)] if config.compare else [])]
     return [*results, *map(notes_file, results), sheet_file(output)]
 
 
 def files_read(config: UpscaleConfig, needs: Needs, path: Path) -> Iterator[Path]:
-    """Yield the files that upscaling ``path`` reads, except those in folders of weights, and the folders that ``path`` is in."""
+    """Yield all that must not be overwritten: the files and folders of weights that upscaling ``path`` reads, and the folders
+    that ``path`` is in."""
     yield path
     yield from path.resolve().parents
     yield from files_in(path, IMAGES) if path.is_dir() else ()
@@ -83,11 +82,10 @@ def files_read(config: UpscaleConfig, needs: Needs, path: Path) -> Iterator[Path
 
 
 def check_names(config: UpscaleConfig, needs: Needs, paths: list[Path], outputs: list[Path]) -> None:
-    """Make sure that nothing that is written takes the place of an input, of something else that is written, or of a
-    file beside it that no run made.
+    """Make sure that no file that is written overwrites what is read, another output, or notes that no run made.
 
     Raises:
-        InputError: it would.
+        InputError: one would.
     """
     if config.compare:
         require(len(paths) == 1, "--compare", f"{config.compare} for {len(paths)} inputs", "one input")

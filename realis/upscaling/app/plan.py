@@ -1,4 +1,4 @@
-"""Plan an upscale before torch is imported: size, encoding, segments, tiles."""
+"""Plan the upscaling of one input, before torch is imported: size, encoding, segments, tiles."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from realis.video.source import VideoFormat
 from realis.video.span import WHOLE
 from realis.video.target import target_size
 
-ASPECT_ERROR = 0.01  # of a size that was rounded to even numbers
+ASPECT_ERROR = 0.01  # relative error of the aspect ratio that rounding to even sizes may cause
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Plan:
 
     Args:
         size: height and width of the result.
-        pixel_aspect: width over height of its pixels: not 1 where the size asked for would distort the picture.
+        pixel_aspect: width over height of its pixels; not 1 where the size asked for has another aspect ratio.
         encoding: of the result.
         needs: of the method.
-        native_size: height and width that the method itself makes; what is left over is resized.
-        tiles: how its frames are cut.
-        frames: how many there are; ``None``: not known.
+        native_size: height and width that the method itself makes, resized to ``size`` if they differ.
+        tiles: the tiles of its frames.
+        frames: number of frames; ``None``: not known.
     """
 
     size: tuple[int, int]
@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def segments(self) -> Segments:
-        """How time is cut."""
+        """How the video is cut into segments."""
         return self.needs.segments
 
     @property
@@ -55,7 +55,7 @@ def make_plan(config: UpscaleConfig, needs: Needs, video_format: VideoFormat, ou
     """Choose size, tiles and encoding of a result.
 
     Raises:
-        InputError: they do not.
+        InputError: target, codec, depth and output do not fit each other or the video.
     """
     encoding = choose_encoding(output, config.codec, config.depth, config.crf, video_format, config.drop_alpha)
     height, width = video_format.display_size
@@ -70,9 +70,10 @@ def make_plan(config: UpscaleConfig, needs: Needs, video_format: VideoFormat, ou
 
 def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, plan: Plan) -> str:
     """Describe the plan in one line: sizes, encoding, segments, tiles, memory."""
-    s, needs, size, count = plan.segments, plan.needs, plan.size, plan.frames
+    segments, needs, size, count = plan.segments, plan.needs, plan.size, plan.frames
     height, width = video_format.size
-    frames = (min(s.frames, count or s.frames) + s.overlap) * 3 * 4 * (2 * size[0] * size[1] + width * height)
+    held = min(segments.frames, count or segments.frames) + segments.overlap  # frames in memory at a time
+    frame_bytes = held * 3 * 4 * (2 * size[0] * size[1] + width * height)
     length = "one image" if count == 1 else f"{count or 'as yet unknown'} frames at {float(rate):.5g} a second"
     length += f" ({config.span})" * (config.span != WHOLE)
     parts = [
@@ -80,21 +81,21 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
     ]
     if plan.native_size != size:
         parts.append(f"{config.method} makes {plan.native_size[1]}x{plan.native_size[0]}, which is resized")
-    memory = f"memory: about {units.size(frames)} for frames"
+    memory = f"memory: about {units.size(frame_bytes)} for frames"
     if needs.weights:
-        number = units.count(s.count(count), "segment") if count else "segments"
+        number = units.count(segments.count(count), "segment") if count else "segments"
         tiles = (
             f", each in {units.count(len(plan.tiles), 'tile')} of {plan.tile[1]}x{plan.tile[0]}" if needs.tile else ""
         )
         sampling = f", {needs.sampling}" if needs.sampling else ""
-        parts.append(f"{number} of up to {units.count(s.frames, 'frame')}{tiles}{sampling}")
+        parts.append(f"{number} of up to {units.count(segments.frames, 'frame')}{tiles}{sampling}")
         files = {file for folder in needs.weights.values() for file in folder.rglob("*.safetensors")}
         memory += f" and {units.size(sum(file.stat().st_size for file in files))} for the model"
     return "; ".join([*parts, memory])
 
 
 def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iterator[str]:
-    """Yield what would probably do better, or as well and in less time."""
+    """Yield advice on settings that would probably give better results, or as good ones in less time."""
     needs = plan.needs
     yield from needs.remarks
     if plan.pixel_aspect != 1:

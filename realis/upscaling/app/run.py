@@ -1,4 +1,4 @@
-"""One video (or image, or folder of images): plan, read, upscale, write, from where an earlier run stopped."""
+"""Upscale one video, image or folder of images: plan, read, upscale, write, resuming where an earlier run stopped."""
 
 import json
 import time
@@ -46,22 +46,22 @@ from realis.video.write import SegmentWriter, check_output
 READ_AHEAD = 4  # frames
 PREVIEW_FRAMES = 5  # two latent frames: the first and four more
 LEAST_TILE = 64  # pixels
-INPUT = "the input"  # its content, in the key of a result
+INPUT = "the input"  # names the content of the input in the key of a result
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input, and all that is known of the work on it before torch is imported.
+    """The work on one input, prepared before torch is imported.
 
     Args:
-        config: as given; for a preview with the part that it shows.
+        config: as given; of a preview, narrowed to the part that it shows.
         path: of the input.
-        output: its result.
+        output: of the result.
         format: of the input.
-        plan: what will be done.
-        key: all that the result depends on.
-        done: whether it is there already.
-        findings: remarks on the input.
+        plan: how it will be upscaled.
+        key: all that the result depends on, as plain values.
+        done: whether a finished result of the same key is there.
+        findings: warnings about the input.
     """
 
     config: UpscaleConfig
@@ -75,7 +75,7 @@ class Job:
 
 
 def prepare_job(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -> Job:
-    """Check everything that can be wrong with what was given, and log what will be done.
+    """Check all that can be checked before the work on one input, and log its plan.
 
     Raises:
         InputError: something given cannot be used.
@@ -112,26 +112,31 @@ def prepare_job(config: UpscaleConfig, needs: Needs, path: Path, output: Path) -
 
 
 def announced_plan(config: UpscaleConfig, needs: Needs, source: Source, output: Path) -> Plan:
-    """Return the plan by what the source announces, before any of it is decoded.
+    """Return the plan by the headers of the source, before any of it is decoded.
 
     Raises:
-        InputError: it cannot be upscaled so.
+        InputError: as :func:`realis.upscaling.app.plan.make_plan`.
     """
     return replace(make_plan(config, needs, source.format, output), frames=source.frame_count)
 
 
 def upscale_file(job: Job, loader: Loader) -> Path:
-    """Upscale one input; return the file written."""
+    """Upscale one input, and make its sheet and comparison; return the result.
+
+    Raises:
+        InputError: the input was changed meanwhile, or cannot be decoded.
+        RunError: the disk is full or memory is too small.
+    """
     config, path, output, plan, began = job.config, job.path, job.output, job.plan, time.monotonic()
 
-    # 1. The work
+    # 1. The result
     if job.done:
         tidy_up(output)
         logger.info("%s is there already, made from the same with the same settings; --restart makes it anew", output)
     else:
         write_result(job, loader)
 
-    # 2. The pictures
+    # 2. Sheet and comparison: also where the result was there, but they are not
     comparison, pictures = Path(config.compare), []
     if not (job.done and has_sheet(output, job.key)):
         pictures.append(sheet_file(output))
@@ -154,7 +159,7 @@ def upscale_file(job: Job, loader: Loader) -> Path:
 def survey_plan(
     config: UpscaleConfig, path: Path, source: Source, plan: Plan, output: Path, findings: Findings
 ) -> Plan:
-    """Look at all of a source, log what is found, and return the plan with the number of frames.
+    """Survey a source, log what is unusual about it, and return the plan with the number of frames.
 
     Raises:
         InputError: it cannot be upscaled as it is.
@@ -165,17 +170,17 @@ def survey_plan(
     endings = CODECS[plan.encoding.codec].endings
     has_sound = isinstance(source, VideoSource) and "" not in endings
     findings.log_survey(found, dropped_streams(path, output, endings) if has_sound else ())
-    fields = (found.interlaced or 1.0) if config.deinterlace == "field" else 0.0  # beside one for each frame
+    fields = (found.interlaced or 1.0) if config.deinterlace == "field" else 0.0  # further frames for each frame
     return replace(plan, frames=round(found.frames * (1 + fields)))
 
 
 def input_content(path: Path) -> str:
-    """Return a fingerprint of the content of an input."""
+    """Return the fingerprint of the content of a file or a folder of images."""
     return fingerprint_all(FolderSource(path).files, path) if path.is_dir() else fingerprint(path)
 
 
 def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
-    """Return all that a result depends on, as plain values."""
+    """Return all that a result depends on, as plain values of JSON: version, content of input and weights, settings."""
     weights = plan.needs.weights.items()
     content = {f"content of --{config.prefix}{name}": fingerprint(file) for name, file in weights}
     settings = config.settings(plan.needs)
@@ -184,7 +189,12 @@ def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
 
 
 def write_result(job: Job, loader: Loader) -> None:
-    """Upscale an input; when the device runs out of memory, go on with smaller tiles, and say so."""
+    """Upscale an input; when the device runs out of memory, go on with smaller tiles, and log that.
+
+    Raises:
+        InputError: the input was changed meanwhile, or cannot be decoded.
+        RunError: the disk is full, or memory is too small for the smallest tiles.
+    """
     plan, restart = job.plan, job.config.restart
     while True:
         try:
@@ -217,15 +227,15 @@ def write_result(job: Job, loader: Loader) -> None:
 
 
 def with_tile(plan: Plan, tile: tuple[int, int]) -> Plan:
-    """Return the same plan with tiles of another height and width."""
+    """Return ``plan`` with tiles of another height and width."""
     return replace(plan, tiles=plan_tiles(plan.native_size, tile, plan.needs.tile_overlap, plan.needs.multiple))
 
 
 def with_half_the_tile(plan: Plan) -> Plan:
-    """Return the same plan with tiles of half the height and width.
+    """Return ``plan`` with tiles of half the height and width.
 
     Raises:
-        RunError: they are small already, or the method takes whole frames.
+        RunError: they would be too small, or the method takes whole frames.
     """
     height, width = (round_up(side // 2, plan.needs.multiple) for side in plan.tile)
     if plan.needs.tile is None or min(height, width) < max(LEAST_TILE, 2 * plan.needs.tile_overlap):
@@ -234,7 +244,7 @@ def with_half_the_tile(plan: Plan) -> Plan:
 
 
 def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWriter) -> None:
-    """Read, upscale and write, segment by segment, from where the journal ends."""
+    """Read, upscale and write segment by segment, from where the journal ends."""
     config, plan, findings = job.config, job.plan, job.findings
     done = sink.journal.segments
     first = done[-1].stop if done else 0
@@ -251,7 +261,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
         explain_interrupt(sink, plan),
-        closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # before the source is
+        closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # closed before the source is
         BackgroundWriter() as writer,
         progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
     ):
@@ -259,7 +269,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
         def advance(done: float) -> None:
             bar.update(done if bar.total is None else min(done, max(bar.total - bar.n, 0)))
 
-        frames = read_frames(source, decoded, opaque)  # torch in two threads would slow both
+        frames = read_frames(source, decoded, opaque)  # in this thread, as torch in two threads slows both
         for segment in upscale_stream(
             upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt
         ):

@@ -1,9 +1,10 @@
-"""How a stage is run: what it finishes is noted at once, and nothing is done twice."""
+"""Run a stage on clips: what it finishes is noted in its ledger at once, and nothing is done twice."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from realis.builder.clip import Clip, Outcome, digest_of
@@ -13,15 +14,15 @@ from realis.core.errors import InputError
 from realis.core.log import logger, progress
 from realis.core.units import count
 
-# A stage takes clips and gives each back, in any order, with what has become of it.
+# A stage takes clips and yields each, in any order, with its outcomes.
 Stage = Callable[[list[Clip]], Iterable[tuple[Clip, list[Outcome]]]]
-# One that has to see all of them gives what has become of all.
+# A stage that has to see all clips at once yields the outcomes of all.
 StageOnAll = Callable[[list[Clip]], Iterator[Outcome]]
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What a stage did, in numbers: how many clips it was given and has kept, how many were dropped by reason."""
+    """How many clips a stage was given, how many it kept, and how many it dropped, by reason."""
 
     name: str
     given: int
@@ -40,43 +41,47 @@ def run_stage(name: str, stage: Stage, clips: list[Clip], ledger: Ledger, wanted
     """Run a stage that looks at each clip by itself, on those of ``clips`` that ``ledger`` does not know.
 
     Args:
-        wanted: whether it may; else all is known.
+        wanted: whether the stage may be run; if not, the ledger must know all ``clips``.
 
     Returns:
-        What is kept of all clips, in their order, and the tally.
+        The clips that are kept, in the order of ``clips``, and the tally.
 
     Raises:
-        InputError: not wanted, but not all is known.
+        InputError: not ``wanted``, and the ledger does not know all ``clips``.
     """
     keys = [digest_of([clip]) for clip in clips]
     todo = [clip for clip, key in zip(clips, keys, strict=True) if key not in ledger.outcomes]
     check_known(name, todo, wanted)
     if todo:
-        ledger.keep(keys)
+        ledger.keep_only(keys)
         with progress(total=len(clips), unit="clip", initial=len(clips) - len(todo)) as bar:
             bar.set_description(name)
             for clip, outcomes in stage(todo):
                 ledger.add(digest_of([clip]), outcomes)
                 bar.update()
-    return conclude(name, len(clips), keys, ledger, news=bool(todo))
+    return finish_stage(name, len(clips), keys, ledger, news=bool(todo))
 
 
-def run_on_all(
-    name: str, stage: StageOnAll, clips: list[Clip], ledger: Ledger, wanted: bool, beside: str = ""
+def run_stage_on_all(
+    name: str, stage: StageOnAll, clips: list[Clip], ledger: Ledger, wanted: bool, extra: str = ""
 ) -> tuple[list[Clip], Tally]:
-    """Run a stage that has to see all clips at once, unless ``ledger`` knows what it did with just these, and with what is
-    known ``beside`` them. As :func:`run_stage`."""
-    key = digest_of(clips, beside)
+    """Run a stage that has to see all clips at once, unless ``ledger`` knows its outcomes for just these clips and the same
+    ``extra``. Otherwise as :func:`run_stage`."""
+    key = digest_of(clips, extra)
     todo = key not in ledger.outcomes
     check_known(name, clips if todo else [], wanted)
     if todo:
-        ledger.keep([])
+        ledger.keep_only([])
         ledger.add(key, stage(clips))
-    return conclude(name, len(clips), [key], ledger, news=todo)
+    return finish_stage(name, len(clips), [key], ledger, news=todo)
 
 
 def check_known(name: str, todo: list[Clip], wanted: bool) -> None:
-    """A stage that must not run must have run."""
+    """Check that a stage that is not ``wanted`` has nothing to do.
+
+    Raises:
+        InputError: it has not been run on the clips in ``todo``.
+    """
     if todo and not wanted:
         stage = next((stage for stage, ledgers in LEDGERS.items() if name in ledgers), name)
         raise InputError(
@@ -84,9 +89,9 @@ def check_known(name: str, todo: list[Clip], wanted: bool) -> None:
         )
 
 
-def conclude(name: str, given: int, keys: list[str], ledger: Ledger, news: bool) -> tuple[list[Clip], Tally]:
-    """Put the ledger in order, and say what was kept and what was dropped for which reason."""
-    ledger.settle(keys)
+def finish_stage(name: str, given: int, keys: list[str], ledger: Ledger, news: bool) -> tuple[list[Clip], Tally]:
+    """Put the ledger in order, log the tally if there is ``news``, and return the clips that are kept with the tally."""
+    ledger.write_in_order(keys)
     kept = ledger.kept(keys)
     tally = Tally(name, given, len(kept), ledger.reasons(keys))
     if news:
@@ -95,20 +100,21 @@ def conclude(name: str, given: int, keys: list[str], ledger: Ledger, news: bool)
 
 
 def in_this_process(work: Callable[..., Iterable[Outcome]]) -> Callable[..., Iterator[tuple[Clip, list[Outcome]]]]:
-    """A stage that looks at a clip by itself, in this process: it is done before a worker would be there."""
+    """Return ``work`` on one clip as a stage in this process, for what takes less time than starting a worker."""
     return lambda clips, build, config: ((clip, list(work(clip, build, config))) for clip in clips)
 
 
 def in_workers(
-    work: Callable[[Clip], Iterable[Outcome]], share: Callable[..., Any], clips: list[Clip]
-) -> Iterator[Any]:
-    """Share ``clips`` out to processes; yields each with its outcomes."""
-    for clip, outcomes in share(partial(list_outcomes, work), clips):
+    work: Callable[..., Iterable[Outcome]], build: Path, settings: Any, tasks: Callable[..., Any], clips: list[Clip]
+) -> Iterator[tuple[Clip, list[Outcome]]]:
+    """Yield each of ``clips`` with its outcomes of ``work(clip, build, settings)``, done by worker processes through ``tasks``
+    (:meth:`realis.parallel.workers.Workers.tasks`)."""
+    for clip, outcomes in tasks(partial(list_outcomes, work, build, settings), clips):
         if isinstance(outcomes, BaseException):
             raise outcomes
         yield clip, outcomes
 
 
-def list_outcomes(work: Callable[[Clip], Iterable[Outcome]], clip: Clip) -> list[Outcome]:
-    """What ``work`` makes of ``clip``, as a list: a generator cannot leave its process."""
-    return list(work(clip))
+def list_outcomes(work: Callable[..., Iterable[Outcome]], build: Path, settings: Any, clip: Clip) -> list[Outcome]:
+    """Return the outcomes of ``work`` on ``clip`` as a list, as a generator cannot be sent between processes."""
+    return list(work(clip, build, settings))
