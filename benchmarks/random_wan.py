@@ -2,12 +2,11 @@
 
     python benchmarks/random_wan.py FOLDER [--small]
 
-FOLDER gets base/ (transformer and VAE), cpc/ (four blocks), prompt.safetensors and clip.mp4, 49 frames of 960x540 from a
-photograph that scikit-image carries: 3.5 GB. Such a model's output is noise; its times and memory are the real ones.
+FOLDER gets base/ (transformer and VAE), cpc/ (four blocks), prompt.safetensors and clip.mp4, 49 frames of 960x540 from
+a photograph that scikit-image carries: 3.5 GB. Such a model's output is noise; its times and memory are the real ones.
 --small writes the same in miniature.
 """
 
-import argparse
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import realis  # noqa: F401
 
 import torch  # isort: skip
+from command_line import parser_of
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
@@ -77,7 +77,7 @@ def write_clip(file: Path, size: tuple[int, int, int]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--small", action="store_true")
     a = parser.parse_args()
