@@ -3,8 +3,7 @@
     python benchmarks/overfit.py [--steps 500] [--output out/overfit.png]
 
 Memorising one clip must bring the loss far down, with every term of it; on 48 clips it falls more slowly. Prints the
-mean of the loss over the first and the last tenth of the steps, and draws the curves with the last sample (LR | output
-| HR).
+mean of the loss over the first and the last tenth of the steps, and draws the curves with the last sample.
 """
 
 import tempfile
@@ -28,7 +27,8 @@ def train(folder: Path, clips: int, steps: int) -> dict[str, np.ndarray]:
     """Curves by name, (logged steps, 2): step and value."""
     run_train_cpc([
         str(DEBUG_RECIPE), "--data.count", str(clips), "--run.steps", str(steps), "--run.save-every", str(steps),
-        "--run.sample-every", str(steps), "--run.log-every", str(LOG_EVERY), "--run.threads", "1", "--run.output", str(folder),
+        "--run.sample-every", str(steps), "--run.log-every", str(LOG_EVERY), "--run.threads", "1",
+        "--run.output", str(folder),
     ])  # fmt: skip
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
@@ -65,9 +65,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("out/overfit.png"))
     args = parser.parse_args()
     if args.steps < LOG_EVERY:
-        parser.error(
-            f"--steps: got {args.steps}, wanted {LOG_EVERY} or more: the loss is logged every {LOG_EVERY} steps"
-        )
+        parser.error(f"--steps: got {args.steps}, wanted {LOG_EVERY} or more: the first step that is logged")
     with tempfile.TemporaryDirectory() as name:
         folders = {f"{n} clip{'s' * (n > 1)}": Path(name) / str(n) for n in (1, 48)}
         curves = {label: train(folder, int(folder.name), args.steps) for label, folder in folders.items()}
