@@ -84,7 +84,8 @@ def main() -> None:
     sizes = SMALL if a.small else Sizes()
     write_model(a.folder, sizes)
     write_clip(a.folder / "clip.mp4", sizes.clip)
-    print(f"wrote {sum(file.stat().st_size for file in a.folder.rglob('*') if file.is_file()) / 1e9:.2f} GB")
+    size = sum(file.stat().st_size for file in a.folder.rglob("*") if file.is_file())
+    print(f"wrote {size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
