@@ -25,7 +25,7 @@ from realis.video.write import SegmentWriter
 
 SCRIPT = Path(__file__).parent.parent / "infer" / "upscale.py"
 LIMIT = 0.1  # MB a frame
-APART = 150  # frames between the shortest and the longest: from run to run the largest size varies by about 15 MB
+APART = 350  # frames between the shortest and the longest: from run to run the largest size varies by up to 35 MB
 SIZE = (96, 160)
 
 
