@@ -1,12 +1,13 @@
-"""The rows of the paper's Tables 3 and 5 at the scale of realis-tiny: equal budgets, two seeds, beside the paper's figures.
+"""The rows of the paper's Tables 3 and 5 at the size of realis-tiny, on equal budgets, beside the paper's figures.
 
-    python benchmarks/ablation.py [--output out/ablation_tiny] [--steps 250] [--seeds 2] [--threads 1] [--only 0/2]
+    python benchmarks/ablation.py [--output out/ablation_tiny] [--steps 250] [--clips 1500] [--seeds 2] [--threads 1]
+        [--only 0/2]
 
 Each run trains a CPC over realis-tiny's transformer with the terms of a recipe in ``train/recipes/ablation``, on clips
 rendered from photographs, and restores the held-out photographs (degraded "mid" and by RealBasicVSR's draw 0) in a few
 sampling steps with the Wan decoder, as the paper does. What is finished is kept in the output folder and not run again;
-``--only 0/2`` and ``--only 1/2`` share the runs between two processes. The tables are printed once all are there; no row
-can be better than the Wan decoder's own copy of the truth, which is the last line.
+``--only 0/2`` and ``--only 1/2`` share the runs between two processes. The tables are printed once all are there; no
+row can be better than the Wan decoder's own copy of the truth, which is the last line.
 
 Needs the ``metrics`` extra.
 """
@@ -21,6 +22,7 @@ import realis  # noqa: F401
 import numpy as np  # isort: skip
 import quality
 import torch
+from command_line import count, parser_of
 
 from realis.commands.train_cpc import TrainCpcConfig, train_cpc
 from realis.core import log
@@ -57,13 +59,19 @@ MEASURED = ("latents", *quality.METRICS)
 FRAMES = 9
 
 
+def run_name(name: str, seed: int, arguments: argparse.Namespace) -> str:
+    """Of what is kept of one run: runs of another length or on other clips are other ones."""
+    return f"{name}_{seed}_{arguments.steps}_{arguments.clips}"
+
+
 def train(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     """Train one row; returns the CPC's folder."""
-    folder = arguments.output / f"{name}_{seed}_{arguments.steps}"
+    folder = arguments.output / run_name(name, seed, arguments)
     flags = {
         "--model": TINY, "--clips.manifest": "", "--clips.embeddings": "", "--data.degradations": "light",
-        "--data.cache": str(arguments.output / "pairs"), "--data.count": "1500",
-        "--controlnet.steps": "4", "--controlnet.shift": "2", "--controlnet.sampler": "euler", "--optimizer.lr": "1e-3", "--optimizer.ema": "0.98", "--run.output": str(folder),
+        "--data.cache": str(arguments.output / "pairs"), "--data.count": str(arguments.clips),
+        "--controlnet.steps": "4", "--controlnet.shift": "2", "--controlnet.sampler": "euler",
+        "--optimizer.lr": "1e-3", "--optimizer.ema": "0.98", "--run.output": str(folder),
         "--run.steps": str(arguments.steps), "--run.batch": "16", "--run.accumulation": "1", "--run.seed": str(seed),
         "--run.sequence_parallel": "1", "--run.threads": str(arguments.threads), "--run.resume": "latest",
         "--run.sample_every": "0", "--run.tracker": "none",
@@ -134,11 +142,12 @@ def print_tables(results: dict[str, list[dict[str, float]]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--output", type=Path, default=Path("out/ablation_tiny"))
-    parser.add_argument("--steps", type=int, default=250)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=count, default=250)
+    parser.add_argument("--clips", type=count, default=1500, help="that are rendered to train on")
+    parser.add_argument("--seeds", type=count, default=2)
+    parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--only", default="0/1", help="i/n: every n-th run from the i-th on")
     arguments = parser.parse_args()
     log.setup()
@@ -148,7 +157,7 @@ def main() -> None:
         parser.error(f"--only: got {arguments.only!r}, wanted i/n with i below n, such as 0/2")
     part, parts = int(match[1]), int(match[2])
     runs = [(name, seed) for seed in range(arguments.seeds) for name in NAMES]
-    files = {run: arguments.output / f"{run[0]}_{run[1]}_{arguments.steps}.json" for run in runs}
+    files = {run: arguments.output / f"{run_name(*run, arguments)}.json" for run in runs}
     for name, seed in runs[part::parts]:
         if not files[name, seed].is_file():
             figures = measure(train(name, seed, arguments))

@@ -2,11 +2,11 @@
 
     python benchmarks/builder.py [--videos 12] [--size 720 1280] [--frames 100] [--runs 3] [--executor local|ray]
 
-The same rendered footage goes through the three stages with one worker and with two, by turns. Prints the seconds of each
-run and the median of their ratios. The start of processes counts; that of a Ray cluster, of as many CPUs, does not.
+The same rendered footage goes through the three stages with one worker and with two, by turns. Prints the seconds of
+each run and the median of their ratios. The start of processes counts; that of a Ray cluster, of as many CPUs, does
+not.
 """
 
-import argparse
 import shutil
 import statistics
 import tempfile
@@ -19,6 +19,7 @@ from typing import Any
 import realis  # noqa: F401
 
 import numpy as np  # isort: skip
+from command_line import count, parser_of
 
 from realis.builder.clip import Clip
 from realis.builder.duplicates import hashes
@@ -39,15 +40,13 @@ STAGES: tuple[tuple[Callable[..., Iterable], Any], ...] = (
 def render(file: Path, picture: str, frames: int, size: tuple[int, int]) -> Clip:
     """A pan over an enlarged photograph."""
     from realis.data.photographs import CameraMove, film, photograph  # with torch, which workers do without
+    from realis.ops.pixels import planes_to_image, to_uint8
 
     image = photograph(picture)
     middle = (image.shape[1] / 2, image.shape[2] / 2)
     zoom = 0.6 * min(image.shape[1] / size[0], image.shape[2] / size[1])
     move = CameraMove((middle[0] - 20, middle[1] - 20), (middle[0] + 20, middle[1] + 20), zoom, zoom)
-    images: list[np.ndarray] = [
-        (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        for frame in film(image, move, frames, size)
-    ]
+    images: list[np.ndarray] = [planes_to_image(to_uint8(frame)) for frame in film(image, move, frames, size)]
     with SegmentWriter(file, size, Fraction(24), Encoding(crf=12)) as sink:
         sink.write(0, images)
     return Clip(file.stem, str(file), height=size[0], width=size[1], rate=Fraction(24), frames=frames)
@@ -77,13 +76,15 @@ def measure(clips: list[Clip], build: Path, executor: str, workers: int) -> floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=int, default=12)
-    parser.add_argument("--size", type=int, nargs=2, default=(720, 1280))
-    parser.add_argument("--frames", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=3)
+    parser = parser_of(__doc__)
+    parser.add_argument("--videos", type=count, default=12)
+    parser.add_argument("--size", type=count, nargs=2, default=(720, 1280))
+    parser.add_argument("--frames", type=count, default=100)
+    parser.add_argument("--runs", type=count, default=3)
     parser.add_argument("--executor", choices=("local", "ray"), default="local")
     args = parser.parse_args()
+    if args.frames < ScenesConfig().least:
+        parser.error(f"--frames: got {args.frames}, wanted {ScenesConfig().least} or more, as a clip has")
     ratios = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

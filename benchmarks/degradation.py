@@ -18,10 +18,8 @@ video   PyAV, one thread, libx264's preset veryfast; frames stay  the same encod
 Blurs and resizes alone are compared on two frames of each clip, and the largest difference of 8-bit levels is printed.
 """
 
-import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import realis  # noqa: F401
@@ -29,6 +27,8 @@ import realis  # noqa: F401
 import cv2  # isort: skip
 import numpy as np
 import torch
+from command_line import count, parser_of
+from timing import seconds
 
 from realis.data.photographs import training_clip
 from realis.degradation.config import DegradationConfig
@@ -89,12 +89,6 @@ def usual_chain(images: list[np.ndarray], parameters: DegradationParameters) -> 
     return [usual_bytes(x) for x in images]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def draw(config: DegradationConfig, seed: int, frames: int, size: tuple[int, int]) -> DegradationParameters:
     return config.sample(np.random.default_rng(seed), frames, size)
 
@@ -111,10 +105,10 @@ def name_of(operation: Operation) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--frames", type=int, default=49)
-    parser.add_argument("--size", type=int, nargs=2, default=(480, 832))
+    parser = parser_of(__doc__)
+    parser.add_argument("--clips", type=count, default=8)
+    parser.add_argument("--frames", type=count, default=49)
+    parser.add_argument("--size", type=count, nargs=2, default=(480, 832))
     parser.add_argument("--preset", default="realbasicvsr", choices=("realbasicvsr", "real_esrgan"))
     a = parser.parse_args()
     torch.set_num_threads(1)
@@ -143,7 +137,8 @@ def main() -> None:
             table.setdefault(name_of(operation), []).append(tuple(1e3 * t / a.frames for t in pair))
             images = usual(operation, images)
     print(
-        f"\nms a frame of {size[0]}x{size[1]}, mean over the operations drawn\n{'op':16s} {'realis':>8s} {'usual':>8s} {'ratio':>6s}"
+        f"\nms a frame of {size[0]}x{size[1]}, mean over the operations drawn\n"
+        f"{'op':16s} {'realis':>8s} {'usual':>8s} {'ratio':>6s}"
     )
     for name, times in sorted(table.items()):
         ours, theirs = (statistics.mean(t) for t in zip(*times, strict=True))
@@ -151,7 +146,8 @@ def main() -> None:
     ours, theirs = (len(rates) / sum(1 / r for r in side) for side in zip(*rates, strict=True))
     median = statistics.median(r / u for r, u in rates)
     print(
-        f"\nall clips: realis {ours:.1f} frames/s, usual {theirs:.1f}, ratio {ours / theirs:.2f} (median of clips {median:.2f})"
+        f"\nall clips: realis {ours:.1f} frames/s, usual {theirs:.1f}, "
+        f"ratio {ours / theirs:.2f} (median of clips {median:.2f})"
     )
     print(f"blur and resize alone: largest difference of the results {worst} of 255")
 

@@ -11,7 +11,6 @@ then compressed by H.264 or H.265. Every draw is as likely as any other: the rat
 ``--videos`` says what the detector thinks of the videos in a folder, cut down to native crops of 512 pixels as well.
 """
 
-import argparse
 import io
 import itertools
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import av  # isort: skip
 import cv2
 import numpy as np
 import torch
+from command_line import count, parser_of
 from PIL import Image
 
 from realis.builder.fake_4k import MOST_IMAGES, Spectrum, measure_spectrum
@@ -75,10 +75,14 @@ def draw(seed: int, photographs: tuple[str, ...]) -> Plant:
         return values[rng.integers(len(values))]
 
     plant = {
-        "lens": one(0.25, 0.4, 0.55, 0.7, 0.9), "aperture": one(0.5, 0.75, 1.0, 2.0), "noise": one(0.0, 0.5, 1.0, 2.0, 4.0),
-        "camera_sharpening": one(0.0, 0.0, 0.5, 1.0), "speed": one(0.0, 0.3, 1.3, 5.0), "codec": one("libx264", "libx265"),
+        "lens": one(0.25, 0.4, 0.55, 0.7, 0.9),
+        "aperture": one(0.5, 0.75, 1.0, 2.0),
+        "noise": one(0.0, 0.5, 1.0, 2.0, 4.0),
+        "camera_sharpening": one(0.0, 0.0, 0.5, 1.0),
+        "speed": one(0.0, 0.3, 1.3, 5.0),
+        "codec": one("libx264", "libx265"),
         "crf": one(10, 16, 22, 28),
-    }  # fmt: skip
+    }
     if seed % 3:
         plant |= {
             "scale": one(1.5, 2.0, 3.0), "first_crf": one(0, 18, 23), "kernel": one(*KERNELS),
@@ -238,13 +242,14 @@ def print_videos(folder: Path) -> None:
         for name, part in (("whole", frames), ("crop", [frame[y : y + 512, x : x + 512] for frame in frames])):
             s = measure_spectrum(part)
             print(
-                f"{clip.name}, {name}: score {s.score:.2f}, reach {s.reach:.2f}, contrast {s.contrast:.1f} dB, images {s.images:.1f} dB"
+                f"{clip.name}, {name}: score {s.score:.2f}, reach {s.reach:.2f}, contrast {s.contrast:.1f} dB, "
+                f"images {s.images:.1f} dB"
             )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=1200)
+    parser = parser_of(__doc__)
+    parser.add_argument("--clips", type=count, default=1200)
     parser.add_argument("--threshold", type=float, default=QualityConfig().max_fake_4k)
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--videos", type=Path)

@@ -4,15 +4,12 @@
 
 1. Milliseconds of forward + backward on a latent of --size, beside plain MSE (forward + backward) and beside loops over
    its planes with skimage.feature.hog and pywt.dwt2 (forward alone: they have no backward), in one run, in turn.
-2. With --latents (safetensors, "latents" (B, C, f, h, w), normalised Wan latents): the norm of each term's gradient with
-   respect to the velocity, over that of the plain rectified-flow term, at weight 1. The predicted velocity is off by an
-   error that has 10 % of the energy of the true one: either the fine detail of x0 (what a blurring model misses: x0
-   minus its Gaussian blur), or white noise.
+2. With --latents (safetensors, "latents" (B, C, f, h, w), normalised Wan latents): the norm of each term's gradient
+   with respect to the velocity, over that of the plain rectified-flow term, at weight 1. The predicted velocity is off
+   by an error that has 10 % of the energy of the true one: either the fine detail of x0 (what a blurring model misses:
+   x0 minus its Gaussian blur), or white noise.
 """
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +19,10 @@ import realis  # noqa: F401
 import numpy as np  # isort: skip
 import pywt
 import torch
+from command_line import count, parser_of
 from safetensors.torch import load_file
 from skimage.feature import hog as skimage_hog
+from timing import medians_in_turn
 
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
@@ -48,18 +47,6 @@ def loops(velocity: np.ndarray, target: np.ndarray) -> float:
     return float(np.square(velocity - target).mean() + wavelet / velocity.size + hog)
 
 
-def milliseconds(works: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median time of each work; they take turns."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for run in range(runs + 1):
-        for name, work in works.items():
-            began = time.perf_counter()
-            work()
-            if run:
-                times[name].append(1e3 * (time.perf_counter() - began))
-    return {name: statistics.median(t) for name, t in times.items()}
-
-
 def cost(size: tuple[int, ...], runs: int) -> None:
     """Part 1."""
     torch.manual_seed(0)
@@ -77,7 +64,7 @@ def cost(size: tuple[int, ...], runs: int) -> None:
         loss = HrLoss(config)
         return backward_of(lambda: loss(velocity, target, noisy, sigma)["loss"])
 
-    took = milliseconds(
+    took = medians_in_turn(
         {
             "MSE": backward_of(lambda: (velocity - target).square().mean()),
             "HR-Loss": hr_loss(HrLossConfig()),
@@ -88,8 +75,8 @@ def cost(size: tuple[int, ...], runs: int) -> None:
         runs,
     )
     print(f"latent {'x'.join(map(str, size))}, {torch.get_num_threads()} thread(s), median of {runs}")
-    for name, ms in took.items():
-        print(f"{name:36s} {ms:9.1f} ms, {ms / took['MSE']:7.1f} x MSE")
+    for name, seconds in took.items():
+        print(f"{name:36s} {1e3 * seconds:9.1f} ms, {seconds / took['MSE']:7.1f} x MSE")
     print(
         f"the loops take {took['skimage + pywt loops, forward alone'] / took['HR-Loss']:.1f} times as long as HR-Loss"
     )
@@ -103,8 +90,9 @@ def gradient_norms(x0: torch.Tensor, error: torch.Tensor, sigma: float, configs:
     norms = []
     for config in [HrLossConfig(wavelet=0, hog=0), *configs]:
         velocity = (target + error).requires_grad_()
-        HrLoss(config)(velocity, target, noisy, torch.tensor([sigma]))["loss"].backward()
-        norms.append(velocity.grad.norm().item())
+        loss = HrLoss(config)(velocity, target, noisy, torch.tensor([sigma]))["loss"]
+        (gradient,) = torch.autograd.grad(loss, velocity)
+        norms.append(gradient.norm().item())
     return [norm / norms[0] for norm in norms[1:]]
 
 
@@ -131,11 +119,11 @@ def weights(x0: torch.Tensor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--latents", type=Path)
-    parser.add_argument("--size", type=int, nargs=4, default=(16, 13, 60, 104))
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--size", type=count, nargs=4, default=(16, 13, 60, 104))
+    parser.add_argument("--runs", type=count, default=7)
+    parser.add_argument("--threads", type=count, default=1)
     a = parser.parse_args()
     if a.latents and not a.latents.is_file():
         parser.error(f"--latents {a.latents}: nothing there")

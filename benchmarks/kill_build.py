@@ -4,11 +4,10 @@
 
 Five videos of 96x64 go through every stage, undisturbed once. Then, for each moment, the same command is killed by
 SIGKILL, with its worker processes, and given again. Half of the moments are file operations of the main process in the
-build's folder, before they are carried out. All files of the folder are compared, down to those that say what each stage
-did. Prints one line a moment; exit code 1 if any result differs.
+build's folder, before they are carried out. All files of the folder are compared, down to those that say what each
+stage did. Prints one line a moment; exit code 1 if any result differs.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -19,21 +18,21 @@ from pathlib import Path
 import realis  # noqa: F401
 
 import numpy as np  # isort: skip
+from command_line import count, parser_of
 
 from realis.builder.build import build
 from realis.builder.config import STAGES, BuildConfig
 from realis.core.config import parse
 from realis.data.lr_sets.record import RECORD
-from realis.data.photographs import photograph
 from realis.video.encoding import Encoding
 from realis.video.write import SegmentWriter
 
 SIZE, FRAMES, OUTPUT = (64, 96), 12, "the_set"
 SHOTS = {"cat": ["chelsea.png"], "man": ["camera.png"], "woman": ["astronaut.png"], "coins": ["coins.png"],
          "two": ["brick.png", "gravel.png"]}  # fmt: skip
-SMALL = ["--probe.lines", "64", "--scenes.least", "6", "--scenes.most", "12", "--duplicates.distance", "0", "--split.test",
-         "300", "--quality.max-motion", "9", "--captions.by", "given", "--review.auto-accept", "--publish.lr", "bi",
-         "--workers", "2"]  # fmt: skip
+SMALL = ["--probe.lines", "64", "--scenes.least", "6", "--scenes.most", "12", "--duplicates.distance", "0",
+         "--split.test", "300", "--quality.max-motion", "9", "--captions.by", "given", "--review.auto-accept",
+         "--publish.lr", "bi", "--workers", "2"]  # fmt: skip
 
 
 def make_footage(folder: Path) -> Path:
@@ -50,7 +49,10 @@ def make_footage(folder: Path) -> Path:
 
 def pan(picture: str) -> list[np.ndarray]:
     """A window that moves over a photograph, (H, W, 3) uint8 a frame."""
-    image = (photograph(picture).permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    from realis.data.photographs import photograph  # with torch, which the workers, who import this file, do without
+    from realis.ops.pixels import planes_to_image, to_uint8
+
+    image = planes_to_image(to_uint8(photograph(picture)))
     return [np.ascontiguousarray(image[100 + 2 * i :, 120 + 3 * i :][: SIZE[0], : SIZE[1]]) for i in range(FRAMES)]
 
 
@@ -91,10 +93,10 @@ def left(folder: Path) -> str:
 
 
 def main() -> None:
-    import kills  # with torch, which the workers, who import this file, do without
+    import kills  # with torch too
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moments", type=int, default=20)
+    parser = parser_of(__doc__)
+    parser.add_argument("--moments", type=count, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

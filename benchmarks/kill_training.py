@@ -3,12 +3,12 @@
     python benchmarks/kill_training.py [--moments 20] [--steps 12] [--seed 0]
 
 A tiny run on clips of footage (rendered on the spot; one reading process beside it) trains undisturbed once. Then, for
-each moment, the same run is killed by SIGKILL, resumed from its latest checkpoint, and its export and last checkpoint are
-compared with the undisturbed run's. Moments alternate between a random time, and a random file operation of a saving
-(before it is carried out), so that no part of saving is left out. Prints one line a moment; exit code 1 if any differs.
+each moment, the same run is killed by SIGKILL, resumed from its latest checkpoint, and its export and last checkpoint
+are compared with the undisturbed run's. Moments alternate between a random time, and a random file operation of a
+saving (before it is carried out), so that no part of saving is left out. Prints one line a moment; exit code 1 if any
+differs.
 """
 
-import argparse
 import json
 import tempfile
 from fractions import Fraction
@@ -20,9 +20,11 @@ import realis  # noqa: F401
 import kills  # isort: skip
 import numpy as np
 import torch
+from command_line import count, parser_of
 
 from realis.commands.__main__ import run_train_cpc
 from realis.data.photographs import training_clip
+from realis.ops.pixels import planes_to_image, to_uint8
 from realis.training.run_folder import checkpoints
 from realis.video.write import SegmentWriter
 
@@ -35,9 +37,8 @@ def make_footage(folder: Path, count: int = 3) -> Path:
     """A manifest of short clips."""
     rng, rows = np.random.default_rng(0), []
     for i in range(count):
-        frames = (training_clip(rng, 9, 128) * 255).round().byte().permute(0, 2, 3, 1).numpy()
         with SegmentWriter(folder / f"{i}.mp4", (128, 128), Fraction(25)) as writer:
-            writer.write(0, frames)
+            writer.write(0, (planes_to_image(to_uint8(frame)) for frame in training_clip(rng, 9, 128)))
         rows.append(json.dumps({"file_name": f"{i}.mp4"}))
     (folder / "train.jsonl").write_text("\n".join(rows))
     return folder / "train.jsonl"
@@ -61,9 +62,9 @@ def differences(whole: Path, resumed: Path, steps: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moments", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=12)
+    parser = parser_of(__doc__)
+    parser.add_argument("--moments", type=count, default=20)
+    parser.add_argument("--steps", type=count, default=12)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)

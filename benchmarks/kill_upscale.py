@@ -7,7 +7,6 @@ moment, the same command is killed by SIGKILL and given again. Half of the momen
 the result, before they are carried out. Prints one line a moment; exit code 1 if any result differs.
 """
 
-import argparse
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -18,24 +17,27 @@ import av  # isort: skip
 import kills
 import numpy as np
 import torch
+from command_line import count, parser_of
 
 from realis.commands.__main__ import run_upscale
 from realis.data.photographs import training_clip
+from realis.ops.pixels import planes_to_image, to_uint8
 
-SMALL = ["--target", "2x", "--segment-frames", "5", "--segment-overlap", "1", "--tile-height", "64", "--tile-width", "64",
-         "--tile-overlap", "16", "--color-fix", "adain"]  # fmt: skip
+SMALL = ["--target", "2x", "--segment-frames", "5", "--segment-overlap", "1", "--tile-height", "64", "--tile-width",
+         "64", "--tile-overlap", "16", "--color-fix", "adain"]  # fmt: skip
 WATCHED = ("/out.mp4", "/.out.mp4")
 
 
 def make_clip(file: Path, frames: int = 29) -> Path:
     """A film of photographs with a tone."""
-    images = (training_clip(np.random.default_rng(0), frames, 64) * 255).round().byte()[:, :, :48]
+    images = training_clip(np.random.default_rng(0), frames, 64)[:, :, :48]
     with av.open(str(file), "w") as container:
         video, sound = container.add_stream("libx264", rate=25), container.add_stream("aac", rate=48000)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         video.codec_context.time_base = Fraction(1, 25)
-        for image in images.permute(0, 2, 3, 1).numpy():
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(planes_to_image(to_uint8(image)), format="rgb24")
+            container.mux(video.encode(frame))
         for i in range(frames * 48000 // 25 // 1024):
             wave = 0.1 * np.sin(0.05 * np.arange(1024 * i, 1024 * (i + 1)))
             frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
@@ -60,8 +62,8 @@ def left(output: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moments", type=int, default=50)
+    parser = parser_of(__doc__)
+    parser.add_argument("--moments", type=count, default=50)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import realis  # noqa: F401
@@ -19,7 +20,7 @@ OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.
 Work = Callable[[], None]
 
 
-def in_child(work: Work) -> multiprocessing.Process:
+def in_child(work: Work) -> BaseProcess:
     """Start ``work`` in a forked process, in which everything is imported already."""
     process = multiprocessing.get_context("fork").Process(target=_quietly, args=(work,))
     process.start()
@@ -132,7 +133,7 @@ def try_moments(
         finish(work)
         different = differences(whole, folder / f"run{i}")
         failed += bool(different)
-        print(f"killed {what:36s} left {there:18s} "
-              f"resumed: {'DIFFERS in ' + ', '.join(different) if different else 'the same bytes'}", flush=True)  # fmt: skip
+        result = f"DIFFERS in {', '.join(different)}" if different else "the same bytes"
+        print(f"killed {what:36s} left {there:18s} resumed: {result}", flush=True)
     print(f"{moments - failed} of {moments} ended with the same bytes as the undisturbed run")
     return failed

@@ -28,12 +28,15 @@ import cv2
 import numpy as np
 import torch
 from av.video.reformatter import ColorRange, Colorspace
+from command_line import count, parser_of
+from timing import seconds
 
 from realis.data import clips as training_clips
 from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
 from realis.data.photographs import TRAINING_PHOTOGRAPHS, photograph
 from realis.degradation.second_order import whole_margin
+from realis.ops.pixels import planes_to_image, to_uint8
 from realis.video.excerpt import read_excerpt, read_facts
 
 PAN, GRAIN = (3, 7), 3.0  # pixels a frame; standard deviation in 8-bit levels
@@ -41,7 +44,7 @@ PAN, GRAIN = (3, 7), 3.0  # pixels a frame; standard deviation in 8-bit levels
 
 def photographs_side_by_side(height: int, width: int) -> np.ndarray:
     """An image (height, width, 3) uint8 full of detail: rows of photographs at native scale."""
-    pictures = [(photograph(n).permute(1, 2, 0).numpy() * 255).astype(np.uint8)[:256] for n in TRAINING_PHOTOGRAPHS]
+    pictures = [planes_to_image(to_uint8(photograph(n)))[:256] for n in TRAINING_PHOTOGRAPHS]
     rows = []
     for i in range(-(-height // 256)):
         row = np.concatenate([np.resize(p, (256, *p.shape[1:])) for p in pictures[i % 5 :] + pictures[: i % 5]], axis=1)
@@ -66,12 +69,6 @@ def make_footage(file: Path, frames: int, size: tuple[int, int], gop: int, crf: 
             frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
             container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)))
         container.mux(stream.encode(None))
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def by_decord(file: Path, start: int, count: int, window: tuple[int, int, int, int], batch: bool) -> np.ndarray:
@@ -147,7 +144,8 @@ def measure_loader(file: Path, a: argparse.Namespace) -> float:
     whole = sum(times)
     each = " ".join(f"{t:.1f}" for t in times)
     print(
-        f"\none thread, {a.frames}x{a.bucket}, {a.degradation}: {a.clips / whole:.3f} clips/s, {whole / a.clips:.2f} s a clip ({each})"
+        f"\none thread, {a.frames}x{a.bucket}, {a.degradation}: {a.clips / whole:.3f} clips/s, "
+        f"{whole / a.clips:.2f} s a clip ({each})"
     )
     for name, watch in watches.items():
         print(f"{name:14s} {watch.total / a.clips:6.2f} s a clip {100 * watch.total / whole:5.1f} %")
@@ -157,15 +155,15 @@ def measure_loader(file: Path, a: argparse.Namespace) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=6, help="samples measured")
-    parser.add_argument("--repeats", type=int, default=5, help="excerpts of the comparison of readers")
-    parser.add_argument("--frames", type=int, default=49)
+    parser = parser_of(__doc__)
+    parser.add_argument("--clips", type=count, default=6, help="samples measured")
+    parser.add_argument("--repeats", type=count, default=5, help="excerpts of the comparison of readers")
+    parser.add_argument("--frames", type=count, default=49)
     parser.add_argument("--bucket", default="832x480")
     parser.add_argument("--degradation", default="realbasicvsr")
-    parser.add_argument("--size", type=int, nargs=2, default=(2160, 3840), help="of the footage")
-    parser.add_argument("--length", type=int, default=150, help="of the footage, in frames")
-    parser.add_argument("--gop", type=int, default=60)
+    parser.add_argument("--size", type=count, nargs=2, default=(2160, 3840), help="of the footage")
+    parser.add_argument("--length", type=count, default=150, help="of the footage, in frames")
+    parser.add_argument("--gop", type=count, default=60)
     parser.add_argument("--crf", type=int, default=18)
     parser.add_argument("--tflops", type=float, default=989.0, help="of the accelerator; an H100 in bf16")
     parser.add_argument("--mfu", type=float, default=0.4)
@@ -186,7 +184,8 @@ def main() -> None:
         clip = measure_loader(file, a)
     sample = (a.step_tflop + a.vae_tflop) / (a.tflops * a.mfu)
     print(
-        f"\none accelerator takes {sample:.2f} s a sample at {a.tflops:.0f} TFLOP/s and {a.mfu:.0%}: {clip / sample:.1f} workers keep it busy"
+        f"\none accelerator takes {sample:.2f} s a sample at {a.tflops:.0f} TFLOP/s and {a.mfu:.0%}: "
+        f"{clip / sample:.1f} workers keep it busy"
     )
 
 

@@ -2,12 +2,11 @@
 
     python benchmarks/malformed.py [--count 200] [--seed 0]
 
-Small files of every container that is read are cut short or have bits flipped, and are given to ``realis upscale --method
-bicubic``, each in a process of its own. Counts what happened; exit code 1 if a run hung, crashed, showed a traceback, or
-failed and left something.
+Small files of every container that is read are cut short or have bits flipped, and are given to ``realis upscale
+--method bicubic``, each in a process of its own. Counts what happened; exit code 1 if a run hung, crashed, showed a
+traceback, or failed and left something.
 """
 
-import argparse
 import io
 import random
 import shutil
@@ -24,6 +23,7 @@ import realis  # noqa: F401
 import av  # isort: skip
 import kills
 import numpy as np
+from command_line import count, parser_of
 from PIL import Image
 
 from realis.commands.__main__ import run_upscale
@@ -104,8 +104,8 @@ def judge(folder: Path, ending: str, content: bytes) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200)
+    parser = parser_of(__doc__)
+    parser.add_argument("--count", type=count, default=200)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     counts: Counter[str] = Counter()

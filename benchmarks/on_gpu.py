@@ -1,14 +1,13 @@
 """A first look at realis on one GPU; run it by benchmarks/on_gpu.sh, which sets its environment.
 
-Each part is a command with a time limit of its own, all within a budget: one tile and one training step at the true sizes
-of Wan2.1-T2V-1.3B, the tests that need a GPU, the demo, and whole upscales of 49 frames to 720p and 4K. The weights are
-random: times and memory are the real ones, pictures are not. A part that fails or takes too long does not stop the rest.
-OUT gets a log of each part, and report.md with a table and what the first two parts measured; GPU memory is what
-everything on the card has in use, which nvidia-smi is asked for twice a second. Exit code 1 if a part failed, took too
-long, or had no time left.
+Each part is a command with a time limit of its own, all within a budget: one tile and one training step at the true
+sizes of Wan2.1-T2V-1.3B, the tests that need a GPU, the demo, and whole upscales of 49 frames to 720p and 4K. The
+weights are random: times and memory are the real ones, pictures are not. A part that fails or takes too long does not
+stop the rest. OUT gets a log of each part, and report.md with a table and what the first two parts measured; GPU memory
+is what everything on the card has in use, which nvidia-smi is asked for twice a second. Exit code 1 if a part failed,
+took too long, or had no time left.
 """
 
-import argparse
 import contextlib
 import os
 import re
@@ -21,6 +20,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from command_line import parser_of
 
 ROOT = Path(__file__).parents[1]
 LEAST = 10  # seconds below which no part is begun
@@ -74,8 +75,8 @@ def parts_of(work: Path, small: bool) -> list[Part]:
     folder = shlex.quote(str(work))
     wan = f"{folder}/wan"
     upscale = (
-        f"infer/upscale.py --device {device} --model {wan}/base --cpc {wan}/cpc --prompt-embeds {wan}/prompt.safetensors "
-        f"--input {wan}/clip.mp4 --output {folder}/result.mp4 --restart"
+        f"infer/upscale.py --device {device} --model {wan}/base --cpc {wan}/cpc "
+        f"--prompt-embeds {wan}/prompt.safetensors --input {wan}/clip.mp4 --output {folder}/result.mp4 --restart"
     )
     return [
         Part("versions", 90, f"-c {shlex.quote(VERSIONS)} {device}"),
@@ -123,8 +124,8 @@ def used_memory() -> int:
 
 
 def line_of(log: Path, says: str) -> str:
-    """Return the last line that has ``says`` in it, or else the last one; each state of a progress bar is a line. Folders of
-    files are left out."""
+    """Return the last line that has ``says`` in it, or else the last one; each state of a progress bar is a line. The
+    folders of files are left out."""
     text = re.sub(r"(?<!\S)/\S*/", "", log.read_text(errors="replace"))
     lines = [" ".join(line.split()) for line in re.split(r"[\r\n]+", text) if line.strip()]
     fits = [line for line in lines if says in line]
@@ -143,7 +144,7 @@ def report(outcomes: list[Outcome], out: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("out", type=Path, nargs="?", default=ROOT / "out" / "on_gpu")
     parser.add_argument("only", nargs="*", help="names of parts; all if none; upscales need random_wan")
     parser.add_argument("--budget", type=float, default=520, help="seconds")

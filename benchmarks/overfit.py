@@ -1,12 +1,11 @@
 """Can a CPC learn at all? The debug recipe on one clip, beside the same on 48 clips: curves and pictures.
 
-    python benchmarks/overfit.py [--steps 500] [--output docs/images/overfit.png]
+    python benchmarks/overfit.py [--steps 500] [--output out/overfit.png]
 
-Memorising one clip must bring the loss far down, with every term of it; on 48 clips it falls more slowly. Prints the mean
-of the loss over the first and the last tenth of the steps, and draws the curves with the last sample (LR | output | HR).
+Memorising one clip must bring the loss far down, with every term of it; on 48 clips it falls more slowly. Prints the
+mean of the loss over the first and the last tenth of the steps, and draws the curves with the last sample.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -14,11 +13,13 @@ import realis  # noqa: F401
 
 import matplotlib.pyplot as plt  # isort: skip
 import numpy as np
+from command_line import count, parser_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from realis.commands.__main__ import DEBUG_RECIPE, run_train_cpc
 
+LOG_EVERY = 5  # steps
 TERMS = {"loss": "loss", "rec": "L_REC", "wavelet": "L_WLF", "hog": "L_HOG"}
 
 
@@ -26,7 +27,8 @@ def train(folder: Path, clips: int, steps: int) -> dict[str, np.ndarray]:
     """Curves by name, (logged steps, 2): step and value."""
     run_train_cpc([
         str(DEBUG_RECIPE), "--data.count", str(clips), "--run.steps", str(steps), "--run.save-every", str(steps),
-        "--run.sample-every", str(steps), "--run.log-every", "5", "--run.threads", "1", "--run.output", str(folder),
+        "--run.sample-every", str(steps), "--run.log-every", str(LOG_EVERY), "--run.threads", "1",
+        "--run.output", str(folder),
     ])  # fmt: skip
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
@@ -58,10 +60,12 @@ def draw(curves: dict[str, dict[str, np.ndarray]], sample: Image.Image, output: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--output", type=Path, default=Path("docs/images/overfit.png"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--steps", type=count, default=500)
+    parser.add_argument("--output", type=Path, default=Path("out/overfit.png"))
     args = parser.parse_args()
+    if args.steps < LOG_EVERY:
+        parser.error(f"--steps: got {args.steps}, wanted {LOG_EVERY} or more: the first step that is logged")
     with tempfile.TemporaryDirectory() as name:
         folders = {f"{n} clip{'s' * (n > 1)}": Path(name) / str(n) for n in (1, 48)}
         curves = {label: train(folder, int(folder.name), args.steps) for label, folder in folders.items()}
@@ -73,7 +77,8 @@ def main() -> None:
         values = of_run["loss"][:, 1]
         tenth = max(len(values) // 10, 1)
         print(
-            f"{label}: loss {values[:tenth].mean():.3f} over the first tenth, {values[-tenth:].mean():.3f} over the last"
+            f"{label}: loss {values[:tenth].mean():.3f} over the first tenth, "
+            f"{values[-tenth:].mean():.3f} over the last"
         )
     print(f"wrote {args.output}")
 

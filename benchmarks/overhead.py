@@ -1,18 +1,15 @@
 """What reading, converting, encoding, the journal and joining add to the work itself.
 
-    python benchmarks/overhead.py [--runs 5] [--target 4x] [--threads 0]
+    python benchmarks/overhead.py [--runs 5] [--target 4x] [--threads N]
 
-The sample clip at 480x270 (33 frames) is upscaled by the whole command, and side by side the same segments and tiles are
-computed from frames in memory and thrown away. Both load the model. Prints each run's ratio and the median. The sheet of
-before and after is part of the command.
+The sample clip at 480x270 (33 frames) is upscaled by the whole command, and side by side the same segments and tiles
+are computed from frames in memory and thrown away. Both load the model. Prints each run's ratio and the median. The
+sheet of before and after is part of the command.
 """
 
-import argparse
 import itertools
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +17,8 @@ from pathlib import Path
 import realis  # noqa: F401
 
 import torch  # isort: skip
+from command_line import count, parser_of
+from timing import seconds
 
 from realis.commands.upscale import make_config, upscale
 from realis.data.photographs import sample_clip
@@ -47,17 +46,11 @@ def bare(config: UpscaleConfig, frames: list[Frame]) -> None:
         pass
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser = parser_of(__doc__)
+    parser.add_argument("--runs", type=count, default=5)
     parser.add_argument("--target", default="4x")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
+    parser.add_argument("--threads", type=count, help="of torch; left out: its own choice")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -94,8 +94,8 @@ CASES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def scores(restored: torch.Tensor, hr: torch.Tensor) -> dict[str, float]:
-    """Means over frames of PSNR (dB), SSIM (Gaussian window, sigma 1.5, as Wang et al. 2004), GMSD (lower is better) and
-    HaarPSI, RGB, float32, no border cut."""
+    """Means over frames of PSNR (dB), SSIM (Gaussian window, sigma 1.5, as Wang et al. 2004), GMSD (lower is better)
+    and HaarPSI, RGB, float32, no border cut."""
     ssim = partial(structural_similarity, channel_axis=0, data_range=1.0, gaussian_weights=True, sigma=1.5,
                    use_sample_covariance=False)  # fmt: skip
     return {

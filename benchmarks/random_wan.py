@@ -2,12 +2,11 @@
 
     python benchmarks/random_wan.py FOLDER [--small]
 
-FOLDER gets base/ (transformer and VAE), cpc/ (four blocks), prompt.safetensors and clip.mp4, 49 frames of 960x540 from a
-photograph that scikit-image carries: 3.5 GB. Such a model's output is noise; its times and memory are the real ones.
+FOLDER gets base/ (transformer and VAE), cpc/ (four blocks), prompt.safetensors and clip.mp4, 49 frames of 960x540 from
+a photograph that scikit-image carries: 3.5 GB. Such a model's output is noise; its times and memory are the real ones.
 --small writes the same in miniature.
 """
 
-import argparse
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import realis  # noqa: F401
 
 import torch  # isort: skip
+from command_line import parser_of
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
@@ -77,14 +77,15 @@ def write_clip(file: Path, size: tuple[int, int, int]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--small", action="store_true")
     a = parser.parse_args()
     sizes = SMALL if a.small else Sizes()
     write_model(a.folder, sizes)
     write_clip(a.folder / "clip.mp4", sizes.clip)
-    print(f"wrote {sum(file.stat().st_size for file in a.folder.rglob('*') if file.is_file()) / 1e9:.2f} GB")
+    size = sum(file.stat().st_size for file in a.folder.rglob("*") if file.is_file())
+    print(f"wrote {size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

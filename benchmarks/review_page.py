@@ -2,15 +2,14 @@
 
     python benchmarks/review_page.py [--browser chromium] [--output out/review_page]
 
-Seven clips are filmed from photographs. Ann and Bob, in two browser contexts, keep, drop with a reason, undo, move, load
-the page again, and decide at once, until every clip has a verdict. Checked are the file of verdicts, what the stage gives,
-that the page fits windows from 1280x600 on without scrolling, that the part of a frame is shown pixel for pixel, that nothing is asked of
-any other address, and that paths outside and foreign origins are refused. Screenshots go to the folder; prints one line a
-check, exit code 1 if one fails. Needs Chromium (Debian: apt-get install chromium) and no Python package for it: the browser
-is spoken to over two pipes.
+Seven clips are filmed from photographs. Ann and Bob, in two browser contexts, keep, drop with a reason, undo, move,
+load the page again, and decide at once, until every clip has a verdict. Checked are the file of verdicts, what the
+stage gives, that the page fits windows from 1280x600 on without scrolling, that the part of a frame is shown pixel for
+pixel, that nothing is asked of any other address, and that paths outside and foreign origins are refused. Screenshots
+go to the folder; prints one line a check, exit code 1 if one fails. Needs Chromium (Debian: apt-get install chromium)
+and no Python package for it: the browser is spoken to over two pipes.
 """
 
-import argparse
 import base64
 import http.server
 import json
@@ -34,16 +33,18 @@ import realis  # noqa: F401
 import av  # isort: skip
 import cv2
 import numpy as np
+from command_line import parser_of
 
 from realis.builder.clip import Clip, Dropped
 from realis.builder.review import PREVIEWS, VERDICTS, ReviewConfig, review
 from realis.builder.review_page import REFRESH
 from realis.core import log
 from realis.data.photographs import photograph
+from realis.ops.pixels import planes_to_image, to_uint8
 
 PHOTOGRAPHS = {
     "astronaut": ("astronaut.png", "A close-up portrait of a smiling astronaut in an orange suit; the fabric of the "
-                  "suit and the stitched patches are shown in fine detail, behind her a flag and a model of a shuttle."),
+                  "suit and the stitched patches are shown in fine detail, behind her a flag and a model shuttle."),
     "brick": ("brick.png", "A wall of weathered bricks with rough texture and mortar lines."),
     "cat": ("chelsea.png", "A macro shot of a tabby cat with detailed fur and whiskers, looking past the camera. "
             "There is no text in the picture."),
@@ -52,6 +53,7 @@ PHOTOGRAPHS = {
     "gravel": ("gravel.png", "Gravel of many colours; every stone is seen with its own texture."),
     "tissue": ("ihc.png", "A stained section of tissue under a microscope, with an intricate pattern."),
 }  # fmt: skip
+WORDS = ("close-up", "macro", "detailed", "intricate", "texture", "fur", "fabric", "grass", "stone", "brick", "pattern")
 # Screens of 1280x720 and 1366x768 less what a browser takes of them, and a larger window.
 WINDOWS = ((1280, 600), (1366, 650), (1440, 900))
 SIZE, PORTRAIT = (1080, 1920), (1920, 1080)  # height, width
@@ -72,12 +74,11 @@ def make_clips(build: Path) -> list[Clip]:
     clips = []
     for number, (name, (picture, caption)) in enumerate(PHOTOGRAPHS.items()):
         height, width = PORTRAIT if name == "cat" else SIZE
-        image = (photograph(picture).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        image = planes_to_image(to_uint8(photograph(picture)))
         fit = max((height + 60) / image.shape[0], (width + 60) / image.shape[1])
         image = cv2.resize(image, None, fx=fit, fy=fit, interpolation=cv2.INTER_CUBIC)
         write(build / "clips" / f"{name}.mp4", [image[i : i + height, 2 * i : 2 * i + width] for i in range(FRAMES)])
-        words = tuple(word for word in ("close-up", "macro", "detailed", "intricate", "texture", "fur", "fabric", "grass",
-                                        "stone", "brick", "pattern") if word.rstrip("ed")[:6] in caption.lower())  # fmt: skip
+        words = tuple(word for word in WORDS if word.rstrip("ed")[:6] in caption.lower())
         scores = {key: value * (1 + number / 10) for key, value in SCORES.items()}
         clips.append(
             Clip(name, f"{name}.mov", file=f"clips/{name}.mp4", height=height, width=width, rate=Fraction(25),
@@ -98,13 +99,14 @@ def write(file: Path, images: list[np.ndarray]) -> None:
 
 
 class Browser:
-    """Headless Chromium, spoken to by the DevTools protocol: JSON messages that end with a zero byte. A context manager."""
+    """Headless Chromium, spoken to by the DevTools protocol: JSON messages that end with a zero byte. A context
+    manager."""
 
     def __init__(self, program: str, profile: Path) -> None:
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
-        command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio",
-                   "--remote-debugging-pipe", "--no-first-run", "--disable-background-networking",
+        command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                   "--mute-audio", "--remote-debugging-pipe", "--no-first-run", "--disable-background-networking",
                    f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
         script = f'exec "$@" 3<&{to_read} 4>&{to_write} {to_read}<&- {to_write}>&-'
         self._process = subprocess.Popen(
@@ -374,8 +376,9 @@ def check_refusals(address: str, build: Path, stranger: Tab, check: Checks) -> N
     host = urlsplit(address).netloc
     for path in (
         "/gradio_api/file=/etc/passwd", f"/gradio_api/file={secret}", "/gradio_api/file/etc/passwd",
-        f"/gradio_api/file={build / PREVIEWS}/../../secret.mp4", "/file=/etc/passwd", "/static/../../../../../etc/passwd",
-        "/assets/..%2f..%2f..%2f..%2fetc%2fpasswd", "/svelte/%2e%2e/%2e%2e/routes.py", "//etc/passwd", "/../../etc/passwd",
+        f"/gradio_api/file={build / PREVIEWS}/../../secret.mp4", "/file=/etc/passwd",
+        "/static/../../../../../etc/passwd", "/assets/..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/svelte/%2e%2e/%2e%2e/routes.py", "//etc/passwd", "/../../etc/passwd",
         "/previews/..%2f..%2fsecret.mp4/film.mp4", "/gradio_api/proxy=http://127.0.0.1/", "/gradio_api/info",
         "/gradio_api/openapi.json", "/docs", "/monitoring", "/gradio_api/runs",
     ):  # fmt: skip
@@ -419,12 +422,12 @@ def check_foreign_page(address: str, stranger: Tab, join: bytes, check: Checks) 
         threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
         stranger.call("Page.navigate", url=f"http://127.0.0.1:{elsewhere.server_address[1]}/")
         stranger.wait("document.title === 'elsewhere'")
-        send = f"fetch('{address}/gradio_api/queue/join', {{method: 'POST', mode: 'no-cors', body: {json.dumps(join.decode())}}})"
-        stranger.do(f"{send}.then(() => 1)")
+        options = f"{{method: 'POST', mode: 'no-cors', body: {json.dumps(join.decode())}}}"
+        stranger.do(f"fetch('{address}/gradio_api/queue/join', {options}).then(() => 1)")
         stranger.do(f"document.querySelector('iframe').src = '{address}/'")
         time.sleep(1)
-        answers = [one["params"]["response"] for one in stranger.browser.events
-                   if one["method"] == "Network.responseReceived" and one.get("sessionId") == stranger.session]  # fmt: skip
+        received = [one for one in stranger.browser.events if one["method"] == "Network.responseReceived"]
+        answers = [one["params"]["response"] for one in received if one.get("sessionId") == stranger.session]
         states = [one["status"] for one in answers if one["url"] == f"{address}/gradio_api/queue/join"]
         check("refused: what a page from elsewhere sends", states == [403], states)
         framed = stranger.do("document.querySelector('iframe').contentDocument === null")
@@ -479,7 +482,7 @@ def check_outcomes(clips: list[Clip], given: list[Any], build: Path, check: Chec
 
 def main() -> None:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--browser", default="chromium")
     parser.add_argument("--output", type=Path, default=Path("out/review_page"))
     arguments = parser.parse_args()

@@ -3,19 +3,19 @@
     python benchmarks/sharpened_truth.py [--draws 8] [--frames 5] [--presets bi realbasicvsr real_esrgan]
 
 Every photograph that scikit-image carries is filmed and degraded twice by each draw, from the truth as it is and from
-the sharpened one. Medians over photographs and draws, PSNR in dB of 8-bit frames: how far the two LR clips are from each
-other, and each from the truth shrunk by MATLAB's bicubic; the standard deviation of the second LR over that of the
+the sharpened one. Medians over photographs and draws, PSNR in dB of 8-bit frames: how far the two LR clips are from
+each other, and each from the truth shrunk by MATLAB's bicubic; the standard deviation of the second LR over that of the
 first; and how far the sharpened truth is from the truth, which bounds what a model that reproduces the former exactly
 scores on the latter.
 """
 
-import argparse
 from dataclasses import replace
 
 import realis  # noqa: F401
 
 import numpy as np  # isort: skip
 import torch
+from command_line import count, parser_of
 
 from realis.core.errors import run_command
 from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
@@ -49,13 +49,11 @@ def compare(hr: torch.Tensor, preset: str, seed: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=8, help="of each preset for each photograph")
-    parser.add_argument("--frames", type=int, default=5)
+    parser = parser_of(__doc__)
+    parser.add_argument("--draws", type=count, default=8, help="of each preset for each photograph")
+    parser.add_argument("--frames", type=count, default=5)
     parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=["bi", "realbasicvsr", "real_esrgan"])
     a = parser.parse_args()
-    if a.draws < 1 or a.frames < 1:
-        parser.error("wanted --draws and --frames from 1")
     clips = []
     for name in (*SAMPLE_PHOTOGRAPHS, *TRAINING_PHOTOGRAPHS):
         image = photograph(name)

@@ -1,6 +1,5 @@
-"""What the benchmarks of the real model share: their flags, times, FLOPs, and the floor that is measured beside them."""
+"""How the benchmarks measure time: in seconds, by turns where works are compared; and in FLOPs over a measured rate."""
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -8,34 +7,31 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-
-def model_flags(description: str) -> argparse.ArgumentParser:
-    """A parser with the size of one clip, by default the real thing."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--layers", type=int, default=30)
-    parser.add_argument("--frames", type=int, default=49)
-    parser.add_argument("--height", type=int, default=480)
-    parser.add_argument("--width", type=int, default=832)
-    parser.add_argument("--runs", type=int, default=5)
-    return parser
+Work = Callable[[], object]
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of ``work``, once."""
+def seconds(work: Work) -> float:
+    """Seconds of ``work``, once, until the GPU is done too where one is used."""
     began = time.perf_counter()
     work()
-    if device.type == "cuda":
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
     return time.perf_counter() - began
 
 
-def median_seconds(work: Callable[[], object], device: torch.device, runs: int) -> float:
+def medians_in_turn(works: dict[str, Work], runs: int) -> dict[str, float]:
+    """Median seconds of each work, by name. They take turns, so that what slows the machine down slows them all alike;
+    a first round is not counted."""
+    rounds = [{name: seconds(work) for name, work in works.items()} for _ in range(runs + 1)]
+    return {name: statistics.median(times[name] for times in rounds[1:]) for name in works}
+
+
+def median_seconds(work: Work, runs: int) -> float:
     """Median seconds of ``work`` after a first run that is not counted."""
-    return statistics.median([seconds(work, device) for _ in range(runs + 1)][1:])
+    return medians_in_turn({"work": work}, runs)["work"]
 
 
-def flops(work: Callable[[], object]) -> int:
+def flops(work: Work) -> int:
     """FLOPs of matrix products, convolutions and attention, as PyTorch counts them."""
     with FlopCounterMode(display=False) as counter:
         work()
@@ -46,4 +42,4 @@ def matmul_rate(device: torch.device, runs: int) -> float:
     """FLOP/s of a large bfloat16 matrix product: the rate of the floor."""
     n = 8192 if device.type == "cuda" else 2048
     x, y = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return 2 * n**3 / median_seconds(lambda: x @ y, device, runs)
+    return 2 * n**3 / median_seconds(lambda: x @ y, runs)

@@ -14,7 +14,6 @@ HaarPSI in float32, RGB, means over frames. Rows that sample are run with severa
 Needs the ``metrics`` extra.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ import realis  # noqa: F401
 import numpy as np  # isort: skip
 import quality
 import torch
+from command_line import count, parser_of
 from skimage.filters import unsharp_mask
 from skimage.restoration import denoise_tv_chambolle
 
@@ -91,12 +91,13 @@ class WindowUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: torch.Tensor,
+        noise: torch.Tensor | None,
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
+        assert noise is not None
         return restore_tiles(self.window, frames, size, tiles, noise, advance), {}
 
 
@@ -142,8 +143,8 @@ def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[
 
 
 def print_table(title: str, clips: list[Figures], groups: dict[str, list[str]]) -> None:
-    """One line a row; for each group of cases the mean figures, PSNR as the gain over bicubic and, where a row depends on
-    the seed, half the range of that over the seeds."""
+    """One line a row; for each group of cases the mean figures, PSNR as the gain over bicubic and, where a row depends
+    on the seed, half the range of that over the seeds."""
 
     def means(row: str, cases: list[str], metric: str) -> np.ndarray:
         """For each seed the mean over clips and cases."""
@@ -168,9 +169,8 @@ class Measured:
 
     title: str
     figures: Figures
-    flicker: dict[
-        tuple[str, str], tuple[float, ...]
-    ]  # (row, case) -> warping error, pulse at 4 frames, of other periods
+    # (row, case) -> warping error, pulse at 4 frames, of other periods
+    flicker: dict[tuple[str, str], tuple[float, ...]]
 
 
 def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: int) -> Measured:
@@ -213,16 +213,16 @@ def print_flicker(measured: list[Measured], groups: dict[str, list[str]]) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--model", default="realis-tiny")
-    parser.add_argument("--frames", type=int, default=25)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--frames", type=count, default=25)
+    parser.add_argument("--seeds", type=count, default=3)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="of the table; bicubic is always shown")
-    parser.add_argument("--jobs", type=int, default=2, help="clips at the same time, one thread each")
+    parser.add_argument("--jobs", type=count, default=2, help="clips at the same time, one thread each")
     a = parser.parse_args()
-    if a.frames < quality.LEAST_FRAMES or a.seeds < 1 or a.jobs < 1:
-        parser.error(f"wanted --frames from {quality.LEAST_FRAMES}, --seeds and --jobs from 1")
+    if a.frames < quality.LEAST_FRAMES:
+        parser.error(f"--frames: got {a.frames}, wanted {quality.LEAST_FRAMES} or more")
     if a.clips and not a.clips.is_dir():
         parser.error(f"--clips {a.clips}: not a folder")
     sources = quality.videos(a.clips, a.frames) if a.clips else quality.held_out(a.frames)

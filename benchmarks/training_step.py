@@ -1,30 +1,31 @@
 """One training step of the real thing: Wan2.1-T2V-1.3B shapes, a CPC of four blocks, HR-Loss, random weights.
 
     python benchmarks/training_step.py --device cuda
-    python benchmarks/training_step.py --device cpu --layers 4 --frames 5 --height 64 --width 128 --runs 2   # a quick trial
-    python benchmarks/training_step.py --predict       # memory a GPU for the launch files, computed on CPU
+    python benchmarks/training_step.py --device cpu --layers 2 --frames 5 --height 64 --width 128 --runs 1  # a trial
+    python benchmarks/training_step.py --predict    # memory a GPU for the launch files, computed on CPU
 
-Measured: median seconds of a step (forward, backward, AdamW) with and without HR-Loss's two terms, in turn; peak memory;
-the share of the FLOP floor (FLOPs of a step as PyTorch counts them, recomputation included, over the rate of a large
-matrix product in the same run); seconds to encode one clip with the VAE.
+Measured: median seconds of a step (forward, backward, AdamW) with and without HR-Loss's two terms, in turn; peak
+memory; the share of the FLOP floor (FLOPs of a step as PyTorch counts them, recomputation included, over the rate of a
+large matrix product in the same run); seconds to encode one clip with the VAE.
 
 Predicted: weights, gradients and moments by how each launch file shards them, plus activations: what a block saves for
-its backward pass grows linearly with its tokens; its bytes a token are taken from blocks of the real width, by autograd's
-own hooks, at two small sizes. What the allocator loses, communication buffers and what the VAE needs while it encodes are not in it.
+its backward pass grows linearly with its tokens; its bytes a token are taken from blocks of the real width, by
+autograd's own hooks, at two small sizes. What the allocator loses, communication buffers and what the VAE needs while
+it encodes are not in it.
 """
 
 import argparse
 import functools
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
 import realis  # noqa: F401
 
 import torch  # isort: skip
+from command_line import clip_parser
 from diffusers import AutoencoderKLWan
 from random_wan import Sizes, random_transformer
-from timing import flops, matmul_rate, median_seconds, model_flags, seconds
+from timing import flops, matmul_rate, median_seconds, medians_in_turn
 
 from realis.core.log import setup
 from realis.losses.config import HrLossConfig
@@ -82,14 +83,9 @@ def measure(a: argparse.Namespace) -> None:
         optimizer.step()
         optimizer.zero_grad()
 
-    take(step.loss)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    times = {name: [] for name in losses}
-    for _ in range(a.runs):
-        for name, loss in losses.items():
-            times[name].append(seconds(lambda loss=loss: take(loss), device))
-    median = {name: statistics.median(values) for name, values in times.items()}
+    median = medians_in_turn({name: lambda loss=loss: take(loss) for name, loss in losses.items()}, a.runs)
     total = flops(lambda: take(losses["HR-Loss"]))
     floor = total / matmul_rate(device, a.runs)
     whole, share = median["HR-Loss"], 1 - median["rectified flow alone"] / median["HR-Loss"]
@@ -106,7 +102,7 @@ def measure(a: argparse.Namespace) -> None:
         with torch.autocast(device.type, torch.bfloat16):
             encode_video(vae, video)
 
-    print(f"encoding one clip: {median_seconds(encode, device, a.runs):.3f} s; a step encodes two for each sample")
+    print(f"encoding one clip: {median_seconds(encode, a.runs):.3f} s; a step encodes two for each sample")
 
 
 # 2. Predicted
@@ -170,14 +166,14 @@ def predict() -> None:
             "fsdp_8gpu": frozen / n + 4 * trained / n + trained + 2 * block + activations,
             "fsdp_sp2_8gpu": frozen + trained + 4 * trained / n + trained + activations / 2,  # and whole weights
         }
-        print(f"\n{name}, {width}x{height}: frozen {frozen:.1f}, CPC in float32 {trained:.2f}, VAE and pixels {beside:.1f}, "
-              f"activations {kept:.1f} kept + {working:.1f} in one block")  # fmt: skip
+        print(f"\n{name}, {width}x{height}: frozen {frozen:.1f}, CPC in float32 {trained:.2f}, VAE and pixels "
+              f"{beside:.1f}, activations {kept:.1f} kept + {working:.1f} in one block")  # fmt: skip
         for launch, needed in rows.items():
             print(f"  {launch:24s} {beside + needed:6.1f}")
 
 
 def main() -> None:
-    parser = model_flags(__doc__)
+    parser = clip_parser(__doc__)
     parser.add_argument("--predict", action="store_true")
     a = parser.parse_args()
     setup()

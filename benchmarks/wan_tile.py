@@ -1,7 +1,7 @@
 """One tile of the real thing: Wan2.1-T2V-1.3B shapes under a CPC of four blocks, random weights.
 
     python benchmarks/wan_tile.py --device cuda
-    python benchmarks/wan_tile.py --device cpu --layers 4 --frames 5 --height 64 --width 96   # a quick trial
+    python benchmarks/wan_tile.py --device cpu --layers 2 --frames 5 --height 64 --width 96 --runs 1    # a trial
 
 Prints seconds a sampling step (median), the share of the FLOP floor that it reaches, peak memory, and VAE encode and
 decode seconds. The floor is measured, not looked up: the FLOPs of a step, counted by PyTorch, over the rate of a large
@@ -11,9 +11,10 @@ matrix product in the same run.
 import realis  # noqa: F401
 
 import torch  # isort: skip
+from command_line import clip_parser
 from diffusers import AutoencoderKLWan
 from random_wan import Sizes, random_transformer
-from timing import flops, matmul_rate, median_seconds, model_flags
+from timing import flops, matmul_rate, median_seconds
 
 from realis.core.log import setup
 from realis.models.cpc.controlled import ControlledWan
@@ -24,7 +25,7 @@ from realis.training.export import halve
 
 @torch.no_grad()
 def main() -> None:
-    a = model_flags(__doc__).parse_args()
+    a = clip_parser(__doc__).parse_args()
     setup()
     device, dtype = torch.device(a.device), torch.bfloat16
 
@@ -59,10 +60,11 @@ def main() -> None:
     for name, work in parts.items():
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        took, count = median_seconds(work, device, a.runs), flops(work)
+        took, count = median_seconds(work, a.runs), flops(work)
         memory = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device.type == "cuda" else ""
         print(
-            f"{name:30s} {took:9.3f} s, {count / 1e12:8.2f} TFLOP, {100 * count / rate / took:5.1f} % of the floor{memory}"
+            f"{name:30s} {took:9.3f} s, {count / 1e12:8.2f} TFLOP, "
+            f"{100 * count / rate / took:5.1f} % of the floor{memory}"
         )
 
 
