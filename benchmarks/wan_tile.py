@@ -18,6 +18,7 @@ from timing import flops, matmul_rate, median_seconds, model_flags
 from realis.core.log import setup
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import control_residuals
+from realis.models.wan.geometry import latent_size
 from realis.models.wan.latents import decode_video, encode_video
 from realis.training.export import halve
 
@@ -36,7 +37,7 @@ def main() -> None:
     for model in (transformer, controlnet, vae):
         halve(model)
         model.eval()
-    f, h, w = (a.frames + 3) // 4, a.height // 8, a.width // 8
+    f, h, w = latent_size(a.frames, a.height, a.width)
     lr, z = (torch.randn(1, 16, f, h, w, device=device, dtype=dtype) for _ in range(2))
     timestep, prompt = torch.tensor([900.0], device=device), torch.randn(1, 512, 4096, device=device, dtype=dtype)
     video = torch.rand(1, 3, a.frames, a.height, a.width, device=device) * 2 - 1

@@ -7,7 +7,7 @@ resume, and from any number of workers. B batch, F frames, H and W pixels of the
 import os
 import signal
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +44,9 @@ GRACE = 30  # seconds that a reading process lives on after SIGTERM
 COUNTED = 100  # the share of unreadable clips is one of at least so many, or of all there are
 
 
+LatentSize = Callable[[int, int, int], tuple[int, int, int]]
+
+
 class UnfitError(InputError):
     """A clip that is smaller or shorter than what is to be cut out of it. Nothing is wrong with the file."""
 
@@ -72,13 +75,17 @@ class ClipSet(Dataset):
         config: what to cut, how to degrade it.
         seed: of all draws.
         samples_per_step: samples of an optimizer step, over all processes and passes; they share one bucket.
+        latent_size: frames, height and width of a clip -> those of its latents, which read ones are checked by.
 
     Raises:
         InputError: the manifest cannot be used, or embeddings or latents are missing.
     """
 
-    def __init__(self, config: ClipsConfig, seed: int, samples_per_step: int) -> None:
+    def __init__(
+        self, config: ClipsConfig, seed: int, samples_per_step: int, latent_size: LatentSize | None = None
+    ) -> None:
         self.config, self.seed, self.samples_per_step = config, seed, samples_per_step
+        self.latent_size = latent_size
         self.entries = read_manifest(config.manifest)
         manifest = Path(config.manifest)
         self.folder = manifest if manifest.is_dir() else manifest.parent
@@ -200,12 +207,13 @@ class ClipSet(Dataset):
     def _latents(self, clip: int, bucket: int) -> torch.Tensor:
         file = Path(self.config.latents) / f"{self.fixed_key(clip, bucket)}.safetensors"
         (height, width), frames = self.config.sizes[bucket], self.config.frames
+        assert self.latent_size is not None
+        wanted = self.latent_size(frames, height, width)
         try:
             latents = load_file(file)["hr_latents"]
         except (OSError, SafetensorError, KeyError) as error:
             what = f"the HR latents of {self.entries[clip].path} in {width}x{height}"
             raise InputError(f"{file}: {what} are not there ({error}); {ANEW}") from error
-        wanted = ((frames + 3) // 4, height // 8, width // 8)
         if latents.ndim != 4 or tuple(latents.shape[1:]) != wanted:
             raise InputError(f"{file}: got latents of shape {tuple(latents.shape)}, wanted (channels, *{wanted})")
         check_tensors({"hr_latents": latents}, file, ANEW)

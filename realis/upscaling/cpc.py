@@ -8,6 +8,7 @@ import torch
 
 from realis.diffusion.rectified_flow import SAMPLERS, Velocity, sampling_sigmas
 from realis.models.cpc.injection import control_residuals
+from realis.models.wan.geometry import CELL
 from realis.models.wan.latents import decode_video, encode_video
 from realis.upscaler import Carry, Needs, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
@@ -54,7 +55,7 @@ class CpcWindow:
         sampling: steps, shift, guidance, scale, sampler.
     """
 
-    cell: ClassVar = 8
+    cell: ClassVar = CELL
 
     networks: CpcNetworks
     prompt: Prompt

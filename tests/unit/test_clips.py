@@ -1,6 +1,8 @@
 """Training on footage: samples that depend on seed, number and the samples of a step alone."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,7 @@ from realis.core.log import logger
 from realis.data.caption_files import caption_key, embedding_file
 from realis.data.clips import ClipSet, UnfitError
 from realis.data.clips_config import ClipsConfig
+from realis.models.wan.geometry import latent_size
 from realis.ops.resample import resample
 from realis.ops.resize import resize
 from realis.video.read import VideoReader
@@ -230,7 +233,7 @@ def test_missing_embeddings_are_named_before_training(config, tmp_path):
 def test_fixed_crops_go_with_their_latents(config, tmp_path):
     (tmp_path / "latents").mkdir()
     config = replace(config, latents=str(tmp_path / "latents"))
-    clips = ClipSet(config, 0, 6)
+    clips = ClipSet(config, 0, 6, latent_size)
     for clip in range(6):
         for bucket, width in enumerate((8, 12)):
             file = tmp_path / "latents" / f"{clips.fixed_key(clip, bucket)}.safetensors"
@@ -241,17 +244,19 @@ def test_fixed_crops_go_with_their_latents(config, tmp_path):
         assert sample["hr_latents"].shape[0] == 16 and (sample["hr_latents"] == 10 * clip + bucket).all()
     lr = [next(clips[n].batch["lr"] for n in range(k, k + 6) if clips.candidates(n)[0] == 2) for k in (0, 12)]
     assert torch.equal(*lr)
-    noisy = ClipSet(replace(config, degradation="light"), 0, 6)
+    noisy = ClipSet(replace(config, degradation="light"), 0, 6, latent_size)
     lr = [next(noisy[n].batch["lr"] for n in range(k, k + 6) if clips.candidates(n)[0] == 2) for k in (0, 12)]
     assert not torch.equal(*lr)  # the crop is fixed, what happens to it is not
     file = tmp_path / "latents" / f"{clips.fixed_key(clips.candidates(1)[0], 0)}.safetensors"
     save_file({"hr_latents": torch.full((16, 2, 8, 8), torch.nan)}, file)
     assert f"{file}: hr_latents has values that are not finite; remove that file" in clips[1].error
+    save_file({"hr_latents": torch.zeros(16, 2, 8, 12)}, file)
+    assert "(16, 2, 8, 12), wanted (channels, *(2, 8, 8))" in clips[1].error
     file.unlink()
     with pytest.raises(
         InputError, match=r"HR latents of .*\.mp4 in 64x64 are not there.*train/precompute\.py"
     ) as error:
-        list(ClipSet(replace(config, workers=2), 0, 6).batches([range(6)]))
+        list(ClipSet(replace(config, workers=2), 0, 6, latent_size).batches([range(6)]))
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=r"no such folder.*train/precompute\.py"):
         ClipSet(replace(config, latents=str(tmp_path / "none")), 0, 6)
@@ -283,7 +288,7 @@ def test_keys_of_fixed_crops_depend_on_what_the_crop_depends_on(config, tmp_path
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("frames", 48), ("buckets", ()), ("buckets", ("832x481",)), ("buckets", ("832",)), ("buckets", ("0x32",)),
+        ("frames", 0), ("buckets", ()), ("buckets", ("832x481",)), ("buckets", ("832",)), ("buckets", ("0x32",)),
         ("scale", 3), ("degradation", "worse"), ("caption_dropout", 1.5), ("workers", -1), ("max_corrupt", 2.0),
     ],
 )  # fmt: skip
@@ -297,3 +302,11 @@ def test_settings_go_through_a_recipe(tmp_path):
     assert parse(ClipsConfig, [str(tmp_path / "clips.yaml")], "test") == CONFIG
     assert CONFIG.sizes == [(64, 64), (64, 96)]
     assert ClipsConfig().sizes[0] == (480, 832) and len(ClipsConfig().sizes) == 8
+
+
+def test_whoever_reads_clips_imports_no_model_library():
+    code = (
+        "import realis.data.clips, sys; print(sorted({'diffusers', 'transformers', 'accelerate'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
