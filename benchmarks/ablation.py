@@ -87,7 +87,8 @@ def measure(cpc: Path) -> dict[str, float]:
         hr = filmed()
         for case in CASES:
             lr = resize(quality.CASES[case](hr), (hr.shape[2], hr.shape[3])).clamp(0, 1)
-            batch = codec.encode({"hr": clip_of(hr), "lr": clip_of(lr), "number": torch.tensor([number])})
+            batch = {f"{name}_latents": codec.latents_of(clip_of(clip)) for name, clip in (("hr", hr), ("lr", lr))}
+            batch["number"] = torch.tensor([number])
             latents = step(batch, "sample")
             frames = (codec.decode(latents)[0].transpose(0, 1).float() + 1) / 2
             error = (latents - batch["hr_latents"]).square().mean()

@@ -198,7 +198,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
         latents = module(batch, "sample")
         if "hr" not in batch:  # another process of this row has the pixels
             return {}
-        return {"lr": batch["lr"], "output": codec.decode(latents), "hr": batch["hr"]}
+        return {"lr": batch["lr_resized"], "output": codec.decode(latents), "hr": batch["hr"]}
 
     trained = fit(run, step, source, codec.encode, pictures)
     export_parts(run, step, {export: controlnet}, trained, description)

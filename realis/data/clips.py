@@ -34,7 +34,6 @@ from realis.degradation.second_order import degraded_pair, whole_margin
 from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_tensors
 from realis.ops.pixels import stack_uint8
-from realis.ops.resize import resize
 from realis.video.excerpt import read_excerpt, read_facts
 
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
@@ -135,7 +134,8 @@ class ClipSet(Dataset):
     # 2. Samples
 
     def __getitem__(self, number: int) -> Fetched:
-        """Sample ``number``: ``hr`` and ``lr`` (3, F, H, W) uint8, and ``prompt`` and ``hr_latents`` if configured."""
+        """Sample ``number``: ``hr`` (3, F, H, W) and ``lr`` (3, F, h, w) uint8, and ``prompt`` and ``hr_latents`` if
+        configured."""
         tried, faults = [], []
         bucket = self.bucket_of(number)
         try:
@@ -174,8 +174,7 @@ class ClipSet(Dataset):
         c = self.config
         parameters = load_degradation(c.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), c.scale)
         hr, lr = degraded_pair(wide, parameters, whole_margin(c.scale))
-        sample = {"number": torch.tensor(number), "hr": stack_uint8(hr)}
-        sample["lr"] = stack_uint8(resize(frame, c.sizes[bucket]) for frame in lr)
+        sample: Batch = {"number": torch.tensor(number), "hr": stack_uint8(hr), "lr": stack_uint8(lr)}
         if c.embeddings:
             sample["prompt"] = pad_prompt(read_embedding(c.embeddings, self.caption(number, clip))[None])[0]
         if c.latents:
@@ -224,8 +223,8 @@ class ClipSet(Dataset):
     def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
         """A batch for each range of sample numbers, in that order.
 
-        Pixels ``hr`` and ``lr`` (B, 3, F, H, W) uint8 and ``number`` (B,); ``prompt`` (B, 512, dim) and ``hr_latents``
-        (B, C, f, h, w) as stored, if configured. Clips that are passed over are told of once each.
+        ``hr``, ``lr`` and ``number``; ``prompt`` (B, 512, dim) and ``hr_latents`` as stored, if configured. Clips that
+        are passed over are told of once each.
 
         Raises:
             InputError: too many clips cannot be read, or a sample cannot be had.

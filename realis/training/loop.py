@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from accelerate.utils import DistributedType
@@ -13,7 +13,7 @@ from torch import nn
 from realis.core.errors import InputError, TerminatedError
 from realis.core.files import whole_file
 from realis.core.log import logger
-from realis.data.batch import Batch
+from realis.data.batch import PIXELS, Batch
 from realis.ops.pixels import signed
 from realis.training.checkpoints import load_state, load_weights, on_main, rotate, save
 from realis.training.run import Run
@@ -23,8 +23,6 @@ from realis.training.state import Tensors, TrainingState, trainable, training_st
 from realis.training.steps.base import TrainingStep
 from realis.training.termination import Termination
 from realis.training.tracking import Tracker
-
-PIXELS = ("hr", "lr")
 
 
 class Source(Protocol):
@@ -49,7 +47,7 @@ def fit(
     step_module: TrainingStep,
     source: Source,
     encode: Callable[[Batch], Batch] = lambda batch: batch,
-    pictures: Callable[[nn.Module, Batch], Batch] | None = None,
+    pictures: Callable[[nn.Module, Batch], Tensors] | None = None,
 ) -> Tensors:
     """Train what requires gradients in ``step_module``.
 
@@ -57,7 +55,7 @@ def fit(
         run: from :func:`~realis.training.run.start_run`.
         step_module: batch -> dict of scalars with ``loss``.
         source: where batches come from.
-        encode: what happens to a batch on the device before the step, without gradients.
+        encode: what happens to a batch on the device before the step, without gradients; its pixels are still 8-bit.
         pictures: the prepared step and a batch -> clips (B, 3, F, H, W) in [-1, 1] by what they are. All processes
             call it, as all have to run the step; what the main one returns is shown.
 
@@ -145,11 +143,11 @@ def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Callab
         batch: Batch = {}
         if column < turns:
             with torch.no_grad():
-                batch = encode(to_device(next(loaded), run.accelerator.device))
+                batch = encode_on_device(next(loaded), run.accelerator.device, encode)
         lean = {name: x for name, x in batch.items() if name not in PIXELS}
         for turn in range(turns):
-            shared = run.processes.share(lean if turn == column else None, turn)
-            yield batch | shared if turn == column else shared
+            shared = cast("Batch", run.processes.share(lean if turn == column else None, turn))
+            yield cast("Batch", batch | shared) if turn == column else shared
 
 
 def own_turns(run: Run, start: int) -> Iterator[tuple[range, int]]:
@@ -162,22 +160,24 @@ def own_turns(run: Run, start: int) -> Iterator[tuple[range, int]]:
             yield run.sample_numbers(step, first + run.processes.column), turns
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on ``device``, pixels in [-1, 1]; ``number`` stays on CPU, where random draws are made."""
+def encode_on_device(batch: Batch, device: torch.device, encode: Callable[[Batch], Batch]) -> Batch:
+    """The batch on ``device``, encoded there, then its pixels in [-1, 1]; ``number`` stays on the CPU, where random draws
+    are made."""
     moved = {name: x if name == "number" else x.to(device, non_blocking=True) for name, x in batch.items()}
-    return {name: signed(x) if x.dtype == torch.uint8 else x for name, x in moved.items()}
+    encoded = encode(cast("Batch", moved))
+    return cast("Batch", {name: signed(x) if x.dtype == torch.uint8 else x for name, x in encoded.items()})
 
 
 def optimizer_step(
     run: Run, module: nn.Module, state: TrainingState, incoming: Iterator[Batch], step: int
-) -> tuple[Batch, float, Batch]:
+) -> tuple[Tensors, float, Batch]:
     """Forward and backward over a step's batches, then one clipped step of the optimizer.
 
     Returns:
         the terms' mean over the batches, the gradient norm before clipping, and the first batch.
     """
     accelerator, passes = run.accelerator, run.config.accumulation
-    sums, norm, first = {}, torch.zeros(()), {}
+    sums, norm, first = {}, torch.zeros(()), Batch()
     for _ in range(passes):
         batch = next(incoming)
         first = first or batch

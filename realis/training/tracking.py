@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from realis.core.log import progress
 from realis.data.batch import Batch
 from realis.training.run import Run
+from realis.training.state import Tensors
 
 
 class Tracker:
@@ -19,7 +20,7 @@ class Tracker:
     def __init__(self, run: Run, start: int) -> None:
         self.run, self.steps_before = run, start
         self.began, self.waited = time.perf_counter(), 0.0
-        self.sums: Batch = {}
+        self.sums: Tensors = {}
         self.bar = progress(range(start, run.config.steps), total=run.config.steps, unit="step", initial=start)
         if run.config.tracker != "none":
             name = "realis" if run.config.tracker == "wandb" else "tensorboard"
@@ -35,7 +36,7 @@ class Tracker:
                 return
             yield batch
 
-    def note(self, losses: Batch) -> None:
+    def note(self, losses: Tensors) -> None:
         """Take the losses of one more step into the mean that is logged next."""
         self.sums = {name: self.sums.get(name, 0) + value for name, value in losses.items()}
 
@@ -51,7 +52,7 @@ class Tracker:
         self.bar.set_postfix(loss=f"{terms['loss']:.3g}", refresh=False)
         self.steps_before, self.began, self.waited, self.sums = done, time.perf_counter(), 0.0, {}
 
-    def show(self, done: int, clips: Batch) -> None:
+    def show(self, done: int, clips: Tensors) -> None:
         """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.
 
         Args:

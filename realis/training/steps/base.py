@@ -8,6 +8,7 @@ from torch import nn
 
 from realis.data.batch import Batch
 from realis.training.settings import Precision
+from realis.training.state import Tensors
 
 
 class TrainingStep(nn.Module):
@@ -23,7 +24,7 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.precision = precision
 
-    def forward(self, batch: Batch, what: Literal["losses", "sample"] = "losses") -> Batch | torch.Tensor:
+    def forward(self, batch: Batch, what: Literal["losses", "sample"] = "losses") -> Tensors | torch.Tensor:
         """``losses(batch)``, scalars of which ``loss`` is descended; or ``sample(batch)``, something to look at."""
         device = next(x.device.type for name, x in batch.items() if name != "number")
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):

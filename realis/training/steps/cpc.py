@@ -10,6 +10,7 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel, control_residuals
 from realis.training.flow import draw_flow
 from realis.training.settings import FlowConfig, Precision
+from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 
@@ -39,7 +40,7 @@ class CpcStep(TrainingStep):
         self.loss, self.flow, self.seed = loss, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def losses(self, batch: Batch) -> Batch:
+    def losses(self, batch: Batch) -> Tensors:
         """Losses of a batch.
 
         Args:

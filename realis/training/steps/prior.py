@@ -7,6 +7,7 @@ from realis.diffusion.rectified_flow import add_noise
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.training.flow import draw_flow
 from realis.training.settings import FlowConfig, Precision
+from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 
@@ -25,7 +26,7 @@ class PriorStep(TrainingStep):
         self.transformer, self.flow, self.seed = transformer, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def losses(self, batch: Batch) -> Batch:
+    def losses(self, batch: Batch) -> Tensors:
         z, timestep, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
         return {"loss": (self.velocity(z, timestep).float() - target.float()).square().mean()}
 
