@@ -5,6 +5,7 @@ planes are cropped before they become RGB: of a 4K frame that is most of the wor
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,9 @@ import av
 import numpy as np
 
 from realis.core.errors import InputError, reason, require
+from realis.video.orientation import Window, check_upright, quarter_turns, stored_window
 from realis.video.read import VideoReader
 
-Window = tuple[int, int, int, int]  # top, left, height, width
 # Of planes, so that the crop starts on a whole chroma sample whatever the format, and at an aligned address.
 ALIGNMENT = 16
 CHROMA_REACH = 8  # pixels around a window by which the interpolation of chroma is as in the whole frame
@@ -23,13 +24,15 @@ CHROMA_REACH = 8  # pixels around a window by which the interpolation of chroma 
 
 @dataclass(frozen=True, eq=False)
 class VideoFacts:
-    """What is presented of a file: size in pixels; ``times`` (frames,), ascending, in units of the stream.
+    """What is presented of a file: size in pixels, upright; ``times`` (frames,), ascending, in units of the stream.
 
-    ``keys`` are the times of the key frames, some of which may not be presented.
+    ``keys`` are the times of the key frames, some of which may not be presented. ``turns`` are the quarter turns to the
+    left from the stored picture to the upright one.
     """
 
     height: int
     width: int
+    turns: int
     times: np.ndarray
     keys: np.ndarray
 
@@ -41,19 +44,21 @@ class VideoFacts:
 
 @lru_cache(maxsize=4096)
 def read_facts(path: str | Path) -> VideoFacts:
-    """Facts of a video, from all its packets; none but perhaps the first frames are decoded. Remembered.
+    """Facts of a video, from all its packets; of its frames hardly more than the first one is decoded. Remembered.
 
     Raises:
-        InputError: not a video, damaged, or its frames have no presentation times of their own.
+        InputError: not a video, damaged, to be shown mirrored or turned by other than quarter turns, or its frames have
+            no presentation times of their own.
     """
-    times, keys = [], []
-    with VideoReader(path) as video:
+    times, keys, frame = [], [], None
+    with VideoReader(path, threads=1) as video:
         try:
             for packet in video.container.demux(video.stream):
                 if not packet.size or not (keys or packet.is_keyframe):
                     continue  # flushes, and what comes before the first key frame
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+                    frame = frame or _decoded_alone(packet)
                 if not packet.is_discard:
                     times.append(packet.pts)
         except (av.FFmpegError, OSError) as error:
@@ -67,7 +72,24 @@ def read_facts(path: str | Path) -> VideoFacts:
         times, keys = np.sort(np.array(times, np.int64)), np.sort(np.array(keys, np.int64))
         if times[0] < keys[0]:  # they lean on what was cut off before them; a decoder may leave them out
             times = times[times >= _first_time(path)]
-        return VideoFacts(video.height, video.width, times, keys)
+        if frame is None:
+            raise InputError(f"{path}: no frame in it can be decoded")
+        check_upright(frame, video)
+        turns = quarter_turns(frame)
+        height, width = (video.width, video.height) if turns % 2 else (video.height, video.width)
+        return VideoFacts(height, width, turns, times, keys)
+
+
+def _decoded_alone(packet: av.Packet) -> av.VideoFrame | None:
+    """The frame of a key packet, or ``None`` if it is damaged. Any frame has the container's display matrix, which PyAV does
+    not tell otherwise."""
+    context = packet.stream.codec_context
+    with suppress(av.FFmpegError, OSError, ValueError):
+        # ended here, or the decoder would wait for frames that may be shown earlier
+        if frames := [*packet.decode(), *context.decode(None)]:
+            return frames[0]
+    context.flush_buffers()
+    return None
 
 
 def _first_time(path: str | Path) -> int:
@@ -83,7 +105,7 @@ def _first_time(path: str | Path) -> int:
 def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np.ndarray:
     """Frames ``start`` to ``start + count - 1`` as presented, cut to ``window``: (count, height, width, 3) uint8 RGB.
 
-    The same pixels as :class:`VideoReader` gives, on one thread.
+    The same pixels as :class:`VideoReader` gives, turned upright, on one thread.
 
     Raises:
         InputError: it is no video, reaches no further than that, or is damaged there.
@@ -94,20 +116,21 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
     inside = inside and top + height <= facts.height and left + width <= facts.width
     require(inside, f"{path}: excerpt", f"{count} frames from {start} on, window {window}",
             f"a part of {facts.frames} frames of {facts.height}x{facts.width}")  # fmt: skip
-    times = facts.times[start : start + count]
+    times, stored = facts.times[start : start + count], stored_window(window, (facts.height, facts.width), facts.turns)
     keys = facts.keys[facts.keys <= times[0]]
     # From the last key frame, and if that does not do, as where it only begins a gradual refresh, from an earlier one.
     # MPEG-TS cannot be searched to a frame: there it is from the start.
     attempts = [keys[-1], keys[-min(4, len(keys))]] if len(keys) else []
     for key in [*dict.fromkeys(map(int, attempts)), None]:
-        frames = _decode(path, key, times, window)
+        frames = _decode(path, key, times, stored)
         if frames is not None:
-            return frames
+            return np.ascontiguousarray(np.rot90(frames, facts.turns, axes=(1, 2)))
     raise InputError(f"{path}: some of frames {start} to {start + count - 1} cannot be decoded; it may be damaged")
 
 
 def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window) -> np.ndarray | None:
-    """The frames presented at ``times``, decoded from the key frame at ``key`` on, or ``None`` if some do not come.
+    """The frames presented at ``times``, as stored, decoded from the key frame at ``key`` on, or ``None`` if some do not
+    come.
 
     Frames that nothing refers to are passed over on the way there. In H.264 a frame says so for certain; in HEVC one
     of another temporal layer may still refer to it.
