@@ -92,8 +92,8 @@ def measure(cpc: Path) -> dict[str, float]:
         hr = filmed()
         for case in CASES:
             lr = resize(quality.CASES[case](hr), (hr.shape[2], hr.shape[3])).clamp(0, 1)
-            batch = codec.encode({"hr": clip_of(hr), "lr": clip_of(lr), "number": torch.tensor([number])})
-            noise = draw_noise(batch["lr_latents"], batch["number"], seed=0)
+            batch = {f"{name}_latents": codec.latents_of(clip_of(clip)) for name, clip in (("hr", hr), ("lr", lr))}
+            noise = draw_noise(batch["lr_latents"], torch.tensor([number]), seed=0)
             with torch.autocast("cpu", torch.bfloat16):
                 latents = model.sample(batch["lr_latents"], noise)
             frames = (codec.decode(latents)[0].transpose(0, 1).float() + 1) / 2

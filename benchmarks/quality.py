@@ -17,6 +17,7 @@ from realis.data.photographs import SAMPLE_PHOTOGRAPHS, CameraMove, film, photog
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Resize
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import degrade
+from realis.models.wan.geometry import FRAMES
 from realis.ops.resize import resize
 from realis.video.names import VIDEOS, files_in
 from realis.video.read import VideoReader
@@ -63,7 +64,7 @@ def _read(path: Path, frames: int) -> torch.Tensor:
         size = (round(video.height * scale), round(video.width * scale))
         images = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in video)
         clip = torch.cat([resize(image, size).clamp(0, 1) for image in itertools.islice(images, frames)])
-    return clip[: (len(clip) - 1) // 4 * 4 + 1, :, : size[0] // 4 * 4, : size[1] // 4 * 4]
+    return clip[: (len(clip) - 1) // FRAMES * FRAMES + 1, :, : size[0] // 4 * 4, : size[1] // 4 * 4]
 
 
 def plain(hr: torch.Tensor, blur: float, noise: int, quality: int) -> torch.Tensor:

@@ -33,6 +33,7 @@ from skimage.restoration import denoise_tv_chambolle
 from realis.core.errors import run_command
 from realis.diffusion.rectified_flow import Velocity
 from realis.models.hub import check_parts, model_folder
+from realis.models.wan.geometry import CELL, FRAMES
 from realis.models.wan.loading import Wan, load_controlnet
 from realis.ops.resize import resize
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
@@ -112,7 +113,8 @@ def rows(networks: CpcNetworks) -> dict[str, tuple[Upscaler, bool]]:
     empty = torch.zeros(1, 1, networks.transformer.config.text_dim, dtype=networks.transformer.dtype)
     prompt = Prompt(empty, empty, empty)
     needs = Needs(
-        Segments(networks.controlnet.config.window[0], 5, period=4), noise=NoiseGrid(networks.vae.config.z_dim, 4, 8)
+        Segments(networks.controlnet.config.window[0], 5, period=FRAMES),
+        noise=NoiseGrid(networks.vae.config.z_dim, FRAMES, CELL),
     )
 
     def sampled(networks: CpcNetworks = networks, **settings: float) -> Upscaler:

@@ -32,6 +32,7 @@ from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.wan.geometry import latent_size, tokens
 from realis.models.wan.latents import encode_video
 from realis.training.export import halve
 from realis.training.settings import FlowConfig, OptimizerConfig
@@ -55,7 +56,7 @@ def build(name: str, layers: int, device: torch.device) -> CpcStep:
 
 def batch_of(frames: int, height: int, width: int, device: torch.device) -> dict[str, torch.Tensor]:
     """Random latents of one clip."""
-    shape = (1, 16, (frames + 3) // 4, height // 8, width // 8)
+    shape = (1, 16, *latent_size(frames, height, width))
     latents = {name: torch.randn(shape, device=device) for name in ("hr_latents", "lr_latents")}
     return latents | {"number": torch.tensor([0])}
 
@@ -132,9 +133,9 @@ def block_bytes_a_token(name: str) -> float:
     text, modulation = torch.zeros(1, 512, dim, dtype=torch.bfloat16), torch.zeros(1, 6, dim)
     for rows in (4, 8):
         rotary = transformer.rope(torch.zeros(1, 16, 2, rows, 16))
-        tokens = torch.randn(1, 8 * rows, dim, dtype=torch.bfloat16, requires_grad=True)
-        forward = functools.partial(transformer.blocks[0], tokens, text, modulation, rotary)
-        counts.append((tokens.shape[1], saved_bytes(forward, weights)))
+        states = torch.randn(1, 8 * rows, dim, dtype=torch.bfloat16, requires_grad=True)
+        forward = functools.partial(transformer.blocks[0], states, text, modulation, rotary)
+        counts.append((states.shape[1], saved_bytes(forward, weights)))
     (n, small), (m, large) = counts
     return (large - small) / (m - n)
 
@@ -151,9 +152,9 @@ def predict() -> None:
         frozen = 2 * sum(p.numel() for p in transformer.parameters()) / GB
         trained = 4 * sum(p.numel() for p in controlnet.parameters()) / GB  # float32
         block = 2 * sum(p.numel() for p in transformer.blocks[0].parameters()) / GB
-        tokens, dim = 13 * (height // 16) * (width // 16), sizes.heads * 128
-        kept = (sizes.layers + 4 + 4) * 2 * dim * tokens / GB  # inputs of all blocks, and the residuals
-        working = block_bytes_a_token(name) * tokens / GB
+        count, dim = tokens(49, height, width), sizes.heads * 128
+        kept = (sizes.layers + 4 + 4) * 2 * dim * count / GB  # inputs of all blocks, and the residuals
+        working = block_bytes_a_token(name) * count / GB
         n, activations = 8, kept + working
         pixels = 4 * 4 * 3 * 49 * height * width / GB  # HR and LR of the step's first clip and of the current one
         beside = 4 * sum(p.numel() for p in vae.parameters()) / GB + pixels

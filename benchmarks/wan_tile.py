@@ -19,6 +19,7 @@ from timing import flops, matmul_rate, median_seconds
 from realis.core.log import setup
 from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
+from realis.models.wan.geometry import latent_size
 from realis.models.wan.latents import decode_video, encode_video
 from realis.training.export import halve
 
@@ -37,7 +38,7 @@ def main() -> None:
     for model in (transformer, controlnet, vae):
         halve(model)
         model.eval()
-    f, h, w = (a.frames + 3) // 4, a.height // 8, a.width // 8
+    f, h, w = latent_size(a.frames, a.height, a.width)
     lr, z = (torch.randn(1, 16, f, h, w, device=device, dtype=dtype) for _ in range(2))
     timestep, prompt = torch.tensor([900.0], device=device), torch.randn(1, 512, 4096, device=device, dtype=dtype)
     model = ControlledWan(transformer, controlnet, prompt)

@@ -26,8 +26,8 @@ from realis.core.files import whole_file
 from realis.core.log import logger
 from realis.core.records import digest, load_json
 from realis.parallel.queues import prefetch
+from realis.video.orientation import quarter_turns
 from realis.video.read import VideoReader
-from realis.video.source import quarter_turns
 
 UNREADABLE = "cannot be read"
 TOO_MANY = 10  # clips without a caption in a row: the endpoint or the settings are at fault then, not the clips

@@ -13,8 +13,8 @@ from realis.core.errors import InputError
 from realis.core.files import whole_file
 from realis.ops.reproducible import BITEXACT, X264, X265
 from realis.video.excerpt import read_facts
+from realis.video.orientation import quarter_turns
 from realis.video.read import VideoReader
-from realis.video.source import quarter_turns
 
 COPIED = {"h264": "mp4", "hevc": "mp4", "av1": "mp4", "prores": "mov", "ffv1": "matroska"}  # container by codec
 ENDINGS = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}

@@ -13,6 +13,7 @@ from realis.data.pairs_config import DataConfig
 from realis.losses.config import HrLossConfig
 from realis.models.cpc.interval import block_interval, default_control_layers
 from realis.models.hub import MOST, TINY, check_base, check_parts, has_text_encoder, model_folder, part_folder
+from realis.models.wan.geometry import CELL, PATCH, TOKEN, are_multiples, has_whole_latents, latent_size, tokens
 from realis.training.run_folder import claim_run, overlap
 from realis.training.settings import CpcLoopConfig, FlowConfig, OptimizerConfig
 
@@ -45,9 +46,9 @@ class ControlConfig:
     def __post_init__(self) -> None:
         frames, height, width = self.window
         if self.window != CLIPS:
-            require(frames > 0 and frames % 4 == 1, "--controlnet.window", self.window, "4 n + 1 frames")
-            fits = height % 16 == width % 16 == 0 < min(height, width)
-            require(fits, "--controlnet.window", self.window, "multiples of 16 pixels")
+            require(has_whole_latents(frames), "--controlnet.window", self.window, "4 n + 1 frames")
+            fits = are_multiples((height, width))
+            require(fits, "--controlnet.window", self.window, f"multiples of {TOKEN} pixels")
         require(1 <= self.steps <= MOST["steps"], "--controlnet.steps", self.steps, f"1 to {MOST['steps']}")
         require(self.shift > 0, "--controlnet.shift", self.shift, "above 0")
 
@@ -83,13 +84,19 @@ class TrainCpcConfig:
         flag, frames, sizes = "--data.size", self.data.frames, [(self.data.size, self.data.size)]
         if footage:
             flag, frames, sizes = "--clips.buckets", self.clips.frames, self.clips.sizes
-        least = 8 * self.loss.cell * self.loss.block  # pixels
+            require(has_whole_latents(frames), "--clips.frames", frames, "4 n + 1, such as 49")
+            # Of HOG cells of 4 latents, none is left over at a border; cells of 1 or 2 divide whatever is whole tokens.
+            multiple = TOKEN if self.loss.hog == 0 or PATCH % self.loss.cell == 0 else 2 * TOKEN
+            for height, width in sizes:
+                wanted = f"WIDTHxHEIGHT in multiples of {multiple}, such as 832x480"
+                require(are_multiples((height, width), multiple), flag, f"{width}x{height}", wanted)
+        least = CELL * self.loss.cell * self.loss.block  # pixels
         for height, width in sizes:
             fits = self.loss.hog == 0 or min(height, width) >= least
             require(fits, flag, f"{width}x{height}", f"at least {least}, a block of the HOG term (or --loss.hog 0)")
-            tokens = (frames + 3) // 4 * (height // 16) * (width // 16)
-            require(tokens % columns == 0, "--run.sequence-parallel", columns,
-                    f"a divisor of the {tokens} tokens of a {frames}-frame clip of {width}x{height}")  # fmt: skip
+            count = tokens(frames, height, width)
+            require(count % columns == 0, "--run.sequence-parallel", columns,
+                    f"a divisor of the {count} tokens of a {frames}-frame clip of {width}x{height}")  # fmt: skip
 
     @property
     def window(self) -> tuple[int, int, int]:
@@ -191,7 +198,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
         latents = module(batch, "sample")
         if "hr" not in batch:  # another process of this row has the pixels
             return {}
-        return {"lr": batch["lr"], "output": codec.decode(latents), "hr": batch["hr"]}
+        return {"lr": batch["lr_resized"], "output": codec.decode(latents), "hr": batch["hr"]}
 
     trained = fit(run, step, source, codec.encode, pictures)
     export_parts(run, step, {export: controlnet}, trained, description)
@@ -243,7 +250,7 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
 
     if not config.clips.manifest:
         return pair_pool(config.data, config.run.seed, wan.vae), RENDERED
-    clips = ClipSet(config.clips, config.run.seed, run.samples_per_step)
+    clips = ClipSet(config.clips, config.run.seed, run.samples_per_step, latent_size)
     if config.clips.latents:
         check_latents(clips, wan.vae)
     terms = "its own terms apply, and are to be named here before the weights are passed on"

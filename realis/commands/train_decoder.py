@@ -64,12 +64,11 @@ def train_decoder(config: TrainDecoderConfig) -> None:
 def _train_decoder(config: TrainDecoderConfig) -> None:
     import torch
 
-    from realis.data.pairs import pair_pool
+    from realis.data.pairs import lr_resized, pair_pool
     from realis.models.cpc.controlled import ControlledWan
     from realis.models.lr_decoder import LrDecoder
     from realis.models.wan.loading import Wan, load_controlnet
     from realis.ops.finite import check_weights
-    from realis.ops.pixels import signed
     from realis.tiny.whitening_init import initialise_lr_input
     from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
@@ -89,7 +88,7 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
 
     # 2. Data, from which the decoder's first layer starts
     pool = pair_pool(config.data, config.run.seed, wan.vae)
-    initialise_lr_input(decoder, signed(pool.tensors["lr"][:WHITENED]))
+    initialise_lr_input(decoder, lr_resized(pool.tensors, range(min(WHITENED, len(pool)))))
     oracle_samples = config.oracle_steps * run.samples_per_step
     step = LrDecoderStep(
         decoder, cpc, config.latents, oracle_samples, config.decoded_frames, run.samples_per_step, config.latent_weight,
@@ -99,7 +98,7 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
     # 3. Train, export
     trained = fit(
         run, step, pool,
-        pictures=lambda module, b: {"lr": b["lr"], "decoded": module(b, "sample"), "hr": b["hr"]},
+        pictures=lambda module, b: {"lr": b["lr_resized"], "decoded": module(b, "sample"), "hr": b["hr"]},
     )  # fmt: skip
     parts = {config.export: decoder} | ({config.export_cpc: controlnet} if config.export_cpc else {})
     export_parts(run, step, parts, trained, RENDERED)

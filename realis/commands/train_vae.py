@@ -37,6 +37,7 @@ def _train_vae(config: TrainVaeConfig) -> None:
     from diffusers import AutoencoderKLWan
 
     from realis.data.pairs import pair_pool, render_pair
+    from realis.data.randomness import sample_rng
     from realis.ops.pixels import signed
     from realis.tiny.pca_init import initialise_encoder
     from realis.training.export import RENDERED, export_parts, halve
@@ -50,9 +51,8 @@ def _train_vae(config: TrainVaeConfig) -> None:
         out_channels=12, dim_mult=[1, 2, 4], temperal_downsample=[True, True], num_res_blocks=1,
         scale_factor_spatial=8, latents_mean=[0.0] * 16, latents_std=[1.0] * 16,
     )  # fmt: skip
-    frames = torch.stack(
-        [render_pair(config.data, config.run.seed, n)[0][:, 0] for n in range(min(config.data.count, 500))]
-    )
+    rngs = [sample_rng(config.run.seed, number, "pair") for number in range(min(config.data.count, 500))]
+    frames = torch.stack([render_pair(config.data, rng)[0][:, 0] for rng in rngs])
     initialise_encoder(vae, signed(frames))
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)

@@ -7,7 +7,7 @@ resume, and from any number of workers. B batch, F frames, H and W pixels of the
 import os
 import signal
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +34,6 @@ from realis.degradation.second_order import degraded_pair, whole_margin
 from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_tensors
 from realis.ops.pixels import stack_uint8
-from realis.ops.resize import resize
 from realis.video.excerpt import read_excerpt, read_facts
 
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
@@ -42,6 +41,9 @@ SKIPS = 32  # clips in a row that may be of no use
 NAMED = 3  # unreadable clips that an error names
 GRACE = 30  # seconds that a reading process lives on after SIGTERM
 COUNTED = 100  # the share of unreadable clips is one of at least so many, or of all there are
+
+
+LatentSize = Callable[[int, int, int], tuple[int, int, int]]
 
 
 class UnfitError(InputError):
@@ -72,13 +74,17 @@ class ClipSet(Dataset):
         config: what to cut, how to degrade it.
         seed: of all draws.
         samples_per_step: samples of an optimizer step, over all processes and passes; they share one bucket.
+        latent_size: frames, height and width of a clip -> those of its latents, which read ones are checked by.
 
     Raises:
         InputError: the manifest cannot be used, or embeddings or latents are missing.
     """
 
-    def __init__(self, config: ClipsConfig, seed: int, samples_per_step: int) -> None:
+    def __init__(
+        self, config: ClipsConfig, seed: int, samples_per_step: int, latent_size: LatentSize | None = None
+    ) -> None:
         self.config, self.seed, self.samples_per_step = config, seed, samples_per_step
+        self.latent_size = latent_size
         self.entries = read_manifest(config.manifest)
         manifest = Path(config.manifest)
         self.folder = manifest if manifest.is_dir() else manifest.parent
@@ -128,7 +134,8 @@ class ClipSet(Dataset):
     # 2. Samples
 
     def __getitem__(self, number: int) -> Fetched:
-        """Sample ``number``: ``hr`` and ``lr`` (3, F, H, W) uint8, and ``prompt`` and ``hr_latents`` if configured."""
+        """Sample ``number``: ``hr`` (3, F, H, W) and ``lr`` (3, F, h, w) uint8, and ``prompt`` and ``hr_latents`` if
+        configured."""
         tried, faults = [], []
         bucket = self.bucket_of(number)
         try:
@@ -167,8 +174,7 @@ class ClipSet(Dataset):
         c = self.config
         parameters = load_degradation(c.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), c.scale)
         hr, lr = degraded_pair(wide, parameters, whole_margin(c.scale))
-        sample = {"number": torch.tensor(number), "hr": stack_uint8(hr)}
-        sample["lr"] = stack_uint8(resize(frame, c.sizes[bucket]) for frame in lr)
+        sample: Batch = {"number": torch.tensor(number), "hr": stack_uint8(hr), "lr": stack_uint8(lr)}
         if c.embeddings:
             sample["prompt"] = pad_prompt(read_embedding(c.embeddings, self.caption(number, clip))[None])[0]
         if c.latents:
@@ -200,12 +206,13 @@ class ClipSet(Dataset):
     def _latents(self, clip: int, bucket: int) -> torch.Tensor:
         file = Path(self.config.latents) / f"{self.fixed_key(clip, bucket)}.safetensors"
         (height, width), frames = self.config.sizes[bucket], self.config.frames
+        assert self.latent_size is not None
+        wanted = self.latent_size(frames, height, width)
         try:
             latents = load_file(file)["hr_latents"]
         except (OSError, SafetensorError, KeyError) as error:
             what = f"the HR latents of {self.entries[clip].path} in {width}x{height}"
             raise InputError(f"{file}: {what} are not there ({error}); {ANEW}") from error
-        wanted = ((frames + 3) // 4, height // 8, width // 8)
         if latents.ndim != 4 or tuple(latents.shape[1:]) != wanted:
             raise InputError(f"{file}: got latents of shape {tuple(latents.shape)}, wanted (channels, *{wanted})")
         check_tensors({"hr_latents": latents}, file, ANEW)
@@ -216,8 +223,8 @@ class ClipSet(Dataset):
     def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
         """A batch for each range of sample numbers, in that order.
 
-        Pixels ``hr`` and ``lr`` (B, 3, F, H, W) uint8 and ``number`` (B,); ``prompt`` (B, 512, dim) and ``hr_latents``
-        (B, C, f, h, w) as stored, if configured. Clips that are passed over are told of once each.
+        ``hr``, ``lr`` and ``number``; ``prompt`` (B, 512, dim) and ``hr_latents`` as stored, if configured. Clips that
+        are passed over are told of once each.
 
         Raises:
             InputError: too many clips cannot be read, or a sample cannot be had.

@@ -10,7 +10,6 @@ from realis.degradation.presets import load_degradation
 
 # Near Wan's 480p in area; multiples of 32, so that latents fill whole HOG cells and split into two parts evenly.
 BUCKETS = ("832x480", "768x512", "704x544", "640x608", "480x832", "512x768", "544x704", "608x640")
-STEP = 32
 CAPTION_DROPOUT = 0.1
 
 
@@ -19,8 +18,10 @@ class ClipsConfig:
     """Clips cut at random out of footage, at its native resolution, and degraded on the fly."""
 
     manifest: str = ""  # JSONL, CSV or Parquet with file_name (and caption, start, frames), or a folder; empty: none
-    frames: int = 49  # of a clip, 4 n + 1
-    buckets: tuple[str, ...] = BUCKETS  # WIDTHxHEIGHT of clips, multiples of 32, one after the other every step
+    frames: int = 49  # of a clip; Wan takes 4 n + 1
+    buckets: tuple[str, ...] = (
+        BUCKETS  # WIDTHxHEIGHT of clips, one after the other every step; over Wan multiples of 32
+    )
     scale: int = 4  # the LR is this much smaller: 1, 2 or 4
     degradation: str = "realbasicvsr"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
     embeddings: str = ""  # folder of the captions' embeddings from train/precompute.py; empty: no text
@@ -30,12 +31,15 @@ class ClipsConfig:
     max_corrupt: float = 0.05  # share of clips that may be unreadable before training stops
 
     def __post_init__(self) -> None:
-        require(self.frames >= 1 and self.frames % 4 == 1, "--clips.frames", self.frames, "4 n + 1, such as 49")
+        require(self.frames >= 1, "--clips.frames", self.frames, "at least 1")
         require(len(self.buckets) > 0, "--clips.buckets", "none", "at least one, such as 832x480")
-        for bucket in self.buckets:
-            whole = re.fullmatch(r"[1-9]\d*x[1-9]\d*", bucket) and all(int(n) % STEP == 0 for n in bucket.split("x"))
-            require(bool(whole), "--clips.buckets", bucket, f"WIDTHxHEIGHT in multiples of {STEP}, such as 832x480")
         require(self.scale in (1, 2, 4), "--clips.scale", self.scale, "1, 2 or 4")
+        for bucket in self.buckets:
+            fits = re.fullmatch(r"[1-9]\d*x[1-9]\d*", bucket) and all(
+                int(n) % self.scale == 0 for n in bucket.split("x")
+            )
+            wanted = f"WIDTHxHEIGHT in multiples of --clips.scale {self.scale}, such as 832x480"
+            require(bool(fits), "--clips.buckets", bucket, wanted)
         load_degradation(self.degradation)
         require(0 <= self.caption_dropout <= 1, "--clips.caption-dropout", self.caption_dropout, "0 to 1")
         unused = not self.embeddings and self.caption_dropout != CAPTION_DROPOUT

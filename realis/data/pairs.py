@@ -6,66 +6,75 @@ it by (seed, global sample number).
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import pad
 
-import realis
 from realis.core.errors import file_error
 from realis.core.files import whole_file
 from realis.core.log import progress
-from realis.data.batch import Batch
+from realis.data.batch import Batch, enlarge
 from realis.data.pairs_config import DataConfig
-from realis.data.photographs import training_clip
+from realis.data.photographs import TRAINING_PHOTOGRAPHS, training_clip
 from realis.data.randomness import sample_rng
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import MARGIN, degraded_pair, whole_margin
 from realis.models.wan.latents import encode_video, encoder_digest
 from realis.ops.finite import check_tensors
 from realis.ops.pixels import signed, stack_uint8
-from realis.ops.resize import resize
 
-PACKAGE = Path(realis.__file__).parent
-RENDERING_SOURCES = ("data/photographs.py", "degradation/*.py", "ops/*.py")
+# Of what pixels and latents a pool has under one configuration: raise it with every change of code that changes them,
+# in render_pair and below (photographs, degradation, ops), so that no pool from before is taken for one of now.
+VERSION = 1
 
 
 @dataclass(frozen=True)
 class PairPool:
-    """Tensors of N pairs.
+    """N pairs, whose LR clips may be of N sizes.
 
-    ``hr`` and ``lr`` are (N, 3, F, H, W) uint8, the LR resized to the size of the HR; ``hr_latents`` and
-    ``lr_latents`` (N, C, f, h, w) float32, normalised. ``seed`` decides which pair a sample picks.
+    Args:
+        tensors: ``hr`` (N, 3, F, H, W) uint8; ``lr`` of the same shape, with each LR clip in the upper left corner, and
+            its height and width in ``lr_size`` (N, 2); ``hr_latents`` and ``lr_latents`` (N, C, f, h, w) float32.
+        seed: decides which pair a sample picks.
     """
 
-    tensors: Batch
+    tensors: dict[str, torch.Tensor]
     seed: int
 
     def __len__(self) -> int:
         return len(self.tensors["hr"])
 
     def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
-        """For each range of sample numbers the pairs that they pick, and ``number`` (B,) itself."""
+        """For each range of sample numbers a batch of the pairs that they pick, with ``hr``, ``lr_resized`` and both
+        latents."""
         for numbers in plan:
-            picks = [int(sample_rng(self.seed, n, "pair").integers(len(self))) for n in numbers]
-            batch = {name: tensor[picks] for name, tensor in self.tensors.items()}
-            yield batch | {"number": torch.tensor(list(numbers))}
+            picks = [self.pick(number) for number in numbers]
+            taken = {name: self.tensors[name][picks] for name in ("hr", "hr_latents", "lr_latents")}
+            yield Batch(number=torch.tensor(list(numbers)), lr_resized=lr_resized(self.tensors, picks), **taken)
+
+    def pick(self, number: int) -> int:
+        """The pair that sample ``number`` is."""
+        return int(sample_rng(self.seed, number, "pair").integers(len(self)))
 
 
-def render_pair(config: DataConfig, seed: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pair ``number`` of the pool: HR and LR resized to it, each (3, F, H, W) uint8."""
-    rng = sample_rng(seed, number, "pair")
+def render_pair(
+    config: DataConfig, rng: np.random.Generator, photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random pair: HR (3, F, H, W) and LR (3, F, h, w), both uint8. ``photographs`` are what may be shown, by weight."""
     scale = float(rng.choice(config.scales))
     margin = whole_margin(scale)
     degradation = load_degradation(str(rng.choice(config.degradations)))
-    wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels)
+    wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels, photographs)
     parameters = degradation.sample(rng, len(wide), tuple(wide.shape[2:]), scale)
     hr, lr = degraded_pair(wide, parameters, margin)
-    return stack_uint8(hr), stack_uint8(resize(lr, (config.size, config.size)))
+    return stack_uint8(hr), stack_uint8(lr)
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
@@ -77,17 +86,43 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
     file = _cache_file(config, seed, vae)
     if file and file.is_file():
         return PairPool(_read_pool(file), seed)
-    pairs = [render_pair(config, seed, n) for n in progress(range(config.count), total=config.count, unit="pair")]
-    tensors = {"hr": torch.stack([hr for hr, _ in pairs]), "lr": torch.stack([lr for _, lr in pairs])}
-    for name in ("hr", "lr"):
-        tensors[f"{name}_latents"] = torch.cat(list(_encode(vae, tensors[name], f"{name} latent")))
+    rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
+    tensors = render_pool(config, rngs, vae)
     if file:
         with whole_file(file) as temporary:
             save_file(tensors, temporary)
     return PairPool(tensors, seed)
 
 
-def _read_pool(file: Path) -> Batch:
+def render_pool(
+    config: DataConfig,
+    rngs: Sequence[np.random.Generator],
+    vae: AutoencoderKLWan,
+    photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS,
+) -> dict[str, torch.Tensor]:
+    """The tensors of a :class:`PairPool`: a pair by each generator."""
+    pairs = [render_pair(config, rng, photographs) for rng in progress(rngs, total=len(rngs), unit="pair")]
+    padded = [pad(lr, (0, config.size - lr.shape[3], 0, config.size - lr.shape[2])) for _, lr in pairs]
+    tensors = {
+        "hr": torch.stack([hr for hr, _ in pairs]),
+        "lr": torch.stack(padded),
+        "lr_size": torch.tensor([lr.shape[2:] for _, lr in pairs]),
+    }
+    return tensors | {
+        "hr_latents": _encode(vae, len(pairs), lambda chunk: signed(tensors["hr"][chunk]), "HR latent"),
+        "lr_latents": _encode(vae, len(pairs), lambda chunk: lr_resized(tensors, chunk), "LR latent"),
+    }
+
+
+def lr_resized(tensors: Mapping[str, torch.Tensor], pairs: Sequence[int]) -> torch.Tensor:
+    """The LR clips of some pairs, enlarged to the HR's size: (B, 3, F, H, W) float32 in [-1, 1]."""
+    sizes, (height, width) = tensors["lr_size"][pairs].tolist(), tensors["hr"].shape[-2:]
+    return torch.cat(
+        [enlarge(tensors["lr"][[i], ..., :h, :w], (height, width)) for i, (h, w) in zip(pairs, sizes, strict=True)]
+    )
+
+
+def _read_pool(file: Path) -> dict[str, torch.Tensor]:
     advice = "remove it, and it is rendered anew"
     try:
         tensors = load_file(file)
@@ -98,20 +133,22 @@ def _read_pool(file: Path) -> Batch:
 
 
 @torch.no_grad()
-def _encode(vae: AutoencoderKLWan, clips: torch.Tensor, unit: str, batch: int = 8) -> Iterator[torch.Tensor]:
-    device = vae.device
-    for chunk in progress(clips.split(batch), total=-(-len(clips) // batch), unit=f"batch of {unit}"):
-        with torch.autocast(device.type, torch.bfloat16):
-            yield encode_video(vae, signed(chunk.to(device))).cpu()
+def _encode(
+    vae: AutoencoderKLWan, count: int, pixels: Callable[[list[int]], torch.Tensor], unit: str, batch: int = 8
+) -> torch.Tensor:
+    """Latents of pairs 0 to ``count`` - 1, whose ``pixels`` are computed a few at a time."""
+    latents = []
+    for chunk in progress(torch.arange(count).split(batch), total=-(-count // batch), unit=f"batch of {unit}"):
+        with torch.autocast(vae.device.type, torch.bfloat16):
+            latents.append(encode_video(vae, pixels(chunk.tolist()).to(vae.device)).cpu())
+    return torch.cat(latents)
 
 
 def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | None:
-    """Named by what the pool depends on: configuration, seed, the encoder's weights, and this package's sources."""
+    """Named by what the pool depends on: configuration, seed, the encoder's weights, and how pairs are rendered."""
     if not config.cache:
         return None
     ranges = [asdict(load_degradation(name)) for name in config.degradations]
     data = asdict(config) | {"cache": "", "degradations": ranges}
-    key = hashlib.sha256(json.dumps([data, MARGIN, seed, encoder_digest(vae)], default=str).encode())
-    for source in sorted(file for pattern in RENDERING_SOURCES for file in PACKAGE.glob(pattern)):
-        key.update(source.read_bytes())
-    return Path(config.cache) / f"pairs-{key.hexdigest()[:16]}.safetensors"
+    key = json.dumps([VERSION, data, MARGIN, seed, encoder_digest(vae)], default=str).encode()
+    return Path(config.cache) / f"pairs-{hashlib.sha256(key).hexdigest()[:16]}.safetensors"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from realis.core.errors import require
 from realis.degradation.presets import load_degradation
+from realis.models.wan.geometry import TOKEN, are_multiples, has_whole_latents
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(self.count >= 1, "--data.count", self.count, "at least 1")
-        require(self.frames >= 1 and self.frames % 4 == 1, "--data.frames", self.frames, "4 n + 1, such as 9")
-        require(self.size >= 16 and self.size % 16 == 0, "--data.size", self.size, "a multiple of 16")
+        require(has_whole_latents(self.frames), "--data.frames", self.frames, "4 n + 1, such as 9")
+        require(are_multiples((self.size, self.size)), "--data.size", self.size, f"a multiple of {TOKEN}")
         fits = bool(self.scales) and all(
             1 <= s <= self.size / 4 and self.size % s == 0 and 8 * s % 1 == 0 for s in self.scales
         )

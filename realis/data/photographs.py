@@ -4,7 +4,7 @@ A photograph is filmed by a virtual camera: a window that pans and zooms over it
 low-passed when it shrinks. Parallax comes from a second layer that moves at its own speed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -67,20 +67,22 @@ def _centres(centre: float, zoom: float, outputs: int, pixels: int) -> torch.Ten
     return (centre + zoom * (torch.arange(outputs, dtype=torch.float64) - (outputs - 1) / 2)).clamp(0.5, pixels - 0.5)
 
 
-def training_clip(rng: np.random.Generator, frames: int, size: int) -> torch.Tensor:
+def training_clip(
+    rng: np.random.Generator, frames: int, size: int, photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS
+) -> torch.Tensor:
     """A random moving clip (frames, 3, size, size) float32 in [0, 1].
 
-    Three quarters show a photograph, one quarter a procedural texture; a third have a second layer in front that
+    Three quarters show one of the ``photographs``, by weight, one quarter a procedural texture; a third have a second layer in front that
     moves differently (parallax), one in ten has a hard cut. Motion goes from none to a third of the clip a frame, so
     that a model learns when not to trust the frames beside. Colours, contrast and orientation vary.
     """
-    clip = _filmed_at_random(rng, frames, size)
+    clip = _filmed_at_random(rng, frames, size, photographs)
     if frames > 1 and rng.random() < 0.1:
         cut = int(rng.integers(1, frames))
-        clip = torch.cat([clip[:cut], _filmed_at_random(rng, frames, size)[cut:]])
+        clip = torch.cat([clip[:cut], _filmed_at_random(rng, frames, size, photographs)[cut:]])
     if rng.random() < 0.33:
         mask = _blob(rng, size)
-        clip = mask * _filmed_at_random(rng, frames, size) + (1 - mask) * clip
+        clip = mask * _filmed_at_random(rng, frames, size, photographs) + (1 - mask) * clip
     if rng.random() < 0.5:
         clip = clip.flip(-1)
     if rng.random() < 0.5:
@@ -91,8 +93,10 @@ def training_clip(rng: np.random.Generator, frames: int, size: int) -> torch.Ten
     return clip.clamp(0, 1)
 
 
-def _filmed_at_random(rng: np.random.Generator, frames: int, size: int) -> torch.Tensor:
-    image = dead_leaves(rng, 3 * size) if rng.random() < 0.25 else _random_photograph(rng)
+def _filmed_at_random(
+    rng: np.random.Generator, frames: int, size: int, photographs: Mapping[str, float]
+) -> torch.Tensor:
+    image = dead_leaves(rng, 3 * size) if rng.random() < 0.25 else _random_photograph(rng, photographs)
     largest = min(image.shape[1:]) / size
     zoom = min(rng.choice([0.6, 1.0, 1.0, 1.33, 1.67, 2.0, 2.5]), largest)
     zoom_stop = float(np.clip(zoom * rng.uniform(0.95, 1.05), 0.6, largest)) if rng.random() < 0.4 else zoom
@@ -108,8 +112,8 @@ def _filmed_at_random(rng: np.random.Generator, frames: int, size: int) -> torch
     return film(image, CameraMove(tuple(start), tuple(stop), zoom, zoom_stop), frames, (size, size))
 
 
-def _random_photograph(rng: np.random.Generator) -> torch.Tensor:
-    names, weights = zip(*TRAINING_PHOTOGRAPHS.items(), strict=True)
+def _random_photograph(rng: np.random.Generator, photographs: Mapping[str, float]) -> torch.Tensor:
+    names, weights = zip(*photographs.items(), strict=True)
     return photograph(str(rng.choice(names, p=np.array(weights) / sum(weights))))
 
 

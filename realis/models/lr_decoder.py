@@ -13,9 +13,12 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
+from realis.models.wan.geometry import FRAMES, latent_frame, phase, video_size
 from realis.ops.shapes import check_shape
 
-PHASES = 5  # a latent frame covers the very first frame alone, later ones four frames each: 1 + 4 places in time
+PHASES = (
+    1 + FRAMES
+)  # a latent frame covers the very first frame alone, later ones four frames each: 1 + 4 places in time
 
 
 class ResidualBlock(nn.Module):
@@ -79,16 +82,16 @@ class LrDecoder(ModelMixin, ConfigMixin):
             (B, 3, frames, H, W), in about [-1, 1] (not clamped), dtype of ``lr``.
         """
         _, _, f, h, w = latents.shape
-        check_shape("lr", lr, "B 3 F H W", B=len(latents), F=4 * f - 3, H=8 * h, W=8 * w)
+        check_shape("lr", lr, "B 3 F H W", B=len(latents), **dict(zip("FHW", video_size(f, h, w), strict=True)))
 
         # 1. The LR window of every output frame; frames join the batch
         frames = range(lr.shape[2]) if frames is None else frames
         window = self.lr_windows(lr, frames)
 
         # 2. The latent frame that covers it, and the phase inside
-        latent = latents.to(self.dtype).transpose(1, 2)[:, [(i + 3) // 4 for i in frames]]
-        phase = torch.tensor([0 if i == 0 else (i - 1) % 4 + 1 for i in frames], device=lr.device)
-        place = F.one_hot(phase, PHASES).to(latent)[None, :, :, None, None].expand(len(lr), -1, -1, h, w)
+        latent = latents.to(self.dtype).transpose(1, 2)[:, [latent_frame(i) for i in frames]]
+        phases = torch.tensor([phase(i) for i in frames], device=lr.device)
+        place = F.one_hot(phases, PHASES).to(latent)[None, :, :, None, None].expand(len(lr), -1, -1, h, w)
         latent = torch.cat([latent, place], dim=2)
 
         # 3. Body and residual; channels last, in which convolutions on CPU are up to 1.6 times as fast

@@ -64,6 +64,13 @@ def resize_window(
     return vertical @ (window @ horizontal.T)
 
 
+def enlarge_window(
+    frames: torch.Tensor, size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> torch.Tensor:
+    """The same window of ``frames`` in [0, 1] as networks are given it: in [-1, 1], overshoot clamped."""
+    return resize_window(frames, size, rows, columns).clamp_(0, 1).mul_(2).sub_(1)
+
+
 def _band(matrix: torch.Tensor) -> tuple[torch.Tensor, int, int]:
     """Return ``matrix`` without its zero columns on the left and right, and where the other columns start and stop."""
     used = matrix.ne(0).any(dim=0).nonzero()

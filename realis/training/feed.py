@@ -1,15 +1,13 @@
 """From a source of batches to the device: what the processes of a row load, encode and share."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 
-from realis.data.batch import Batch
+from realis.data.batch import PIXELS, Batch
 from realis.ops.pixels import signed
 from realis.training.run import Run
-
-PIXELS = ("hr", "lr")
 
 
 class Source(Protocol):
@@ -20,7 +18,7 @@ class Source(Protocol):
         ...
 
 
-Encode = Callable[[Batch], Batch]  # what happens to a batch on the device before the step, without gradients
+Encode = Callable[[Batch], Batch]  # of a batch of 8-bit pixels on the device, without gradients
 
 
 def planned(run: Run, start: int) -> Iterator[range]:
@@ -41,8 +39,8 @@ def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Encode
             batch = encoded(run, next(loaded), encode)
         lean = {name: x for name, x in batch.items() if name not in PIXELS}
         for turn in range(turns):
-            shared = run.processes.share(lean if turn == column else None, turn)
-            yield batch | shared if turn == column else shared
+            shared = cast("Batch", run.processes.share(lean if turn == column else None, turn))
+            yield cast("Batch", batch | shared) if turn == column else shared
 
 
 def passes(run: Run, start: int) -> Iterator[tuple[range, int]]:
@@ -57,7 +55,9 @@ def passes(run: Run, start: int) -> Iterator[tuple[range, int]]:
 
 @torch.no_grad()
 def encoded(run: Run, batch: Batch, encode: Encode) -> Batch:
-    """Put a batch on the device, pixels in [-1, 1], and encode it; ``number`` stays on CPU, where random draws are made."""
+    """Put a batch on the device, encode it there, and give its pixels in [-1, 1]; ``number`` stays on the CPU, where random
+    draws are made."""
     device = run.accelerator.device
     moved = {name: x if name == "number" else x.to(device, non_blocking=True) for name, x in batch.items()}
-    return encode({name: signed(x) if x.dtype == torch.uint8 else x for name, x in moved.items()})
+    there = encode(cast("Batch", moved))
+    return cast("Batch", {name: signed(x) if x.dtype == torch.uint8 else x for name, x in there.items()})

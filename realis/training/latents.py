@@ -3,8 +3,9 @@
 import torch
 from diffusers import AutoencoderKLWan
 
-from realis.data.batch import Batch
+from realis.data.batch import Batch, enlarge
 from realis.models.wan.latents import decode_video, encode_video
+from realis.ops.pixels import signed
 from realis.training.settings import Precision
 
 
@@ -29,13 +30,12 @@ class LatentCodec:
             return encode_video(self.vae, pixels)
 
     def encode(self, batch: Batch) -> Batch:
-        """A batch with float32 ``hr_latents`` and ``lr_latents``: its own, else those of its pixels ``hr`` and ``lr``."""
-        return batch | {
-            f"{name}_latents": batch[f"{name}_latents"].float()
-            if f"{name}_latents" in batch
-            else self.latents_of(batch[name])
-            for name in ("hr", "lr")
-        }
+        """A batch of 8-bit ``hr`` and ``lr`` with ``lr_resized`` and float32 latents of both; ``hr_latents`` may be there
+        already."""
+        lr_resized = enlarge(batch["lr"], batch["hr"].shape[-2:])
+        hr_latents = batch["hr_latents"].float() if "hr_latents" in batch else self.latents_of(signed(batch["hr"]))
+        lr_latents = self.latents_of(lr_resized)
+        return batch | {"lr_resized": lr_resized, "hr_latents": hr_latents, "lr_latents": lr_latents}
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:

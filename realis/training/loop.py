@@ -39,7 +39,7 @@ def fit(
     step_module: TrainingStep,
     source: Source,
     encode: Encode = lambda batch: batch,
-    pictures: Callable[[nn.Module, Batch], Batch] | None = None,
+    pictures: Callable[[nn.Module, Batch], Tensors] | None = None,
     validator: Validator | None = None,
 ) -> Tensors:
     """Train the players of ``step_module``.
@@ -48,7 +48,7 @@ def fit(
         run: from :func:`~realis.training.run.start_run`.
         step_module: batch -> dict of scalars with ``loss``.
         source: where batches come from.
-        encode: what happens to a batch on the device before the step.
+        encode: what happens to a batch on the device before the step; its pixels are still 8-bit.
         pictures: the prepared step and a batch -> clips (B, 3, F, H, W) in [-1, 1] by what they are. All processes
             call it, as all have to run the step; what the main one returns is shown.
         validator: how the run is measured on the way.

@@ -4,6 +4,7 @@ Files appear complete or not at all, and what is there is kept. Several processe
 """
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from realis.core.log import logger, progress
 from realis.core.records import load_json
 from realis.data.caption_files import caption_key, embedding_file, held_keys
 from realis.data.clips import ClipSet
+from realis.models.wan.geometry import latent_size
 from realis.models.wan.latents import encoder_digest
 from realis.models.wan.loading import Wan
 from realis.ops.pixels import signed
@@ -69,9 +71,8 @@ def encode_crops(run: Run, clips: ClipSet, codec: LatentCodec) -> None:
     folder, sizes, crops = Path(clips.config.latents), clips.config.sizes, fixed_crops(clips)
     missing = sorted(key for key in crops if not _latents_file(folder, key).is_file())  # hashes: buckets are mixed
     _claim_folder(run, folder, encoder_digest(codec.vae))
-    frames = (clips.config.frames + 3) // 4
-    areas = (sizes[crops[key][1]][0] // 8 * (sizes[crops[key][1]][1] // 8) for key in missing)
-    needed, free = 2 * codec.vae.config.z_dim * frames * sum(areas), shutil.disk_usage(folder).free
+    cells = (math.prod(latent_size(clips.config.frames, *sizes[crops[key][1]])) for key in missing)
+    needed, free = 2 * codec.vae.config.z_dim * sum(cells), shutil.disk_usage(folder).free
     logger.info(
         "crops to encode: %d (%.1f GB); there already: %d", len(missing), needed / 1e9, len(crops) - len(missing)
     )

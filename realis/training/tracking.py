@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from realis.core.log import logger, progress
 from realis.data.batch import Batch
 from realis.training.run import Run
+from realis.training.state import Tensors
 from realis.training.validation import ValidationCurve
 
 
@@ -46,7 +47,7 @@ class Tracker:
                 return
             yield batch
 
-    def note(self, losses: dict[str, torch.Tensor]) -> None:
+    def note(self, losses: Tensors) -> None:
         """Take the losses of one more turn into the means that are logged next."""
         for name, value in losses.items():
             total, turns = self.terms.get(name, (torch.zeros_like(value), 0))
@@ -76,7 +77,7 @@ class Tracker:
         if self.run.accelerator.is_main_process:
             self.validation.add(done, figures)
 
-    def show(self, done: int, clips: Batch) -> None:
+    def show(self, done: int, clips: Tensors) -> None:
         """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.
 
         Args:

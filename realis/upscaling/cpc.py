@@ -9,6 +9,7 @@ import torch
 from realis.diffusion.guidance import guided
 from realis.diffusion.rectified_flow import Velocity, sample
 from realis.models.cpc.controlled import Condition, ControlledWan
+from realis.models.wan.geometry import CELL
 from realis.models.wan.latents import decode_video, encode_video
 from realis.upscaler import Carry, Needs, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
@@ -52,7 +53,7 @@ class CpcWindow:
         sampling: steps, shift, guidance, scale, sampler.
     """
 
-    cell: ClassVar = 8
+    cell: ClassVar = CELL
 
     networks: CpcNetworks
     prompt: Prompt

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from realis.core.config import RUN
 from realis.core.errors import InputError, require
 from realis.models.hub import TINY
+from realis.models.wan.geometry import TOKEN
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class CpcConfig:
             require(getattr(self, name) >= 0, f"--{name.replace('_', '-')}", getattr(self, name), "0 or more")
         for name in ("tile_height", "tile_width", "tile_overlap"):
             size = getattr(self, name)
-            require(size % 16 == 0, f"--{name.replace('_', '-')}", size, "multiples of 16")
+            require(size % TOKEN == 0, f"--{name.replace('_', '-')}", size, f"multiples of {TOKEN}")
         for name in ("prompt_embeds", "empty_prompt_embeds"):
             file = getattr(self, name)
             if file and not Path(file).is_file():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from realis.core import units
 from realis.core.errors import InputError
 from realis.models.hub import check_parts, has_text_encoder, model_folder
+from realis.models.wan.geometry import CELL, FRAMES, TOKEN
 from realis.upscaler import Needs, NoiseGrid, Placement, Segments
 from realis.upscaling.cpc_config import CpcConfig
 
@@ -39,7 +40,7 @@ class CpcMethod:
         files = {"model": folder, "cpc": cpc, "prompt_embeds": config.prompt_embeds,
                  "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
         try:
-            segments = Segments(config.segment_frames or frames, config.segment_overlap, period=4)
+            segments = Segments(config.segment_frames or frames, config.segment_overlap, period=FRAMES)
         except InputError as error:
             raise InputError(f"--segment-frames, --segment-overlap: {error}") from error
         return Needs(
@@ -47,8 +48,8 @@ class CpcMethod:
             trained_scale=TRAINED_SCALE,
             tile=(config.tile_height or tile_height, config.tile_width or tile_width),
             tile_overlap=config.tile_overlap,
-            multiple=16,
-            noise=NoiseGrid(controlnet["in_channels"], frames=4, pixels=8),
+            multiple=TOKEN,
+            noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
             weights={name: Path(file) for name, file in files.items() if file},
             settings=settings,
             sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",

@@ -7,7 +7,7 @@ import torch
 
 from realis.diffusion.rectified_flow import Velocity
 from realis.ops.pixels import check_finite
-from realis.ops.resize import resize_window
+from realis.ops.resize import enlarge_window
 from realis.tiling.blend import Canvas
 from realis.upscaler import Tiling
 
@@ -96,8 +96,7 @@ def restore_tiles(
     """
     canvas = Canvas((len(frames), 3, *size), tiles)
     for tile in tiles:
-        lr = resize_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
-        lr = lr.clamp_(0, 1).mul_(2).sub_(1).transpose(0, 1)[None]
+        lr = enlarge_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right)).transpose(0, 1)[None]
         cells = tile.in_cells(window.cell)
         tile_noise = noise[None, ..., cells.top : cells.bottom, cells.left : cells.right]
         restored = restore_window(window, lr, tile_noise, lambda share: advance(share / len(tiles)))

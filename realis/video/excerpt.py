@@ -5,6 +5,7 @@ planes are cropped before they are converted to RGB, which is most of the work f
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,9 @@ import av
 import numpy as np
 
 from realis.core.errors import InputError, reason, require
+from realis.video.orientation import Window, check_upright, quarter_turns, stored_window
 from realis.video.read import VideoReader
 
-Window = tuple[int, int, int, int]  # top, left, height, width
 # Of a crop of the planes, so that it starts on a whole chroma sample in any format, and at an aligned address.
 ALIGNMENT = 16
 CHROMA_REACH = 8  # pixels around a window that make the interpolation of its chroma the same as in the whole frame
@@ -23,13 +24,15 @@ CHROMA_REACH = 8  # pixels around a window that make the interpolation of its ch
 
 @dataclass(frozen=True, eq=False)
 class VideoFacts:
-    """Size in pixels, and presentation ``times`` of the frames, (frames,) int64 rising, in ticks of the stream.
+    """Upright size in pixels, and presentation ``times`` of the frames, (frames,) int64 rising, in ticks of the stream.
 
-    ``keys`` are the times of the key frames, some of which may not be presented.
+    ``keys`` are the times of the key frames, some of which may not be presented. ``turns`` are the quarter turns to the
+    left from the stored picture to the upright one.
     """
 
     height: int
     width: int
+    turns: int
     times: np.ndarray
     keys: np.ndarray
 
@@ -41,19 +44,21 @@ class VideoFacts:
 
 @lru_cache(maxsize=4096)
 def read_facts(path: str | Path) -> VideoFacts:
-    """Read the facts of a video from all its packets; at most the first frames are decoded. The result is cached.
+    """Read the facts of a video from all its packets; hardly more than its first frame is decoded. The result is cached.
 
     Raises:
-        InputError: not a video, damaged, or its frames have no presentation times of their own.
+        InputError: not a video, damaged, to be shown mirrored or turned by other than quarter turns, or its frames have
+            no presentation times of their own.
     """
-    times, keys = [], []
-    with VideoReader(path) as video:
+    times, keys, frame = [], [], None
+    with VideoReader(path, threads=1) as video:
         try:
             for packet in video.container.demux(video.stream):
                 if not packet.size or not (keys or packet.is_keyframe):
                     continue  # flushes, and what comes before the first key frame
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+                    frame = frame or _decoded_alone(packet)
                 if not packet.is_discard:
                     times.append(packet.pts)
         except (av.FFmpegError, OSError) as error:
@@ -67,7 +72,24 @@ def read_facts(path: str | Path) -> VideoFacts:
         times, keys = np.sort(np.array(times, np.int64)), np.sort(np.array(keys, np.int64))
         if times[0] < keys[0]:  # they refer to frames that were cut off before them; a decoder may drop them
             times = times[times >= _first_time(path)]
-        return VideoFacts(video.height, video.width, times, keys)
+        if frame is None:
+            raise InputError(f"{path}: no frame in it can be decoded")
+        check_upright(frame, video)
+        turns = quarter_turns(frame)
+        height, width = (video.width, video.height) if turns % 2 else (video.height, video.width)
+        return VideoFacts(height, width, turns, times, keys)
+
+
+def _decoded_alone(packet: av.Packet) -> av.VideoFrame | None:
+    """The frame of a key packet, or ``None`` if it is damaged. Any frame has the container's display matrix, which PyAV does
+    not tell otherwise."""
+    context = packet.stream.codec_context
+    with suppress(av.FFmpegError, OSError, ValueError):
+        # ended here, or the decoder would wait for frames that may be shown earlier
+        if frames := [*packet.decode(), *context.decode(None)]:
+            return frames[0]
+    context.flush_buffers()
+    return None
 
 
 def _first_time(path: str | Path) -> int:
@@ -83,7 +105,7 @@ def _first_time(path: str | Path) -> int:
 def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np.ndarray:
     """Decode ``count`` frames from ``start`` on as presented, cut to ``window``: (count, height, width, 3) uint8 RGB.
 
-    The pixels are those that :class:`VideoReader` gives. Decodes on one thread.
+    The pixels are those that :class:`VideoReader` gives, turned upright. Decodes on one thread.
 
     Raises:
         InputError: it is no video, the excerpt is not inside of it, or it is damaged there.
@@ -94,20 +116,20 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
     inside = inside and top + height <= facts.height and left + width <= facts.width
     require(inside, f"{path}: excerpt", f"{count} frames from {start} on, window {window}",
             f"a part of {facts.frames} frames of {facts.height}x{facts.width}")  # fmt: skip
-    times = facts.times[start : start + count]
+    times, stored = facts.times[start : start + count], stored_window(window, (facts.height, facts.width), facts.turns)
     keys = facts.keys[facts.keys <= times[0]]
     # Try the last key frame; then an earlier one, as the last may only begin a gradual refresh; then the start, as no
     # frame can be sought in MPEG-TS.
     attempts = [keys[-1], keys[-min(4, len(keys))]] if len(keys) else []
     for key in [*dict.fromkeys(map(int, attempts)), None]:
-        frames = _decode(path, key, times, window)
+        frames = _decode(path, key, times, stored)
         if frames is not None:
-            return frames
+            return np.ascontiguousarray(np.rot90(frames, facts.turns, axes=(1, 2)))
     raise InputError(f"{path}: some of frames {start} to {start + count - 1} cannot be decoded; it may be damaged")
 
 
 def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window) -> np.ndarray | None:
-    """Decode the frames presented at ``times`` from the key frame at ``key`` on; ``None`` if some do not come.
+    """Decode the frames presented at ``times``, as stored, from the key frame at ``key`` on; ``None`` if some do not come.
 
     On the way, non-reference frames are skipped in H.264, which marks them reliably; in HEVC, a frame of another
     temporal layer may still refer to one.

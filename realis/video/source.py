@@ -22,10 +22,11 @@ from realis.video.color_tags import ColorTags, tags_of, to_rgb
 from realis.video.deinterlace import Deinterlace, deinterlace, has_flagged_frames
 from realis.video.image_facts import image_facts
 from realis.video.names import IMAGES, describe_folder, files_in
+from realis.video.orientation import check_upright, quarter_turns
 from realis.video.playback import Fault, PresentedFrame, play, tick
 from realis.video.random_access import first_needed
 from realis.video.read import VideoReader
-from realis.video.side_data import WITH_PROFILES, not_kept
+from realis.video.side_data import not_kept
 from realis.video.span import WHOLE, Span, format_seconds
 
 FOLDER_RATE = Fraction(25)  # frames a second of a folder of images
@@ -289,29 +290,6 @@ def is_opaque(alpha: np.ndarray | None) -> bool:
         return True
     most = np.iinfo(alpha.dtype).max
     return bool(alpha.min() >= most - (most >> 8))  # libswscale pads 10 bits with zeros
-
-
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Return the quarter turns to the left, 0 to 3, by which the container wants a frame to be shown."""
-    return round(frame.rotation / 90) % 4
-
-
-def check_upright(frame: av.VideoFrame, reader: VideoReader) -> None:
-    """Make sure that :func:`quarter_turns` are all that the container wants done to a frame.
-
-    Raises:
-        InputError: it wants it mirrored, or turned by another angle.
-    """
-    if reader.stream.codec_context.name in WITH_PROFILES:
-        return
-    try:
-        matrix = frame.side_data["DISPLAYMATRIX"]  # pyright: ignore[reportGeneralTypeIssues] - PyAV's stub
-    except (KeyError, ValueError):  # it has none, or PyAV does not know a kind of side data, which hides all of them
-        return
-    (a, b, _), (c, d, _), _ = np.frombuffer(matrix, "<i4").reshape(3, 3).astype(float)
-    if a * d < b * c or frame.rotation % 90:
-        how = "mirrored" if a * d < b * c else f"turned by {frame.rotation} degrees"
-        raise InputError(f"{reader.path}: is to be shown {how}; encode it as it should look")
 
 
 class FolderSource:

@@ -34,7 +34,7 @@ def step_of():
 def batch():
     torch.manual_seed(1)
     latents = {name: torch.randn(2, 16, 2, 4, 4) for name in ("hr_latents", "lr_latents")}
-    pixels = {name: torch.rand(2, 3, 5, 32, 32) for name in ("hr", "lr")}
+    pixels = {name: torch.rand(2, 3, 5, 32, 32) for name in ("hr", "lr_resized")}
     return latents | pixels | {"number": torch.tensor([0, 1])}
 
 
@@ -54,8 +54,8 @@ def test_all_samples_of_an_optimizer_step_decode_the_same_frames_for_any_split(s
         assert drawn == [step.drawn_frames(batch | {"number": torch.tensor([4 * n + split])}) for n in range(20)]
     assert all(len(set(frames)) == 2 for frames in drawn) and {f for frames in drawn for f in frames} == set(range(5))
     assert step_of("lr").drawn_frames(batch) == step_of("lr", frames=9).drawn_frames(batch) == list(range(5))
-    some = step.decoder(batch["lr_latents"], batch["lr"], [1, 4])
-    assert torch.allclose(some, step.decoder(batch["lr_latents"], batch["lr"])[:, :, [1, 4]], atol=1e-5)
+    some = step.decoder(batch["lr_latents"], batch["lr_resized"], [1, 4])
+    assert torch.allclose(some, step.decoder(batch["lr_latents"], batch["lr_resized"])[:, :, [1, 4]], atol=1e-5)
 
 
 def test_the_first_samples_see_the_oracle(step_of, batch):

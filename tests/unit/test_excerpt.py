@@ -10,6 +10,8 @@ from footage import damage, film
 from realis.core.errors import InputError
 from realis.video.excerpt import read_excerpt, read_facts
 from realis.video.read import VideoReader
+from realis.video.source import open_source
+from videos import make, picture
 
 
 def copy_from(path, packet, early=0):
@@ -65,6 +67,28 @@ def test_excerpts_are_the_frames_that_are_presented(tmp_path, name):
         got = read_excerpt(path, start, count, (top, left, height, width))
         wanted = frames[start : start + count, top : top + height, left : left + width]
         np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("turn", [90, 180, -90])
+def test_turned_footage_is_upright_as_at_inference(tmp_path, turn):
+    path = make(tmp_path / "phone.mp4", [picture(i) for i in range(5)], "libx264", "yuv420p",
+                setup=lambda stream: stream.set_display_rotation(turn))  # fmt: skip
+    with open_source(path) as source:
+        frames = np.stack([frame.rgb for frame in source.frames()])
+    facts = read_facts(path)
+    assert (facts.frames, facts.height, facts.width) == frames.shape[:3]
+    for top, left, height, width in [(0, 0, *frames.shape[1:3]), (3, 5, 17, 9), (20, 30, 11, 14), (7, 2, 1, 40)]:
+        got = read_excerpt(path, 1, 3, (top, left, height, width))
+        np.testing.assert_array_equal(got, frames[1:4, top : top + height, left : left + width])
+    with pytest.raises(InputError, match=f"of {facts.height}x{facts.width}"):
+        read_excerpt(path, 0, 1, (0, 0, facts.width + 1, facts.height + 1))
+
+
+def test_mirrored_footage_is_refused_as_at_inference(tmp_path):
+    path = make(tmp_path / "mirrored.mp4", [picture(0)], "libx264", "yuv420p",
+                setup=lambda stream: stream.set_display_rotation(90, hflip=True))  # fmt: skip
+    with pytest.raises(InputError, match=r"mirrored\.mp4: is to be shown mirrored"):
+        read_facts(path)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])

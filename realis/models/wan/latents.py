@@ -6,6 +6,8 @@ import json
 import torch
 from diffusers import AutoencoderKLWan
 
+from realis.models.wan.geometry import CELL, are_multiples, has_whole_latents
+
 
 def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
     """Normalised latents of a video: posterior mean, minus ``latents_mean``, over ``latents_std``.
@@ -21,7 +23,7 @@ def encode_video(vae: AutoencoderKLWan, frames: torch.Tensor) -> torch.Tensor:
         ValueError: a size that does not fit.
     """
     _, channels, F, H, W = frames.shape
-    if channels != 3 or F % 4 != 1 or H % 8 or W % 8:
+    if channels != 3 or not has_whole_latents(F) or not are_multiples((H, W), CELL):
         raise ValueError(
             f"frames: got shape {tuple(frames.shape)}, wanted (B, 3, 4 n + 1, multiple of 8, multiple of 8)"
         )

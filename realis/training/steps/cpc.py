@@ -8,6 +8,7 @@ from realis.models.cpc.controlled import ControlledWan
 from realis.training.flow import draw_flow, draw_noise
 from realis.training.players import Player, trainable
 from realis.training.settings import FlowConfig, Precision
+from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 
@@ -28,7 +29,7 @@ class CpcStep(TrainingStep):
     def players(self) -> list[Player]:
         return [Player({f"controlnet.{name}": p for name, p in trainable(self.model.controlnet).items()})]
 
-    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Batch) -> Tensors:
         """Losses of a batch.
 
         Args:

@@ -10,6 +10,7 @@ from realis.models.cpc.controlled import ControlledWan
 from realis.models.lr_decoder import LrDecoder
 from realis.training.flow import draw_noise
 from realis.training.settings import LatentSource, Precision
+from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 
@@ -49,12 +50,12 @@ class LrDecoderStep(TrainingStep):
         self.samples_per_step, self.latent_weight, self.seed = samples_per_step, latent_weight, seed
         self.joint = any(p.requires_grad for p in cpc.parameters())
 
-    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Batch) -> Tensors:
         frames, oracle = self.drawn_frames(batch), batch["number"] < self.oracle_samples
         latents = batch["hr_latents"] if oracle.all() and not self.joint else self.latents(batch)
         seen = torch.where(oracle.to(latents.device).view(-1, 1, 1, 1, 1), batch["hr_latents"], latents)
-        decoded = self.decoder(seen, batch["lr"], frames)
-        hr, lr = batch["hr"][:, :, frames], batch["lr"][:, :, frames]
+        decoded = self.decoder(seen, batch["lr_resized"], frames)
+        hr, lr = batch["hr"][:, :, frames], batch["lr_resized"][:, :, frames]
         loss = charbonnier(decoded, hr)
         latent = (latents.float() - batch["hr_latents"]).square().mean()
         gain = psnr((decoded.detach() - hr).square().mean()) - psnr((lr - hr).square().mean())
@@ -78,4 +79,4 @@ class LrDecoderStep(TrainingStep):
 
     def sample(self, batch: Batch) -> torch.Tensor:
         """The latents decoded, (B, 3, F, H, W)."""
-        return self.decoder(self.latents(batch), batch["lr"])
+        return self.decoder(self.latents(batch), batch["lr_resized"])

@@ -8,6 +8,7 @@ from realis.models.cpc.controlled import timestep_of
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.training.flow import draw_flow
 from realis.training.settings import FlowConfig, Precision
+from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 
@@ -26,7 +27,7 @@ class PriorStep(TrainingStep):
         self.transformer, self.flow, self.seed = transformer, flow, seed
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Batch) -> Tensors:
         z, sigma, target = draw_flow(batch["hr_latents"], batch["number"], self.flow, self.seed)
         return {"loss": (self.velocity(z, sigma).float() - target.float()).square().mean()}
 

@@ -9,6 +9,7 @@ from realis.losses.charbonnier import charbonnier
 from realis.metrics.psnr import psnr
 from realis.models.wan.latents import latent_statistics
 from realis.training.settings import Precision
+from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 
@@ -19,7 +20,7 @@ class VaeDecoderStep(TrainingStep):
         super().__init__(precision)
         self.vae = vae
 
-    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Batch) -> Tensors:
         decoded = self.sample(batch)
         l1, l2 = charbonnier(decoded, batch["hr"]), (decoded.float() - batch["hr"]).square().mean()
         return {"loss": l1 + 2 * l2, "l1": l1.detach(), "psnr": psnr(l2)}
