@@ -109,6 +109,7 @@ def test_the_encoder_is_known_by_what_it_computes_not_by_its_folder(tmp_path):
     copy.encoder.conv_in.weight.data[0, 0, 2, 1, 1] += 0.01
     assert encoder_digest(copy) != encoder_digest(vae)
 
+
 # By version of the rendering: weighted means of the levels of a HR clip, and by degradation those of its LR clip.
 HR = {1: [74.417, 74.483, 74.439]}
 LR = {
