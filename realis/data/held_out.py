@@ -12,7 +12,7 @@ from diffusers import AutoencoderKLWan
 from realis.core.errors import InputError
 from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
-from realis.data.pairs import PairPool, render_pool
+from realis.data.pairs import PairPool, kept_pool
 from realis.data.pairs_config import DataConfig
 from realis.data.photographs import SAMPLE_PHOTOGRAPHS
 from realis.data.randomness import sample_rng
@@ -26,9 +26,15 @@ class HeldOutPairs(PairPool):
 
 
 def held_out_pairs(config: DataConfig, samples: int, vae: AutoencoderKLWan) -> HeldOutPairs:
-    """Render ``samples`` pairs from the photographs that training does not use, like those of ``config``."""
-    rngs = [held_out_rng(number) for number in range(samples)]
-    return HeldOutPairs(render_pool(config, rngs, vae, dict.fromkeys(SAMPLE_PHOTOGRAPHS, 1.0)), seed=0)
+    """``samples`` pairs like those of ``config``, rendered from the photographs that training does not use, and kept in
+    ``config.cache``.
+
+    Raises:
+        InputError: what is kept there is damaged, or nothing can be written there.
+    """
+    config, rngs = replace(config, count=samples), [held_out_rng(number) for number in range(samples)]
+    photographs = dict.fromkeys(SAMPLE_PHOTOGRAPHS, 1.0)
+    return HeldOutPairs(kept_pool(config, "held out", rngs, vae, photographs), seed=0)
 
 
 class HeldOutClips(ClipSet):

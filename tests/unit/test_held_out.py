@@ -56,10 +56,13 @@ def test_pairs_are_filmed_from_photographs_that_training_does_not_use(vae, monke
     assert not any((a == b).all() for a in pool.tensors["hr"] for b in trained.tensors["hr"])
 
 
-def test_a_pair_is_the_same_however_many_there_are(vae):
-    config = DataConfig(count=6, frames=1, size=32, scales=(2, 1), degradations=("light",), cache="")
+def test_a_pair_is_the_same_however_many_there_are(vae, tmp_path):
+    config = DataConfig(count=6, frames=1, size=32, scales=(2, 1), degradations=("light",), cache=str(tmp_path))
     few, many = held_out_pairs(config, 2, vae), held_out_pairs(replace(config, count=1), 3, vae)
-    assert (len(few), len(many)) == (2, 3)
+    kept = [held_out_pairs(config, 2, vae), pair_pool(replace(config, count=2), 0, vae)]
+    assert torch.equal(kept[0].tensors["hr"], few.tensors["hr"])
+    assert not torch.equal(kept[1].tensors["hr"], few.tensors["hr"])  # no pool of a run is taken for it
+    assert (len(few), len(many), len([*tmp_path.iterdir()])) == (2, 3, 3)
     batch, other = only(few, range(2)), only(many, range(3))
     assert batch["number"].tolist() == [0, 1]
     assert all(torch.allclose(x, other[name][:2], atol=1e-2) for name, x in batch.items())
