@@ -115,6 +115,27 @@ class ClipSet(Dataset):
         dropped = sample_rng(self.seed, number, "other").random() < self.config.caption_dropout
         return "" if dropped else self.entries[clip].caption
 
+    def draws(self, number: int) -> np.random.Generator:
+        """What sample ``number`` draws from: its crop, then its degradation."""
+        return sample_rng(self.seed, number, "pair")
+
+    def placed(self, clip: int, bucket: int, draws: np.random.Generator) -> Callable[[int, int], int]:
+        """How a crop is placed, along time, height and width: a function of the first start and the one after the last."""
+        return (self._crop_rng(clip, bucket) if self.config.latents else draws).integers
+
+    def extent(self, clip: int, bucket: int) -> list[tuple[int, int]]:
+        """What of a clip may be used: first and one after the last of its frames, rows and columns.
+
+        Raises:
+            UnfitError: it is too small or too short for the bucket.
+            InputError: it cannot be read.
+        """
+        entry = self.entries[clip]
+        facts = read_facts(entry.path)
+        whole = [_part(entry, facts.frames), (0, facts.height), (0, facts.width)]
+        check_fits(entry, whole, (self.config.frames, *self.config.sizes[bucket]))
+        return whole
+
     def fixed_key(self, clip: int, bucket: int) -> str:
         """Name of the latents of the fixed crop of a clip: a hash of all that the crop depends on.
 
@@ -142,13 +163,13 @@ class ClipSet(Dataset):
             with _one_thread():
                 for clip in self.candidates(number):
                     tried.append(clip)
-                    rng = sample_rng(self.seed, number, "pair")
+                    draws = self.draws(number)
                     try:
-                        wide = self._wide(clip, bucket, self._crop_rng(clip, bucket) if self.config.latents else rng)
+                        wide = self._wide(clip, bucket, self.placed(clip, bucket, draws))
                     except InputError as error:
                         faults.append(Fault(clip, str(error), isinstance(error, UnfitError)))
                         continue
-                    return Fetched(self._sample(number, clip, bucket, wide, rng), tried, faults)
+                    return Fetched(self._sample(number, clip, bucket, wide, draws), tried, faults)
         except InputError as error:
             return Fetched({}, tried, faults, str(error))
         reason = f"none of the clips tried ({len(tried)}) can give a sample, first: {faults[0].reason}"
@@ -162,7 +183,7 @@ class ClipSet(Dataset):
             InputError: the clip cannot be read.
         """
         with _one_thread():
-            wide = self._wide(clip, bucket, self._crop_rng(clip, bucket))
+            wide = self._wide(clip, bucket, self._crop_rng(clip, bucket).integers)
             sharpen = load_degradation(self.config.degradation).sharpen
             size = tuple(wide.shape[2:])
             hr, _ = degraded_pair(
@@ -185,21 +206,18 @@ class ClipSet(Dataset):
         """Of a fixed crop: it stays the same when clips are added to the manifest."""
         return np.random.default_rng(int(self.fixed_key(clip, bucket), 16))
 
-    def _wide(self, clip: int, bucket: int, rng: np.random.Generator) -> torch.Tensor:
+    def _wide(self, clip: int, bucket: int, placed: Callable[[int, int], int]) -> torch.Tensor:
         """A crop with the margin that degrading it takes: (F + 2 m, 3, H + 2 p, W + 2 p) float32 in [0, 1]."""
-        entry, size, frames = self.entries[clip], self.config.sizes[bucket], self.config.frames
-        facts = read_facts(entry.path)
-        whole = [_part(entry, facts.frames), (0, facts.height), (0, facts.width)]
-        check_fits(entry, whole, (frames, *size))
+        whole, size, frames = self.extent(clip, bucket), self.config.sizes[bucket], self.config.frames
         margin = whole_margin(self.config.scale)
         reads, pads = [], []
         for (low, high), length, around in zip(whole, (frames, *size), (margin[0], margin[1], margin[1]), strict=True):
-            start = int(rng.integers(low, high - length + 1))
+            start = int(placed(low, high - length + 1))
             first, stop = max(start - around, low), min(start + length + around, high)
             reads.append((first, stop - first))
             pads.append((first - (start - around), start + length + around - stop))
         (start, count), (top, height), (left, width) = reads
-        images = read_excerpt(entry.path, start, count, (top, left, height, width))
+        images = read_excerpt(self.entries[clip].path, start, count, (top, left, height, width))
         images = np.pad(images, [*pads, (0, 0)], mode="reflect")
         return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float().div_(255)
 

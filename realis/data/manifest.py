@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ class ClipEntry:
     frames: int | None = None
 
 
-def read_manifest(path: str) -> list[ClipEntry]:
-    """Entries of a manifest, in its order.
+def read_manifest(path: str, flag: str = "--clips.manifest") -> list[ClipEntry]:
+    """Entries of a manifest, in its order; ``flag`` is what names it, for errors.
 
     Columns: ``file_name`` (absolute, or relative to the manifest's folder), and optionally ``caption``, ``start`` and
     ``frames``; empty cells count as absent. Others are not read. A folder is one in Hugging Face's VideoFolder form: it
@@ -34,7 +35,7 @@ def read_manifest(path: str) -> list[ClipEntry]:
     Raises:
         InputError: no such file, not of these forms, nothing in it, a row that is wrong, a named file that is missing.
     """
-    rows, file = read_rows(Path(path), "--clips.manifest", [(name,) for name in OPTIONAL])
+    rows, file = read_rows(Path(path), flag, [(name,) for name in OPTIONAL])
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if "caption" not in columns and not {FILE_NAME, *OPTIONAL}.issuperset(columns):
         info_once(f"{file}: no column caption (its columns: {', '.join(columns)}): every caption is empty")
@@ -46,6 +47,29 @@ def read_manifest(path: str) -> list[ClipEntry]:
             "names are relative to the manifest's folder"
         )
     return entries
+
+
+def read_held_out(path: str, training: Iterable[ClipEntry]) -> list[ClipEntry]:
+    """Entries of the manifest of what is not trained on.
+
+    Raises:
+        InputError: as :func:`read_manifest`; or it names a file that ``training`` names as well.
+    """
+    entries = read_manifest(path, "--validation.manifest")
+    trained = {_inode(entry.path) for entry in training}
+    both = [entry.path for entry in entries if _inode(entry.path) in trained]
+    if both:
+        raise InputError(
+            f"--validation.manifest {path}: files that --clips.manifest names, too: {len(both)} of {len(entries)}, first "
+            f"{both[0]}; what is trained on says nothing of other footage: take them out of one of the two"
+        )
+    return entries
+
+
+def _inode(file: Path) -> tuple[int, int]:
+    """The file itself, whatever it is called there: links are followed."""
+    facts = file.stat()
+    return facts.st_dev, facts.st_ino
 
 
 def _entry(row: dict[str, Any], where: str, folder: Path) -> ClipEntry:

@@ -78,29 +78,40 @@ def render_pair(
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
-    """Render the pool, or read it from ``config.cache`` if the same one was rendered before.
+    """The pool of a run, see :func:`kept_pool`."""
+    rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
+    return PairPool(kept_pool(config, seed, rngs, vae, TRAINING_PHOTOGRAPHS), seed)
+
+
+def kept_pool(
+    config: DataConfig,
+    drawn_by: int | str,
+    rngs: Sequence[np.random.Generator],
+    vae: AutoencoderKLWan,
+    photographs: Mapping[str, float],
+) -> dict[str, torch.Tensor]:
+    """Render the tensors of a :class:`PairPool`, a pair by each generator, or read them from ``config.cache`` if the same
+    ones were rendered before.
+
+    Args:
+        drawn_by: what the generators depend on.
 
     Raises:
         InputError: what is there is damaged, or nothing can be written there.
     """
-    file = _cache_file(config, seed, vae)
+    file = _cache_file(config, drawn_by, vae)
     if file and file.is_file():
-        return PairPool(_read_pool(file), seed)
-    rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
-    tensors = render_pool(config, rngs, vae)
+        return _read_pool(file)
+    tensors = _render_pool(config, rngs, vae, photographs)
     if file:
         with whole_file(file) as temporary:
             save_file(tensors, temporary)
-    return PairPool(tensors, seed)
+    return tensors
 
 
-def render_pool(
-    config: DataConfig,
-    rngs: Sequence[np.random.Generator],
-    vae: AutoencoderKLWan,
-    photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS,
+def _render_pool(
+    config: DataConfig, rngs: Sequence[np.random.Generator], vae: AutoencoderKLWan, photographs: Mapping[str, float]
 ) -> dict[str, torch.Tensor]:
-    """The tensors of a :class:`PairPool`: a pair by each generator."""
     pairs = [render_pair(config, rng, photographs) for rng in progress(rngs, total=len(rngs), unit="pair")]
     padded = [pad(lr, (0, config.size - lr.shape[3], 0, config.size - lr.shape[2])) for _, lr in pairs]
     tensors = {
@@ -144,11 +155,11 @@ def _encode(
     return torch.cat(latents)
 
 
-def _cache_file(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> Path | None:
-    """Named by what the pool depends on: configuration, seed, the encoder's weights, and how pairs are rendered."""
+def _cache_file(config: DataConfig, drawn_by: int | str, vae: AutoencoderKLWan) -> Path | None:
+    """Named by what the pool depends on: configuration, draws, the encoder's weights, and how pairs are rendered."""
     if not config.cache:
         return None
     ranges = [asdict(load_degradation(name)) for name in config.degradations]
     data = asdict(config) | {"cache": "", "degradations": ranges}
-    key = json.dumps([VERSION, data, MARGIN, seed, encoder_digest(vae)], default=str).encode()
+    key = json.dumps([VERSION, data, MARGIN, drawn_by, encoder_digest(vae)], default=str).encode()
     return Path(config.cache) / f"pairs-{hashlib.sha256(key).hexdigest()[:16]}.safetensors"

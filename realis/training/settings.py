@@ -46,6 +46,19 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class ValidationConfig:
+    """What is measured on the way, on samples that training never sees."""
+
+    every: int = 500  # optimizer steps, also at the last one; 0: never
+    samples: int = 8  # of it, the same ones every time
+    manifest: str = ""  # of clips that --clips.manifest does not name, for runs on footage; empty: none
+
+    def __post_init__(self) -> None:
+        require(self.every >= 0, "--validation.every", self.every, "0 or more")
+        require(self.samples >= 1, "--validation.samples", self.samples, "at least 1")
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """The run: its length, batches, where it goes, what it saves."""
 
