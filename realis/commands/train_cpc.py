@@ -8,18 +8,20 @@ from realis.core.errors import InputError, require
 from realis.core.log import logger
 from realis.data.caption_files import check_embeddings
 from realis.data.clips_config import ClipsConfig
-from realis.data.manifest import read_manifest
+from realis.data.manifest import read_held_out, read_manifest
 from realis.data.pairs_config import DataConfig
 from realis.losses.config import HrLossConfig
 from realis.models.cpc.interval import block_interval, default_control_layers
 from realis.models.hub import MOST, TINY, check_base, check_parts, has_text_encoder, model_folder, part_folder
 from realis.models.wan.geometry import CELL, PATCH, TOKEN, are_multiples, has_whole_latents, latent_size, tokens
 from realis.training.run_folder import claim_run, overlap
-from realis.training.settings import CpcLoopConfig, FlowConfig, OptimizerConfig
+from realis.training.settings import CpcLoopConfig, FlowConfig, OptimizerConfig, ValidationConfig
 
 if TYPE_CHECKING:
     import torch
 
+    from realis.data.batch import Batch
+    from realis.data.held_out import HeldOutClips, HeldOutPairs
     from realis.models.cpc.controlnet import CpcControlNet
     from realis.models.wan.loading import Wan
     from realis.training.feed import Source
@@ -66,6 +68,7 @@ class TrainCpcConfig:
     loss: HrLossConfig = field(default_factory=HrLossConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
     run: CpcLoopConfig = field(default_factory=CpcLoopConfig)
 
     def __post_init__(self) -> None:
@@ -81,6 +84,9 @@ class TrainCpcConfig:
             raise InputError(
                 "--clips.* without --clips.manifest: no footage to read; give a manifest or leave them out"
             )
+        if self.validation.manifest and not footage:
+            raise InputError("--validation.manifest without --clips.manifest: clips from photographs are measured on others "
+                             "of those; leave it out")  # fmt: skip
         flag, frames, sizes = "--data.size", self.data.frames, [(self.data.size, self.data.size)]
         if footage:
             flag, frames, sizes = "--clips.buckets", self.clips.frames, self.clips.sizes
@@ -109,13 +115,15 @@ class TrainCpcConfig:
 
 
 def check_footage(config: TrainCpcConfig) -> None:
-    """Check the manifest and the embeddings of its captions, before a model is looked for.
+    """Check the manifests and the embeddings of their captions, before a model is looked for.
 
     Raises:
-        InputError: the manifest cannot be used, or an embedding is missing.
+        InputError: a manifest cannot be used, or an embedding is missing.
     """
     if config.clips.manifest:
         entries = read_manifest(config.clips.manifest)
+        if config.validation.manifest:
+            entries += read_held_out(config.validation.manifest, entries)
         if config.clips.embeddings:
             check_embeddings(config.clips.embeddings, config.clips.captions_read(entry.caption for entry in entries))
 
@@ -163,6 +171,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     import torch
 
     from realis.losses.hr_loss import HrLoss
+    from realis.metrics.psnr import psnr
     from realis.models.cpc.controlled import ControlledWan
     from realis.models.parallel import split_sequence
     from realis.models.wan.loading import Wan
@@ -172,6 +181,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.steps.cpc import CpcStep
+    from realis.training.validation import Validator
 
     # 1. The frozen model and the control branch over it
     run = start_run(config, config.run.sequence_parallel)
@@ -194,13 +204,20 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     # 3. Training
     step = CpcStep(model, HrLoss(config.loss), config.flow, config.run.seed, config.run.precision)
 
-    def pictures(module: torch.nn.Module, batch: dict) -> dict:
+    def pictures(module: torch.nn.Module, batch: Batch) -> dict:
         latents = module(batch, "sample")
         if "hr" not in batch:  # another process of this row has the pixels
             return {}
         return {"lr": batch["lr_resized"], "output": codec.decode(latents), "hr": batch["hr"]}
 
-    trained = fit(run, step, source, codec.encode, pictures)
+    def measure(module: torch.nn.Module, batch: Batch) -> dict:
+        latents = module(batch, "sample")
+        error = (codec.decode(latents).clamp(-1, 1) - batch["hr"]).square().mean()
+        return {"PSNR in dB": psnr(error), "HR-Loss": step.sample_loss(latents, batch)}
+
+    held_out = held_out_source(config, wan)
+    validator = Validator(config.validation.every, len(held_out), held_out, measure) if held_out else None
+    trained = fit(run, step, source, codec.encode, pictures, validator)
     export_parts(run, step, {export: controlnet}, trained, description)
     run.accelerator.end_training()
 
@@ -256,6 +273,22 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
     terms = "its own terms apply, and are to be named here before the weights are passed on"
     name, degradation = Path(config.clips.manifest).name, Path(config.clips.degradation).name
     return clips, f"footage ({name}, clips: {len(clips.entries)}), degraded by {degradation}; {terms}"
+
+
+def held_out_source(config: TrainCpcConfig, wan: "Wan") -> "HeldOutClips | HeldOutPairs | None":
+    """Return the samples that the run is measured on; ``None`` where it is not.
+
+    Raises:
+        InputError: a clip of them cannot be used.
+    """
+    from realis.data.held_out import HeldOutClips, held_out_pairs
+
+    c = config.validation
+    if not c.every or (config.clips.manifest and not c.manifest):
+        return None
+    if c.manifest:
+        return HeldOutClips(config.clips, c.manifest, c.samples)
+    return held_out_pairs(config.data, c.samples, wan.vae)
 
 
 def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":

@@ -30,11 +30,10 @@ class LatentCodec:
             return encode_video(self.vae, pixels)
 
     def encode(self, batch: Batch) -> Batch:
-        """A batch of 8-bit ``hr`` and ``lr`` with ``lr_resized`` and float32 latents of both; ``hr_latents`` may be there
-        already."""
-        lr_resized = enlarge(batch["lr"], batch["hr"].shape[-2:])
+        """Give a batch of 8-bit pixels what it lacks of ``lr_resized`` and of the float32 latents of both clips."""
+        lr_resized = batch["lr_resized"] if "lr_resized" in batch else enlarge(batch["lr"], batch["hr"].shape[-2:])
         hr_latents = batch["hr_latents"].float() if "hr_latents" in batch else self.latents_of(signed(batch["hr"]))
-        lr_latents = self.latents_of(lr_resized)
+        lr_latents = batch["lr_latents"] if "lr_latents" in batch else self.latents_of(lr_resized)
         return batch | {"lr_resized": lr_resized, "hr_latents": hr_latents, "lr_latents": lr_latents}
 
     @torch.no_grad()

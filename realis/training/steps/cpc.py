@@ -44,3 +44,8 @@ class CpcStep(TrainingStep):
         """Sample restored latents (B, C, f, h, w) as inference will."""
         noise = draw_noise(batch["lr_latents"], batch["number"], self.seed)
         return self.model.sample(batch["lr_latents"], noise, batch.get("prompt"))
+
+    def sample_loss(self, latents: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the loss of what :meth:`sample` returned: of the velocity straight from its noise to it."""
+        noise = draw_noise(latents, batch["number"], self.seed)
+        return self.loss(noise - latents, noise - batch["hr_latents"], noise, torch.ones(len(noise)).to(noise))["loss"]
