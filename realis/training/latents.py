@@ -30,12 +30,16 @@ class LatentCodec:
             return encode_video(self.vae, pixels)
 
     def encode(self, batch: Batch) -> Batch:
-        """A batch of 8-bit ``hr`` and ``lr`` with ``lr_resized`` and float32 latents of both; ``hr_latents`` may be there
-        already."""
-        lr_resized = enlarge(batch["lr"], batch["hr"].shape[-2:])
-        hr_latents = batch["hr_latents"].float() if "hr_latents" in batch else self.latents_of(signed(batch["hr"]))
-        lr_latents = self.latents_of(lr_resized)
-        return batch | {"lr_resized": lr_resized, "hr_latents": hr_latents, "lr_latents": lr_latents}
+        """A batch with ``lr_resized``, and float32 latents of it and of ``hr``: its own, else made of 8-bit ``hr`` and
+        ``lr``."""
+        whole = batch.copy()
+        if "lr_resized" not in batch:
+            whole["lr_resized"] = enlarge(batch["lr"], batch["hr"].shape[-2:])
+        if "lr_latents" not in batch:
+            whole["lr_latents"] = self.latents_of(whole["lr_resized"])
+        if "hr_latents" not in batch:
+            whole["hr_latents"] = self.latents_of(signed(batch["hr"]))
+        return whole | {"hr_latents": whole["hr_latents"].float()}  # those on disk are float16
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
