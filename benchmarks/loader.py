@@ -8,7 +8,8 @@ and a key frame every --gop frames. Everything runs on one thread, as in a worke
 reader  realis crops the planes of a frame before they become RGB, and passes over frames that nothing refers to on the
         way from the key frame; decord (pip install decord) converts whole frames. Both read the same windows in turn:
         decord by get_batch, which holds all whole frames at once, and by seek_accurate and next, which does not.
-loader  the samples of a training run, each taken apart into reading, degradation, and the resize of the LR to the HR.
+loader  the samples of a training run, each taken apart into reading and degradation, and the bytes of one that a worker
+        hands to the training process.
 workers an accelerator of --tflops at a use of --mfu takes (--step-tflop + --vae-tflop) a sample: forward and backward
         of the Wan2.1 1.3B with four blocks of CPC, and two encodes of its VAE, at 49x480x832.
 """
@@ -32,6 +33,7 @@ from command_line import count, parser_of
 from timing import seconds
 
 from realis.data import clips as training_clips
+from realis.data.batch import Batch
 from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
 from realis.data.photographs import TRAINING_PHOTOGRAPHS, photograph
@@ -135,12 +137,13 @@ def measure_loader(file: Path, a: argparse.Namespace) -> float:
     manifest.write_text(json.dumps({"file_name": file.name}))
     config = ClipsConfig(str(manifest), a.frames, (a.bucket,), degradation=a.degradation, workers=0)
     clips = ClipSet(config, 0, 1)
-    stages = ("read_excerpt", "degraded_pair", "resize")
+    stages = ("read_excerpt", "degraded_pair")
     watches = {name: Stopwatch(getattr(training_clips, name)) for name in stages}
     for name, watch in watches.items():
         setattr(training_clips, name, watch)
+    batches: list[Batch] = []
     samples = clips.batches(range(n, n + 1) for n in range(a.clips))
-    times = [seconds(lambda: next(samples)) for _ in range(a.clips)]
+    times = [seconds(lambda: batches.append(next(samples))) for _ in range(a.clips)]
     whole = sum(times)
     each = " ".join(f"{t:.1f}" for t in times)
     print(
@@ -151,6 +154,7 @@ def measure_loader(file: Path, a: argparse.Namespace) -> float:
         print(f"{name:14s} {watch.total / a.clips:6.2f} s a clip {100 * watch.total / whole:5.1f} %")
     rest = whole - sum(watch.total for watch in watches.values())
     print(f"{'rest':14s} {rest / a.clips:6.2f} s a clip {100 * rest / whole:5.1f} %")
+    print(f"handed on: {sum(x.nbytes for x in batches[0].values()) / 1e6:.1f} MB a clip")
     return whole / a.clips
 
 

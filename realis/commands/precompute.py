@@ -4,10 +4,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from realis.commands.train_cpc import TrainCpcConfig
+from realis.commands.train_cpc import TrainCpcConfig, captions_read
 from realis.core.errors import InputError
 from realis.data.clips_config import CAPTION_DROPOUT
-from realis.data.manifest import read_manifest
 from realis.models.hub import check_base, has_text_encoder, model_folder
 from realis.training.run_folder import held_alone
 
@@ -15,9 +14,9 @@ from realis.training.run_folder import held_alone
 @dataclass(frozen=True)
 class PrecomputeConfig(TrainCpcConfig):
     """Compute once what the runs of a training recipe read: with the recipe's own flags, of which these matter: --model,
-    --clips.manifest, and the folders to fill, --clips.embeddings (of captions, by the text encoder) and --clips.latents
-    (of one fixed crop a clip and bucket, by the VAE; they also depend on --clips.frames, --clips.buckets, --run.seed and
-    whether --clips.degradation sharpens)."""
+    --clips.manifest, --validation.manifest, and the folders to fill, --clips.embeddings (of captions, by the text encoder)
+    and --clips.latents (of one fixed crop a clip and bucket, by the VAE; they also depend on --clips.frames,
+    --clips.buckets, --run.seed and whether --clips.degradation sharpens)."""
 
 
 def precompute(config: PrecomputeConfig) -> None:
@@ -33,7 +32,7 @@ def precompute(config: PrecomputeConfig) -> None:
             "nothing to compute: wanted --clips.manifest with --clips.embeddings or --clips.latents, the folders to fill "
             "(a training recipe may have them)"
         )
-    captions = clips.captions_read(entry.caption for entry in read_manifest(clips.manifest))
+    captions = captions_read(config)
     folder = model_folder(config.model, text_encoder=bool(clips.embeddings))
     check_base(folder)
     if clips.embeddings and not has_text_encoder(folder):

@@ -20,7 +20,6 @@ from realis.training.settings import CpcLoopConfig, FlowConfig, OptimizerConfig,
 if TYPE_CHECKING:
     import torch
 
-    from realis.data.batch import Batch
     from realis.data.held_out import HeldOutClips, HeldOutPairs
     from realis.models.cpc.controlnet import CpcControlNet
     from realis.models.wan.loading import Wan
@@ -121,11 +120,20 @@ def check_footage(config: TrainCpcConfig) -> None:
         InputError: a manifest cannot be used, or an embedding is missing.
     """
     if config.clips.manifest:
-        entries = read_manifest(config.clips.manifest)
-        if config.validation.manifest:
-            entries += read_held_out(config.validation.manifest, entries)
+        captions = captions_read(config)
         if config.clips.embeddings:
-            check_embeddings(config.clips.embeddings, config.clips.captions_read(entry.caption for entry in entries))
+            check_embeddings(config.clips.embeddings, captions)
+
+
+def captions_read(config: TrainCpcConfig) -> list[str]:
+    """Return the captions that a run on footage reads, of its own clips and of those held out.
+
+    Raises:
+        InputError: a manifest cannot be used.
+    """
+    entries = read_manifest(config.clips.manifest)
+    held_out = read_held_out(config.validation.manifest, entries) if config.validation.manifest else []
+    return config.clips.captions_read(entry.caption for entry in [*entries, *held_out])
 
 
 def check_text(config: TrainCpcConfig, folder: Path) -> None:
@@ -170,6 +178,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     """Train over the model in ``folder``, from the CPC in ``cpc`` or a new one."""
     import torch
 
+    from realis.data.batch import Batch
     from realis.losses.hr_loss import HrLoss
     from realis.metrics.psnr import psnr
     from realis.models.cpc.controlled import ControlledWan

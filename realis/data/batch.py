@@ -23,7 +23,7 @@ class Batch(TypedDict, total=False):
     lr_latents: torch.Tensor  # the same of lr_resized
 
 
-PIXELS = ("hr", "lr", "lr_resized")
+PIXELS = ("hr", "lr", "lr_resized")  # large, and read by the process alone that loaded them
 
 
 def enlarge(lr: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

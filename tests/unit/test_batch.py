@@ -92,6 +92,9 @@ def test_pairs_of_several_scales_go_into_one_batch_each_enlarged_from_its_own_pi
         assert not pool.tensors["lr"][i, ..., h:, :].any() and not pool.tensors["lr"][i, ..., w:].any()
         assert torch.equal(resized, enlarge(pool.tensors["lr"][i : i + 1, ..., :h, :w], (32, 32))[0])
         assert torch.equal(hr, pool.tensors["hr"][i])
+    encoded = encode_on_device(batch, torch.device("cpu"), codec.encode)
+    assert torch.equal(encoded["hr"], signed(batch["hr"]))  # all else is there already
+    assert all(torch.equal(x, batch[name]) for name, x in encoded.items() if name != "hr")
     wanted = codec.latents_of(lr_resized(pool.tensors, range(9)))
     assert (pool.tensors["lr_latents"] - wanted).abs().mean() < 0.02  # a pool is encoded in bfloat16
     read = pair_pool(config, 0, codec.vae)
