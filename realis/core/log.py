@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,12 +44,21 @@ def setup() -> None:
     if not logger.handlers:
         logger.addHandler(_StderrHandler())
         logger.addFilter(_printable)
+        _own_lock()
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=_own_lock)
     logger.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logger.propagate = False
     # Intended: diffusers keeps the norms in float32, and activations are bf16
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     # DeepSpeed calls collectives by deprecated names: a user can do nothing about it
     warnings.filterwarnings("ignore", message="`torch.distributed.* is deprecated", category=FutureWarning)
+
+
+def _own_lock() -> None:
+    """Give this process a lock of its own around what it writes. tqdm's is shared with forked processes, and one that is
+    killed while it writes would silence, and stop, all others."""
+    tqdm.set_lock(threading.RLock())
 
 
 @cache

@@ -2,7 +2,10 @@
 
 import io
 import itertools
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -96,3 +99,24 @@ def test_a_short_job_without_a_terminal_says_nothing(clock, monkeypatch):
             clock.now += 1
             bar.update(1)
     assert log.sys.stderr.getvalue() == ""
+
+
+KILLED_WHILE_IT_WRITES = """
+import os, signal
+from tqdm import tqdm
+from realis.core.log import logger, setup
+setup()
+logger.info("begun")
+child = os.fork()
+if not child:
+    tqdm.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(child, 0)
+logger.info("heard")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_that_is_killed_while_it_writes_stops_no_other():
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_WRITES], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "realis: begun\nrealis: heard\n"
