@@ -221,8 +221,15 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
 
     def measure(module: torch.nn.Module, batch: Batch) -> dict:
         latents = module(batch, "sample")
-        error = (codec.decode(latents).clamp(-1, 1) - batch["hr"]).square().mean()
-        return {"PSNR in dB": psnr(error), "HR-Loss": step.sample_loss(latents, batch)}
+        decoded, bicubic = (
+            psnr((clip - batch["hr"]).square().mean())
+            for clip in (codec.decode(latents).clamp(-1, 1), batch["lr_resized"])
+        )
+        return {
+            "PSNR, dB": decoded,
+            "gain over bicubic, dB": decoded - bicubic,
+            "HR-Loss": step.sample_loss(latents, batch),
+        }
 
     held_out = held_out_source(config, wan)
     validator = Validator(config.validation.every, len(held_out), held_out, measure) if held_out else None

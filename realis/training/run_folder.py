@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
@@ -20,7 +20,9 @@ from realis.core.log import is_main_process, logger
 from realis.core.records import build_record, load_json
 from realis.core.system import lock
 from realis.parallel.launch import processes_asked
-from realis.training.settings import LoopConfig
+from realis.training.settings import LoopConfig, TrainConfig
+
+Config = TypeVar("Config", bound=TrainConfig)
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
         )
 
 
-def write_config(config: Any) -> None:
+def write_config(config: TrainConfig) -> None:
     """Write the configuration of a command that has a ``run`` into the run's folder. Only the main process does so.
 
     What differs from the run that is resumed is said: it may be meant, but then the run is no longer what one recipe
@@ -158,7 +160,7 @@ def write_config(config: Any) -> None:
     dump(whole_recipe(config), Path(config.run.output) / "config.yaml")
 
 
-def changed_settings(config: Any) -> list[str]:
+def changed_settings(config: TrainConfig) -> list[str]:
     """What differs from the run that ``config`` goes on from, as ``name old -> new``; nothing if it begins anew."""
     found = find_checkpoint(config.run)
     before = found.parent / "config.yaml" if found else None
@@ -172,7 +174,7 @@ def changed_settings(config: Any) -> list[str]:
     return [f"{name} {old.get(name)} -> {value}" for name, value in new.items() if old.get(name) != value]
 
 
-def whole_recipe(config: Any) -> Any:
+def whole_recipe(config: Config) -> Config:
     """``config`` as a recipe of the whole run: without ``resume``, which is of this start alone."""
     return replace(config, run=replace(config.run, resume=""))
 
