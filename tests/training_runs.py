@@ -9,40 +9,19 @@ from realis.commands.__main__ import run_train_cpc
 SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--run.threads", "1", "--run.precision", "no"]
 
 
-SMALL_CPC = [*SMALL, "--loss.cell", "2"]
+UNMEASURED = ["--validation.every", "0"]
+SMALL_CPC = [*SMALL, *UNMEASURED, "--loss.cell", "2"]
 
 
 def train(run, folder, *flags, steps=4):
-    run(
-        [
-            *SMALL,
-            "--data.cache",
-            str(folder.parent / "pairs"),
-            "--run.output",
-            str(folder),
-            "--run.steps",
-            str(steps),
-            *flags,
-        ]
-    )
+    pairs = str(folder.parent / "pairs")
+    run([*SMALL, "--data.cache", pairs, "--run.output", str(folder), "--run.steps", str(steps), *flags])
 
 
 def train_cpc(folder, *flags, steps=4):
-    static = [
-        "--loss.cell",
-        "2",
-        "--controlnet.layers",
-        "3",
-        "--controlnet.steps",
-        "2",
-        "--optimizer.lr",
-        "1e-3",
-        "--optimizer.ema",
-        "0.9",
-        "--run.batch",
-        "2",
-    ]
-    train(run_train_cpc, folder, *static, *flags, steps=steps)
+    static = ["--loss.cell", "2", "--controlnet.layers", "3", "--controlnet.steps", "2", "--optimizer.lr", "1e-3",
+              "--optimizer.ema", "0.9", "--run.batch", "2"]  # fmt: skip
+    train(run_train_cpc, folder, *static, *UNMEASURED, *flags, steps=steps)
 
 
 def exported(folder):

@@ -20,7 +20,8 @@ from realis.training.settings import CpcLoopConfig, FlowConfig, OptimizerConfig,
 if TYPE_CHECKING:
     import torch
 
-    from realis.data.held_out import HeldOutClips, HeldOutPairs
+    from realis.data.held_out import HeldOutClips
+    from realis.data.pairs import HeldOutPairs
     from realis.models.cpc.controlnet import CpcControlNet
     from realis.models.wan.loading import Wan
     from realis.training.feed import Source
@@ -86,6 +87,8 @@ class TrainCpcConfig:
         if self.validation.manifest and not footage:
             raise InputError("--validation.manifest without --clips.manifest: clips from photographs are measured on others "
                              "of those; leave it out")  # fmt: skip
+        require(bool(self.validation.every) or not self.validation.manifest, "--validation.every", 0,
+                "1 or more with --validation.manifest")  # fmt: skip
         flag, frames, sizes = "--data.size", self.data.frames, [(self.data.size, self.data.size)]
         if footage:
             flag, frames, sizes = "--clips.buckets", self.clips.frames, self.clips.sizes
@@ -220,16 +223,12 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
         return {"lr": batch["lr_resized"], "output": codec.decode(latents), "hr": batch["hr"]}
 
     def measure(module: torch.nn.Module, batch: Batch) -> dict:
-        latents = module(batch, "sample")
+        latents, loss = module(batch, "validate")
         decoded, bicubic = (
             psnr((clip - batch["hr"]).square().mean())
             for clip in (codec.decode(latents).clamp(-1, 1), batch["lr_resized"])
         )
-        return {
-            "PSNR, dB": decoded,
-            "gain over bicubic, dB": decoded - bicubic,
-            "HR-Loss": step.sample_loss(latents, batch),
-        }
+        return {"PSNR, dB": decoded, "gain over bicubic, dB": decoded - bicubic, "HR-Loss": loss}
 
     held_out = held_out_source(config, wan)
     validator = Validator(config.validation.every, len(held_out), held_out, measure) if held_out else None
@@ -297,10 +296,14 @@ def held_out_source(config: TrainCpcConfig, wan: "Wan") -> "HeldOutClips | HeldO
     Raises:
         InputError: a clip of them cannot be used.
     """
-    from realis.data.held_out import HeldOutClips, held_out_pairs
+    from realis.data.held_out import HeldOutClips
+    from realis.data.pairs import held_out_pairs
 
     c = config.validation
-    if not c.every or (config.clips.manifest and not c.manifest):
+    if not c.every:
+        return None
+    if config.clips.manifest and not c.manifest:
+        logger.info("the run is not measured on the way: --validation.manifest names no footage for that")
         return None
     if c.manifest:
         return HeldOutClips(config.clips, c.manifest, c.samples)

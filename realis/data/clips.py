@@ -37,6 +37,7 @@ from realis.ops.pixels import stack_uint8
 from realis.video.excerpt import read_excerpt, read_facts
 
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
+CROPS = 2  # version of what a fixed crop shows of a file, by which latents are kept: 2: turned upright
 SKIPS = 32  # clips in a row that may be of no use
 NAMED = 3  # unreadable clips that an error names
 GRACE = 30  # seconds that a reading process lives on after SIGTERM
@@ -148,7 +149,7 @@ class ClipSet(Dataset):
             length = entry.path.stat().st_size
         except OSError as error:
             raise InputError(f"{entry.path}: cannot be read ({error.strerror})") from error
-        facts = [name, length, entry.start, entry.frames, self.seed, height, width]
+        facts = [CROPS, name, length, entry.start, entry.frames, self.seed, height, width]
         facts += [self.config.frames, load_degradation(self.config.degradation).sharpen]
         return digest(facts)
 

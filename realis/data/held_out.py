@@ -1,40 +1,15 @@
-"""Held-out samples, which training never sees: sample n is always clip n, cut and degraded alike, in every run.
-
-So figures of validation can be compared along a run, and between runs of any seed, batch or number of processes.
-"""
+"""Held-out clips, which training never sees: sample n is always clip n, cut and degraded alike, in every run. (Those of
+rendered pairs are in :mod:`realis.data.pairs`.)"""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from diffusers import AutoencoderKLWan
 
 from realis.core.errors import InputError
 from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
-from realis.data.pairs import PairPool, kept_pool
-from realis.data.pairs_config import DataConfig
-from realis.data.photographs import SAMPLE_PHOTOGRAPHS
 from realis.data.randomness import sample_rng
-
-
-class HeldOutPairs(PairPool):
-    """A pool of which sample n is pair n."""
-
-    def pick(self, number: int) -> int:
-        return number
-
-
-def held_out_pairs(config: DataConfig, samples: int, vae: AutoencoderKLWan) -> HeldOutPairs:
-    """``samples`` pairs like those of ``config``, rendered from the photographs that training does not use, and kept in
-    ``config.cache``.
-
-    Raises:
-        InputError: what is kept there is damaged, or nothing can be written there.
-    """
-    config, rngs = replace(config, count=samples), [held_out_rng(number) for number in range(samples)]
-    photographs = dict.fromkeys(SAMPLE_PHOTOGRAPHS, 1.0)
-    return HeldOutPairs(kept_pool(config, "held out", rngs, vae, photographs), seed=0)
 
 
 class HeldOutClips(ClipSet):
@@ -71,12 +46,7 @@ class HeldOutClips(ClipSet):
         return self.entries[clip].caption if self.config.caption_dropout < 1 else ""
 
     def draws(self, number: int) -> np.random.Generator:
-        return held_out_rng(number)
+        return sample_rng(0, number, "held out")
 
     def placed(self, clip: int, bucket: int, draws: np.random.Generator) -> Callable[[int, int], int]:
         return lambda first, stop: (first + stop - 1) // 2
-
-
-def held_out_rng(number: int) -> np.random.Generator:
-    """Of sample ``number``, unlike any of training under any seed."""
-    return sample_rng(0, number, "held out")

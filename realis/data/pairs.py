@@ -7,7 +7,7 @@ it by (seed, global sample number).
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from realis.core.files import whole_file
 from realis.core.log import progress
 from realis.data.batch import Batch, enlarge
 from realis.data.pairs_config import DataConfig
-from realis.data.photographs import TRAINING_PHOTOGRAPHS, training_clip
+from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, training_clip
 from realis.data.randomness import sample_rng
 from realis.degradation.presets import load_degradation
 from realis.degradation.second_order import MARGIN, degraded_pair, whole_margin
@@ -81,6 +81,25 @@ def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
     """The pool of a run, see :func:`kept_pool`."""
     rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
     return PairPool(kept_pool(config, seed, rngs, vae, TRAINING_PHOTOGRAPHS), seed)
+
+
+class HeldOutPairs(PairPool):
+    """A pool of which sample n is pair n."""
+
+    def pick(self, number: int) -> int:
+        return number
+
+
+def held_out_pairs(config: DataConfig, samples: int, vae: AutoencoderKLWan) -> HeldOutPairs:
+    """``samples`` pairs like those of ``config``, rendered from the photographs that training does not use, and kept in
+    ``config.cache``.
+
+    Raises:
+        InputError: what is kept there is damaged, or nothing can be written there.
+    """
+    config, rngs = replace(config, count=samples), [sample_rng(0, number, "held out") for number in range(samples)]
+    photographs = dict.fromkeys(SAMPLE_PHOTOGRAPHS, 1.0)
+    return HeldOutPairs(kept_pool(config, "held out", rngs, vae, photographs), seed=0)
 
 
 def kept_pool(

@@ -23,7 +23,7 @@ Encode = Callable[[Batch], Batch]  # of a batch of 8-bit pixels on the device, w
 
 def planned(run: Run, start: int) -> Iterator[range]:
     """Yield the sample numbers that this process loads from optimizer step ``start`` on."""
-    return (numbers for numbers, turns in passes(run, start) if run.processes.column < turns)
+    return (numbers for numbers, sharing in passes(run, start) if run.processes.column < sharing)
 
 
 def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Encode) -> Iterator[Batch]:
@@ -33,24 +33,26 @@ def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Encode
     everything but the pixels.
     """
     column = run.processes.column
-    for _, turns in passes(run, start):
-        batch: Batch = {}
-        if column < turns:
-            batch = encoded(run, next(loaded), encode)
-        lean = {name: x for name, x in batch.items() if name not in PIXELS}
-        for turn in range(turns):
-            shared = cast("Batch", run.processes.share(lean if turn == column else None, turn))
-            yield cast("Batch", batch | shared) if turn == column else shared
+    for _, sharing in passes(run, start):
+        pixels, lean = Batch(), {}
+        if column < sharing:
+            for name, x in encoded(run, next(loaded), encode).items():
+                (pixels if name in PIXELS else lean)[name] = x
+        for source in range(sharing):
+            shared = cast("Batch", run.processes.share(lean if source == column else None, source))
+            yield cast("Batch", pixels | shared) if source == column else shared
+            del shared
+            if source == column:
+                del pixels  # nobody else holds them for longer than their pass
 
 
 def passes(run: Run, start: int) -> Iterator[tuple[range, int]]:
-    """For each turn of loading from step ``start`` on: what this process loads (nothing if there are fewer passes left
-    in the step than processes in its row), and how many processes load."""
+    """Yield, for each time that the row loads from step ``start`` on, what this process loads (nothing if there are fewer
+    passes left in the step than processes in its row), and how many processes load and share."""
     columns, count = run.processes.columns, run.config.accumulation
     for step in range(start, run.config.steps):
         for first in range(0, count, columns):
-            turns = min(columns, count - first)
-            yield run.sample_numbers(step, first + run.processes.column), turns
+            yield run.sample_numbers(step, first + run.processes.column), min(columns, count - first)
 
 
 @torch.no_grad()
@@ -58,6 +60,6 @@ def encoded(run: Run, batch: Batch, encode: Encode) -> Batch:
     """Put a batch on the device, encode it there, and give its pixels in [-1, 1]; ``number`` stays on the CPU, where random
     draws are made."""
     device = run.accelerator.device
-    moved = {name: x if name == "number" else x.to(device, non_blocking=True) for name, x in batch.items()}
+    moved = {name: x if name == "number" else x.to(device) for name, x in batch.items()}
     there = encode(cast("Batch", moved))
     return cast("Batch", {name: signed(x) if x.dtype == torch.uint8 else x for name, x in there.items()})

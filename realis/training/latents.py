@@ -1,5 +1,7 @@
 """Between pixels and latents: the frozen VAE beside the training step, outside of what is sharded."""
 
+from typing import cast
+
 import torch
 from diffusers import AutoencoderKLWan
 
@@ -30,11 +32,14 @@ class LatentCodec:
             return encode_video(self.vae, pixels)
 
     def encode(self, batch: Batch) -> Batch:
-        """Give a batch of 8-bit pixels what it lacks of ``lr_resized`` and of the float32 latents of both clips."""
+        """Give a batch of 8-bit pixels what it lacks of ``lr_resized``, which takes the place of ``lr``, and of the float32
+        latents of both clips."""
+        hr = signed(batch["hr"])
         lr_resized = batch["lr_resized"] if "lr_resized" in batch else enlarge(batch["lr"], batch["hr"].shape[-2:])
-        hr_latents = batch["hr_latents"].float() if "hr_latents" in batch else self.latents_of(signed(batch["hr"]))
+        hr_latents = batch["hr_latents"].float() if "hr_latents" in batch else self.latents_of(hr)
         lr_latents = batch["lr_latents"] if "lr_latents" in batch else self.latents_of(lr_resized)
-        return batch | {"lr_resized": lr_resized, "hr_latents": hr_latents, "lr_latents": lr_latents}
+        made = Batch(hr=hr, lr_resized=lr_resized, hr_latents=hr_latents, lr_latents=lr_latents)
+        return cast("Batch", {name: x for name, x in batch.items() if name != "lr"} | made)
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The one training loop: batches by global sample number, accumulation, schedule, averages, checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
@@ -21,8 +21,8 @@ from realis.training.state import Tensors, TrainingState, training_state
 from realis.training.steps.base import TrainingStep
 from realis.training.termination import Termination
 from realis.training.tracking import Tracker
-from realis.training.turn import Step, take_turn
-from realis.training.validation import Validator, validate
+from realis.training.turn import Round, take_turn
+from realis.training.validation import Validation, Validator
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -78,48 +78,66 @@ def fit(
             return encoded(run, next(loaded), encode)
 
     # 2. Steps
-    with (
-        Termination() as termination,
-        closing(source.batches(planned(run, start))) as loaded,
-        Tracker(run, start) as tracker,
-    ):
+    validation = Validation(run, validator, encode, start) if validator else None
+    plan = planned(run, start)
+    with Termination() as termination, closing(source.batches(plan)) as loaded, Tracker(run, start) as tracker:
         write_config(run.recipe)
+
+        def is_stopped() -> bool:
+            return termination.told_to_any(run.accelerator)
+
+        def validate(done: int) -> None:
+            if validation and validation.is_due(done):
+                tracker.log_validation(done, validation.measure(module, done, is_stopped))
+
+        validate(start)  # the run was stopped before or while it was
         incoming = device_batches(run, tracker.timed(loaded), start, encode)
         for number in tracker.bar:
-            step, turns = Step(number, module, states, load), [s for s in states if s.player.has_turn(number)]
-            first = next(incoming)
-            batches = chain([first], islice(incoming, c.accumulation - 1))
-            if len(turns) != 1:  # several see the same ones; nobody, and they pass by
-                batches = list(batches)
-            for state in turns:
-                player = state.player
-                rate = set_learning_rate(state, number, c.steps)
-                losses, norm = take_turn(run, step, state, batches)
-                tracker.note({player.term(name): value for name, value in losses.items()})
-                tracker.note_last({player.term("gradient norm"): norm, player.term("learning rate"): rate})
+            done = number + 1
+            shows = pictures and is_due(done, c.sample_every, c.steps)
+            first = take_turns(run, Round(number, module, states, load), incoming, tracker, keep_first=bool(shows))
 
             # 3. Curves, pictures, validation, checkpoints
-            done = number + 1
-            is_last, is_stopped = done == c.steps, termination.told_to_any(run.accelerator)
-
-            def is_due(every: int, done: int = done, is_last: bool = is_last) -> bool:
-                return done % every == 0 or is_last
-
-            if is_due(c.log_every):
+            stopped = is_stopped()
+            if is_due(done, c.log_every, c.steps):
                 tracker.log(done)
-            if pictures and c.sample_every and is_due(c.sample_every) and not is_stopped:
-                with torch.no_grad():
-                    tracker.show(done, pictures(module, first))
-            if validator and is_due(validator.every) and not is_stopped:
-                tracker.validated(done, validate(run, module, validator, encode))
-            if is_due(c.save_every) or is_stopped:
-                save(run, states, output / f"checkpoint-{done:06d}", done)
-                if run.accelerator.is_main_process:
-                    rotate(output, c.keep)
-            if is_stopped:
-                raise TerminatedError(f"stopped by SIGTERM after step {done}; --run.resume latest goes on")
+            with tracker.untimed():
+                if pictures and first and not stopped:
+                    with torch.no_grad():
+                        tracker.show(done, pictures(module, first))
+                del first
+                if is_due(done, c.save_every, c.steps) or stopped:
+                    save(run, states, output / f"checkpoint-{done:06d}", done)
+                    if run.accelerator.is_main_process:
+                        rotate(output, c.keep)
+                if stopped:
+                    raise TerminatedError(f"stopped by SIGTERM after step {done}; --run.resume latest goes on")
+                validate(done)
     weights = (state.averages() if state.average else state.weights() for state in states)
     return on_main(run.accelerator, chain.from_iterable(weights))
+
+
+def is_due(done: int, every: int, steps: int) -> bool:
+    """Whether what happens every so many optimizer steps, and at the last one, happens after ``done``; 0: never."""
+    return bool(every) and (done % every == 0 or done == steps)
+
+
+def take_turns(run: Run, this: Round, incoming: Iterator[Batch], tracker: Tracker, keep_first: bool) -> Batch:
+    """Let each player whose turn it is take it, over the batches of one optimizer step; return the first of these if it is
+    to be kept, else an empty one."""
+    playing = [state for state in this.states if state.player.has_turn(this.number)]
+    batches, first = islice(incoming, run.config.accumulation), Batch()
+    if keep_first:
+        first = next(batches)
+        batches = chain([first], batches)
+    if len(playing) != 1:  # several see the same ones; nobody, and they pass by
+        batches = list(batches)
+    for i, state in enumerate(playing):
+        player, rate = state.player, set_learning_rate(state, this.number, run.config.steps)
+        losses, norm = take_turn(run, this, state, batches, is_first=i == 0)
+        tracker.note({player.term(name): value for name, value in losses.items()})
+        tracker.note_last({player.term("gradient norm"): norm, player.term("learning rate"): rate})
+    return first
 
 
 def check_same_start(run: Run, step: int) -> None:
@@ -143,6 +161,7 @@ def prepare_training(run: Run, step_module: TrainingStep) -> tuple[nn.Module, li
         InputError: DeepSpeed, which has one optimizer, and several players.
     """
     accelerator, players = run.accelerator, step_module.players()
+    check_players(step_module)
     alone = len(players) == 1
     require(alone or accelerator.distributed_type != DistributedType.DEEPSPEED, "accelerate's launch file",
             f"DeepSpeed, and {len(players)} networks that take turns", "DDP or FSDP: DeepSpeed has one optimizer")  # fmt: skip
@@ -158,9 +177,33 @@ def prepare_training(run: Run, step_module: TrainingStep) -> tuple[nn.Module, li
     return module, [training_state(accelerator, *state) for state in states]
 
 
+def check_players(step_module: TrainingStep) -> None:
+    """Refuse a step whose players could not be told apart, or could not be resumed.
+
+    Raises:
+        ValueError: one of several has no name of its own, two share a parameter or its name, or there are buffers that a
+            checkpoint would lack, as those of batch normalisation.
+    """
+    players = step_module.players()
+    names = [name for player in players for name in player.parameters]
+    if len({player.name for player in players}) < len(players) or (
+        len(players) > 1 and not all(p.name for p in players)
+    ):
+        raise ValueError(f"players: got the names {[player.name for player in players]}, wanted one for each")
+    if len(set(names)) < len(names) or len({id(p) for one in players for p in one.parameters.values()}) < len(names):
+        raise ValueError("players: a parameter, or the name of one, belongs to two of them")
+    if buffers := step_module.state_dict().keys() - {
+        name for name, _ in step_module.named_parameters(remove_duplicate=False)
+    }:
+        raise ValueError(
+            f"{type(step_module).__name__}: its buffers would not be in a checkpoint: {', '.join(sorted(buffers))}"
+        )
+
+
 def set_learning_rate(state: TrainingState, step: int, steps: int) -> float:
-    """Set and return the learning rate of optimizer step ``step`` of ``steps``."""
-    rate = state.config.lr * learning_rate(step, steps, state.config)
+    """Set and return the learning rate of a player's turn in optimizer step ``step`` of ``steps``: by its own turns."""
+    turn, turns = state.player.turns_before(step), state.player.turns_before(steps)
+    rate = state.config.lr * learning_rate(turn, turns, state.config)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     return rate

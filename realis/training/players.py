@@ -18,11 +18,14 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 class Player:
     """One of the networks of a step.
 
+    The losses of one may leave gradients in the others, which are dropped: they cost their computation, and among several
+    processes their exchange.
+
     Args:
-        parameters: what its optimizer moves, by name; no two players share one.
+        parameters: what its optimizer moves, by a name that no other player has.
         name: of its files in a checkpoint and of its curves; empty if it is the only one.
         losses: the method of the step that turns a batch into its losses.
-        optimizer: its settings; ``None``: those of the run.
+        optimizer: its settings, of the command's configuration; ``None``: ``--optimizer``. Warm-up and decay go by its turns.
         first: the optimizer step, counted from 0, in which it takes its first turn.
         every: from then on it takes a turn every so many steps.
 

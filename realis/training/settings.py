@@ -50,7 +50,7 @@ class ValidationConfig:
     """What is measured on the way, on samples that training never sees."""
 
     every: int = 500  # optimizer steps, also at the last one; 0: never
-    samples: int = 8  # of it, the same ones every time
+    samples: int = 8  # how many, the same ones every time
     manifest: str = ""  # of clips that --clips.manifest does not name, for runs on footage; empty: none
 
     def __post_init__(self) -> None:
@@ -78,7 +78,8 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         require(self.seed >= 0 and self.seed < 2**31, "--run.seed", self.seed, "0 to 2147483647")
-        require(self.threads >= 0, "--run.threads", self.threads, "0 or more")
+        for name in ("threads", "sample_every"):
+            require(getattr(self, name) >= 0, f"--run.{name.replace('_', '-')}", getattr(self, name), "0 or more")
         for name in ("steps", "batch", "accumulation", "log_every", "save_every", "keep"):
             require(getattr(self, name) >= 1, f"--run.{name.replace('_', '-')}", getattr(self, name), "at least 1")
 

@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from realis.core.log import logger, progress
+from realis.core.log import progress
 from realis.data.batch import Batch
 from realis.training.run import Run
 from realis.training.state import Tensors
-from realis.training.validation import ValidationCurve
 
 
 class Tracker:
@@ -24,7 +24,6 @@ class Tracker:
         self.terms: dict[str, tuple[torch.Tensor, int]] = {}  # sum, and of how many turns
         self.last: dict[str, torch.Tensor | float] = {}
         self.bar = progress(range(start, run.config.steps), total=run.config.steps, unit="step", initial=start)
-        self.validation = ValidationCurve(Path(run.config.output), start)
         if run.config.tracker != "none":
             name = "realis" if run.config.tracker == "wandb" else "tensorboard"
             run.accelerator.init_trackers(name, init_kwargs={"tensorboard": {"purge_step": start + 1}})
@@ -70,12 +69,16 @@ class Tracker:
             self.bar.set_postfix({n: f"{x:.3g}" for n, x in terms.items() if n.endswith("loss")}, refresh=False)
         self.steps_before, self.began, self.waited, self.terms = done, time.perf_counter(), 0.0, {}
 
-    def validated(self, done: int, figures: dict[str, float]) -> None:
-        """Take the figures of the held-out samples after step ``done``: to the tracker, the log, a file and a picture."""
+    def log_validation(self, done: int, figures: dict[str, float]) -> None:
+        """Curves of the figures of held-out samples after optimizer step ``done``."""
         self.run.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=done)
-        logger.info("validation at step %d: %s", done, ", ".join(f"{n} {x:.4g}" for n, x in figures.items()))
-        if self.run.accelerator.is_main_process:
-            self.validation.add(done, figures)
+
+    @contextmanager
+    def untimed(self) -> Iterator[None]:
+        """What is done meanwhile does not count as training: the rates are those of steps alone."""
+        asked = time.perf_counter()
+        yield
+        self.began += time.perf_counter() - asked
 
     def show(self, done: int, clips: Tensors) -> None:
         """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.

@@ -1,5 +1,6 @@
 """Validation: what a run makes of samples that it does not train on."""
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from realis.core.errors import InputError
 from realis.core.files import whole_file
+from realis.core.log import logger
 from realis.core.records import load_json, to_line, whole_lines
 from realis.data.batch import Batch
 from realis.pictures.curves import plot_curves
 from realis.training.feed import Encode, Source, encoded
 from realis.training.run import Run
+from realis.training.state import Tensors
 
 
 @dataclass(frozen=True)
@@ -30,43 +34,90 @@ class Validator:
     every: int
     samples: int
     source: Source
-    measure: Callable[[nn.Module, Batch], dict[str, torch.Tensor]]
+    measure: Callable[[nn.Module, Batch], Tensors]
 
 
-@torch.no_grad()
-def validate(run: Run, module: nn.Module, validator: Validator, encode: Encode) -> dict[str, float]:
-    """Return the mean of each figure over the held-out samples. All processes call it, and each row measures its share;
-    where the samples do not divide, some are computed once more and not counted."""
-    rows, row = run.processes.rows, run.processes.row
-    numbers = list(range(row, -(-validator.samples // rows) * rows, rows))
-    sums: dict[str, torch.Tensor] = {}
-    with closing(validator.source.batches(range(n, n + 1) for n in (n % validator.samples for n in numbers))) as loaded:
-        for number, batch in zip(numbers, loaded, strict=True):
-            figures = validator.measure(module, encoded(run, batch, encode))
-            counts = float(number < validator.samples)
-            sums = {name: sums.get(name, 0) + counts * value.float() for name, value in figures.items()}
-    stacked = torch.stack([value.to(run.accelerator.device) for value in sums.values()])
-    total = run.accelerator.reduce(stacked, "sum") / (run.processes.columns * validator.samples)
-    return dict(zip(sums, total.tolist(), strict=True))
+class Validation:
+    """The validations of a run: figures in ``validation.jsonl``, a line each, and ``validation.png``.
 
-
-class ValidationCurve:
-    """The figures of a run so far: ``validation.jsonl``, a line a validation, and ``validation.png``.
+    Each row of processes measures its share of the samples, which it reads once and keeps in memory, in 8 bits. Where
+    they do not divide, some are computed once more and not counted.
 
     Args:
-        folder: of the run.
         start: the step that the run goes on from; what was measured after it is measured again.
+
+    Raises:
+        InputError: a sample cannot be read, or the figures of before cannot.
     """
 
-    def __init__(self, folder: Path, start: int) -> None:
-        self.file, self.picture = folder / "validation.jsonl", folder / "validation.png"
-        rows = map(load_json, whole_lines(self.file.read_bytes())) if start and self.file.is_file() else ()
-        self.rows = [row for row in rows if row["step"] <= start]
+    def __init__(self, run: Run, validator: Validator, encode: Encode, start: int) -> None:
+        self.run, self.validator, self.encode = run, validator, encode
+        rows, row, count = run.processes.rows, run.processes.row, validator.samples
+        self.numbers = range(row, -(-count // rows) * rows, rows)
+        with closing(validator.source.batches(range(n % count, n % count + 1) for n in self.numbers)) as loaded:
+            self.batches = list(loaded)
+        self.file, self.picture = (Path(run.config.output) / f"validation.{end}" for end in ("jsonl", "png"))
+        self.rows = [row for row in read_rows(self.file) if row["step"] <= start] if start else []
 
-    def add(self, step: int, figures: dict[str, float]) -> None:
-        """Write the figures of one more validation, and draw all of them."""
+    def is_due(self, step: int) -> bool:
+        """Whether the run is to be measured after ``step`` optimizer steps and was not yet, in the eyes of the main process."""
+        wanted = step > 0 and (step % self.validator.every == 0 or step == self.run.config.steps)
+        missing = wanted and not any(row["step"] == step for row in self.rows)
+        accelerator = self.run.accelerator
+        told = torch.tensor(float(missing and accelerator.is_main_process), device=accelerator.device)
+        return bool(accelerator.reduce(told, "sum"))
+
+    @torch.no_grad()
+    def measure(self, module: nn.Module, step: int, is_stopped: Callable[[], bool]) -> dict[str, float]:
+        """Measure the run after ``step`` optimizer steps; write and draw the mean of each figure that is finite.
+
+        Args:
+            module: the step, prepared.
+            is_stopped: asked between samples; all processes get the same answer.
+
+        Returns:
+            the means, empty if it was stopped.
+        """
+        sums: Tensors = {}
+        for number, batch in zip(self.numbers, self.batches, strict=True):
+            if is_stopped():
+                return {}
+            figures = self.validator.measure(module, encoded(self.run, batch, self.encode))
+            counts = float(number < self.validator.samples)
+            sums = {name: sums.get(name, 0) + counts * value.float() for name, value in figures.items()}
+        stacked = torch.stack([value.to(self.run.accelerator.device) for value in sums.values()])
+        mean = self.run.accelerator.reduce(stacked, "sum") / (self.run.processes.columns * self.validator.samples)
+        figures = {name: x for name, x in zip(sums, mean.tolist(), strict=True) if math.isfinite(x)}
+        logger.info("validation at step %d: %s", step, ", ".join(f"{name} {x:.4g}" for name, x in figures.items()))
         self.rows.append({"step": step} | figures)
+        if self.run.accelerator.is_main_process:
+            self.write()
+        return figures
+
+    def write(self) -> None:
+        """Write the figures so far, and draw them."""
         with whole_file(self.file) as temporary:
             temporary.write_bytes(b"".join(map(to_line, self.rows)))
+        names = dict.fromkeys(name for row in self.rows for name in row if name != "step")
         with whole_file(self.picture) as temporary:
-            plot_curves({name: [(row["step"], row[name]) for row in self.rows] for name in figures}, "step", temporary)
+            plot_curves(
+                {name: [(row["step"], row[name]) for row in self.rows if name in row] for name in names},
+                "step",
+                temporary,
+            )
+
+
+def read_rows(file: Path) -> list[dict[str, float]]:
+    """Read the figures of the validations so far; none if there is no such file.
+
+    Raises:
+        InputError: a line is none of figures.
+    """
+    rows = []
+    for line in whole_lines(file.read_bytes()) if file.is_file() else ():
+        try:
+            row = load_json(line)
+            rows.append({name: float(value) for name, value in row.items()} | {"step": int(row["step"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{file}: cannot be read ({error!r}); move it away to go on without its curve") from error
+    return rows

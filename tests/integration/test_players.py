@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
@@ -22,11 +23,14 @@ from torch.nn.functional import softplus
 from gloo import in_processes
 from realis.core.errors import InputError
 from realis.training import run as training_run
-from realis.training.loop import fit, prepare_training
+from realis.training.loop import check_players, fit, prepare_training
 from realis.training.players import Player, trainable
 from realis.training.settings import LoopConfig, OptimizerConfig
 from realis.training.steps.base import TrainingStep
 from realis.training.validation import Validator
+
+RETURNED = ("generator-average", "discriminator-trained")
+FREE = 1e9  # a gradient norm that nothing reaches
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,14 @@ class GanStep(TrainingStep):
         self.generator, self.discriminator = Block(2, 2), Block(2, 1)
 
     def players(self):
+        weights = {
+            part: {f"{part}.{name}": p for name, p in trainable(getattr(self, part)).items()}
+            for part in ("generator", "discriminator")
+        }
+        slow = OptimizerConfig(lr=3e-3, clip=FREE)
         return [
-            Player(trainable(self.generator), "generator", "generator_losses"),
-            Player(
-                trainable(self.discriminator), "discriminator", "discriminator_losses", OptimizerConfig(lr=3e-3), 1, 2
-            ),
+            Player(weights["generator"], "generator", "generator_losses"),
+            Player(weights["discriminator"], "discriminator", "discriminator_losses", slow, first=1, every=2),
         ]
 
     def generator_losses(self, batch):
@@ -100,11 +107,15 @@ def train(folder, sharded=False, **loop):
         training_run.Accelerator = sharding_accelerator
     options = {"steps": 4, "save_every": 1, "keep": 9, "log_every": 2, "batch": 4, "tracker": "none"} | loop
     config = LoopConfig(output=str(folder), precision="no", sample_every=0, **options)
-    run = training_run.start_run(Recipe(config, OptimizerConfig(lr=1e-2, clip=1e9, ema=0.9)))
+    run = training_run.start_run(Recipe(config, OptimizerConfig(lr=1e-2, clip=FREE, ema=0.9)))
     step = GanStep()
-    fit(run, step, Ring(), validator=Validator(2, 3, Ring(), radius))
+    trained = fit(run, step, Ring(), validator=Validator(2, 3, Ring(), radius))
     if sharded:
         assert all(isinstance(p, DTensor) for p in step.parameters())
+    if run.accelerator.is_main_process:  # all that trains, each under its own name
+        last = [files(folder / f"checkpoint-{config.steps:06d}")[f"{name}.safetensors"] for name in RETURNED]
+        assert trained.keys() == last[0].keys() | last[1].keys()
+        assert all(torch.equal(x, next(saved[name] for saved in last if name in saved)) for name, x in trained.items())
     run.accelerator.end_training()
 
 
@@ -129,8 +140,8 @@ def test_each_moves_in_its_turns_and_only_then(whole):
     kinds = {"generator": ("trained", "optimizer", "average"), "discriminator": ("trained", "optimizer")}
     assert saved[-1].keys() == {f"{name}-{kind}.safetensors" for name in kinds for kind in kinds[name]}
     for name, turns in {"generator": [True] * 4, "discriminator": [False, True, False, True]}.items():
-        weights = [trainable(getattr(GanStep(), name))["0.weight"]]
-        weights += [files[f"{name}-trained.safetensors"]["0.weight"] for files in saved]
+        weights = [trainable(GanStep())[f"{name}.0.weight"]]
+        weights += [files[f"{name}-trained.safetensors"][f"{name}.0.weight"] for files in saved]
         assert [not torch.equal(a, b) for a, b in pairwise(weights)] == turns, name
 
 
@@ -150,7 +161,7 @@ def test_a_turn_is_a_step_of_adamw_on_its_own_loss(whole):
     saved = files(whole / "checkpoint-000004")
     for name in ("generator", "discriminator"):
         for key, p in trainable(getattr(step, name)).items():
-            torch.testing.assert_close(saved[f"{name}-trained.safetensors"][key], p.detach())
+            torch.testing.assert_close(saved[f"{name}-trained.safetensors"][f"{name}.{key}"], p.detach())
 
 
 def test_curves_of_both_and_of_the_validation(whole):
@@ -176,7 +187,7 @@ def test_it_resumes_to_the_bit_between_any_two_turns(whole, tmp_path, begin):
 )
 def test_two_processes_take_the_turns_of_one(whole, tmp_path, sharded, accumulation):
     in_processes(partial(train, batch=2 // accumulation, accumulation=accumulation, sharded=sharded), tmp_path)
-    for n in (1, 2):
+    for n in (1, 2, 4):
         one, two = (files(folder / f"checkpoint-{n:06d}") for folder in (whole, tmp_path))
         assert one.keys() == two.keys()
         for name in one:
@@ -188,10 +199,76 @@ def test_two_processes_take_the_turns_of_one(whole, tmp_path, sharded, accumulat
 def test_validation_counts_each_sample_once(whole):
     """Three samples in two rows: their mean by hand."""
     step = GanStep()
-    step.generator.load_state_dict(files(whole / "checkpoint-000002")["generator-trained.safetensors"])
+    step.load_state_dict(files(whole / "checkpoint-000002")["generator-trained.safetensors"], strict=False)
     (batch,) = Ring().batches([range(3)])
     wanted = step.sample(batch).detach().norm(dim=1).mean()
     assert rows(whole)[0] == {"step": 2, "radius": pytest.approx(float(wanted), rel=1e-5)}
+
+
+def test_several_processes_resume_to_the_bit(tmp_path):
+    in_processes(partial(train, batch=2, sharded=True), tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole" / "checkpoint-000002", tmp_path / "again" / "checkpoint-000002")
+    in_processes(partial(train, batch=2, sharded=True, resume="latest"), tmp_path / "again")
+    a, b = (files(tmp_path / run / "checkpoint-000004") for run in ("whole", "again"))
+    assert a.keys() == b.keys() and all(torch.equal(a[name][key], b[name][key]) for name in a for key in a[name])
+
+
+class BrokenStep(GanStep):
+    """From the second step on the discriminator's loss is not finite for samples from 6 on: those of the second process."""
+
+    def discriminator_losses(self, batch):
+        losses = super().discriminator_losses(batch)
+        return losses | {"loss": losses["loss"] * torch.where(batch["number"].max() >= 6, torch.nan, 1.0)}
+
+
+def broken(folder):
+    rank = dist.get_rank()
+    run = training_run.start_run(
+        Recipe(LoopConfig(output=str(folder), steps=4, batch=2, tracker="none"), OptimizerConfig())
+    )
+    what = (
+        r"the loss is nan at step 1, samples \[6, 7\]"
+        if rank
+        else "the loss of another process is not finite at step 1"
+    )
+    with pytest.raises(
+        FloatingPointError, match=f"^{what}; the batch is in .*some weights have moved in this step already"
+    ):
+        fit(run, BrokenStep(), Ring())
+
+
+def test_of_a_step_in_which_another_has_moved_only_the_batch_is_kept(tmp_path):
+    in_processes(broken, tmp_path)
+    assert [file.name for file in (tmp_path / "stopped-000001").iterdir()] == ["batch-of-process-1.safetensors"]
+    kept = load_file(tmp_path / "stopped-000001" / "batch-of-process-1.safetensors")
+    assert kept["number"].tolist() == [6, 7] and kept.keys() == {"number", "x", "noise"}
+
+
+class Unnamed(GanStep):
+    def players(self):
+        return [replace(player, name="one") for player in super().players()]
+
+
+class Shared(GanStep):
+    def players(self):
+        one, two = super().players()
+        return [one, replace(two, parameters=one.parameters)]
+
+
+class Normalised(GanStep):
+    def __init__(self):
+        super().__init__()
+        self.generator.append(nn.BatchNorm1d(2))
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [(Unnamed, r"\['one', 'one'\], wanted one for each"), (Shared, "belongs to two of them"),
+     (Normalised, "buffers would not be in a checkpoint: generator.3.num_batches_tracked")],
+)  # fmt: skip
+def test_players_that_a_checkpoint_could_not_tell_apart_are_refused(step, message):
+    with pytest.raises(ValueError, match=message):
+        check_players(step())
 
 
 def test_deepspeed_is_refused():

@@ -27,6 +27,7 @@ from commands import Command
 from gloo import in_processes
 from realis.commands.__main__ import run_train_cpc
 from realis.core.errors import InputError, TerminatedError
+from realis.core.records import load_json
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
 from realis.models.cpc.controlled import ControlledWan
@@ -40,6 +41,7 @@ from realis.training.players import trainable
 from realis.training.run_folder import checkpoints
 from realis.training.settings import FlowConfig, LoopConfig, OptimizerConfig
 from realis.training.steps.cpc import CpcStep
+from realis.training.validation import Validator
 
 FREE = 1e9  # a gradient norm that nothing reaches
 LAUNCH = Path(__file__).parents[2] / "train" / "launch"
@@ -133,8 +135,9 @@ def train(
         if columns > 1:
             split_sequence(model, run.processes)
     trained = fit(
-        run, step, samples or Samples(), pictures=lambda module, batch: {"output": module(batch, "sample")[:, :3]}
-    )
+        run, step, samples or Samples(), pictures=lambda module, batch: {"output": module(batch, "sample")[:, :3]},
+        validator=Validator(2, 3, Samples(), lambda module, batch: {"loss": module(batch, "validate")[1]}),
+    )  # fmt: skip
     if run.accelerator.is_main_process:
         saved = load_file(folder / "checkpoint-000002" / "average.safetensors")
         assert all(torch.equal(x, saved[name]) for name, x in trained.items()) and trained.keys() == saved.keys()
@@ -183,6 +186,8 @@ def test_two_processes_take_the_steps_of_one(tmp_path, transformer, controlnet, 
     options = {"accumulation": accumulation, "clip": clip}
     in_processes(partial(train, columns=columns, sharded=sharded, **options), tmp_path / "two", *parts)
     assert_same_gradients(tmp_path / "one", tmp_path / "two")
+    one, two = (load_json((tmp_path / run / "validation.jsonl").read_text()) for run in ("one", "two"))
+    assert one == {"step": 2, "loss": pytest.approx(two["loss"], rel=1e-3)}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +254,7 @@ def test_processes_that_do_not_work_together_are_refused():
     in_processes(launched_as_one_of_two)
 
 
-SMALL = ["--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss.cell", "2", "--controlnet.layers", "3",
+SMALL = ["--validation.every", "0", "--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss.cell", "2", "--controlnet.layers", "3",
          "--optimizer.lr", "1e-3", "--optimizer.warmup", "3", "--run.threads", "1", "--run.precision", "no", "--run.save-every", "1"]  # fmt: skip
 
 

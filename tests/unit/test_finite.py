@@ -111,3 +111,11 @@ def test_of_several_passes_the_batch_that_broke_the_loss_is_kept(tmp_path):
     kept = load_file(tmp_path / "stopped-000001" / "batch-of-process-0.safetensors")
     assert kept["number"].tolist() == [5] and kept["x"].tolist() == [5]
     assert json.loads((tmp_path / "stopped-000001" / "state.json").read_text())["step"] == 1
+
+
+def test_of_a_gradient_the_batches_of_all_passes_are_kept(tmp_path):
+    config = LoopConfig(output=str(tmp_path), steps=3, accumulation=2, precision="no", tracker="none")
+    with pytest.raises(FloatingPointError, match=r"^the gradient is nan at step 0, samples \[0, 1\]; .*stopped-000000"):
+        fit(start_run(Recipe(config, OptimizerConfig())), SquareRoot(), Numbers())
+    kept = [load_file(tmp_path / "stopped-000000" / f"batch-of-process-0-pass-{i}.safetensors") for i in range(2)]
+    assert [batch["number"].tolist() for batch in kept] == [[0], [1]]

@@ -12,9 +12,9 @@ from realis.core.errors import InputError
 from realis.data.caption_files import caption_key, embedding_file
 from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
-from realis.data.held_out import HeldOutClips, held_out_pairs
+from realis.data.held_out import HeldOutClips
 from realis.data.manifest import read_held_out, read_manifest
-from realis.data.pairs import pair_pool
+from realis.data.pairs import held_out_pairs, pair_pool
 from realis.data.pairs_config import DataConfig
 from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.models.hub import PRESETS

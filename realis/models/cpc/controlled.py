@@ -8,6 +8,7 @@ from torch import nn
 from realis.diffusion.rectified_flow import sample
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
+from realis.models.wan.timestep import timestep_of
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,3 @@ class ControlledWan(nn.Module):
         timestep = timestep_of(sigma if c.time_conditioned else torch.zeros_like(sigma))
         _, timestep_proj, text = self.transformer.embed_conditions(timestep, text)
         return self.controlnet(lr_latents.to(dtype), timestep_proj, text, z.to(dtype))
-
-
-def timestep_of(sigma: torch.Tensor) -> torch.Tensor:
-    """Return what the transformer is told of a noise level: ``1000 sigma``, float32."""
-    return (1000 * sigma).float()

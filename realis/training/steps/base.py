@@ -10,6 +10,7 @@ from torch import nn
 from realis.data.batch import Batch
 from realis.training.players import Player, trainable
 from realis.training.settings import Precision
+from realis.training.state import Tensors
 
 
 class TrainingStep(nn.Module):
@@ -30,9 +31,16 @@ class TrainingStep(nn.Module):
         again once the step is sharded, for that replaces parameters."""
         return [Player(trainable(self))]
 
+    def losses(self, batch: Batch) -> Tensors:
+        """Return scalars, of which ``loss`` is descended."""
+        raise NotImplementedError
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """Return something to look at."""
+        raise NotImplementedError
+
     def forward(self, batch: Batch, what: str = "losses") -> Any:
-        """Call a method of the step: ``losses(batch)``, or that of another player, returns scalars of which ``loss`` is
-        descended; ``sample(batch)`` something to look at."""
+        """Call a method of the step: :meth:`losses`, that of another player, or :meth:`sample`."""
         device = next(x.device.type for name, x in batch.items() if name != "number")
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
             return getattr(self, what)(batch)

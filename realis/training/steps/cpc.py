@@ -45,7 +45,10 @@ class CpcStep(TrainingStep):
         noise = draw_noise(batch["lr_latents"], batch["number"], self.seed)
         return self.model.sample(batch["lr_latents"], noise, batch.get("prompt"))
 
-    def sample_loss(self, latents: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return the loss of what :meth:`sample` returned: of the velocity straight from its noise to it."""
-        noise = draw_noise(latents, batch["number"], self.seed)
-        return self.loss(noise - latents, noise - batch["hr_latents"], noise, torch.ones(len(noise)).to(noise))["loss"]
+    def validate(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sample as :meth:`sample`, from noise that is the same in every run; return the latents, and the loss of the velocity
+        straight from their noise to them."""
+        noise = draw_noise(batch["lr_latents"], batch["number"], seed=0)
+        latents = self.model.sample(batch["lr_latents"], noise, batch.get("prompt"))
+        losses = self.loss(noise - latents, noise - batch["hr_latents"], noise, torch.ones(len(noise)).to(noise))
+        return latents, losses["loss"]

@@ -4,9 +4,9 @@ import torch
 
 from realis.data.batch import Batch
 from realis.diffusion.rectified_flow import add_noise
-from realis.models.cpc.controlled import timestep_of
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
-from realis.training.flow import draw_flow
+from realis.models.wan.timestep import timestep_of
+from realis.training.flow import draw_flow, draw_noise
 from realis.training.settings import FlowConfig, Precision
 from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
@@ -39,5 +39,5 @@ class PriorStep(TrainingStep):
         """Half noised latents, and the clean estimate from them: (2, B, C, f, h, w)."""
         x0 = batch["hr_latents"]
         sigma = torch.full((len(x0),), 0.5, device=x0.device)
-        z = add_noise(x0, torch.randn_like(x0), sigma)
+        z = add_noise(x0, draw_noise(x0, batch["number"], self.seed), sigma)
         return torch.stack([z, z - 0.5 * self.velocity(z, sigma)])
