@@ -98,11 +98,11 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
         os.setsid()
         take_turn = loop.take_turn
 
-        def told(run, step, *arguments):
+        def told(run, step, *arguments, **options):
             if step.number == 2:
                 assert multiprocessing.active_children()  # the process that reads clips
                 os.killpg(0, signal.SIGTERM)
-            return take_turn(run, step, *arguments)
+            return take_turn(run, step, *arguments, **options)
 
         loop.take_turn = told
         rarely()
