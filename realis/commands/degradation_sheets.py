@@ -1,4 +1,5 @@
-"""``degradation_sheets``: pictures of every operation from weak to strong, and of a clip on its way through the chain."""
+"""``degradation_sheets``: pictures of every operation from weak to strong, and of a clip on its way through the
+chain."""
 
 import itertools
 import math
@@ -44,13 +45,13 @@ def degradation_sheets(config: SheetsConfig) -> None:
 
 
 def frames_of(path: str) -> list[np.ndarray]:
-    """The first frames of a video."""
+    """Return the first frames of a video."""
     with VideoReader(path) as video:
         return list(itertools.islice(video, 17))
 
 
 def moving_photograph(size: tuple[int, int], frames: int) -> list[np.ndarray]:
-    """A pan over a photograph that scikit-image carries, (H, W, 3) uint8."""
+    """Film a pan over a photograph that scikit-image carries, (H, W, 3) uint8."""
     from realis.data.photographs import CameraMove, film, photograph
     from realis.ops.pixels import planes_to_image, to_bytes
 
@@ -108,7 +109,7 @@ def operations_sheet() -> Image.Image:
 
 
 def chain_sheet(clip: list[np.ndarray], config: DegradationConfig, seed: int) -> Image.Image:
-    """The middle frame, whole and its centre, before the chain and after every operation of it."""
+    """Draw the middle frame, whole and its centre, before the chain and after every operation of it."""
     from realis.degradation.second_order import apply
     from realis.ops.pixels import to_bytes
 
@@ -123,7 +124,7 @@ def chain_sheet(clip: list[np.ndarray], config: DegradationConfig, seed: int) ->
 
 
 def views(label: str, clip: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
-    """The middle frame, and the middle quarter of its width and height."""
+    """Return the middle frame, and the middle quarter of its width and height."""
     image = clip[len(clip) // 2]
     h, w = image.shape[:2]
     return [
@@ -133,7 +134,7 @@ def views(label: str, clip: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
 
 
 def describe(operation: Operation, i: int) -> str:
-    """An operation on frame ``i`` in a few words."""
+    """Describe an operation on frame ``i`` in a few words."""
     match operation:
         case Blur(kernel="sinc"):
             return f"sinc {operation.size}, cutoff {operation.cutoff[i] / math.pi:.2f} pi"

@@ -108,7 +108,8 @@ class TrainCpcConfig:
 
     @property
     def window(self) -> tuple[int, int, int]:
-        """Frames, height and width that inference uses at a time: as given, else those of a clip, of the first bucket."""
+        """Frames, height and width that inference uses at a time: as given, else those of a clip, of the first
+        bucket."""
         if self.controlnet.window != CLIPS:
             return self.controlnet.window
         if self.clips.manifest:
@@ -238,7 +239,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
 
 
 def new_layers(config: ControlConfig, main_layers: int) -> int:
-    """Blocks of a new control branch over a transformer of ``main_layers``.
+    """Return the number of blocks of a new control branch over a transformer of ``main_layers``.
 
     Raises:
         InputError: one of them would never be read.
@@ -249,7 +250,8 @@ def new_layers(config: ControlConfig, main_layers: int) -> int:
 
 
 def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "CpcControlNet":
-    """What is trained, in float32: a copy of the first blocks of the frozen transformer, or the CPC in ``cpc``."""
+    """Return what is trained, in float32: a copy of the first blocks of the frozen transformer, or the CPC in
+    ``cpc``."""
     import torch
 
     from realis.models.cpc.controlnet import CpcControlNet
@@ -270,7 +272,7 @@ def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "Cpc
 
 
 def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source", str]:
-    """Where batches come from, and that in words.
+    """Return where batches come from, and that in words.
 
     Raises:
         InputError: the footage cannot be used, or latents are missing.
@@ -311,7 +313,8 @@ def held_out_source(config: TrainCpcConfig, wan: "Wan") -> "HeldOutClips | HeldO
 
 
 def empty_prompt(config: TrainCpcConfig, wan: "Wan") -> "torch.Tensor":
-    """The embedding of the empty prompt, (1, text tokens, text_dim): a cached one if there is, else by the encoder.
+    """Return the embedding of the empty prompt, (1, text tokens, text_dim): a cached one if there is, else by the
+    encoder.
 
     Raises:
         InputError: cached for another text encoder.

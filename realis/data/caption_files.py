@@ -16,7 +16,7 @@ ANEW = "remove that file, and make it anew with train/precompute.py"
 
 
 def caption_key(caption: str) -> str:
-    """The name of a caption's tensor.
+    """Return the name of a caption's tensor.
 
     >>> caption_key("")[:8]
     'e3b0c442'
@@ -25,7 +25,7 @@ def caption_key(caption: str) -> str:
 
 
 def embedding_file(folder: str | Path, key: str) -> Path:
-    """The file that holds the tensor called ``key``."""
+    """Return the file that holds the tensor called ``key``."""
     return Path(folder) / f"{key[:2]}.safetensors"
 
 
@@ -47,7 +47,7 @@ def check_embeddings(folder: str | Path, captions: Iterable[str]) -> None:
 
 
 def held_keys(file: Path) -> set[str]:
-    """Names of the tensors in a file; none if it is not there.
+    """Return the names of the tensors in a file; none if it is not there.
 
     Raises:
         InputError: it cannot be read.

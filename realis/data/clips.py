@@ -99,11 +99,11 @@ class ClipSet(Dataset):
     # 1. What a sample is
 
     def bucket_of(self, number: int) -> int:
-        """Index of the bucket of sample ``number``: one a step, in order."""
+        """Return the index of the bucket of sample ``number``: one a step, in order."""
         return number // self.samples_per_step % len(self.config.buckets)
 
     def candidates(self, number: int) -> list[int]:
-        """Indices of the clips that sample ``number`` is cut from: the first one that is of use.
+        """Return the indices of the clips that sample ``number`` is cut from: the first one that is of use.
 
         Every epoch has all clips once, in an order of its own.
         """
@@ -112,20 +112,21 @@ class ClipSet(Dataset):
         return [order[(position + i) % len(order)] for i in range(min(SKIPS, len(order)))]
 
     def caption(self, number: int, clip: int) -> str:
-        """The caption that sample ``number`` goes with if it is cut from ``clip``."""
+        """Return the caption that sample ``number`` goes with if it is cut from ``clip``."""
         dropped = sample_rng(self.seed, number, "other").random() < self.config.caption_dropout
         return "" if dropped else self.entries[clip].caption
 
     def draws(self, number: int) -> np.random.Generator:
-        """What sample ``number`` draws from: its crop, then its degradation."""
+        """Return the generator of sample ``number``: its crop, then its degradation."""
         return sample_rng(self.seed, number, "pair")
 
     def placed(self, clip: int, bucket: int, draws: np.random.Generator) -> Callable[[int, int], int]:
-        """How a crop is placed, along time, height and width: a function of the first start and the one after the last."""
+        """Return how a crop is placed, along time, height and width: a function of the first start and the one after
+        the last."""
         return (self._crop_rng(clip, bucket) if self.config.latents else draws).integers
 
     def extent(self, clip: int, bucket: int) -> list[tuple[int, int]]:
-        """What of a clip may be used: first and one after the last of its frames, rows and columns.
+        """Return what of a clip may be used: first and one after the last of its frames, rows and columns.
 
         Raises:
             UnfitError: it is too small or too short for the bucket.
@@ -138,7 +139,7 @@ class ClipSet(Dataset):
         return whole
 
     def fixed_key(self, clip: int, bucket: int) -> str:
-        """Name of the latents of the fixed crop of a clip: a hash of all that the crop depends on.
+        """Return the name of the latents of the fixed crop of a clip: a hash of all that the crop depends on.
 
         Raises:
             InputError: the file is gone.
@@ -177,7 +178,7 @@ class ClipSet(Dataset):
         return Fetched({}, tried, faults, f"{self.config.manifest}: {reason}")
 
     def hr_of(self, clip: int, bucket: int) -> torch.Tensor:
-        """The fixed HR crop (3, F, H, W) uint8 of a clip, whose latents are called :meth:`fixed_key`.
+        """Return the fixed HR crop (3, F, H, W) uint8 of a clip, whose latents are called :meth:`fixed_key`.
 
         Raises:
             UnfitError: the clip is too small or too short for it.
@@ -204,11 +205,11 @@ class ClipSet(Dataset):
         return sample
 
     def _crop_rng(self, clip: int, bucket: int) -> np.random.Generator:
-        """Of a fixed crop: it stays the same when clips are added to the manifest."""
+        """Return the generator that places a fixed crop: it stays the same when clips are added to the manifest."""
         return np.random.default_rng(int(self.fixed_key(clip, bucket), 16))
 
     def _wide(self, clip: int, bucket: int, placed: Callable[[int, int], int]) -> torch.Tensor:
-        """A crop with the margin that degrading it takes: (F + 2 m, 3, H + 2 p, W + 2 p) float32 in [0, 1]."""
+        """Return a crop with the margin that degrading it takes: (F + 2 m, 3, H + 2 p, W + 2 p) float32 in [0, 1]."""
         whole, size, frames = self.extent(clip, bucket), self.config.sizes[bucket], self.config.frames
         margin = whole_margin(self.config.scale)
         reads, pads = [], []
@@ -240,7 +241,7 @@ class ClipSet(Dataset):
     # 3. Batches
 
     def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
-        """A batch for each range of sample numbers, in that order.
+        """Yield a batch for each range of sample numbers, in that order.
 
         ``hr``, ``lr`` and ``number``; ``prompt`` (B, 512, dim) and ``hr_latents`` as stored, if configured. Clips that
         are passed over are told of once each.

@@ -53,8 +53,8 @@ class ClipsConfig:
         require(0 <= self.max_corrupt <= 1, "--clips.max-corrupt", self.max_corrupt, "0 to 1")
 
     def captions_read(self, captions: Iterable[str]) -> list[str]:
-        """Of a manifest's captions those that samples may have, each once: always the empty one, and no other if all are
-        dropped."""
+        """Return those of a manifest's captions that samples may have, each once: always the empty one, and no other if
+        all are dropped."""
         return list(dict.fromkeys(["", *(captions if self.caption_dropout < 1 else ())]))
 
     @property

@@ -17,7 +17,8 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")  # which JSON can hold, and nothing el
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """A file, what it shows in words, and the part of it that may be used: ``frames`` from ``start`` on, or the rest."""
+    """A file, what it shows in words, and the part of it that may be used: ``frames`` from ``start`` on, or the
+    rest."""
 
     path: Path
     caption: str = ""
@@ -50,7 +51,7 @@ def read_manifest(path: str, flag: str = "--clips.manifest") -> list[ClipEntry]:
 
 
 def read_held_out(path: str, training: Iterable[ClipEntry]) -> list[ClipEntry]:
-    """Entries of the manifest of what is not trained on.
+    """Read the entries of the manifest of what is not trained on.
 
     Raises:
         InputError: as :func:`read_manifest`; or it names a file that ``training`` names as well.
@@ -67,7 +68,7 @@ def read_held_out(path: str, training: Iterable[ClipEntry]) -> list[ClipEntry]:
 
 
 def _inode(file: Path) -> tuple[int, int]:
-    """The file itself, whatever it is called there: links are followed."""
+    """Return what tells the file itself, whatever it is called there: links are followed."""
     facts = file.stat()
     return facts.st_dev, facts.st_ino
 
@@ -86,7 +87,7 @@ def _absent(value: Any) -> bool:
 
 
 def _whole(value: Any, name: str, least: int) -> int | None:
-    """A whole number from a cell, which may hold it as text or, where a column has gaps, as a float."""
+    """Return the whole number in a cell, which may hold it as text or, where a column has gaps, as a float."""
     if _absent(value):
         return None
     try:

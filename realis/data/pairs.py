@@ -52,22 +52,23 @@ class PairPool:
         return len(self.tensors["hr"])
 
     def batches(self, plan: Iterable[range]) -> Generator[Batch, None, None]:
-        """For each range of sample numbers a batch of the pairs that they pick, with ``hr``, ``lr_resized`` and both
-        latents."""
+        """Yield, for each range of sample numbers, a batch of the pairs that they pick, with ``hr``, ``lr_resized`` and
+        both latents."""
         for numbers in plan:
             picks = [self.pick(number) for number in numbers]
             taken = {name: self.tensors[name][picks] for name in ("hr", "hr_latents", "lr_latents")}
             yield Batch(number=torch.tensor(list(numbers)), lr_resized=lr_resized(self.tensors, picks), **taken)
 
     def pick(self, number: int) -> int:
-        """The pair that sample ``number`` is."""
+        """Return the pair that sample ``number`` is."""
         return int(sample_rng(self.seed, number, "pair").integers(len(self)))
 
 
 def render_pair(
     config: DataConfig, rng: np.random.Generator, photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random pair: HR (3, F, H, W) and LR (3, F, h, w), both uint8. ``photographs`` are what may be shown, by weight."""
+    """Render a random pair: HR (3, F, H, W) and LR (3, F, h, w), both uint8. ``photographs`` are what may be shown, by
+    weight."""
     scale = float(rng.choice(config.scales))
     margin = whole_margin(scale)
     degradation = load_degradation(str(rng.choice(config.degradations)))
@@ -78,7 +79,7 @@ def render_pair(
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
-    """The pool of a run, see :func:`kept_pool`."""
+    """Render the pool of a run, or read it; see :func:`kept_pool`."""
     rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
     return PairPool(kept_pool(config, seed, rngs, vae, TRAINING_PHOTOGRAPHS), seed)
 
@@ -91,7 +92,7 @@ class HeldOutPairs(PairPool):
 
 
 def held_out_pairs(config: DataConfig, samples: int, vae: AutoencoderKLWan) -> HeldOutPairs:
-    """``samples`` pairs like those of ``config``, rendered from the photographs that training does not use, and kept in
+    """Return ``samples`` pairs like those of ``config``, of the photographs that training does not use, and kept in
     ``config.cache``.
 
     Raises:
@@ -109,8 +110,8 @@ def kept_pool(
     vae: AutoencoderKLWan,
     photographs: Mapping[str, float],
 ) -> dict[str, torch.Tensor]:
-    """Render the tensors of a :class:`PairPool`, a pair by each generator, or read them from ``config.cache`` if the same
-    ones were rendered before.
+    """Render the tensors of a :class:`PairPool`, a pair by each generator, or read them from ``config.cache`` if the
+    same ones were rendered before.
 
     Args:
         drawn_by: what the generators depend on.
@@ -145,7 +146,7 @@ def _render_pool(
 
 
 def lr_resized(tensors: Mapping[str, torch.Tensor], pairs: Sequence[int]) -> torch.Tensor:
-    """The LR clips of some pairs, enlarged to the HR's size: (B, 3, F, H, W) float32 in [-1, 1]."""
+    """Return the LR clips of some pairs, enlarged to the HR's size: (B, 3, F, H, W) float32 in [-1, 1]."""
     sizes, (height, width) = tensors["lr_size"][pairs].tolist(), tensors["hr"].shape[-2:]
     return torch.cat(
         [enlarge(tensors["lr"][[i], ..., :h, :w], (height, width)) for i, (h, w) in zip(pairs, sizes, strict=True)]
@@ -166,7 +167,7 @@ def _read_pool(file: Path) -> dict[str, torch.Tensor]:
 def _encode(
     vae: AutoencoderKLWan, count: int, pixels: Callable[[list[int]], torch.Tensor], unit: str, batch: int = 8
 ) -> torch.Tensor:
-    """Latents of pairs 0 to ``count`` - 1, whose ``pixels`` are computed a few at a time."""
+    """Return the latents of pairs 0 to ``count`` - 1, whose ``pixels`` are computed a few at a time."""
     latents = []
     for chunk in progress(torch.arange(count).split(batch), total=-(-count // batch), unit=f"batch of {unit}"):
         with torch.autocast(vae.device.type, torch.bfloat16):

@@ -46,7 +46,7 @@ class CameraMove:
 
 @lru_cache(maxsize=32)
 def photograph(name: str) -> torch.Tensor:
-    """One of scikit-image's photographs, (3, H, W) float32 in [0, 1]; a grey one three times."""
+    """Return one of scikit-image's photographs, (3, H, W) float32 in [0, 1]; a grey one three times."""
     with Image.open(str(files("skimage.data") / name)) as image:
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 
@@ -70,7 +70,7 @@ def _centres(centre: float, zoom: float, outputs: int, pixels: int) -> torch.Ten
 def training_clip(
     rng: np.random.Generator, frames: int, size: int, photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS
 ) -> torch.Tensor:
-    """A random moving clip (frames, 3, size, size) float32 in [0, 1].
+    """Render a random moving clip (frames, 3, size, size) float32 in [0, 1].
 
     Three quarters show one of the ``photographs``, by weight, one quarter a procedural texture; a third have a second layer in front that
     moves differently (parallax), one in ten has a hard cut. Motion goes from none to a third of the clip a frame, so
@@ -118,7 +118,7 @@ def _random_photograph(rng: np.random.Generator, photographs: Mapping[str, float
 
 
 def dead_leaves(rng: np.random.Generator, size: int) -> torch.Tensor:
-    """A dead-leaves texture (3, size, size): overlapping shapes of power-law size, with edges of every scale."""
+    """Draw a dead-leaves texture (3, size, size): overlapping shapes of power-law size, with edges of every scale."""
     image = Image.new("RGB", (size, size), tuple(rng.integers(0, 256, 3).tolist()))
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(60, 400))):
@@ -134,7 +134,7 @@ def dead_leaves(rng: np.random.Generator, size: int) -> torch.Tensor:
 
 
 def _blob(rng: np.random.Generator, size: int) -> torch.Tensor:
-    """A soft mask (1, 1, size, size) of one random half or disc."""
+    """Draw a soft mask (1, 1, size, size) of one random half or disc."""
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, size),) * 2, indexing="ij")
     angle, offset = rng.uniform(0, 2 * np.pi), rng.uniform(-0.4, 0.4)
     half_plane = x * np.cos(angle) + y * np.sin(angle) - offset
@@ -144,7 +144,7 @@ def _blob(rng: np.random.Generator, size: int) -> torch.Tensor:
 
 
 def sample_clip(frames: int = 17, size: tuple[int, int] = (540, 960)) -> Iterator[torch.Tensor]:
-    """The sample video, frame by frame: (3, height, width) float32 in [0, 1].
+    """Yield the sample video, frame by frame: (3, height, width) float32 in [0, 1].
 
     Both photographs are shown at native scale: the coffee cup in front of the deep field, each panning at its own
     speed.

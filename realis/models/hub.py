@@ -23,7 +23,7 @@ PRESETS = Path(__file__).parent / "presets"
 
 
 def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True) -> Path:
-    """Local folder of a model in diffusers' format.
+    """Return the local folder of a model in diffusers' format.
 
     Args:
         name: ``realis-tiny`` (carried by the package), a local folder, or a hub id such as
@@ -44,7 +44,7 @@ def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True)
 
 
 def has_text_encoder(folder: Path) -> bool:
-    """False for a model trained without text, such as realis-tiny."""
+    """Whether a model reads text: realis-tiny was trained without."""
     index = folder / "model_index.json"
     named = _read_json(index).get("text_encoder") if index.is_file() else None  # [library, class], both null without
     return (isinstance(named, list) and any(named)) or (folder / "text_encoder").is_dir()
@@ -109,12 +109,12 @@ def check_parts(folder: Path, cpc: Path | None, decoder: str) -> dict:
 
 
 def part_folder(folder: Path, name: str) -> Path:
-    """``folder/name`` if it is there, else ``folder`` itself."""
+    """Return ``folder/name`` if it is there, else ``folder`` itself."""
     return folder / name if (folder / name).is_dir() else folder
 
 
 def _check_part(folder: Path) -> dict:
-    """The configuration of one part, its weight files opened and their sizes checked."""
+    """Return the configuration of one part; its weight files are opened, and their sizes checked."""
     from safetensors import SafetensorError, safe_open
 
     config = _read_json(folder / "config.json")

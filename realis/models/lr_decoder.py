@@ -65,7 +65,8 @@ class LrDecoder(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.conv_out.bias)
 
     def lr_windows(self, lr: torch.Tensor, frames: Sequence[int]) -> torch.Tensor:
-        """The LR frames around each of ``frames``, folded to the body's resolution: (B, frames, C, H / 4, W / 4)."""
+        """Return the LR frames around each of ``frames``, folded to the body's resolution: (B, frames, C, H / 4, W /
+        4)."""
         folded = F.pixel_unshuffle(lr.transpose(1, 2).to(self.dtype), self.FOLD)  # (B, F, 48, H/4, W/4)
         offsets, last = range(-self.config.radius, self.config.radius + 1), lr.shape[2] - 1
         return torch.cat([folded[:, [min(max(i + d, 0), last) for i in frames]] for d in offsets], dim=2)

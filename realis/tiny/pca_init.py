@@ -19,7 +19,7 @@ CONSTANT = 30.0  # value of the channel that dominates the RMS norm
 
 
 def principal_components(x: torch.Tensor, count: int) -> torch.Tensor:
-    """The ``count`` leading components of 2x2 blocks of ``x`` (N, C, H, W): rows (count, C, 2, 2), orthonormal.
+    """Return the ``count`` leading components of 2x2 blocks of ``x`` (N, C, H, W): rows (count, C, 2, 2), orthonormal.
 
     Not centred, so that the mean stays in the first component. In float64, and with the largest entry of every
     component positive, so that the result does not depend on the number of threads.

@@ -58,7 +58,7 @@ def save(run: Run, states: Sequence[TrainingState], folder: Path, step: int) -> 
 
 
 def on_main(accelerator: Accelerator, tensors: Iterator[tuple[str, torch.Tensor]]) -> Tensors:
-    """Tensors in the main process' memory; the others take part in gathering them, and keep nothing."""
+    """Gather tensors in the main process' memory; the others take part in gathering them, and keep nothing."""
     main = accelerator.is_main_process
     return {name: x.cpu().contiguous() for name, x in tensors if main}
 
@@ -109,7 +109,7 @@ def load_state(folder: Path, state: TrainingState, step: int) -> None:
 
 
 def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
-    """The tensors in a file of a checkpoint, which are to have such names and ``shapes``.
+    """Return the tensors in a file of a checkpoint, which are to have such names and ``shapes``.
 
     Raises:
         InputError: it cannot be read, or holds others, or some that are not finite.
@@ -125,6 +125,6 @@ def _tensors(file: Path, shapes: dict[str, list[int]] | None = None) -> Tensors:
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:
-    """Names and shapes of the tensors in a file, which can be read."""
+    """Return names and shapes of the tensors in a file, which can be read."""
     with safe_open(file, "np") as tensors:
         return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118 - no mapping

@@ -70,7 +70,7 @@ def export_parts(run: Run, step: TrainingStep, parts: dict[str, ModelMixin], tra
 
 
 def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
-    """A copy of ``part`` in memory, with ``weights``; what of it is frozen must not be sharded."""
+    """Return a copy of ``part`` in memory, with ``weights``; what of it is frozen must not be sharded."""
     frozen = {name: x.cpu() for name, x in part.state_dict().items() if name not in weights}
     copy = type(part).from_config({name: value for name, value in part.config.items() if name != "_name_or_path"})
     copy.load_state_dict(frozen | weights)

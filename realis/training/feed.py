@@ -14,7 +14,7 @@ class Source(Protocol):
     """Where batches come from."""
 
     def batches(self, plan: Iterator[range]) -> Generator[Batch, None, None]:
-        """A batch for each range of global sample numbers, in that order; pixels may be uint8."""
+        """Yield a batch for each range of global sample numbers, in that order; pixels may be uint8."""
         ...
 
 
@@ -47,8 +47,8 @@ def device_batches(run: Run, loaded: Iterator[Batch], start: int, encode: Encode
 
 
 def passes(run: Run, start: int) -> Iterator[tuple[range, int]]:
-    """Yield, for each time that the row loads from step ``start`` on, what this process loads (nothing if there are fewer
-    passes left in the step than processes in its row), and how many processes load and share."""
+    """Yield, for each time that the row loads from step ``start`` on, what this process loads (nothing if there are
+    fewer passes left in the step than processes in its row), and how many processes load and share."""
     columns, count = run.processes.columns, run.config.accumulation
     for step in range(start, run.config.steps):
         for first in range(0, count, columns):
@@ -57,8 +57,8 @@ def passes(run: Run, start: int) -> Iterator[tuple[range, int]]:
 
 @torch.no_grad()
 def encoded(run: Run, batch: Batch, encode: Encode) -> Batch:
-    """Put a batch on the device, encode it there, and give its pixels in [-1, 1]; ``number`` stays on the CPU, where random
-    draws are made."""
+    """Put a batch on the device, encode it there, and give its pixels in [-1, 1]; ``number`` stays on the CPU, where
+    random draws are made."""
     device = run.accelerator.device
     moved = {name: x if name == "number" else x.to(device) for name, x in batch.items()}
     there = encode(cast("Batch", moved))

@@ -27,13 +27,13 @@ class LatentCodec:
 
     @torch.no_grad()
     def latents_of(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalised latents (B, C, f, h, w) float32 of pixels (B, 3, F, H, W) in [-1, 1]."""
+        """Return the normalised latents (B, C, f, h, w) float32 of pixels (B, 3, F, H, W) in [-1, 1]."""
         with self._autocast():
             return encode_video(self.vae, pixels)
 
     def encode(self, batch: Batch) -> Batch:
-        """Give a batch of 8-bit pixels what it lacks of ``lr_resized``, which takes the place of ``lr``, and of the float32
-        latents of both clips."""
+        """Give a batch of 8-bit pixels what it lacks of ``lr_resized``, which takes the place of ``lr``, and of the
+        float32 latents of both clips."""
         hr = signed(batch["hr"])
         lr_resized = batch["lr_resized"] if "lr_resized" in batch else enlarge(batch["lr"], batch["hr"].shape[-2:])
         hr_latents = batch["hr_latents"].float() if "hr_latents" in batch else self.latents_of(hr)
@@ -43,6 +43,6 @@ class LatentCodec:
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Pixels (B, 3, F, H, W) in [-1, 1] of latents (B, C, f, h, w)."""
+        """Return the pixels (B, 3, F, H, W) in [-1, 1] of latents (B, C, f, h, w)."""
         with self._autocast():
             return decode_video(self.vae, latents)

@@ -26,8 +26,9 @@ from realis.training.validation import Validation, Validator
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Share of the full rate at optimizer step ``step`` of ``steps``, counted from 0: linear warm-up, then linear from 1 at
-    the first step after it to ``final_lr`` at the last one. A single step after the warm-up has the full rate."""
+    """Return the share of the full rate at optimizer step ``step`` of ``steps``, counted from 0: linear warm-up, then
+    linear from 1 at the first step after it to ``final_lr`` at the last one. A single step after the warm-up has the
+    full rate."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     decayed = (step - config.warmup) / max(1, steps - 1 - config.warmup)
@@ -123,8 +124,8 @@ def is_due(done: int, every: int, steps: int) -> bool:
 
 
 def take_turns(run: Run, this: Round, incoming: Iterator[Batch], tracker: Tracker, keep_first: bool) -> Batch:
-    """Let each player whose turn it is take it, over the batches of one optimizer step; return the first of these if it is
-    to be kept, else an empty one."""
+    """Let each player whose turn it is take it, over the batches of one optimizer step; return the first of these if it
+    is to be kept, else an empty one."""
     playing = [state for state in this.states if state.player.has_turn(this.number)]
     batches, first = islice(incoming, run.config.accumulation), Batch()
     if keep_first:

@@ -49,7 +49,7 @@ class Player:
         return step >= self.first and (step - self.first) % self.every == 0
 
     def turns_before(self, step: int) -> int:
-        """How many turns it has taken before optimizer step ``step``."""
+        """Return how many turns it has taken before optimizer step ``step``."""
         return max(0, -(-(step - self.first) // self.every))
 
     def file(self, kind: str) -> str:

@@ -130,7 +130,7 @@ def _claim_folder(run: Run, folder: Path, encoder: str) -> None:
 
 
 def _encoder_of(folder: Path) -> str:
-    """Digest of the VAE whose latents are in ``folder``; empty if nothing says so."""
+    """Return the digest of the VAE whose latents are in ``folder``; empty if nothing says so."""
     file = folder / "vae.json"
     try:
         return load_json(file.read_text())["encoder"] if file.is_file() else ""
@@ -154,7 +154,7 @@ class _FixedCrops(Dataset):
         return len(self.crops)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, str]:
-        """A crop (3, F, H, W) uint8, or why it cannot be had."""
+        """Return a crop (3, F, H, W) uint8, or why it cannot be had."""
         try:
             return self.clips.hr_of(*self.crops[i]), ""
         except InputError as error:

@@ -36,7 +36,8 @@ class Run:
         return self.processes.rows * self.config.accumulation * self.config.batch
 
     def sample_numbers(self, step: int, micro: int) -> range:
-        """Global numbers of the samples of this row's pass ``micro``: a step's set is the same for any split."""
+        """Return the global numbers of the samples of this row's pass ``micro``: a step's set is the same for any
+        split."""
         c, p = self.config, self.processes
         first = ((step * c.accumulation + micro) * p.rows + p.row) * c.batch
         return range(first, first + c.batch)

@@ -125,7 +125,8 @@ def overlap(a: Path, b: Path) -> bool:
 
 
 def _check_checkpoints(config: LoopConfig, found: Path | None) -> None:
-    """Keep the checkpoints of different runs, or of two branches of one, apart: rotation and ``latest`` go by number."""
+    """Keep the checkpoints of different runs, or of two branches of one, apart: rotation and ``latest`` go by
+    number."""
     output, there = Path(config.output), checkpoints(Path(config.output))
     if found is None:
         if there and not config.resume:
@@ -161,7 +162,8 @@ def write_config(config: TrainConfig) -> None:
 
 
 def changed_settings(config: TrainConfig) -> list[str]:
-    """What differs from the run that ``config`` goes on from, as ``name old -> new``; nothing if it begins anew."""
+    """Return what differs from the run that ``config`` goes on from, as ``name old -> new``; nothing if it begins
+    anew."""
     found = find_checkpoint(config.run)
     before = found.parent / "config.yaml" if found else None
     if not before or not before.is_file():
@@ -175,7 +177,7 @@ def changed_settings(config: TrainConfig) -> list[str]:
 
 
 def whole_recipe(config: Config) -> Config:
-    """``config`` as a recipe of the whole run: without ``resume``, which is of this start alone."""
+    """Return ``config`` as a recipe of the whole run: without ``resume``, which is of this start alone."""
     return replace(config, run=replace(config.run, resume=""))
 
 
@@ -189,8 +191,8 @@ def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stood at a checkpoint: after how many optimizer steps, how many samples each saw, and the names of the
-    checkpoint's other files."""
+    """Where a run stood at a checkpoint: after how many optimizer steps, how many samples each saw, and the names of
+    the checkpoint's other files."""
 
     step: int
     samples_per_step: int
@@ -213,7 +215,7 @@ def read_position(checkpoint: Path) -> Position:
 
 
 def damage(checkpoint: Path) -> str:
-    """What is wrong with a checkpoint, as far as the sizes of its files tell; empty: nothing.
+    """Say what is wrong with a checkpoint, as far as the sizes of its files tell; empty: nothing.
 
     Raises:
         OSError: a file may not be read, or the disk fails: then nobody knows.
@@ -255,15 +257,15 @@ def _is_model(folder: Path) -> bool:
 
 
 def checkpoints(output: Path) -> list[Path]:
-    """Complete checkpoints in a run's folder, oldest first."""
+    """Return the complete checkpoints in a run's folder, oldest first."""
     found = (p for p in output.glob("checkpoint-*") if re.fullmatch("[0-9]{6,}", p.name[11:]) and p.is_dir())
     return sorted(found, key=lambda p: int(p.name[11:]))
 
 
 def find_checkpoint(config: LoopConfig) -> Path | None:
-    """The checkpoint that ``--run.resume`` names; ``None`` if it names none, or the latest of a run that has none yet
-    (so that a job which is started again and again can always say ``latest``). The latest is the newest one that is not
-    damaged.
+    """Return the checkpoint that ``--run.resume`` names; ``None`` if it names none, or the latest of a run that has
+    none yet (so that a job which is started again and again can always say ``latest``). The latest is the newest one
+    that is not damaged.
 
     Raises:
         InputError: it is not there, or damaged.
@@ -283,8 +285,8 @@ def find_checkpoint(config: LoopConfig) -> Path | None:
 
 
 def free_folder(name: str) -> str:
-    """``name``, or the first of ``name-2``, ``name-3``, ... that is not there yet; among several processes, which might
-    find different ones, always ``name``."""
+    """Return ``name``, or the first of ``name-2``, ``name-3``, ... that is not there yet; among several processes,
+    which might find different ones, always ``name``."""
     if processes_asked() > 1:
         return name
     return str(_free_name(name))

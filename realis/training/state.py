@@ -22,12 +22,12 @@ Tensors = dict[str, torch.Tensor]
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """The whole of a tensor that may be sharded (then all processes must ask for it)."""
+    """Return the whole of a tensor that may be sharded (then all processes must ask for it)."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def sharded_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A whole tensor, which every process has, on the device of ``like`` and sharded as it is."""
+    """Return a whole tensor, which every process has, on the device of ``like`` and sharded as it is."""
     tensor = tensor.to(like.device, like.dtype)
     if isinstance(like, DTensor):
         return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
@@ -59,17 +59,17 @@ class TrainingState:
                 mean.lerp_(p.detach(), share)
 
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The weights, one whole tensor after the other. All processes must walk through it together."""
+        """Yield the weights, one whole tensor after the other. All processes must walk through it together."""
         for name, p in self.parameters.items():
             yield name, whole(p.detach())
 
     def averages(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Their averages, likewise; none without averaging."""
+        """Yield their averages, likewise; none without averaging."""
         for name, mean in self.average.items():
             yield name, whole(mean)
 
     def moments(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """AdamW's moments as ``NAME.exp_avg`` and ``NAME.exp_avg_sq``, likewise; none before the first step."""
+        """Yield AdamW's moments as ``NAME.exp_avg`` and ``NAME.exp_avg_sq``, likewise; none before the first step."""
         for name, p in self.parameters.items():
             for key in ADAMW:
                 if p in self.optimizer.state:
@@ -77,7 +77,8 @@ class TrainingState:
 
     @torch.no_grad()
     def load(self, moments: Tensors, averages: Tensors, turns: int) -> None:
-        """Take up AdamW's moments after ``turns`` of the player, and averages. (Weights are loaded before they are sharded.)"""
+        """Take up AdamW's moments after ``turns`` of the player, and averages. (Weights are loaded before they are
+        sharded.)"""
         for name, mean in self.average.items():
             mean.copy_(sharded_like(averages[name], mean))
         for name, p in self.parameters.items() if moments else ():

@@ -37,7 +37,7 @@ class Tracker:
         self.run.accelerator.trackers.clear()
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches; the time until each came counts as waiting for data."""
+        """Yield the same batches; the time until each came counts as waiting for data."""
         while True:
             asked = time.perf_counter()
             batch = next(batches, None)
@@ -57,8 +57,9 @@ class Tracker:
         self.last |= values
 
     def log(self, done: int) -> None:
-        """Curves at optimizer step ``done``: since the last time the mean of each term over turns and processes, samples
-        a second and the share of time spent waiting for data; gradient norm and learning rate of the last turn."""
+        """Log curves at optimizer step ``done``: since the last time the mean of each term over turns and processes,
+        samples a second and the share of time spent waiting for data; gradient norm and learning rate of the last
+        turn."""
         steps, seconds = done - self.steps_before, time.perf_counter() - self.began
         samples = steps * self.run.samples_per_step
         rates = {"samples a second": samples / seconds, "share of time waiting for data": self.waited / seconds}
@@ -70,18 +71,19 @@ class Tracker:
         self.steps_before, self.began, self.waited, self.terms = done, time.perf_counter(), 0.0, {}
 
     def log_validation(self, done: int, figures: dict[str, float]) -> None:
-        """Curves of the figures of held-out samples after optimizer step ``done``."""
+        """Log the figures of held-out samples after optimizer step ``done``."""
         self.run.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=done)
 
     @contextmanager
     def untimed(self) -> Iterator[None]:
-        """What is done meanwhile does not count as training: the rates are those of steps alone."""
+        """Leave what is done meanwhile out of the time of training: the rates are those of steps alone."""
         asked = time.perf_counter()
         yield
         self.began += time.perf_counter() - asked
 
     def show(self, done: int, clips: Tensors) -> None:
-        """First frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in ``samples/``.
+        """Show the first frames of up to four clips of each kind, side by side: to the tracker, and as a PNG in
+        ``samples/``.
 
         Args:
             clips: (B, 3, F, H, W) in [-1, 1] by what they are.
@@ -104,7 +106,7 @@ class Tracker:
 
 
 def with_headings(sheet: Image.Image, names: list[str], height: int = 14) -> Image.Image:
-    """``sheet`` of equally wide columns under a strip that names them."""
+    """Return ``sheet`` of equally wide columns under a strip that names them."""
     whole = Image.new("RGB", (sheet.width, sheet.height + height))
     whole.paste(sheet, (0, height))
     for i, name in enumerate(names):

@@ -38,7 +38,8 @@ def degrade_by(
     clips: list[FrameSequence],
     advance: Callable[[int], Any],
 ) -> Iterator[Done]:
-    """Degrade ``clips`` by processes that are there already (:meth:`realis.parallel.workers.Workers.tasks`); yields each when done."""
+    """Degrade ``clips`` by processes that are there already (:meth:`realis.parallel.workers.Workers.tasks`); yields
+    each when done."""
     for clip, outcome in share(partial(degrade_clip, config), clips):
         advance(clip.announced_frames())
         yield clip, outcome
@@ -59,7 +60,7 @@ def degrade_all(config: DegradeConfig, clips: list[FrameSequence], advance: Call
 
 
 def share_counter(frames_done: Any) -> None:
-    """In a worker: keep the counter of the parent."""
+    """Keep the counter of the parent, in a worker."""
     global _frames_done
     _frames_done = frames_done
 
@@ -102,7 +103,7 @@ def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Outcome:
 
 
 def count_frames(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """``images``, each counted when it is read: an encoder takes all of them before the first one comes out."""
+    """Yield ``images``, and count each when it is read: an encoder takes all of them before the first one comes out."""
     for image in images:
         yield image
         if _frames_done:
@@ -126,18 +127,19 @@ def count_and_size(clip: FrameSequence) -> tuple[int, int, int]:
 
 
 def parameters_file(folder: Path, clip: FrameSequence) -> Path:
-    """Where the parameters of ``clip`` lie in a degraded set."""
+    """Return where the parameters of ``clip`` lie in a degraded set."""
     file = folder / clip.name
     return file.with_name(fitting_name(file.name, ".json"))
 
 
 def source_files(config: DegradeConfig, clip: FrameSequence) -> list[Path]:
-    """What ``clip`` is made from: its frames or its video, and parameters that are replayed."""
+    """Return what ``clip`` is made from: its frames or its video, and parameters that are replayed."""
     replayed = [parameters_file(Path(config.replay), clip)] if config.replay else []
     return [*(clip.images or [clip.path]), *replayed]
 
 
 def result_files(output: Path, clip: FrameSequence) -> list[Path]:
-    """What is made of ``clip``: frames or a video, and the parameters. Where nothing was made, files that are not there."""
+    """Return what is made of ``clip``: frames or a video, and the parameters. Where nothing was made, files that are
+    not there."""
     result = written_path(clip, output / clip.name)
     return [*(FrameSequence(clip.name, result).images or [result]), parameters_file(output, clip)]

@@ -16,7 +16,7 @@ NOTES = SETTINGS, RANGES = "make_lr.yaml", "degradation.yaml"
 
 
 def notes_of(config: DegradeConfig) -> dict[str, Any]:
-    """What a set is made with, by the files in which it says so."""
+    """Return what a set is made with, by the files in which it says so."""
     settings = key_fields(config)
     preset, replay = settings.pop("preset"), settings.pop("replay")
     if replay:  # in place of all others
@@ -25,7 +25,7 @@ def notes_of(config: DegradeConfig) -> dict[str, Any]:
 
 
 def read_notes(output: Path) -> dict[str, Any]:
-    """The same of a set that is there.
+    """Read what a set that is there was made with, by file.
 
     Raises:
         InputError: it cannot be read.

@@ -1,4 +1,5 @@
-"""What an LR set holds, and what each was made of: a line of JSON a clip, by which the next run knows whether both are still that."""
+"""What an LR set holds, and what each was made of: a line of JSON a clip, by which the next run knows whether both are
+still that."""
 
 import hashlib
 import os
@@ -29,7 +30,7 @@ class FilesState:
 
     @classmethod
     def of(cls, files: list[Path]) -> "FilesState":
-        """Their state now.
+        """Return the state of ``files`` now.
 
         Raises:
             OSError: one is not there or cannot be read.
@@ -45,7 +46,7 @@ class FilesState:
 
 
 def facts_of(files: list[Path]) -> str:
-    """See :class:`FilesState`."""
+    """Return a hash of the names, sizes and times of ``files``, none of which is read."""
     digest = hashlib.sha256()
     for file in files:
         facts = file.stat()
@@ -54,7 +55,7 @@ def facts_of(files: list[Path]) -> str:
 
 
 def content_of(files: list[Path]) -> str:
-    """See :class:`FilesState`."""
+    """Return a hash of the names and contents of ``files``."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -106,7 +107,7 @@ class Record:
 
 @contextmanager
 def open_record(output: Path) -> Iterator[Record]:
-    """The record in the folder ``output``, which other processes are kept out of.
+    """Open the record in the folder ``output``, which other processes are kept out of.
 
     Raises:
         InputError: one is in it, or nothing can be written there.

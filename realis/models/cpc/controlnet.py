@@ -117,7 +117,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
     def from_transformer(
         cls, transformer: WanTransformer3DModel, num_layers: int = 4, **options: Any
     ) -> "CpcControlNet":
-        """A control branch whose blocks and patch embedding are copies of the first ones of ``transformer``.
+        """Build a control branch whose blocks and patch embedding are copies of the first ones of ``transformer``.
 
         Args:
             transformer: the frozen main transformer (on the meta device the copy is on meta too).

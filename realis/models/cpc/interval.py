@@ -6,7 +6,7 @@ from realis.core.errors import InputError
 
 
 def block_interval(num_main_layers: int, num_control_layers: int) -> int:
-    """``r = ceil(L_main / L)``, main blocks that one control block serves.
+    """Return ``r = ceil(L_main / L)``, the number of main blocks that one control block serves.
 
     Raises:
         InputError: some control block would be read by no main block (its parameters would never get a gradient).

@@ -12,7 +12,7 @@ TOKEN = CELL * PATCH  # pixels of a token, each way
 
 
 def latent_frame(frame: int) -> int:
-    """Number of the latent frame that covers video frame ``frame``, both from 0.
+    """Return the number of the latent frame that covers video frame ``frame``, both from 0.
 
     >>> [latent_frame(i) for i in range(6)]
     [0, 1, 1, 1, 1, 2]
@@ -21,7 +21,7 @@ def latent_frame(frame: int) -> int:
 
 
 def phase(frame: int) -> int:
-    """Place of video frame ``frame`` in its latent frame: 1 to 4, and 0 for the first one of all.
+    """Return the place of video frame ``frame`` in its latent frame: 1 to 4, and 0 for the first one of all.
 
     >>> [phase(i) for i in range(6)]
     [0, 1, 2, 3, 4, 1]
@@ -30,7 +30,7 @@ def phase(frame: int) -> int:
 
 
 def latent_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
-    """Frames, height and width of the latents of a clip of so many frames and pixels.
+    """Return frames, height and width of the latents of a clip of so many frames and pixels.
 
     >>> latent_size(49, 480, 832)
     (13, 60, 104)
@@ -39,12 +39,12 @@ def latent_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
 
 
 def video_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
-    """Inverse of :func:`latent_size`: frames, height and width of the clip that latents of this size stand for."""
+    """Invert :func:`latent_size`: return frames, height and width of the clip that latents of this size stand for."""
     return FRAMES * (frames - 1) + 1, CELL * height, CELL * width
 
 
 def tokens(frames: int, height: int, width: int) -> int:
-    """Tokens that the transformer makes of a clip of so many frames and pixels.
+    """Return how many tokens the transformer makes of a clip of so many frames and pixels.
 
     >>> tokens(49, 480, 832)
     20280

@@ -47,7 +47,7 @@ class Wan:
         return load_part(part, self.folder / name, dtype).requires_grad_(False).eval().to(self.device)
 
     def encode_prompts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
-        """Embeddings of each prompt, (1, text tokens, text_dim); the text encoder is loaded once and let go.
+        """Return the embeddings of each prompt, (1, text tokens, text_dim); the text encoder is loaded once and let go.
 
         A text-free model has only the empty prompt: one zero token. Otherwise umT5 embeds the prompt, cleaned as in
         Wan's own code, and the embedding is cut to its true length and padded with zeros to 512 tokens, which the
@@ -69,7 +69,8 @@ class Wan:
 
     @torch.no_grad()
     def embed_texts(self, prompts: Iterable[str]) -> Iterator[torch.Tensor]:
-        """Embeddings (1, tokens, text_dim) of prompts by the text encoder, one after the other; it is let go at the end.
+        """Yield the embeddings (1, tokens, text_dim) of prompts by the text encoder, one after the other; it is let go
+        at the end.
 
         Raises:
             InputError: the text encoder cannot be loaded.
@@ -135,10 +136,10 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
 
 
 def load_controlnet(folder: Path, dtype: torch.dtype) -> CpcControlNet:
-    """A trained CPC from its folder (or the ``controlnet`` folder inside it)."""
+    """Load a trained CPC from its folder (or the ``controlnet`` folder inside it)."""
     return load_part(CpcControlNet, part_folder(folder, "controlnet"), dtype)
 
 
 def load_lr_decoder(folder: Path, dtype: torch.dtype) -> LrDecoder:
-    """A trained LR-conditioned decoder from its folder (or the ``lr_decoder`` folder inside it)."""
+    """Load a trained LR-conditioned decoder from its folder (or the ``lr_decoder`` folder inside it)."""
     return load_part(LrDecoder, part_folder(folder, "lr_decoder"), dtype)

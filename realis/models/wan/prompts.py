@@ -16,7 +16,8 @@ def pad_prompt(embeds: torch.Tensor) -> torch.Tensor:
 
 
 def load_prompt_embeds(file: Path, text_dim: int) -> torch.Tensor:
-    """Cached prompt embeddings (1, 512, text_dim) from a safetensors file that holds one tensor (tokens, text_dim).
+    """Load cached prompt embeddings (1, 512, text_dim) from a safetensors file that holds one tensor (tokens,
+    text_dim).
 
     Raises:
         InputError: not such a file.

@@ -66,17 +66,18 @@ class LrDecoderStep(TrainingStep):
         }
 
     def drawn_frames(self, batch: Batch) -> list[int]:
-        """Numbers of the frames that are decoded of this batch, rising: the same for all samples of an optimizer step."""
+        """Return the numbers of the frames that are decoded of this batch, rising: the same for all samples of an
+        optimizer step."""
         count, first = batch["hr"].shape[2], int(batch["number"][0])
         rng = sample_rng(self.seed, first - first % self.samples_per_step, "frames")
         return sorted(rng.choice(count, size=min(self.frames or count, count), replace=False).tolist())
 
     def latents(self, batch: Batch) -> torch.Tensor:
-        """What the decoder decodes, (B, C, f, h, w)."""
+        """Return what the decoder decodes, (B, C, f, h, w)."""
         if self.source == "sampled":
             return self.cpc.sample(batch["lr_latents"], draw_noise(batch["lr_latents"], batch["number"], self.seed))
         return batch["lr_latents"] if self.source == "lr" else torch.zeros_like(batch["lr_latents"])
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        """The latents decoded, (B, 3, F, H, W)."""
+        """Return the latents decoded, (B, 3, F, H, W)."""
         return self.decoder(self.latents(batch), batch["lr_resized"])

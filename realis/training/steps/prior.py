@@ -32,11 +32,11 @@ class PriorStep(TrainingStep):
         return {"loss": (self.velocity(z, sigma).float() - target.float()).square().mean()}
 
     def velocity(self, z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Velocity (B, C, f, h, w) of noisy latents under the empty prompt."""
+        """Predict the velocity (B, C, f, h, w) of noisy latents under the empty prompt."""
         return self.transformer(z, timestep_of(sigma), self.empty_prompt.expand(len(z), -1, -1))
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        """Half noised latents, and the clean estimate from them: (2, B, C, f, h, w)."""
+        """Return half noised latents, and the clean estimate from them: (2, B, C, f, h, w)."""
         x0 = batch["hr_latents"]
         sigma = torch.full((len(x0),), 0.5, device=x0.device)
         z = add_noise(x0, draw_noise(x0, batch["number"], self.seed), sigma)

@@ -26,8 +26,8 @@ class VaeDecoderStep(TrainingStep):
         return {"loss": l1 + 2 * l2, "l1": l1.detach(), "psnr": psnr(l2)}
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        """The latents decoded, (B, 3, F, H, W), without the VAE's last clamp: it would cut the gradient of every
-        overshoot."""
+        """Return the latents decoded, (B, 3, F, H, W), without the VAE's last clamp, which would cut the gradient of
+        every overshoot."""
         vae, latents = self.vae, batch["hr_latents"]
         mean, std = latent_statistics(vae, latents.device)
         vae.clear_cache()
