@@ -13,6 +13,7 @@ from realis.core.errors import InputError
 from realis.core.files import whole_file
 from realis.core.log import logger
 from realis.core.records import load_json, to_line, whole_lines
+from realis.core.units import count
 from realis.data.batch import Batch
 from realis.pictures.curves import plot_curves
 from realis.training.feed import Encode, Source, encoded
@@ -52,9 +53,9 @@ class Validation:
 
     def __init__(self, run: Run, validator: Validator, encode: Encode, start: int) -> None:
         self.run, self.validator, self.encode = run, validator, encode
-        rows, row, count = run.processes.rows, run.processes.row, validator.samples
-        self.numbers = range(row, -(-count // rows) * rows, rows)
-        with closing(validator.source.batches(range(n % count, n % count + 1) for n in self.numbers)) as loaded:
+        rows, row, samples = run.processes.rows, run.processes.row, validator.samples
+        self.numbers = range(row, -(-samples // rows) * rows, rows)
+        with closing(validator.source.batches(range(n % samples, n % samples + 1) for n in self.numbers)) as loaded:
             self.batches = list(loaded)
         self.file, self.picture = (Path(run.config.output) / f"validation.{end}" for end in ("jsonl", "png"))
         self.rows = [row for row in read_rows(self.file) if row["step"] <= start] if start else []
@@ -83,12 +84,13 @@ class Validation:
             if is_stopped():
                 return {}
             figures = self.validator.measure(module, encoded(self.run, batch, self.encode))
-            counts = float(number < self.validator.samples)
-            sums = {name: sums.get(name, 0) + counts * value.float() for name, value in figures.items()}
+            weight = float(number < self.validator.samples)
+            sums = {name: sums.get(name, 0) + weight * value.float() for name, value in figures.items()}
         stacked = torch.stack([value.to(self.run.accelerator.device) for value in sums.values()])
         mean = self.run.accelerator.reduce(stacked, "sum") / (self.run.processes.columns * self.validator.samples)
         figures = {name: x for name, x in zip(sums, mean.tolist(), strict=True) if math.isfinite(x)}
-        logger.info("validation at step %d: %s", step, ", ".join(f"{name} {x:.4g}" for name, x in figures.items()))
+        said, of = ", ".join(f"{name}: {x:.4g}" for name, x in figures.items()), count(self.validator.samples, "sample")
+        logger.info("validation after step %d, on %s: %s", step, of, said)
         self.rows.append({"step": step} | figures)
         if self.run.accelerator.is_main_process:
             self.write()
