@@ -1,21 +1,20 @@
 """Captions from any endpoint of the OpenAI form (``/v1/chat/completions``), such as vLLM's."""
 
+import asyncio
 import base64
-import http.client
-import io
 import json
 import random
-import socket
+import ssl
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
+import httpx2
 
 from realis.builder.captioner import CaptionsConfig, NoCaption, Sample
 from realis.core.errors import InputError, RunError, file_error
@@ -23,7 +22,6 @@ from realis.core.units import count
 
 JPEG_QUALITY = 92
 SHOWN = 2000  # bytes of a reply in which what is shown of it is looked for
-BLOCK = 2**16  # bytes of a request that are sent at a time
 CHECKED_FOR = 20.0  # seconds
 LONGEST_REPLY = 2**22  # bytes; a caption has a few thousand
 LONGEST_WAIT, LONGEST_PAUSE = 60.0, 600.0  # seconds: between retries of our own, and if the server asks for it
@@ -43,75 +41,6 @@ class _MalformedReplyError(_PassingError):
     """An answer in which there is no caption."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Does not carry the key to another server."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-class _TimedReader(io.RawIOBase):
-    """What a socket receives until ``deadline``, in seconds of ``time.monotonic``. The socket's own time-out begins anew
-    with every byte: a server that sends one now and then would hold a request up for ever."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock, self._deadline = sock, deadline
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(seconds_until(self._deadline))
-        return self._raw.readinto(buffer)  # pyright: ignore[reportAttributeAccessIssue] - a SocketIO
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _TimedConnection(http.client.HTTPConnection):
-    """A connection for one exchange, all of which has its ``timeout`` together: the request, and of the reply any
-    ``100 Continue``, headers, body."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._deadline = time.monotonic() + float(self.timeout or 0)
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(seconds_until(self._deadline))  # for the handshake of TLS
-
-    def send(self, data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - nothing else is sent here
-        for start in range(0, len(data), BLOCK):
-            if self.sock:
-                self.sock.settimeout(seconds_until(self._deadline))
-            super().send(data[start : start + BLOCK])
-
-    def response_class(  # pyright: ignore[reportIncompatibleVariableOverride] - called as a class is
-        self, sock: socket.socket, *given: Any, **named: Any
-    ) -> http.client.HTTPResponse:
-        """The reply of this exchange."""
-        reply = http.client.HTTPResponse(sock, *given, **named)
-        reply.fp.close()
-        reply.fp = io.BufferedReader(_TimedReader(sock, self._deadline))
-        return reply
-
-
-class _TimedSecureConnection(http.client.HTTPSConnection, _TimedConnection):
-    """The same over TLS."""
-
-
-class _TimedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens such connections."""
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_TimedConnection, request)
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_TimedSecureConnection, request)
-
-
 class EndpointCaptioner:
     """Asks an endpoint, one clip a request. :meth:`caption` may be called from several threads.
 
@@ -119,7 +48,7 @@ class EndpointCaptioner:
         config: of the captions.
 
     Raises:
-        InputError: the key cannot be read.
+        InputError: the key cannot be read, or the URL or a proxy of the environment cannot be used.
     """
 
     together = 1
@@ -132,10 +61,19 @@ class EndpointCaptioner:
         url = config.url.rstrip("/")
         self.url = url if url.endswith("/chat/completions") else f"{url}/chat/completions"
         self.key = read_key(Path(config.api_key_file)) if config.api_key_file else ""
-        host = urllib.parse.urlsplit(self.url).hostname or ""
-        proxies = {} if host == "localhost" or host.startswith("127.") or host == "::1" else None
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect, _TimedHandler)
         self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._tls = ssl.create_default_context()
+        try:
+            address = httpx2.URL(self.url)
+            if not address.host or (address.port or 0) > 65535:
+                raise httpx2.InvalidURL("there can be no such host or port")
+            on_this_machine = address.host in ("localhost", "::1") or address.host.startswith("127.")
+            self._through_proxies = not on_this_machine
+            self._open_client()  # connects to nothing yet, but takes the proxies of the environment
+        except httpx2.InvalidURL as error:
+            raise InputError(f"--captions.url: got {config.url!r}, wanted http://HOST:PORT/v1 ({error})") from None
+        except (ValueError, ImportError) as error:
+            raise InputError(f"captions: a proxy that the environment names cannot be used: {error}") from None
 
     def caption(self, samples: list[Sample]) -> list[str]:
         """One caption for each sample, each a request.
@@ -154,10 +92,8 @@ class EndpointCaptioner:
             RunError: nobody is.
         """
         try:
-            self._opener.open(self.url.removesuffix("/chat/completions") + "/models", timeout=CHECKED_FOR).close()
-        except urllib.error.HTTPError as answer:
-            answer.close()
-        except (OSError, http.client.HTTPException) as error:
+            asyncio.run(self._reach(self.url.removesuffix("/chat/completions") + "/models"))
+        except _PassingError as error:
             raise RunError(f"--captions.url: {self.url} cannot be reached ({error}); start the server first") from None
 
     def stop(self) -> None:
@@ -221,38 +157,81 @@ class EndpointCaptioner:
             )
         return trouble.pause
 
-    def _post(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json", "User-Agent": "realis"}
+    def _open_client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            headers={"User-Agent": "realis", "Accept-Encoding": "identity"},
+            trust_env=self._through_proxies,
+            verify=self._tls,
+            timeout=None,  # _reply has one for all of an exchange
+        )
+
+    @asynccontextmanager
+    async def _reply(self, seconds: float, *request: str, **given: Any) -> AsyncIterator[httpx2.Response]:
+        """The reply to a request, to be read before ``seconds`` have passed since the request began. A time-out of
+        httpx2's own begins anew with every byte: a server that sends one now and then would hold a request up for ever.
+        No redirect is followed: it would carry the key to another server.
+
+        Raises:
+            _PassingError: the server cannot be reached, is too slow, or breaks off.
+        """
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._open_client() as client,
+                client.stream(*request, **given) as reply,
+            ):
+                yield reply
+        except TimeoutError:
+            raise _PassingError(f"no whole reply within {seconds:g} seconds") from None
+        except httpx2.HTTPError as error:
+            raise _PassingError(self._shown(first_cause(error))) from None
+
+    async def _reach(self, url: str) -> None:
+        async with self._reply(CHECKED_FOR, "GET", url):
+            pass
+
+    async def _exchange(self, body: bytes) -> tuple[httpx2.Response, bytes]:
+        """The reply to a request and its body, which ends where it is too long. The status of an error says enough: it
+        is returned with what came of its body."""
+        headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(self.url, body, headers)
+        reply, content = None, bytearray()
         try:
-            with self._opener.open(request, timeout=self.config.timeout) as reply:
-                return read_all(reply)
-        except urllib.error.HTTPError as error:
-            raise self._judged(error) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise _PassingError(str(error) or type(error).__name__) from None
+            async with self._reply(self.config.timeout, "POST", self.url, content=body, headers=headers) as reply:
+                async for block in reply.aiter_raw():  # as it was sent: what is unpacked has any length
+                    content += block
+                    if len(content) > (LONGEST_REPLY if reply.is_success else SHOWN):
+                        break
+        except _PassingError:
+            if reply is None or reply.is_success:
+                raise
+        return reply, bytes(content)
 
-    def _judged(self, error: urllib.error.HTTPError) -> Exception:
-        """What an answer with an HTTP status other than 200 means for the clip and the run."""
-        try:
-            with error:
-                said = self._shown(error.read(SHOWN))[:300]
-        except (OSError, http.client.HTTPException):
-            said = ""
-        answer = f"HTTP {error.code} {error.reason}{': ' if said else ''}{said}"
-        if error.code in MAY_PASS or error.code >= 500:
-            return _PassingError(answer, retry_after(error.headers.get("Retry-After", "")))
-        if error.code in ABOUT_THE_CLIP:
+    def _post(self, body: bytes) -> bytes:
+        reply, content = asyncio.run(self._exchange(body))
+        if not reply.is_success:
+            raise self._judged(reply, content)
+        if len(content) > LONGEST_REPLY:
+            raise _MalformedReplyError(f"more than {LONGEST_REPLY} bytes")
+        return content
+
+    def _judged(self, reply: httpx2.Response, content: bytes) -> Exception:
+        """What an answer with an HTTP status other than 2xx means for the clip and the run."""
+        status = reply.status_code
+        said = self._shown(content[:SHOWN].decode(errors="replace"))[:300]
+        answer = f"HTTP {status} {self._shown(reply.reason_phrase)}{': ' if said else ''}{said}"
+        if status in MAY_PASS or status >= 500:
+            return _PassingError(answer, retry_after(reply.headers.get("Retry-After", "")))
+        if status in ABOUT_THE_CLIP:
             return NoCaption("refused by the endpoint", answer)
         return InputError(
             f"captions: {self.url} answers {answer}; check --captions.url, --captions.model and --captions.api-key-file"
         )
 
-    def _shown(self, reply: bytes) -> str:
-        """The beginning of a reply in one line, for logs and ledgers: without the key, which it may repeat."""
-        said = " ".join(reply.decode(errors="replace").split())
+    def _shown(self, said: str) -> str:
+        """What a server said in one line, for logs and ledgers: without the key, which it may repeat."""
+        said = " ".join(said.split())
         return said.replace(self.key, "***") if self.key else said
 
     def _text(self, reply: bytes) -> str:
@@ -263,7 +242,7 @@ class EndpointCaptioner:
             text = content["choices"][0]["message"]["content"]
             text.encode()  # half a surrogate pair could not be written
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            began = self._shown(reply[:SHOWN])[:80]
+            began = self._shown(reply[:SHOWN].decode(errors="replace"))[:80]
             raise _MalformedReplyError(f"{type(error).__name__} in {began!r}") from None
         if not text.strip():
             raise _MalformedReplyError("the content is empty")
@@ -312,28 +291,13 @@ def request_body(sample: Sample, config: CaptionsConfig) -> bytes:
     return json.dumps(request).encode()
 
 
-def read_all(reply: IO[bytes]) -> bytes:
-    """A whole reply.
-
-    Raises:
-        _MalformedReplyError: it is far too long.
-    """
-    content = reply.read(LONGEST_REPLY + 1)
-    if len(content) > LONGEST_REPLY:
-        raise _MalformedReplyError(f"more than {LONGEST_REPLY} bytes")
-    return content
-
-
-def seconds_until(deadline: float) -> float:
-    """How long it is until ``deadline``, in seconds of ``time.monotonic``.
-
-    Raises:
-        TimeoutError: it has passed.
-    """
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
+def first_cause(error: BaseException) -> str:
+    """The error that led to ``error``: httpx2's own says of a connection only that all attempts to make it failed."""
+    while cause := error.__cause__ or error.__context__:  # httpcore2 raises some of its errors "from None"
+        error = cause
+    if isinstance(error, BaseExceptionGroup):  # one for each address of the host
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def retry_after(header: str) -> float | None:

@@ -2,14 +2,14 @@
 
 import base64
 import email.utils
+import gzip
 import http.server
-import io
 import json
 import logging
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from footage import film
-from realis.builder.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, read_all, retry_after
+from realis.builder.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, retry_after
 from realis.builder.captioner import CaptionsConfig, Sample
 from realis.builder.captions import captions
 from realis.builder.clip import Clip, Dropped
@@ -50,6 +50,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script, self.asked = script, Counter()
         self.bodies, self.keys, self.lock = [], [], threading.Lock()
+        self.sent = 0  # bytes of a reply without end
         self.release = threading.Event()  # lets those go on that are hung up
 
     @property
@@ -85,6 +86,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif answer == "die":
             self.close_connection = True
+        elif answer == "endless":
+            self.flood()
+        elif isinstance(answer, bytes):
+            self.wfile.write(answer)
+            self.close_connection = True
         elif isinstance(answer, str):
             self.drip(*DRIPPED[answer])
         else:
@@ -102,6 +108,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(begin)
         while not self.server.release.wait(0.05):
             self.wfile.write(drop)
+
+    def flood(self):
+        self.wfile.write(OK + b"Content-Length: 1000000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while self.server.sent < 2**26:
+                self.server.sent += self.connection.send(bytes(2**16))
+        self.close_connection = True
 
     def log_message(self, *_):
         pass
@@ -208,6 +221,8 @@ PASSING = {
     "half a surrogate": (200, '{"choices": [{"message": {"content": "\\ud800"}}]}', {}),
     "a reply cut short": (200, '{"choices"', {"Content-Length": "5000", "Connection": "close"}),
     "not UTF-8": (200, "\udcff", {}), "nested too deep": (200, "[" * 100_000, {}),
+    "compressed unasked": (200, gzip.compress(good(1)[1].encode()).decode(errors="surrogateescape"),
+                           {"Content-Encoding": "gzip"}),
 }  # fmt: skip
 
 
@@ -252,10 +267,10 @@ def test_a_reply_that_is_far_too_long_is_no_caption():
 
 
 def test_of_a_reply_without_end_no_more_is_read_than_it_may_have():
-    reply = io.BytesIO(bytes(2 * LONGEST_REPLY))
-    with pytest.raises(Exception, match=f"more than {LONGEST_REPLY} bytes"):
-        read_all(reply)
-    assert reply.tell() <= LONGEST_REPLY + 1
+    with serving(lambda _, before: "endless" if before == 0 else None) as server:
+        EndpointCaptioner(config(server)).caption([SAMPLE])
+        assert server.asked == {0: 2}
+        assert LONGEST_REPLY <= server.sent < 8 * LONGEST_REPLY  # some of it waits in the buffers of the sockets
 
 
 @pytest.mark.parametrize(
@@ -311,6 +326,26 @@ def test_wrong_settings_end_the_run_at_once(status, clips, build, tmp_path):
     assert "sk-very-secret" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (
+            b"HTTP/1.1 401 Not sk-very-secret\r\nContent-Length: 0\r\n\r\n",
+            InputError,
+            r"answers HTTP 401 Not \*\*\*; check",
+        ),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 900\r\n\r\nWrong", InputError, "answers HTTP 403 No: Wrong; check"),
+        (b"sk-very-secret\r\n\r\n", RunError, r"failed 1 time.*\*\*\*"),
+    ],
+    ids=["reason", "cut short", "no HTTP"],
+)
+def test_what_an_odd_answer_says_is_shown_without_the_key(answer, error, said, tmp_path):
+    (tmp_path / "key").write_text("sk-very-secret")
+    with serving(lambda *_: answer) as server, pytest.raises(error, match=said) as raised:
+        EndpointCaptioner(config(server, retries=0, api_key_file=str(tmp_path / "key"))).caption([SAMPLE])
+    assert "sk-very-secret" not in str(raised.value)
+
+
 def test_the_key_is_written_nowhere(clips, build, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("realis"), "propagate", True)
     caplog.set_level(logging.DEBUG)
@@ -362,8 +397,32 @@ def test_a_server_that_dies_half_way_loses_nothing(clips, build):
 def test_nobody_there_ends_the_run(clips, build):
     with serving() as server:
         gone = config(server, retries=1)
-    with pytest.raises(RunError, match=r"failed 2 times.*Connection refused"):
+    with pytest.raises(RunError, match=r"failed 2 times.*ConnectionRefusedError"):
         run(clips, build, gone)
+
+
+def test_a_proxy_of_the_environment_is_used_except_for_this_machine(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving() as server:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{server.server_port}")
+        EndpointCaptioner(replace(config(server), url="http://captions.invalid/v1")).caption([SAMPLE])
+        monkeypatch.setenv("http_proxy", "127.0.0.1:1")
+        EndpointCaptioner(config(server)).caption([SAMPLE])
+        assert server.asked == {0: 2}
+
+
+def test_a_proxy_of_an_unknown_kind_ends_the_run(monkeypatch):
+    monkeypatch.setenv("http_proxy", "ftp://me:hidden@127.0.0.1:1")
+    with pytest.raises(InputError, match=r"a proxy that the environment names cannot be used.*ftp") as error:
+        EndpointCaptioner(CaptionsConfig(by="endpoint", url="http://captions.invalid/v1"))
+    assert "hidden" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["host:port", "host:99999", "[::1", ":8000"])
+def test_a_url_without_a_host_or_port_that_can_be(host):
+    with pytest.raises(InputError, match=r"--captions\.url: got 'http://.*wanted http://HOST:PORT/v1"):
+        EndpointCaptioner(CaptionsConfig(by="endpoint", url=f"http://{host}/v1"))
 
 
 def test_a_run_that_is_stopped_asks_a_busy_server_nothing_more(clips, build):
