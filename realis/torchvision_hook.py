@@ -5,6 +5,9 @@ load, its operators are never defined, and ``import torchvision`` dies with "ope
 exist" - and with it every import of diffusers and transformers, which try torchvision when they find it installed.
 Declaring the operators first is enough for all that is Python in torchvision (transforms, models such as RAFT);
 calling one of the declared operators still raises.
+
+A room whose files import diffusers, transformers or another library that imports torchvision installs the hook in its
+``__init__.py``, which Python runs before any of these files, also in worker processes.
 """
 
 import importlib.machinery
