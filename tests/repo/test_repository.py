@@ -312,7 +312,9 @@ def test_rooms_whose_files_import_torchvision_install_its_hook():
 @pytest.mark.slow
 def test_torchvision_imports_beside_a_cpu_only_torch():
     code = (
-        "import realis.models, piq\n"
+        "import importlib.util, realis.models\n"
+        "importlib.util.find_spec('torchvision')\n"  # transformers asks so whether it is there, and may not import it
+        "import realis.training, piq\n"
         "from diffusers import WanTransformer3DModel\n"
         "from transformers import UMT5EncoderModel\n"
         "from torchvision.models.optical_flow import raft_small\n"
