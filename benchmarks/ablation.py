@@ -17,9 +17,7 @@ import json
 import re
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import numpy as np  # isort: skip
+import numpy as np
 import quality
 import torch
 from command_line import count, parser_of

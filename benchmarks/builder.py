@@ -16,9 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import realis  # noqa: F401
-
-import numpy as np  # isort: skip
+import numpy as np
 from command_line import count, parser_of
 
 from realis.builder.clip import Clip

@@ -22,9 +22,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import replace
 
-import realis  # noqa: F401
-
-import cv2  # isort: skip
+import cv2
 import numpy as np
 import torch
 from command_line import count, parser_of

@@ -17,9 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import av  # isort: skip
+import av
 import cv2
 import numpy as np
 import torch

@@ -14,9 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import numpy as np  # isort: skip
+import numpy as np
 import pywt
 import torch
 from command_line import count, parser_of

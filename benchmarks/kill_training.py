@@ -15,9 +15,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import kills  # isort: skip
+import kills
 import numpy as np
 import torch
 from command_line import count, parser_of

@@ -11,9 +11,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import av  # isort: skip
+import av
 import kills
 import numpy as np
 import torch

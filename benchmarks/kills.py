@@ -12,9 +12,7 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import torch  # isort: skip
+import torch
 
 OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "os.link")
 Work = Callable[[], None]

@@ -22,9 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import av  # isort: skip
+import av
 import cv2
 import numpy as np
 import torch

@@ -18,9 +18,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import av  # isort: skip
+import av
 import kills
 import numpy as np
 from command_line import count, parser_of

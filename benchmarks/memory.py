@@ -14,9 +14,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import numpy as np  # isort: skip
+import numpy as np
 from command_line import count, parser_of
 
 from realis.methods import METHODS

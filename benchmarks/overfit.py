@@ -9,9 +9,7 @@ mean of the loss over the first and the last tenth of the steps, and draws the c
 import tempfile
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import matplotlib.pyplot as plt  # isort: skip
+import matplotlib.pyplot as plt
 import numpy as np
 from command_line import count, parser_of
 from PIL import Image

@@ -14,9 +14,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import torch  # isort: skip
+import torch
 from command_line import count, parser_of
 from timing import seconds
 

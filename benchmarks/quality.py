@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import realis  # noqa: F401
+import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
 import cv2  # isort: skip
 import numpy as np

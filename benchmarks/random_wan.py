@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import realis  # noqa: F401
+import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
 import torch  # isort: skip
 from command_line import parser_of

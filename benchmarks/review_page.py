@@ -28,9 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import realis  # noqa: F401
-
-import av  # isort: skip
+import av
 import cv2
 import numpy as np
 from command_line import parser_of

@@ -27,7 +27,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-import realis  # noqa: F401
+import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
 import av  # isort: skip
 import numpy as np

@@ -11,9 +11,7 @@ scores on the latter.
 
 from dataclasses import replace
 
-import realis  # noqa: F401
-
-import numpy as np  # isort: skip
+import numpy as np
 import torch
 from command_line import count, parser_of
 

@@ -21,9 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import realis  # noqa: F401
-
-import numpy as np  # isort: skip
+import numpy as np
 import quality
 import torch
 from command_line import count, parser_of

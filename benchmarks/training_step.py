@@ -19,7 +19,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
-import realis  # noqa: F401
+import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
 import torch  # isort: skip
 from command_line import clip_parser

@@ -8,7 +8,7 @@ decode seconds. The floor is measured, not looked up: the FLOPs of a step, count
 matrix product in the same run.
 """
 
-import realis  # noqa: F401
+import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
 import torch  # isort: skip
 from command_line import clip_parser

@@ -1,16 +1,7 @@
 """realis: an open RealisVSR. Real-world 4K video super-resolution with a frozen Wan2.1 video diffusion transformer."""
 
-import os
 from pathlib import Path
 from typing import Any
-
-from realis import torchvision_hook
-
-torchvision_hook.install()
-# How often threads of OpenMP look for each other before they sleep. The default of 300,000 wastes the time of other
-# programs, and of this one beside them: beside two busy programs on two cores a run took 72 s, with this 44 s; alone 27 s
-# and 28 s. Read when torch is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # noqa: TID251 - how threads wait, never the maths
 
 
 def upscale_video(path: str | Path, **options: Any) -> Path | None:

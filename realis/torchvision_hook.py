@@ -5,12 +5,16 @@ load, its operators are never defined, and ``import torchvision`` dies with "ope
 exist" - and with it every import of diffusers and transformers, which try torchvision when they find it installed.
 Declaring the operators first is enough for all that is Python in torchvision (transforms, models such as RAFT);
 calling one of the declared operators still raises.
+
+A room whose files import diffusers, transformers or another library that imports torchvision installs the hook in its
+``__init__.py``, which Python runs before any of these files, also in worker processes.
 """
 
 import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -40,11 +44,9 @@ OPERATORS = (
     f"{_DEFORM}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
-_declared = []  # keeps the declarations alive
-
 
 class TorchvisionFinder(MetaPathFinder):
-    """Finds nothing itself; declares the operators just before torchvision is first imported."""
+    """Finds nothing itself; declares the operators just before torchvision is first found."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -56,26 +58,31 @@ class TorchvisionFinder(MetaPathFinder):
 
 
 def install() -> None:
-    """Put the finder in place, once; costs nothing until torchvision is imported."""
+    """Put the finder in place unless it is; costs nothing until torchvision is looked for."""
     waiting = any(isinstance(finder, TorchvisionFinder) for finder in sys.meta_path)
     if not waiting and "torchvision" not in sys.modules:
         sys.meta_path.insert(0, TorchvisionFinder())
 
 
-def declare_operators() -> None:
-    """Declare torchvision's operators if its compiled library cannot load beside this torch."""
+@cache  # several rooms install the finder, and each may find torchvision looked for but not imported yet
+def declare_operators() -> object:
+    """Declare torchvision's operators if its compiled library cannot load beside this torch.
+
+    Returns:
+        What keeps the declarations alive; ``None`` if there are none.
+    """
     import torch
 
     spec = importlib.util.find_spec("torchvision")
     if torch.version.cuda or spec is None or spec.origin is None:
-        return
+        return None
     try:
         for library in Path(spec.origin).parent.glob("_C*.so"):
             torch.ops.load_library(library)  # what torchvision does itself; fine if it works
-            return
+            return None
     except OSError:
         pass
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in OPERATORS:
         library.define(operator)
-    _declared.append(library)
+    return library

@@ -1,6 +1,6 @@
 """Shared by all tests: one thread, no denormals, and tiny real components."""
 
-import realis  # noqa: F401, I001 - first, so that torchvision can be imported beside a CPU-only torch
+import realis.models  # noqa: F401, I001 - first, so that torchvision can be imported beside a CPU-only torch
 
 import copy
 import os

@@ -2,3 +2,7 @@
 
 The order of the stages is :data:`realis.builder.config.STAGES`.
 """
+
+from realis import torchvision_hook
+
+torchvision_hook.install()

@@ -254,7 +254,7 @@ class EndpointCaptioner:
         known = type(used) is int and used > 0  # fewer would give back what the budget has spent
         with self._lock:
             self.counts_tokens = self.counts_tokens and known
-            self.tokens += used if known else 0
+            self.tokens += used if used and known else 0
 
 
 def read_key(file: Path) -> str:

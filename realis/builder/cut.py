@@ -8,6 +8,7 @@ from itertools import accumulate, chain, islice
 from pathlib import Path
 
 import av
+from av.filter import Graph
 
 from realis.core.errors import InputError
 from realis.core.files import whole_file
@@ -144,6 +145,7 @@ def encode_frames(path: Path, stem: Path, times: set[int], key: int | None, crf:
             av.open(str(temporary), "w", format=form, options=BITEXACT) as out,
         ):
             stream = out.add_stream(codec, rate=video.rate)
+            assert isinstance(stream, av.VideoStream)
             set_up_encoder(stream.codec_context, one, base, options | ({} if codec == "ffv1" else {"crf": str(crf)}))
             for frame in chain([one], frames):
                 frame.pts, frame.time_base, frame.pict_type = (frame.pts or 0) - first, base, 0
@@ -178,7 +180,7 @@ def turn_upright(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
             yield frame
             continue
         if graph is None:
-            graph = av.filter.Graph()
+            graph = Graph()
             begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
                                      time_base=frame.time_base or Fraction(1))  # fmt: skip
             steps = [graph.add(*step.split("=")) for step in TURNS[turns].split(",")]

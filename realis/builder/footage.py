@@ -39,7 +39,8 @@ def find_footage(words: tuple[str, ...], licence: str) -> list[Clip]:
         for path, said in videos_named_by(word):
             facts = path.stat()  # by these a file is known again; probe looks at what is in it
             digest = f"{facts.st_size}-{facts.st_mtime_ns}"
-            clip = Clip(name_of(path), str(path), digest=digest, **{"licence": one_line(licence)} | said)
+            fields: dict[str, Any] = {"licence": one_line(licence)} | said
+            clip = Clip(name_of(path), str(path), digest=digest, **fields)
             here = path.resolve()
             if said and here in listed and listed[here] != clip.licence:
                 raise InputError(f"--source: {path} is listed twice, with the licences {listed[here] or 'none'} and "

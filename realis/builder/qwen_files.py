@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from realis.core.errors import InputError, RunError, require
 from realis.core.log import logger
@@ -93,7 +93,7 @@ def find_model(name: str) -> ModelFiles:
     of_hub = None if Path(name).is_dir() else hub_weights(name)
     cached = not Path(name).is_dir() and of_hub is None
     with explain_model_errors(name, cached):
-        config = AutoConfig.from_pretrained(name, local_files_only=cached)
+        config: Any = AutoConfig.from_pretrained(name, local_files_only=cached)
     require(
         config.model_type == "qwen2_5_vl",
         f"--captions.model {name}",

@@ -112,7 +112,7 @@ def detect_cuts(path: Path, config: ScenesConfig) -> tuple[list[int], list[int |
 def checksum(frame: VideoFrame) -> int | None:
     """Return a checksum of a decoded frame's samples; ``None`` for pixel formats that PyAV cannot convert to an array."""
     try:
-        return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()))
+        return zlib.crc32(np.ascontiguousarray(frame.to_ndarray()).data)
     except (ValueError, AssertionError):
         return None
 

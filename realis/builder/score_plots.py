@@ -71,4 +71,4 @@ def draw(axes: "Axes", name: str, kept: list[float], dropped: list[float], confi
     for limit in limits:
         axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1, label="limit")
     axes.set(title=name, xlabel=AXES[name], ylabel="clips")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from realis.core.errors import require
 from realis.core.log import logger
 from realis.degradation.config import DegradationConfig
-from realis.degradation.parameters import Blur, Jpeg, Noise, Operation, Resize, Video
+from realis.degradation.parameters import Blur, Jpeg, Kernel, Noise, Operation, Resize, Video
 from realis.degradation.presets import load_degradation
 from realis.pictures.sheet import grid_sheet, save_sheet
 from realis.video.read import VideoReader
@@ -66,7 +66,7 @@ def steps() -> dict[str, list[tuple[str, Operation]]]:
     def span(bounds: tuple[float, float]) -> tuple[float, float, float]:
         return bounds[0], (bounds[0] + bounds[1]) / 2, bounds[1]
 
-    def blur(kernel: str, sigma: tuple[float, float], rotation: float = 0.0, beta: float = 1.0) -> Blur:
+    def blur(kernel: Kernel, sigma: tuple[float, float], rotation: float = 0.0, beta: float = 1.0) -> Blur:
         return Blur(kernel, 21, (sigma,) * FRAMES, (rotation,) * FRAMES, (beta,) * FRAMES)
 
     b, rates = first.blur, span(first.video.bits_per_pixel)[::-1]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from realis.core.errors import InputError, require
 from realis.core.log import logger
@@ -259,7 +259,8 @@ def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "Cpc
     from realis.ops.finite import check_weights
 
     if cpc:
-        controlnet = load_controlnet(cpc, torch.float32).train().to(wan.device)
+        branch: Any = load_controlnet(cpc, torch.float32)  # diffusers hides from the type checker that to() is a method
+        controlnet = branch.train().to(wan.device)
         check_weights(controlnet, part_folder(cpc, "controlnet"))
         controlnet.register_to_config(window=config.window)
         return controlnet

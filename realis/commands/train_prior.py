@@ -44,6 +44,7 @@ def train_prior(config: TrainPriorConfig) -> None:
 def _train_prior(config: TrainPriorConfig) -> None:
     import torch
 
+    from realis.data.batch import Batch
     from realis.data.pairs import pair_pool
     from realis.models.cpc.injection import ControlledWanTransformer3DModel
     from realis.models.wan.loading import Wan
@@ -69,7 +70,7 @@ def _train_prior(config: TrainPriorConfig) -> None:
     step = PriorStep(transformer, empty_prompt, config.flow, config.run.seed, config.run.precision)
     codec = LatentCodec(wan.vae, config.run.precision)
 
-    def pictures(module: torch.nn.Module, batch: dict) -> dict:
+    def pictures(module: torch.nn.Module, batch: Batch) -> dict:
         noised, estimate = module(batch, "sample")
         return {"half noised": codec.decode(noised), "one step": codec.decode(estimate), "hr": batch["hr"]}
 

@@ -89,7 +89,8 @@ def _with_positional(config: Config, field: str, found: list[str], words: list[s
         raise InputError(f"got {found[0]!r} without a flag; wanted one before it, such as {flag} {found[0]}")
     if any(word.partition("=")[0] == f"--{field}" for word in words):
         raise InputError(f"got --{field} and, without a flag, {found[0]!r}; wanted one or the other")
-    return dataclasses.replace(config, **{field: tuple(found)})
+    plain: Any = config  # for the type checker, a dataclass as any other
+    return dataclasses.replace(plain, **{field: tuple(found)})
 
 
 def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:

@@ -57,7 +57,7 @@ def error_of_several(message: str, kinds: Iterable[type[BaseException]]) -> Inpu
     return (InputError if all(issubclass(kind, InputError) for kind in kinds) else RunError)(message)
 
 
-def run_command(main: Callable[[], None]) -> None:
+def run_command(main: Callable[[], object]) -> None:
     """Run a command; its errors become one line on stderr.
 
     Exit codes: 2 for an :class:`InputError`, and for a path that is too long or lacks permissions; 1 for a

@@ -78,11 +78,12 @@ def progress(items: Iterable | None = None, *, total: float | None, unit: str, i
     counted = f"{{percentage:3.0f}}%{graph} {{n:.0f}}/{{total_fmt}} {units}"
     counted += " [{elapsed}, left {remaining}{speed}{postfix}]"
     columns = min(COLUMNS, (shutil.get_terminal_size().columns or COLUMNS) - 1)  # some terminals have no size
-    return _Bar(
-        items, total=total, unit=unit, initial=initial, disable=not is_main_process(),
-        bar_format=counted if total else None, miniters=0, ncols=columns if is_terminal else None,
-        **({"mininterval": 0.5} if is_terminal else {"mininterval": LINES_EVERY, "delay": LINES_EVERY, "file": _Lines()}),
-    )  # fmt: skip
+    options: dict[str, Any] = {"iterable": items, "total": total, "bar_format": counted if total else None}
+    if is_terminal:
+        options |= {"mininterval": 0.5, "ncols": columns}
+    else:
+        options |= {"mininterval": LINES_EVERY, "delay": LINES_EVERY, "file": _Lines()}
+    return _Bar(unit=unit, initial=initial, disable=not is_main_process(), miniters=0, **options)
 
 
 class _Bar(tqdm):

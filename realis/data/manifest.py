@@ -79,7 +79,7 @@ def _entry(row: dict[str, Any], where: str, folder: Path) -> ClipEntry:
     fits = caption is None or (isinstance(caption, str) and not HALF_PAIR.search(caption))
     require(fits, f"{where}: caption", repr(caption), "text")
     start = _whole(row.get("start"), f"{where}: start", 0)
-    return ClipEntry(folder / name, caption or "", start or 0, _whole(row.get("frames"), f"{where}: frames", 1))
+    return ClipEntry(folder / str(name), caption or "", start or 0, _whole(row.get("frames"), f"{where}: frames", 1))
 
 
 def _absent(value: Any) -> bool:

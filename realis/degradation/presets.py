@@ -16,9 +16,8 @@ from realis.degradation.config import (
     VideoConfig,
 )  # fmt: skip
 
-NO_BLUR, NO_NOISE, NO_JPEG, NO_VIDEO = (
-    kind(probability=0.0) for kind in (BlurConfig, NoiseConfig, JpegConfig, VideoConfig)
-)
+NO_BLUR, NO_NOISE = BlurConfig(probability=0.0), NoiseConfig(probability=0.0)
+NO_JPEG, NO_VIDEO = JpegConfig(probability=0.0), VideoConfig(probability=0.0)
 KEEP = ResizeConfig(weights=(0.0, 0.0, 1.0, 0.0))
 NOTHING = OrderConfig(NO_BLUR, KEEP, NO_NOISE, NO_JPEG, NO_VIDEO)
 

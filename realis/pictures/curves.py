@@ -20,6 +20,6 @@ def plot_curves(curves: Mapping[str, Sequence[tuple[float, float]]], along: str,
         axes = figure.add_subplot(len(curves), 1, place)
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3)
         axes.set(title=f"{name}: {points[-1][1]:.4g}", xlabel=along)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})  # the same bytes each time

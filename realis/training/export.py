@@ -2,6 +2,7 @@
 
 import glob
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -47,7 +48,7 @@ def halve(part: torch.nn.Module) -> None:
             p.data = p.data.to(torch.bfloat16)
 
 
-def export_parts(run: Run, step: TrainingStep, parts: dict[str, ModelMixin], trained: Tensors, data: str) -> None:
+def export_parts(run: Run, step: TrainingStep, parts: Mapping[str, ModelMixin], trained: Tensors, data: str) -> None:
     """End of a run: the main process writes each part in bfloat16 safetensors and a model card to its folder.
 
     What is there is replaced once the new part is complete.

@@ -44,6 +44,7 @@ def deinterlace(
             inside.append(item)
         graph.push(item.frame if item else None)
         for frame in _pulled(graph):
+            assert frame.pts is not None and frame.time_base is not None  # what the filter gives has times
             halves = round(frame.pts * frame.time_base / tick * 2)
             while len(inside) > 1 and inside[1].time * 2 <= halves:
                 inside.popleft()
@@ -66,5 +67,5 @@ def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
     while True:
         try:
             yield graph.vpull()
-        except (av.BlockingIOError, av.EOFError):
+        except (BlockingIOError, EOFError):  # PyAV's own derive from these
             return

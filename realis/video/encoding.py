@@ -176,6 +176,7 @@ class Encoding:
         container_format = {"ffv1": "matroska", "prores": "mov"}.get(self.codec, "mp4")
         with av.open(str(file), "w", format=container_format, options=BITEXACT) as container:
             stream = container.add_stream(codec.encoder, rate=rate)
+            assert isinstance(stream, av.VideoStream)
             self.set_up(stream.codec_context, size, rate)
             if codec.tag:
                 stream.codec_context.codec_tag = codec.tag
@@ -189,6 +190,7 @@ class Encoding:
         """Yield each of ``images`` encoded, as the bytes of a file."""
         for image in images:
             context = av.CodecContext.create(CODECS[self.codec].encoder, "w")
+            assert isinstance(context, av.VideoCodecContext)
             self.set_up(context, size, Fraction(25))
             yield b"".join(bytes(packet) for packet in (*context.encode(self.frame(image)), *context.encode(None)))
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
+from av.filter import Graph
 
 from realis.core.errors import InputError, reason, require
 from realis.video.orientation import Window, check_upright, quarter_turns, stored_window
@@ -61,7 +63,7 @@ def read_facts(path: str | Path) -> VideoFacts:
                     frame = frame or _decoded_alone(packet)
                 if not packet.is_discard:
                     times.append(packet.pts)
-        except (av.FFmpegError, OSError) as error:
+        except (FFmpegError, OSError) as error:
             raise InputError(f"{path}: damaged ({error.strerror or error})") from error
         if not times:
             raise InputError(f"{path}: no frames in it")
@@ -84,7 +86,7 @@ def _decoded_alone(packet: av.Packet) -> av.VideoFrame | None:
     """The frame of a key packet, or ``None`` if it is damaged. Any frame has the container's display matrix, which PyAV does
     not tell otherwise."""
     context = packet.stream.codec_context
-    with suppress(av.FFmpegError, OSError, ValueError):
+    with suppress(FFmpegError, OSError, ValueError):
         # ended here, or the decoder would wait for frames that may be shown earlier
         if frames := [*packet.decode(), *context.decode(None)]:
             return frames[0]
@@ -96,7 +98,7 @@ def _first_time(path: str | Path) -> int:
     with VideoReader(path, threads=1) as video:
         try:
             time = next(video.container.decode(video.stream)).pts
-        except (av.FFmpegError, StopIteration) as error:
+        except (FFmpegError, StopIteration) as error:
             raise InputError(f"{path}: no frame in it can be decoded") from error
     assert time is not None  # as its packet has one
     return time
@@ -145,10 +147,10 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
                 video.container.seek(key, stream=video.stream)
             begun = key is None
             for packet in video.container.demux(video.stream):
-                if not begun and packet.size:
+                if key is not None and not begun and packet.size:
                     if not packet.is_keyframe:
                         continue
-                    if packet.pts > key:
+                    if packet.pts is None or packet.pts > key:
                         return None
                     begun = True
                 early = packet.pts is not None and packet.pts < times[0]
@@ -162,7 +164,7 @@ def _decode(path: str | Path, key: int | None, times: np.ndarray, window: Window
                         return frames
                     if frame.pts is not None and frame.pts >= times[-1]:
                         return None
-        except (av.FFmpegError, ValueError) as error:  # ValueError: no pixel format is known
+        except (FFmpegError, ValueError) as error:  # ValueError: no pixel format is known
             raise InputError(f"{path}: damaged ({reason(error)})") from error
     return None
 
@@ -182,14 +184,14 @@ def _cropper(video: VideoReader, window: Window) -> Callable[[av.VideoFrame], np
     """
     (top, height), (left, width) = window[::2], window[1::2]
     (y0, y1), (x0, x1) = _around(top, height, video.height), _around(left, width, video.width)
-    graph = av.filter.Graph()
+    graph = Graph()
     source = graph.add_buffer(template=video.stream)
     crop = graph.add("crop", f"{x1 - x0}:{y1 - y0}:{x0}:{y0}:exact=1")
     graph.link_nodes(source, crop, graph.add("buffersink")).configure()
 
     def cropped(frame: av.VideoFrame) -> np.ndarray:
         graph.push(frame)
-        return video.rgb(graph.pull())[top - y0 :, left - x0 :][:height, :width]
+        return video.rgb(graph.vpull())[top - y0 :, left - x0 :][:height, :width]
 
     return cropped
 

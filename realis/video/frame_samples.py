@@ -5,6 +5,7 @@ from contextlib import suppress
 from itertools import dropwhile, islice, takewhile
 
 import av
+from av.error import FFmpegError
 
 from realis.video.read import VideoReader
 from realis.video.span import WHOLE, Span
@@ -23,7 +24,7 @@ def sample_frames(reader: VideoReader, count: int, span: Span = WHOLE) -> Iterat
     stream, places = reader.stream, PLACES if count > PLACES * FRAMES else 1
     begin, end = float(reader.start + span.start), span.stop and float(reader.start + span.stop)
     for place in range(places):
-        with suppress(av.FFmpegError, OSError):  # what is damaged is met, and counted, when it is played
+        with suppress(FFmpegError, OSError):  # what is damaged is met, and counted, when it is played
             if place or span.start:
                 seconds = count * place / (places * reader.rate) + reader.start + span.start
                 reader.container.seek(round(seconds / reader.time_base), stream=stream)

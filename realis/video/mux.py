@@ -9,6 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
 
 from realis.ops.reproducible import BITEXACT
 from realis.video.other_streams import OtherStream, copy_tags, copyable_streams
@@ -70,7 +72,8 @@ def join_segments(
     """
     if source is None:
         with _new_file(output, parts[0], timeline, pixel_aspect, {}) as (joined, video):
-            joined.mux(_video_packets(parts, rate, timeline, video))
+            for packet in _video_packets(parts, rate, timeline, video):
+                joined.mux(packet)
         return
     with open_media(source) as tried, open_media(source) as container:
         others = copyable_streams(tried, output.suffix.lower())
@@ -91,7 +94,7 @@ def join_segments(
 @contextmanager
 def _new_file(
     output: Path, part: Path, timeline: Timeline, pixel_aspect: Fraction, options: dict[str, str]
-) -> Iterator[tuple[av.container.OutputContainer, av.VideoStream]]:
+) -> Iterator[tuple[OutputContainer, av.VideoStream]]:
     """Open ``output`` with a stream for packets such as those of ``part``."""
     options = BITEXACT | options
     is_matroska = output.suffix.lower() == ".mkv"
@@ -117,6 +120,7 @@ def _video_packets(
             encoded, count = container.streams.video[0], 0
             reorder = REORDER if encoded.codec_context.name == "h264" else 0
             for packet in (packet for packet in container.demux(encoded) if packet.size):
+                assert packet.pts is not None and encoded.time_base is not None  # realis wrote it
                 shown = start + round(packet.pts * encoded.time_base * rate)
                 early = number - reorder
                 packet.time_base = timeline.time_base
@@ -128,8 +132,8 @@ def _video_packets(
 
 
 def _describe(
-    source: av.container.InputContainer,
-    joined: av.container.OutputContainer,
+    source: InputContainer,
+    joined: OutputContainer,
     video: av.VideoStream,
     span: Span | None,
 ) -> None:
@@ -138,6 +142,7 @@ def _describe(
     chapters = []
     for chapter in source.chapters():
         base = chapter["time_base"]
+        assert base is not None
         if span is None:
             shift = round(start_of(source) / base)
             begin, end = chapter["start"] - shift, chapter["end"] - shift
@@ -153,9 +158,7 @@ def _describe(
             _move_timecodes(film, (joined, video), span.start)
 
 
-def _move_timecodes(
-    film: av.VideoStream, copies: tuple[av.container.OutputContainer, av.VideoStream], start: Fraction
-) -> None:
+def _move_timecodes(film: av.VideoStream, copies: tuple[OutputContainer, av.VideoStream], start: Fraction) -> None:
     """Make the timecodes in tags, which are of the first frame of ``film``, those of its frame at ``start`` seconds."""
     rate = film.average_rate or film.guessed_rate
     if rate and film.time_base:
@@ -167,9 +170,9 @@ def _move_timecodes(
 
 
 def _other_packets(
-    source: av.container.InputContainer,
+    source: InputContainer,
     others: list[OtherStream],
-    copies: dict[int, av.stream.Stream],
+    copies: dict[int, Stream],
     span: Span | None,
 ) -> Iterator[av.Packet]:
     """Give the packets of all streams but the film, with the copies that they go to: ``start_of(source)`` earlier, or
@@ -208,8 +211,9 @@ def _cut(packet: av.Packet, span: Span) -> bool:
     return packet.duration > 0
 
 
-def _least_step(stream: av.stream.Stream, copy: av.stream.Stream) -> int:
+def _least_step(stream: Stream, copy: Stream) -> int:
     """Return by how many ticks of ``stream`` the times of its packets must rise: equal times of sound fail in .mp4."""
     if stream.type != "audio" or copy.container.format.name == "matroska":
         return 0
+    assert copy.time_base is not None and stream.time_base is not None  # since start_encoding
     return max(1, math.ceil(copy.time_base / stream.time_base))

@@ -12,7 +12,9 @@ from itertools import chain
 from pathlib import Path
 
 import av
-from av.stream import Disposition
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
 
 from realis.video.read import film_stream, open_media
 from realis.video.riff_sound import STAND_IN_CODEC, stand_in
@@ -43,9 +45,9 @@ class OtherStream:
         template: of the copy: ``stream``, or its stand-in of :mod:`~realis.video.riff_sound`.
     """
 
-    stream: av.stream.Stream
+    stream: Stream
     first: bytes
-    template: av.stream.Stream
+    template: Stream
 
     @property
     def is_cover(self) -> bool:
@@ -62,7 +64,7 @@ class OtherStream:
         """Whether the copy is named TrueHD, as stand-ins are too."""
         return self.template.type == "audio" and name_of(self.template) == STAND_IN_CODEC
 
-    def add_to(self, joined: av.container.OutputContainer) -> av.stream.Stream:
+    def add_to(self, joined: OutputContainer) -> Stream:
         """Add a copy of the stream, still without packets, to ``joined``.
 
         Raises:
@@ -78,7 +80,7 @@ class OtherStream:
             copy.codec_context.layout = ("mono", "stereo")[copy.codec_context.channels - 1]
         return copy
 
-    def _add_cover(self, joined: av.container.OutputContainer) -> av.stream.Stream:
+    def _add_cover(self, joined: OutputContainer) -> Stream:
         if joined.format.name == FORMATS[".mkv"]:
             ending, media_type = COVERS[name_of(self.stream)]
             return joined.add_attachment(
@@ -91,7 +93,7 @@ class OtherStream:
         copy.disposition = Disposition.attached_pic  # and no other flag: libav compares for equality
         return copy
 
-    def first_packets(self, copy: av.stream.Stream) -> list[av.Packet]:
+    def first_packets(self, copy: Stream) -> list[av.Packet]:
         """Return the first packet for ``copy``, at time 0, if there is one: attachments are part of the header."""
         if not self.first or copy.type == "attachment":
             return []
@@ -108,11 +110,11 @@ class OtherStream:
                 trial.start_encoding()
                 trial.mux(self.first_packets(copy))
             return True
-        except (av.FFmpegError, KeyError, ValueError):
+        except (FFmpegError, KeyError, ValueError):
             return False
 
 
-def copy_tags(stream: av.stream.Stream, copy: av.stream.Stream, untrue: tuple[str, ...] = ()) -> None:
+def copy_tags(stream: Stream, copy: Stream, untrue: tuple[str, ...] = ()) -> None:
     """Copy the metadata of ``stream``, except tags whose name, in lower case, begins with one of ``untrue``."""
     tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(untrue)}
     if copy.container.format.name == FORMATS[".mov"] and "language" in tags:
@@ -120,23 +122,23 @@ def copy_tags(stream: av.stream.Stream, copy: av.stream.Stream, untrue: tuple[st
     copy.metadata.update(tags)
 
 
-def is_cover(stream: av.stream.Stream) -> bool:
+def is_cover(stream: Stream) -> bool:
     """Whether a stream is a cover picture, and not the film."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def name_of(stream: av.stream.Stream) -> str:
+def name_of(stream: Stream) -> str:
     """Return the name of the codec, of an attached file, or of the handler of a data track."""
     if stream.codec_context:
         return stream.codec_context.name
     return getattr(stream, "name", None) or stream.metadata.get("handler_name", "unknown").strip()
 
 
-def first_contents(container: av.container.InputContainer) -> dict[int, bytes]:
+def first_contents(container: InputContainer) -> dict[int, bytes]:
     """Return the contents of the first packets of sound and cover pictures, by stream."""
     streams = [stream for stream in container.streams if stream.type == "audio" or is_cover(stream)]
     found: dict[int, bytes] = {}
-    with suppress(av.FFmpegError):  # damage is reported when the file is decoded
+    with suppress(FFmpegError):  # damage is reported when the file is decoded
         for packet in container.demux(streams) if streams else ():
             if packet.size and packet.stream_index not in found:
                 found[packet.stream_index] = bytes(packet)
@@ -145,7 +147,7 @@ def first_contents(container: av.container.InputContainer) -> dict[int, bytes]:
     return found
 
 
-def copyable_stream(stream: av.stream.Stream, first: bytes, ending: str) -> OtherStream | None:
+def copyable_stream(stream: Stream, first: bytes, ending: str) -> OtherStream | None:
     """Find by trial how ``stream`` is copied into a file with ``ending``; ``None`` if that cannot hold it."""
     if stream.type not in ("audio", "subtitle", "attachment") and not is_cover(stream):
         return None
@@ -153,13 +155,13 @@ def copyable_stream(stream: av.stream.Stream, first: bytes, ending: str) -> Othe
     if plain.is_written(ending):
         return plain
     if ending == ".mkv" and isinstance(stream, av.AudioStream) and first:
-        with suppress(av.FFmpegError, ValueError):
+        with suppress(FFmpegError, ValueError):
             renamed = OtherStream(stream, first, stand_in(stream, first))
             return renamed if renamed.is_written(ending) else None
     return None
 
 
-def copyable_streams(container: av.container.InputContainer, ending: str) -> list[OtherStream]:
+def copyable_streams(container: InputContainer, ending: str) -> list[OtherStream]:
     """Return all streams beside the film that a file with ``ending`` can hold. Reads packets of ``container``."""
     firsts = first_contents(container)
     found = (copyable_stream(stream, firsts.get(stream.index, b""), ending) for stream in container.streams)
@@ -176,7 +178,7 @@ def dropped_streams(source: Path, output: Path, endings: Iterable[str]) -> list[
     """
     with open_media(source) as container:
         firsts, film, ending = first_contents(container), film_stream(container), output.suffix.lower()
-        lost: dict[str, list[av.stream.Stream]] = {}
+        lost: dict[str, list[Stream]] = {}
         for stream in container.streams:
             first = firsts.get(stream.index, b"")
             if stream is film or copyable_stream(stream, first, ending) or is_copied_otherwise(stream, film, container):
@@ -193,15 +195,13 @@ def dropped_streams(source: Path, output: Path, endings: Iterable[str]) -> list[
         return lines
 
 
-def is_copied_otherwise(
-    stream: av.stream.Stream, film: av.VideoStream | None, container: av.container.InputContainer
-) -> bool:
+def is_copied_otherwise(stream: Stream, film: av.VideoStream | None, container: InputContainer) -> bool:
     """Whether it is a data track whose content is copied in another way: titles of chapters, timecode of the film."""
     has_timecode = film is not None and "timecode" in stream.metadata and "timecode" in film.metadata
     return stream.type == "data" and (has_timecode or bool(container.chapters()))
 
 
-def why_lost(stream: av.stream.Stream, ending: str, keep: list[str]) -> str:
+def why_lost(stream: Stream, ending: str, keep: list[str]) -> str:
     """Say why a result with ``ending`` lacks ``stream``, and name the first of the files that would ``keep`` it."""
     if stream.type == "video" and not is_cover(stream):
         return "only one video stream is upscaled"

@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Literal, NamedTuple
 
 import av
+from av.error import FFmpegError
 
 from realis.core.errors import InputError
 from realis.video.color_tags import convert
@@ -114,7 +115,7 @@ def is_shown(packet: av.Packet, codec: str) -> bool:
 
 def film_packets(reader: VideoReader) -> Iterator[av.Packet]:
     """Yield the packets of a video, up to the first that cannot be read."""
-    with suppress(av.FFmpegError, OSError):  # the survey reports it
+    with suppress(FFmpegError, OSError):  # the survey reports it
         yield from (packet for packet in reader.container.demux(reader.stream) if packet.size)
 
 
@@ -137,7 +138,7 @@ def _decoded(reader: VideoReader, expected: list[int]) -> Iterator[_Decoded]:
                 corrupt |= {packet.pts} if packet.is_corrupt else set()
         try:
             frames = stream.decode(packet)
-        except av.FFmpegError:
+        except FFmpegError:
             frames, since_error = [], 0
         for frame in frames:
             is_damaged = frame.is_corrupt or frame.pts in corrupt

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
 
 from realis.core.errors import InputError, reason
 from realis.video.color_tags import to_rgb
@@ -23,7 +26,7 @@ MEDIA_FORMATS = (
 )
 
 
-def open_media(path: str | Path) -> av.container.InputContainer:
+def open_media(path: str | Path) -> InputContainer:
     """Open a media file with libav, as the file that ``path`` names and nothing else.
 
     The name is never taken for a pattern (``shot_%02d.png``) or a protocol (``a:b.mp4``), and a playlist or script that
@@ -64,7 +67,7 @@ class VideoReader:
             raise InputError(f"{self.path}: the file is empty; wanted a video file")
         try:
             self.container = open_media(self.path)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except (FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{self.path}: not a video that can be read ({reason(error)})") from error
         try:
             self._check(threads)
@@ -146,7 +149,7 @@ class VideoReader:
                     )
                 yield frame
                 count += 1
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise InputError(f"{self.path}: damaged after frame {count} ({error.strerror or error})") from error
         if not count:
             raise InputError(f"{self.path}: no frame in it can be decoded")
@@ -165,8 +168,8 @@ def middle_frame(file: Path) -> tuple[np.ndarray, int]:
     with VideoReader(file) as video:
         stream = video.stream
         half = (video.frame_count or 0) // 2
-        first = (stream.start_time or 0) * stream.time_base
-        video.container.seek(int((first + half / video.rate) / stream.time_base), stream=stream)
+        first = (stream.start_time or 0) * video.time_base
+        video.container.seek(int((first + half / video.rate) / video.time_base), stream=stream)
         for frame in video.frames():
             number = round((frame.time - float(first)) * video.rate) if frame.time is not None else half
             if number >= half:
@@ -174,14 +177,14 @@ def middle_frame(file: Path) -> tuple[np.ndarray, int]:
         return video.rgb(frame), number
 
 
-def film_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+def film_stream(container: InputContainer) -> av.VideoStream | None:
     """Return the first video stream that is marked as the default, or the first of all; never a cover picture."""
-    flags = av.stream.Disposition
+    flags = Disposition
     films = [stream for stream in container.streams.video if not stream.disposition & flags.attached_pic]
     return next((stream for stream in films if stream.disposition & flags.default), films[0] if films else None)
 
 
-def start_of(container: av.container.InputContainer) -> Fraction:
+def start_of(container: InputContainer) -> Fraction:
     """Return the time of a file, in seconds, that counts as 0. Picture and sound are shifted together by it.
 
     It is that of the first packet for formats whose clocks start anywhere; else of the first frame if negative, else 0.

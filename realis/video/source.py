@@ -107,7 +107,8 @@ class VideoSource:
     """
 
     def __init__(self, path: str | Path, mode: Deinterlace = "no", span: Span = WHOLE) -> None:
-        self.path, self._mode = Path(path), mode
+        self.path = Path(path)
+        self._mode: Deinterlace = mode
         if self.path.suffix.lower() in IMAGES:
             facts = image_facts(self.path)
             if span != WHOLE and not (facts and facts.is_animated):

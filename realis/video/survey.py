@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from realis.core.errors import InputError
 from realis.video.frame_samples import sample_frames
@@ -195,7 +196,7 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
                         f"{path}: in stream {packet.stream_index} time goes back from {float(before):.2f} to "
                         f"{float(time):.2f} s; put it in order first (ffmpeg -i {path.name} -c copy NEW.mkv)"
                     )
-        except (av.FFmpegError, OSError) as error:
+        except (FFmpegError, OSError) as error:
             damage.append(f"cannot be read beyond {float(end):.1f} s ({getattr(error, 'strerror', '') or error})")
         announced = Fraction(container.duration or 0, av.time_base)
         if packets < film.frames - 1 and has_times:  # AVI counts frames without bytes too

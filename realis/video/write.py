@@ -13,8 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+from av.error import FFmpegError
 from safetensors import SafetensorError
 
 from realis.core.errors import InputError, file_error
@@ -249,7 +249,7 @@ class SegmentWriter:
         """Turn errors of the disk and of the encoder into one line for the user."""
         try:
             yield
-        except (OSError, av.FFmpegError, SafetensorError) as error:
+        except (OSError, FFmpegError, SafetensorError) as error:
             what = getattr(error, "strerror", None) or error
             stays = self.journal.segments and self.journal.key and self.journal.folder.exists()
             kept = (

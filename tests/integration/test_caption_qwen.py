@@ -1,11 +1,13 @@
 """Qwen2.5-VL for real: a tiny random one, written to a folder and opened by the code that opens the 7B."""
 
 import logging
+import platform
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
+from qwen_vl_utils import process_vision_info
 
 from footage import film
 from realis.builder.caption_qwen import QwenCaptioner
@@ -102,6 +104,15 @@ def test_the_model_is_told_how_far_apart_frames_are(build, clips, config):
     seconds = captioner.inputs([quick, slow])["second_per_grid_ts"]
     duration = 12 / 25
     assert [float(value) for value in seconds] == pytest.approx([2 * duration / 4, 20 * duration / 4])
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="decord has no wheels for other machines")
+def test_qwen_vl_utils_reads_videos_by_decord(build):
+    """Those given by their path; on a fault of decord it would fall back to torchvision, and say so here."""
+    chat = [{"role": "user", "content": [{"type": "video", "video": str(build / "clip0.mp4"), "nframes": 4}]}]
+    _, [(frames, metadata)] = process_vision_info(chat, return_video_metadata=True)
+    assert metadata["video_backend"] == "decord"
+    assert len(frames) == 4
 
 
 def test_less_memory_means_fewer_clips_at_a_time(build, clips, config, caplog, monkeypatch):

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import doctest
 import importlib
+import os
 import re
 import shlex
 import subprocess
@@ -44,6 +45,7 @@ FLOORS = [
     {"evaluation"},
     {"commands"},
 ]
+IMPORT_TORCHVISION = {"torchvision", "diffusers", "transformers", "piq", "pyiqa", "qwen_vl_utils", "spandrel"}
 CONFIGS = {
     "upscale": UpscaleConfig,
     "make_lr": DegradeConfig,
@@ -270,15 +272,49 @@ def test_a_written_configuration_is_a_recipe(name, tmp_path):
 
 
 def test_importing_realis_is_quick_and_touches_nothing():
-    code = "import realis, sys; print(sorted({'torch', 'numpy', 'diffusers', 'av', 'yaml'} & set(sys.modules)))"
+    code = (
+        "import os, sys\n"
+        "before = dict(os.environ), list(sys.meta_path)\n"
+        "import realis\n"
+        "print((dict(os.environ), sys.meta_path) == before)\n"
+        "print(sorted({'torch', 'numpy', 'diffusers', 'av', 'yaml'} & set(sys.modules)))\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines() == ["True", "[]"]
+
+
+def test_commands_tell_openmp_how_to_wait_before_torch_is_loaded():
+    code = "import realis.commands.__main__, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["20000", "False"]
+
+
+def imports_torchvision(file):
+    """Whether a file imports a library that imports torchvision, at its top or in a function."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if IMPORT_TORCHVISION & {name.split(".")[0] for name in names}:
+            return True
+    return False
+
+
+def test_rooms_whose_files_import_torchvision_install_its_hook():
+    """Before any of their files: whichever of them is imported first."""
+    files = [file for file in (ROOT / "realis").rglob("*.py") if imports_torchvision(file)]
+    rooms = {file.relative_to(ROOT / "realis").parts[0] for file in files}
+    assert "models" in rooms  # they are seen
+    without = {room for room in rooms if "install()" not in (ROOT / "realis" / room / "__init__.py").read_text()}
+    assert without == set()
 
 
 @pytest.mark.slow
 def test_torchvision_imports_beside_a_cpu_only_torch():
     code = (
-        "import realis, diffusers, piq\n"
+        "import importlib.util, realis.models\n"
+        "importlib.util.find_spec('torchvision')\n"  # transformers asks so whether it is there, and may not import it
+        "import realis.training, piq\n"
         "from diffusers import WanTransformer3DModel\n"
         "from transformers import UMT5EncoderModel\n"
         "from torchvision.models.optical_flow import raft_small\n"
