@@ -296,7 +296,16 @@ def drive_ann(ann: Tab, address: str, build: Path, output: Path, check: Checks) 
     check("C goes to the next detailed place", ann.wait(f"document.querySelector('.part img').src !== '{after}'"))
     ann.press(" ")
     check("space stops the film", ann.wait("document.querySelector('video').paused"))
+    fails = "Promise.resolve(new Response(JSON.stringify({detail: 'the disk is full <b>'}), {status: 500}))"
+    ann.do(f"window.real = window.fetch; window.fetch = () => {fails}; 1")
+    ann.press("k")
+    trouble = "document.querySelector('#trouble')"
+    found = ann.wait(f"!{trouble}.hidden && {trouble}.innerText")
+    ann.picture(output / "2_trouble.png")
+    ann.do("window.fetch = window.real; 1")
+    check("what goes wrong is said", found == "the disk is full <b>" and ann.clip() == "astronaut", found)
     check("K goes on", ann.act("k") == "brick")
+    check("and nothing is wrong any more", ann.do(f"{trouble}.hidden"))
     check("so does 2", ann.act("2") == "cat")
     ann.is_ready()
     time.sleep(0.5)
@@ -335,6 +344,9 @@ def check_window(tab: Tab, size: tuple[int, int], output: Path, check: Checks) -
     cut = tab.do("[...document.querySelectorAll('#verdicts button')].filter(one => one.scrollWidth > one.clientWidth)"
                  ".map(one => one.innerText)")  # fmt: skip
     check(f"no word of a button is cut off, {name}", not cut, cut)
+    hidden = tab.do("(one => [one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight])"
+                    "(document.querySelector('.scores'))")  # fmt: skip
+    check(f"all scores are seen, {name}", hidden == [0, 0], hidden)
     shown = tab.do("(image => [image.naturalWidth, image.getBoundingClientRect().width, image.naturalHeight, "
                    "image.getBoundingClientRect().height])(document.querySelector('.part img'))")  # fmt: skip
     room = tab.do("document.querySelector('.part').clientHeight")
