@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 
 import httpx
@@ -51,7 +52,7 @@ def test_what_a_page_needs_is_allowed(scope):
         request("/", "POST", sec_fetch_site="cross-site", sec_fetch_mode="navigate"),
         request("/act", sec_fetch_site="cross-site", sec_fetch_mode="navigate"),
         request() | {"headers": [(b"host", b"127.0.0.1"), (b"Host", b"localhost")]},
-        request() | {"headers": [(b"host", b"a"), (b"origin", b"http://a"), (b"origin", b"http://a")]},
+        request() | {"headers": [(b"host", b"127.0.0.1"), *2 * [(b"origin", b"http://127.0.0.1")]]},
         request() | {"headers": []},
     ],
 )  # fmt: skip
@@ -155,6 +156,14 @@ def test_long_headers_are_refused(address):
         assert connection.recv(1000).startswith(b"HTTP/1.1 4")
 
 
+def test_many_cookies_are_no_long_headers(address):
+    with raw(address) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * (limits.HEAD - 1000))
+        time.sleep(0.1)  # so that they come in two parts
+        connection.sendall(b"\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
 def is_closed(connection):
     try:
         return connection.recv(1) == b""
@@ -181,6 +190,16 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
     with impatient(monkeypatch) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nbody")
         assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_an_answer_may_take_its_time(monkeypatch):
+    async def slow(scope, receive, send):
+        await asyncio.sleep(3 * limits.PATIENCE)
+        await echo(scope, receive, send)
+
+    monkeypatch.setattr(limits, "PATIENCE", 0.1)
+    with serve(slow, "test", "127.0.0.1", 0) as address:
+        assert ask(address).text == "nothing"
 
 
 def test_more_connections_than_the_limit_are_closed_at_once(monkeypatch):
