@@ -274,10 +274,10 @@ def rows(build: Path) -> list[dict[str, str]]:
 def drive_ann(ann: Tab, address: str, build: Path, output: Path, check: Checks) -> None:
     """One reviewer alone: asked for a name, looks, keeps, drops, undoes, loads again."""
     ann.call("Page.navigate", url=address)
-    ann.wait("document.querySelector('#name input, #name textarea')?.offsetParent && true")
+    ann.wait("document.querySelector('#name input')?.offsetParent && true")
     ann.picture(output / "1_name.png")
     check("the name is asked for first", not ann.do("document.querySelector('#candidate')"))
-    ann.click("document.querySelector('#name input, #name textarea')")
+    ann.click("document.querySelector('#name input')")
     ann.call("Input.insertText", text="Ann kdu16")
     ann.click("document.querySelector('#begin')")
     check("the first clip is shown", ann.clip() == "astronaut", ann.clip())
@@ -294,7 +294,16 @@ def drive_ann(ann: Tab, address: str, build: Path, output: Path, check: Checks) 
     check("C goes to the next detailed place", ann.wait(f"document.querySelector('.part img').src !== '{after}'"))
     ann.press(" ")
     check("space stops the film", ann.wait("document.querySelector('video').paused"))
+    fails = "Promise.resolve(new Response(JSON.stringify({detail: 'the disk is full <b>'}), {status: 500}))"
+    ann.do(f"window.real = window.fetch; window.fetch = () => {fails}; 1")
+    ann.press("k")
+    trouble = "document.querySelector('#trouble')"
+    found = ann.wait(f"!{trouble}.hidden && {trouble}.innerText")
+    ann.picture(output / "2_trouble.png")
+    ann.do("window.fetch = window.real; 1")
+    check("what goes wrong is said", found == "the disk is full <b>" and ann.clip() == "astronaut", found)
     check("K goes on", ann.act("k") == "brick")
+    check("and nothing is wrong any more", ann.do(f"{trouble}.hidden"))
     check("so does 2", ann.act("2") == "cat")
     ann.is_ready()
     time.sleep(0.5)
@@ -333,6 +342,9 @@ def check_window(tab: Tab, size: tuple[int, int], output: Path, check: Checks) -
     cut = tab.do("[...document.querySelectorAll('#verdicts button')].filter(one => one.scrollWidth > one.clientWidth)"
                  ".map(one => one.innerText)")  # fmt: skip
     check(f"no word of a button is cut off, {name}", not cut, cut)
+    hidden = tab.do("(one => [one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight])"
+                    "(document.querySelector('.scores'))")  # fmt: skip
+    check(f"all scores are seen, {name}", hidden == [0, 0], hidden)
     shown = tab.do("(image => [image.naturalWidth, image.getBoundingClientRect().width, image.naturalHeight, "
                    "image.getBoundingClientRect().height])(document.querySelector('.part img'))")  # fmt: skip
     room = tab.do("document.querySelector('.part').clientHeight")
@@ -342,8 +354,8 @@ def check_window(tab: Tab, size: tuple[int, int], output: Path, check: Checks) -
 def drive_both(ann: Tab, bob: Tab, address: str, build: Path, output: Path, check: Checks) -> None:
     """Two at once, until all is decided."""
     bob.call("Page.navigate", url=address)
-    bob.wait("document.querySelector('#name input, #name textarea')?.offsetParent && true")
-    bob.click("document.querySelector('#name input, #name textarea')")
+    bob.wait("document.querySelector('#name input')?.offsetParent && true")
+    bob.click("document.querySelector('#name input')")
     bob.call("Input.insertText", text="Bob")
     bob.press("Enter")
     check("two reviewers see different clips", bob.clip() != ann.clip(), (bob.clip(), ann.clip()))
@@ -373,17 +385,16 @@ def check_refusals(address: str, build: Path, stranger: Tab, check: Checks) -> N
     secret.write_bytes(b"secret")
     host = urlsplit(address).netloc
     for path in (
-        "/gradio_api/file=/etc/passwd", f"/gradio_api/file={secret}", "/gradio_api/file/etc/passwd",
-        f"/gradio_api/file={build / PREVIEWS}/../../secret.mp4", "/file=/etc/passwd",
-        "/static/../../../../../etc/passwd", "/assets/..%2f..%2f..%2f..%2fetc%2fpasswd",
-        "/svelte/%2e%2e/%2e%2e/routes.py", "//etc/passwd", "/../../etc/passwd",
-        "/previews/..%2f..%2fsecret.mp4/film.mp4", "/gradio_api/proxy=http://127.0.0.1/", "/gradio_api/info",
-        "/gradio_api/openapi.json", "/docs", "/monitoring", "/gradio_api/runs",
+        "/file=/etc/passwd", f"/file={secret}", f"{build / PREVIEWS}/../../secret.mp4", "/review_page.py",
+        "/static/../../../../../etc/passwd", "/..%2f..%2f..%2f..%2fetc%2fpasswd", "/%2e%2e/%2e%2e/review.py",
+        "//etc/passwd", "/../../etc/passwd", "/previews/..%2f..%2fsecret.mp4/film.mp4",
+        f"/previews/{digest_of(0)}/../../../secret.mp4", "/previews/../film.mp4", "/docs", "/openapi.json",
     ):  # fmt: skip
         found = status(address, path)
-        check(f"refused: {path.replace(str(build), 'BUILD')}", found == 403, found)
-    check("refused: an upload", status(address, "/gradio_api/upload", b"x", Content_Type="multipart/form-data") == 403)
-    join = json.dumps({"data": [], "fn_index": 0, "session_hash": "stranger"}).encode()
+        check(f"not there: {path.replace(str(build), 'BUILD')}", found == 404, found)
+    found = status(address, "/upload", b"x", Content_Type="multipart/form-data")
+    check("not there: an upload", found == 404, found)
+    keep = json.dumps({"session": "stranger", "reviewer": "Eve", "clip": "coffee"}).encode()
     for what, headers in {
         "a POST of a foreign origin": {"Origin": "http://evil.example"},
         "one of another port": {"Origin": f"http://{host.rsplit(':', 1)[0]}:1"},
@@ -391,19 +402,21 @@ def check_refusals(address: str, build: Path, stranger: Tab, check: Checks) -> N
         "one by a name that is not ours": {"Host": f"evil.example:{host.rsplit(':', 1)[1]}"},
         "one of a page of another site": {"Sec_Fetch_Site": "cross-site"},
     }.items():
-        found = status(address, "/gradio_api/queue/join", join, Content_Type="application/json", **headers)
-        check(f"refused: {what}", found == 403, found)
-        found = status(address, "/gradio_api/queue/data?session_hash=stranger", **headers)
-        check(f"refused: the same for the queue's events, {what}", found == 403, found)
+        for path in ("/act/keep", "/progress"):
+            found = status(address, path, keep, Content_Type="application/json", **headers)
+            check(f"refused: {what}, {path}", found == 403, found)
+    found = status(address, "/act/keep", keep + bytes(1 << 16), Content_Type="application/json")
+    check("refused: a body of more than 64 KiB", found == 413, found)
     film = build / PREVIEWS / f"{digest_of(0)}-960.mp4"
     film.unlink()
     film.symlink_to(secret)
     found = status(address, f"/previews/{digest_of(0)}/film.mp4")
     check("a link out of the previews is not followed", found == 200 and not film.is_symlink(), found)
-    check_foreign_page(address, stranger, join, check)
+    check_foreign_page(address, stranger, keep, check)
+    check("no verdict of a stranger is in the file", all(row["reviewer"] != "Eve" for row in rows(build)), rows(build))
 
 
-def check_foreign_page(address: str, stranger: Tab, join: bytes, check: Checks) -> None:
+def check_foreign_page(address: str, stranger: Tab, keep: bytes, check: Checks) -> None:
     """A page of another origin, in a browser that can reach both."""
 
     class Page(http.server.BaseHTTPRequestHandler):
@@ -420,13 +433,17 @@ def check_foreign_page(address: str, stranger: Tab, join: bytes, check: Checks) 
         threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
         stranger.call("Page.navigate", url=f"http://127.0.0.1:{elsewhere.server_address[1]}/")
         stranger.wait("document.title === 'elsewhere'")
-        options = f"{{method: 'POST', mode: 'no-cors', body: {json.dumps(join.decode())}}}"
-        stranger.do(f"fetch('{address}/gradio_api/queue/join', {options}).then(() => 1)")
+        options = f"{{method: 'POST', mode: 'no-cors', body: {json.dumps(keep.decode())}}}"
+        read = stranger.do(f"fetch('{address}/act/keep', {options}).then(() => 'read', () => 'kept from it')")
+        check("kept from a page from elsewhere: what it is answered", read == "kept from it", read)
         stranger.do(f"document.querySelector('iframe').src = '{address}/'")
         time.sleep(1)
-        received = [one for one in stranger.browser.events if one["method"] == "Network.responseReceived"]
-        answers = [one["params"]["response"] for one in received if one.get("sessionId") == stranger.session]
-        states = [one["status"] for one in answers if one["url"] == f"{address}/gradio_api/queue/join"]
+        mine = [one for one in stranger.browser.events if one.get("sessionId") == stranger.session]
+        sent = [one["params"] for one in mine if one["method"] == "Network.requestWillBeSent"]
+        asked = {one["requestId"] for one in sent if one["request"]["url"] == f"{address}/act/keep"}
+        # the answer itself is not announced, as the browser keeps it from the page; its headers are
+        answers = [one["params"] for one in mine if one["method"] == "Network.responseReceivedExtraInfo"]
+        states = [one["statusCode"] for one in answers if one["requestId"] in asked]
         check("refused: what a page from elsewhere sends", states == [403], states)
         framed = stranger.do("document.querySelector('iframe').contentDocument === null")
         refused = any("frame" in error.lower() or "403" in error for error in stranger.errors())

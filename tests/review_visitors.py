@@ -1,6 +1,5 @@
-"""Who talks to the review page as a browser does, through Gradio's queue."""
+"""Who talks to the review page as a browser does."""
 
-import json
 import socket
 import time
 
@@ -20,7 +19,7 @@ class Page:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
         for _ in range(4000):
             try:
-                self.config = self.http.get("/config").json()
+                self.http.get("/")
                 return
             except httpx.TransportError:
                 time.sleep(0.02)
@@ -33,27 +32,16 @@ class Visitor:
     def __init__(self, page, session):
         self.page, self.session = page, session
         self.state = {"reviewer": "", "clip": ""}
-        components = {one["id"]: one["props"].get("elem_id") for one in page.config["components"]}
-        self.events = {
-            (components.get(target), kind): one["id"]
-            for one in page.config["dependencies"]
-            for target, kind in one["targets"]
-        }
 
-    def press(self, button, *values, state=None):
+    def press(self, button, state=None):
         """Press a button; returns the candidate that is then shown."""
-        event = self.events[button, "click"]
-        body = {"data": [*values, state or self.state], "fn_index": event, "session_hash": self.session}
-        answer = self.page.http.post("/gradio_api/queue/join", json=body)
-        assert answer.status_code == 200
-        with self.page.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
-            for line in stream.iter_lines():
-                message = json.loads(line[6:]) if line.startswith("data: ") else {}
-                if message.get("msg") == "process_completed":
-                    assert message["success"], message
-                    self.state, *_, card = message["output"]["data"]
-                    return card
-        raise AssertionError("no answer")
+        state = state or self.state
+        body = {"session": self.session} | state if isinstance(state, dict) else state
+        answer = self.page.http.post(f"/act/{button}", json=body)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        self.state = {"reviewer": found["reviewer"], "clip": found["clip"]}
+        return found["card"]
 
     def enter(self, name):
-        return self.press("begin", name)
+        return self.press("show", self.state | {"reviewer": name})

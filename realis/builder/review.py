@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 from realis.builder.clip import Clip, Dropped, Outcome
-from realis.builder.review_page import make_app, serve
 from realis.builder.review_previews import Previews
 from realis.builder.review_queue import ReviewQueue
 from realis.builder.verdicts import DROP, KEEP, Verdict, VerdictFile, decision, opinions, undecided
 from realis.core.config import RUN
-from realis.core.errors import require
+from realis.core.errors import InputError, require
 from realis.core.log import logger
 from realis.core.units import count
 
@@ -77,12 +76,23 @@ def outcome(clip: Clip, opinion: dict[str, Verdict]) -> Outcome:
 
 
 def serve_until_decided(clips: list[Clip], build: Path, file: VerdictFile, config: ReviewConfig) -> list[Verdict]:
-    """Serve the page until every clip has a verdict; return all verdicts."""
+    """Serve the page until every clip has a verdict; return all verdicts.
+
+    Raises:
+        InputError: what serves it is not installed, or it cannot be served there.
+    """
+    try:  # on demand: they are extras
+        from realis.builder.review_page import make_app
+        from realis.serving.server import serve
+    except ImportError as error:
+        raise InputError(
+            f"review: got {error}, wanted FastAPI, uvicorn and Jinja2 for the page on which clips are looked at: "
+            "pip install 'realis[ui]', or keep every clip unseen with --review.auto-accept"
+        ) from error
     queue = ReviewQueue(clips, file)
     with Previews(build / PREVIEWS, build, clips, config.preview, config.crop) as previews:
-        app = make_app(queue, previews, config.host)
         try:
-            with serve(app, config.host, config.port) as address:
+            with serve(make_app(queue, previews), "review", config.host, config.port) as address:
                 logger.info(
                     "review: verdicts are wanted on %s: open %s in a browser", count(queue.waiting(), "clip"), address
                 )

@@ -1,72 +1,57 @@
-"""A candidate as HTML."""
+"""The review page and its parts as HTML, by the templates ``review_*.html``."""
 
 import re
-from html import escape
+from pathlib import Path
 
 from realis.builder.clip import Clip
 from realis.builder.keywords import DENIED_BEHIND, SENTENCE, VERSIONS, denied_spans, pattern_of
 from realis.builder.review_queue import ReviewProgress
 from realis.builder.verdicts import Verdict
 from realis.core.units import count
+from realis.serving.app import templates_in
+
+TEMPLATES = templates_in(Path(__file__).parent)
+
+
+def page_html(buttons: list[tuple[str, str]], longest_name: int, refresh: float) -> str:
+    """Return the page, which ``review_page.js`` fills.
+
+    Args:
+        buttons: names and labels, in the order in which they are shown.
+        longest_name: of a reviewer, in characters.
+        refresh: seconds between two looks at what the others have done.
+    """
+    template = TEMPLATES.get_template("review_page.html")
+    return template.render(buttons=buttons, longest_name=longest_name, refresh=refresh)
 
 
 def header_html(progress: ReviewProgress) -> str:
-    """How far the review is."""
-    share = 100 * progress.decided / max(progress.total, 1)
-    done = progress.decided == progress.total
-    note = "Every clip is decided: the build goes on in a moment; U takes the last verdict back." if done else ""
-    return (
-        f'<div id="progress" data-decided="{progress.decided}"><b>{progress.decided} of {progress.total} decided</b>'
-        f'<div class="bar"><div style="width:{share:.1f}%"></div></div>'
-        f"<span>{progress.kept} kept, {progress.dropped} dropped</span>"
-        f'<span class="note">{note}</span></div>'
-    )
+    """Return how far the review is."""
+    return TEMPLATES.get_template("review_header.html").render(progress=progress)
 
 
 def card_html(clip: Clip, place: int, total: int, opinion: dict[str, Verdict], crop: int, reviewer: str) -> str:
-    """One candidate: its preview beside a part of it pixel for pixel (both filled in by ``review_page.js``), what is known
-    of it, and what was said of it."""
-    crop_height, crop_width = min(crop, clip.height), min(crop, clip.width)
-    said = " ".join(
-        f'<span class="{one.verdict}">{escape(one.reviewer)}: {one.verdict}{escape(f", {one.reason}" * bool(one.reason))}</span>'
-        for one in opinion.values()
-    )
-    facts = f"{clip.width}x{clip.height}, {count(clip.frames, 'frame')}, {float(clip.rate):.5g} frames a second"
-    return f"""
-<div id="candidate" data-clip="{escape(clip.name)}" data-digest="{escape(clip.digest)}"
-     data-height="{clip.height}" data-width="{clip.width}" data-crop-height="{crop_height}" data-crop-width="{crop_width}"
-     style="--crop: {crop}px">
-  <div class="title"><b>{escape(clip.name)}</b><span>{place + 1} of {total}</span><span>{facts}</span>
-    <span class="said">{said}</span><span class="who">{escape(reviewer)}</span></div>
-  <div class="media">
-    <div class="film"><div class="screen"><span class="wait">making the preview&hellip;</span>
-      <video muted autoplay loop playsinline></video><div class="here"></div></div></div>
-    <div class="part"><span class="wait">reading a frame&hellip;</span><img alt="a part of one frame, pixel for pixel"></div>
-  </div>
-  <div class="under"><span>click: look there &nbsp; C: next detailed place &nbsp; space: stop and go</span>
-    <span class="where"></span></div>
-  <div class="known">
-    <div class="caption">{caption_html(clip)}</div>
-    <table class="scores">{scores_html(clip.scores)}</table>
-  </div>
-</div>"""
+    """Return one candidate: its preview beside a part of it pixel for pixel (both filled in by ``review_page.js``), what
+    is known of it, and what was said of it."""
+    return TEMPLATES.get_template("review_card.html").render(
+        clip=clip, place=place, total=total, opinion=opinion, crop=crop, reviewer=reviewer,
+        frames=count(clip.frames, "frame"), caption=caption_parts(clip.caption, clip.keywords),
+    )  # fmt: skip
 
 
-def caption_html(clip: Clip) -> str:
-    """The caption with the words marked for which it was selected, and the keywords that they stand for."""
+def caption_parts(caption: str, keywords: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """Return the caption in parts, and of each whether it is a word for which the clip was selected."""
     parts, end = [], 0
-    for start, stop in keyword_places(clip.caption, clip.keywords):
-        parts += [escape(clip.caption[end:start]), f"<mark>{escape(clip.caption[start:stop])}</mark>"]
+    for start, stop in keyword_places(caption, keywords):
+        parts += [(caption[end:start], False), (caption[start:stop], True)]
         end = stop
-    chips = "".join(f"<span>{escape(word)}</span>" for word in clip.keywords)
-    text = "".join(parts) + escape(clip.caption[end:])
-    return f'<p>{text or "<i>no caption</i>"}</p><div class="keywords">{chips}</div>'
+    return [part for part in [*parts, (caption[end:], False)] if part[0]]
 
 
 def keyword_places(caption: str, keywords: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Where in ``caption`` the words are that assert one of ``keywords``, none overlapping another.
+    """Return where in ``caption`` the words are that assert one of ``keywords``, none overlapping another.
 
-    >>> marks("No text; detailed fur.", ("detailed", "text"))
+    >>> keyword_places("No text; detailed fur.", ("detailed", "text"))
     [(9, 17)]
     """
     # character for character, so that places stay what they are
@@ -81,9 +66,3 @@ def keyword_places(caption: str, keywords: tuple[str, ...]) -> list[tuple[int, i
             if not is_denied and not DENIED_BEHIND.match(sentence[0], match.end()):
                 found.append((sentence.start() + match.start(), sentence.start() + match.end()))
     return found
-
-
-def scores_html(scores: dict[str, float]) -> str:
-    """The scores as rows of a table, two to a row."""
-    cells = [f"<th>{escape(name.replace('_', ' '))}</th><td>{value:.4g}</td>" for name, value in scores.items()]
-    return "".join(f"<tr>{''.join(cells[i : i + 2])}</tr>" for i in range(0, len(cells), 2))

@@ -4,13 +4,71 @@
     k: "keep", d: "drop", u: "undo", ArrowLeft: "back", ArrowRight: "forward",
     1: "reason-1", 2: "reason-2", 3: "reason-3", 4: "reason-4", 5: "reason-5", 6: "reason-6",
   };
+  const byId = (id) => document.getElementById(id);
+  // The name is of the browser, the clip of the tab, also when it is loaded again. Of a session there is nothing to keep.
+  const tab = {
+    session: [...crypto.getRandomValues(new Uint32Array(4))].join("-"),
+    reviewer: localStorage.getItem("realis-review-name") ?? "",
+    clip: sessionStorage.getItem("realis-review-clip") ?? "",
+  };
+  let isBusy = false;
   let shown = null;  // the candidate: its element, its detailed places, which of them, and where the part is
+
+  const post = async (path) => {
+    const answer = await fetch(path, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(tab),
+    }).catch(() => null);
+    document.body.classList.toggle("gone", !answer);  // the server has ended
+    if (!answer) return null;
+    const found = await answer.json().catch(() => ({ detail: answer.statusText }));
+    if (answer.ok) return found;
+    byId("trouble").textContent = found.detail;
+    byId("trouble").hidden = false;
+    return null;
+  };
+
+  const act = async (name) => {  // one at a time: the next is about what the last has brought
+    if (isBusy) return;
+    isBusy = true;
+    const found = await post(`/act/${name}`);
+    isBusy = false;
+    if (found) view(found);
+  };
+
+  const view = ({ reviewer, clip, header, card }) => {
+    byId("trouble").hidden = true;
+    byId("header").innerHTML = header;
+    unload();
+    if (!card) return welcome();
+    Object.assign(tab, { reviewer, clip });
+    localStorage.setItem("realis-review-name", reviewer);
+    sessionStorage.setItem("realis-review-clip", clip);
+    byId("card").innerHTML = card;
+    byId("welcome").hidden = true;
+    byId("review").hidden = false;
+    show(byId("candidate"));
+  };
+
+  const unload = () => {  // a film that is taken out of the page would still be loaded
+    const video = shown?.card.querySelector("video");
+    video?.removeAttribute("src");
+    video?.load();
+    shown = null;
+  };
+
+  const welcome = () => {
+    byId("card").replaceChildren();
+    byId("review").hidden = true;
+    byId("welcome").hidden = false;
+    byId("name").querySelector("input").focus();
+  };
 
   const show = (card) => {
     const data = card.dataset;
     const now = { card, clip: data.clip, places: [], at: -1, base: `/previews/${data.digest}` };
     for (const key of ["height", "width", "cropHeight", "cropWidth"]) now[key] = Number(data[key]);
     shown = now;
+    card.style.setProperty("--crop", `${data.crop}px`);
     const video = card.querySelector("video");
     fit();
     video.muted = true;  // the attribute alone does not count in a part that is put in later, and forbids autoplay
@@ -65,11 +123,11 @@
     const isTyping = ["INPUT", "TEXTAREA"].includes(event.target.tagName);
     if (isTyping || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const video = shown?.card.isConnected && shown.card.querySelector("video");
-    const isOver = document.body.classList.contains("gone");
-    if (keys[key]) isOver || document.getElementById(keys[key])?.click();
+    if (!shown) return;
+    const video = shown.card.querySelector("video");
+    if (keys[key]) document.body.classList.contains("gone") || act(keys[key]);
     else if (key === "c") next();
-    else if (key === " " && video) video.paused ? video.play() : video.pause();
+    else if (key === " ") video.paused ? video.play() : video.pause();
     else return;
     event.preventDefault();
   });
@@ -81,7 +139,7 @@
     const y = (event.clientY - box.top) / box.height, x = (event.clientX - box.left) / box.width;
     look(y * shown.height, x * shown.width);
   });
-  window.addEventListener("resize", () => { if (shown?.card.isConnected) fit(); });
+  window.addEventListener("resize", () => { if (shown) fit(); });
   // These do not rise from their element: they are caught on the way down.
   document.addEventListener("loadeddata", (event) => event.target.closest(".screen")?.classList.add("ready"), true);
   document.addEventListener("load", (event) => event.target.closest?.(".part")?.classList.add("ready"), true);
@@ -89,17 +147,24 @@
     if (event.target.closest?.(".screen")) fail(".screen", "the clip cannot be shown");
   }, true);
 
-  setInterval(() => {
-    const gone = (is) => document.body.classList.toggle("gone", is);
-    fetch("/alive", { cache: "no-store" }).then(() => gone(false), () => gone(true));
-  }, 2000);
+  byId("verdicts").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.id !== "leave") return act(button.id);
+    tab.reviewer = "";
+    localStorage.removeItem("realis-review-name");
+    unload();
+    welcome();
+  });
+  byId("welcome").addEventListener("submit", (event) => {
+    event.preventDefault();
+    tab.reviewer = byId("name").querySelector("input").value;
+    act("show");
+  });
 
-  // Gradio changes the elements of one candidate into those of the next, and so takes away what was set on them here.
-  new MutationObserver(() => {
-    const card = document.getElementById("candidate");
-    if (card && card.dataset.shown !== card.dataset.clip) {
-      card.dataset.shown = card.dataset.clip;
-      show(card);
-    }
-  }).observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["data-clip", "data-shown"] });
+  setInterval(async () => {
+    const found = await post("/progress");
+    if (found) byId("header").innerHTML = found.header;
+  }, 1000 * document.body.dataset.refresh);
+  act("show");
 })();

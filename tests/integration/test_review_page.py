@@ -1,6 +1,7 @@
-"""The review page as a browser talks to it: the real application on 127.0.0.1, through Gradio's queue."""
+"""The review page as a browser talks to it: the real application on 127.0.0.1."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -116,36 +117,49 @@ def test_previews_are_served_and_nothing_else(served):
     (served.build / "c2.mp4").write_text("damaged")
     assert "c2.mp4: not a video" in http.get("/previews/4096-00000002/places.json").json()["detail"]
     for path in (
-        "/gradio_api/file=/etc/passwd", f"/gradio_api/file={secret}", f"/file={secret}", "/gradio_api/info", "/docs",
-        f"/gradio_api/file={served.build}/work/previews/..%2f..%2fsecret.mp4", "/static/..%2f..%2f..%2f..%2f..%2fetc/passwd",
-        "/previews/..%2f..%2fsecret.mp4/film.mp4", "/gradio_api/openapi.json", "/gradio_api/proxy=http://127.0.0.1/",
+        "/file=/etc/passwd", f"/file={secret}", "/docs", "/openapi.json", "/review_page.py", "/review_page.html",
+        "/review_page.js?name=review_page.py", "/static/..%2f..%2f..%2f..%2f..%2fetc/passwd", "/previews/../film.mp4",
+        "/previews/..%2f..%2fsecret.mp4/film.mp4", "/previews/4096-00000001/..%2f..%2f..%2fsecret.mp4", "//etc/passwd",
     ):  # fmt: skip
         answer = http.get(path)
-        assert (answer.status_code, b"secret" in answer.content) == (403, False), path
-    upload = http.post("/gradio_api/upload", files={"files": b"x"})
-    assert upload.status_code == 403
-
-
-def test_other_origins_are_refused(served):
-    body = {"data": [{"reviewer": "Eve", "clip": "c0"}], "session_hash": "eve"}
-    body["fn_index"] = Visitor(served, "eve").events["keep", "click"]
-    for headers in (
-        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"},
-    ):  # fmt: skip
-        assert served.http.post("/gradio_api/queue/join", json=body, headers=headers).status_code == 403
-        data = served.http.get("/gradio_api/queue/data?session_hash=eve", headers=headers)
-        assert data.status_code == 403
-        assert served.http.get("/config", headers=headers).status_code == 403
+        assert b"secret" not in answer.content and b"import" not in answer.content
+        assert answer.status_code == (200 if "?" in path else 404), path
+    for path, status in {"/": 405, "/upload": 404, "/act/leave": 404}.items():
+        assert http.post(path, json={"reviewer": "Eve", "clip": "c0"}).status_code == status, path
     assert not (served.build / VERDICTS).exists()
 
 
-def test_the_page_names_nothing_outside(served):
+def test_other_origins_are_refused(served):
+    body = {"reviewer": "Eve", "clip": "c0", "session": "eve"}
+    for headers in (
+        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"},
+    ):  # fmt: skip
+        assert served.http.post("/act/keep", json=body, headers=headers).status_code == 403
+        assert served.http.post("/progress", json=body, headers=headers).status_code == 403
+        assert served.http.get("/previews/4096-00000001/film.mp4", headers=headers).status_code == 403
+    plain = {"Content-Type": "text/plain"}  # what a page from elsewhere may send without asking
+    served.http.post("/act/keep", content=json.dumps(body), headers=plain)
+    assert not (served.build / VERDICTS).exists()
+
+
+def test_the_page_names_nothing_outside_and_has_no_script_of_its_own(served):
     page = served.http.get("/").text
-    served_here = f"http://127.0.0.1:{served.port}"
-    loaded = [part.split('"')[0] for key in ('src="', 'href="') for part in page.split(key)[1:]]
-    assert loaded
-    assert not [url for url in loaded if "//" in url and not url.startswith(served_here)]
-    assert "googleapis" not in page
+    loaded = re.findall(r'(?:src|href|action)="([^"]*)"', page)
+    assert sorted(loaded) == ["/review_page.css", "/review_page.js", "data:,"]
+    for inline in ("<script>", "style=", "onclick="):  # what the policy forbids
+        assert inline not in page + Visitor(served, "ann").enter("Ann")
+    for file, kind in (("review_page.css", "text/css"), ("review_page.js", "javascript")):
+        answer = served.http.get(f"/{file}")
+        assert answer.status_code == 200 and kind in answer.headers["content-type"]
+        assert "//" not in re.sub(r"(?m)// .*$", "", answer.text)
+
+
+def test_what_cannot_be_written_is_said(served):
+    (served.build / "review").write_text("no folder")
+    body = {"reviewer": "Ann", "clip": "c0", "session": "ann"}
+    answer = served.http.post("/act/keep", json=body)
+    assert answer.status_code == 500 and "review" in answer.json()["detail"]
+    (served.build / "review").unlink()
 
 
 SCRIPT = """

@@ -1,25 +1,16 @@
-"""What may be asked of the review page, and by whom: all else is refused before Gradio sees it."""
+"""Who may ask for a page of this machine: all else is refused before the page sees it."""
 
 import ipaddress
-import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-NAME = r"(?:/[\w@-][\w@.-]*)+"  # no part begins with a dot: "..", or a hidden file
-GET = re.compile(
-    rf"/|/alive|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(?:assets|static|svelte){NAME}"
-    r"|/gradio_api/(?:queue/data|heartbeat/\w+|startup-events)|/previews/[\w-]+/(?:film\.mp4|part\.png|places\.json)"
-)
-POST = re.compile(r"/gradio_api/(?:queue/join|cancel|reset)")
-# The page needs nothing from elsewhere, and may not be framed; Gradio evaluates templates, and writes its settings into
-# the page as a script.
+# A page needs nothing from elsewhere, may not be framed, and runs no script but its own files.
 POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; worker-src 'self' blob:; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -30,7 +21,9 @@ HEADERS = {
 }
 
 Scope = dict[str, Any]
-App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
@@ -44,26 +37,21 @@ class Guard:
     def __init__(self, app: App, host: str) -> None:
         self.app, self.host = app, host
 
-    async def __call__(
-        self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":  # the page uses none
+        elif scope["type"] == "websocket":  # no page uses one
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         elif reason := refusal(scope, self.host):
-            body = f"refused: {reason}\n".encode()
-            headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await refuse(with_headers(send), 403, reason)
         else:
             await self.app(scope, receive, with_headers(send))
 
 
-def with_headers(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    """``send`` that adds :data:`HEADERS` to an answer."""
+def with_headers(send: Send) -> Send:
+    """Return ``send`` that adds :data:`HEADERS` to an answer."""
     more = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def sends(message: Any) -> None:
@@ -74,8 +62,16 @@ def with_headers(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awai
     return sends
 
 
+async def refuse(send: Send, status: int, reason: str) -> None:
+    """Answer with ``status`` and one line of text."""
+    body = f"refused: {reason}\n".encode()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def refusal(scope: Scope, host: str) -> str:
-    """Why a request of HTTP is refused; empty if it is not.
+    """Return why a request of HTTP is refused; empty if it is not.
 
     A page from elsewhere that is open in the same browser can send requests here. They tell where they come from
     (``Origin``, ``Sec-Fetch-Site``), and, if that page has had its own name point here, by which name they call this
@@ -96,14 +92,11 @@ def refusal(scope: Scope, host: str) -> str:
     is_link = scope["path"] == "/" and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not is_link:
         return "a request of another site"
-    allowed = {"GET": GET, "HEAD": GET, "POST": POST}.get(scope["method"])
-    if not allowed or not allowed.fullmatch(scope["path"]):
-        return "not a part of this page"
     return ""
 
 
 def host_name(header: str) -> str:
-    """The host of a ``Host`` header, without its port; empty if it is none.
+    """Return the host of a ``Host`` header, without its port; empty if it is none.
 
     >>> host_name("[::1]:7860"), host_name("localhost")
     ('::1', 'localhost')
@@ -115,8 +108,8 @@ def host_name(header: str) -> str:
 
 
 def is_ours(name: str, host: str) -> bool:
-    """Whether a machine that serves at ``host`` can rightly be called ``name``: never by a name that is someone else's to
-    give. The port may be another: that of a tunnel."""
+    """Return whether a machine that serves at ``host`` can rightly be called ``name``: never by a name that is someone
+    else's to give. The port may be another: that of a tunnel."""
     if name in LOOPBACK or name == host.lower():
         return True
     if host in LOOPBACK:

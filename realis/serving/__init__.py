@@ -1,0 +1,1 @@
+"""Pages served on this machine: who may ask for them, limits, templates, and the server in a thread."""
