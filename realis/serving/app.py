@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 def page_app(folder: Path, *files: str) -> FastAPI:
     """Return an application that serves the files of ``folder`` with these names, and no documentation of itself."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, redirect_slashes=False)  # without the schema there are no pages about it
     for name in files:
         app.get(f"/{name}")(file_route(folder / name))
     return app

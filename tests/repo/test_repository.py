@@ -279,7 +279,10 @@ def test_importing_realis_is_quick_and_touches_nothing():
         "print((dict(os.environ), sys.meta_path) == before)\n"
         "print(sorted({'torch', 'numpy', 'diffusers', 'av', 'yaml'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    kept = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ
+    }  # realis may have set others
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=kept)
     assert done.stdout.splitlines() == ["True", "[]"]
 
 
