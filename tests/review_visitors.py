@@ -3,7 +3,7 @@
 import socket
 import time
 
-import httpx
+import httpx2
 
 
 def free_port():
@@ -16,12 +16,12 @@ class Page:
 
     def __init__(self, port):
         self.port = port
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
         for _ in range(4000):
             try:
                 self.http.get("/")
                 return
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 time.sleep(0.02)
         raise AssertionError("the page is not served")
 

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 
-import httpx
+import httpx2
 import pytest
 
 from realis.core.errors import InputError
@@ -81,7 +81,7 @@ def address():
         yield address
 
 
-CLIENT = httpx.Client(trust_env=False, timeout=20)
+CLIENT = httpx2.Client(trust_env=False, timeout=20)
 
 
 def ask(address, method="GET", path="/", **options):
@@ -216,7 +216,7 @@ def test_more_connections_than_the_limit_are_closed_at_once(monkeypatch):
             try:
                 assert ask(address).text == "nothing"
                 break
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 pass
 
 
@@ -239,7 +239,7 @@ def test_the_server_ends_with_its_context():
     with serve(echo, "test", "127.0.0.1", 0) as address, raw(address):
         assert threading.active_count() > threads
     assert threading.active_count() == threads
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(httpx2.TransportError):
         ask(address)
 
 
