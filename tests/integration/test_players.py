@@ -182,9 +182,7 @@ def test_it_resumes_to_the_bit_between_any_two_turns(whole, tmp_path, begin):
     assert rows(whole) == rows(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("sharded", "accumulation"), [(False, 1), (False, 2), (True, 2)], ids=["ddp", "ddp, two passes", "fsdp2"]
-)
+@pytest.mark.parametrize(("sharded", "accumulation"), [(False, 2), (True, 1)], ids=["ddp, two passes", "fsdp2"])
 def test_two_processes_take_the_turns_of_one(whole, tmp_path, sharded, accumulation):
     in_processes(partial(train, batch=2 // accumulation, accumulation=accumulation, sharded=sharded), tmp_path)
     for n in (1, 2, 4):
