@@ -8,9 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from realis.serving.guard import App, Receive, Scope, Send, refuse
 
 BODY = 64 * 1024  # bytes
-HEAD = (
-    32 * 1024
-)  # bytes of the request line and the headers: cookies of all that is served on this machine, by any port
+HEAD = 32 * 1024  # bytes of request line and headers: with the cookies of all that this machine serves, by any port
 CONNECTIONS = 100  # at once; a browser opens six to a page
 BACKLOG = 64  # connections that are accepted at a time: so many more than CONNECTIONS may be open for a moment
 PATIENCE = 10.0  # seconds that the headers may take to come, and then the body

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, RunError
 from realis.core.log import logger
 from realis.serving.guard import LOOPBACK, App, Guard
 from realis.serving.limits import BACKLOG, HEAD, LimitedBody, LimitedConnection
@@ -29,6 +29,7 @@ def serve(app: App, name: str, host: str, port: int) -> Iterator[str]:
 
     Raises:
         InputError: it cannot be served there.
+        RunError: the server does not start.
     """
     if host not in LOOPBACK:
         logger.warning("%s: served at %s: whoever can reach it can see it and act on it", name, host)
@@ -52,7 +53,7 @@ def serve(app: App, name: str, host: str, port: int) -> Iterator[str]:
         until = time.monotonic() + START
         while not server.started:
             if not thread.is_alive() or time.monotonic() > until:
-                raise RuntimeError(f"the server of the {name} page does not start")
+                raise RunError(f"the server of the {name} page does not start within {START:g} seconds; try again")
             time.sleep(0.02)
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{listener.getsockname()[1]}"

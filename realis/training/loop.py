@@ -91,7 +91,7 @@ def fit(
             if validation and validation.is_due(done):
                 tracker.log_validation(done, validation.measure(module, done, is_stopped))
 
-        validate(start)  # the run was stopped before or while it was
+        validate(start)  # where the run was stopped before it was measured
         incoming = device_batches(run, tracker.timed(loaded), start, encode)
         for number in tracker.bar:
             done = number + 1
@@ -186,18 +186,16 @@ def check_players(step_module: TrainingStep) -> None:
             checkpoint would lack, as those of batch normalisation.
     """
     players = step_module.players()
-    names = [name for player in players for name in player.parameters]
-    if len({player.name for player in players}) < len(players) or (
-        len(players) > 1 and not all(p.name for p in players)
-    ):
-        raise ValueError(f"players: got the names {[player.name for player in players]}, wanted one for each")
-    if len(set(names)) < len(names) or len({id(p) for one in players for p in one.parameters.values()}) < len(names):
+    called, names = [player.name for player in players], [name for player in players for name in player.parameters]
+    parameters = {id(p) for player in players for p in player.parameters.values()}
+    if len(players) > 1 and (len(set(called)) < len(players) or "" in called):
+        raise ValueError(f"players: got the names {called}, wanted one for each")
+    if len(set(names)) < len(names) or len(parameters) < len(names):
         raise ValueError("players: a parameter, or the name of one, belongs to two of them")
-    if buffers := step_module.state_dict().keys() - {
-        name for name, _ in step_module.named_parameters(remove_duplicate=False)
-    }:
+    known = {name for name, _ in step_module.named_parameters(remove_duplicate=False)}
+    if buffers := sorted(step_module.state_dict().keys() - known):
         raise ValueError(
-            f"{type(step_module).__name__}: its buffers would not be in a checkpoint: {', '.join(sorted(buffers))}"
+            f"{type(step_module).__name__}: its buffers would not be in a checkpoint: {', '.join(buffers)}"
         )
 
 
