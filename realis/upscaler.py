@@ -220,14 +220,58 @@ class MethodConfig(Protocol):
 Options = TypeVar("Options", bound=MethodConfig)
 
 
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights that its authors published.
+
+    Args:
+        name: as it is published.
+        trained_for: what it was trained on, and for which degradation.
+        origin: where it is, and the command that gets it.
+        licence: its SPDX identifier, or where its terms stand.
+        sha256: of its content, in hexadecimal; empty: nobody has had the file to compute it.
+    """
+
+    name: str
+    trained_for: str
+    origin: str
+    licence: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What people should know to choose a method: ``realis methods`` and docs/methods.md are made from it.
+
+    Args:
+        summary: what it is, in one sentence, with its paper.
+        good_at: where it is worth using.
+        bad_at: where it is not.
+        scale: the scale factors that it makes.
+        memory: what it takes, and for which size.
+        use: the flags that choose it and its weights.
+        weights: the files that fit it.
+    """
+
+    summary: str
+    good_at: str
+    bad_at: str
+    scale: str
+    memory: str
+    use: str
+    weights: Sequence[WeightsFile] = ()
+
+
 class Method(Protocol[Options]):
     """A method: what it needs, and how it is loaded. Importing one must not import torch.
 
     Attributes:
         Config: the class of its flags.
+        card: what people should know of it.
     """
 
     Config: type[Options]
+    card: MethodCard
 
     def needs(self, config: Options, prompted: bool) -> Needs:
         """Find the files of the method, and return what it needs, without loading weights.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from realis.upscaler import Carry, Needs, Placement, Segments, Tiling
+from realis.upscaler import Carry, MethodCard, Needs, Placement, Segments, Tiling
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,14 @@ class BicubicMethod:
     """Bicubic interpolation as a :class:`realis.upscaler.Method`."""
 
     Config = BicubicConfig
+    card = MethodCard(
+        summary="Bicubic interpolation (Keys, 1981), frame by frame: the baseline.",
+        good_at="changing the size of what needs no restoration; it invents nothing",
+        bad_at="noise, compression and blur: they are enlarged with the rest",
+        scale="any",
+        memory="0.4 GiB for a result of 640x384",
+        use="--method bicubic",
+    )
 
     def needs(self, config: BicubicConfig, prompted: bool) -> Needs:
         return BicubicUpscaler.needs

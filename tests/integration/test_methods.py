@@ -24,7 +24,7 @@ from realis.core.errors import InputError
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.wan import loading
 from realis.ops.resize import resize
-from realis.upscaler import Needs, Segments
+from realis.upscaler import MethodCard, Needs, Segments
 
 SEEN = []  # frames of each segment
 
@@ -52,6 +52,7 @@ class DoublingUpscaler:
 
 class DoublingMethod:
     Config = DoublingConfig
+    card = MethodCard("Doubling", "tests", "all else", "2", "little", "--method doubling")
 
     def needs(self, config, prompted):
         if not (Path(config.network) / "gain.safetensors").is_file():
