@@ -8,13 +8,20 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    ["realis.training.loop", "realis.models.hub", "realis.upscaling.cpc", "realis.video.write"]
-)
+_context.set_forkserver_preload([
+    "realis.training.loop", "realis.models.hub", "realis.upscaling.cpc", "realis.video.write", "realis.builder.pipeline",
+    "realis.degradation.second_order", "scenedetect",
+])  # fmt: skip
+
+
+def start_server():
+    """Start the process that all are forked from, before a test starts one that has imported less."""
+    ensure_running()
 
 
 class Command:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
+from commands import start_server
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.models.cpc.controlnet import CpcControlNet
 
@@ -27,6 +28,11 @@ TINY_VAE = {
     "base_dim": 4, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1,
     "temperal_downsample": [False, True, True],
 }  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _server():
+    start_server()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,10 @@ from realis.core.files import remove_leftovers
 from realis.core.log import logger
 from realis.core.system import lock
 from realis.core.units import count
+from realis.data.lr_sets.clips import DEGRADING
 from realis.parallel.workers import Workers
+
+STAGES_IMPORT = ("realis.builder.pipeline", "scenedetect")  # modules that worker processes need
 
 
 def build(config: BuildConfig) -> None:
@@ -38,7 +41,8 @@ def build(config: BuildConfig) -> None:
     check_output_outside_footage(folder, config.source, clips)
     check_build_folder(folder)
     on_ray = config.executor == "ray"
-    executor = Cluster(config.ray, folder, config.workers) if on_ray else Workers(config.workers)
+    modules = [*STAGES_IMPORT, *(DEGRADING if config.publish.lr else ())]
+    executor = Cluster(config.ray, folder, config.workers) if on_ray else Workers(config.workers, modules=modules)
     with lock_folder(folder), executor:
         remove_leftovers(folder)
         settings = Settings(as_plain(config), STAGES, folder, config.anew)

@@ -16,6 +16,9 @@ from realis.core.errors import RunError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TICK = 0.3  # seconds, after which a wait for workers is interrupted
+# Workers are forked from a process that has imported what they need, once for all of them; not on Windows
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+context = multiprocessing.get_context(METHOD)
 
 
 class Workers:
@@ -24,12 +27,18 @@ class Workers:
     Args:
         count: most processes; 0: one per core.
         prepare: called first in each process, with ``arguments``.
+        modules: names of those that take long to import and that the work imports. The first pool of a program counts.
     """
 
     def __init__(
-        self, count: int = 0, prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+        self,
+        count: int = 0,
+        prepare: Callable[..., None] | None = None,
+        arguments: tuple[Any, ...] = (),
+        modules: Sequence[str] = (),
     ) -> None:
         self.count, self._initializer_arguments = count or os.cpu_count() or 1, (prepare, arguments)
+        context.set_forkserver_preload(list(modules))
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
@@ -57,9 +66,7 @@ class Workers:
             RunError: a process was killed.
         """
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.count, multiprocessing.get_context("spawn"), prepare_process, self._initializer_arguments
-            )
+            self._pool = ProcessPoolExecutor(self.count, context, prepare_process, self._initializer_arguments)
         jobs = {self._pool.submit(work, item): item for item in items}
         waiting = set(jobs)
         terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does

@@ -10,13 +10,16 @@ import pytest
 
 from benchmark_files import load_benchmark
 from commands import Command
+from reads import unread_fields
 from realis.builder import pipeline, run_stage
 from realis.builder.build import lock_folder
 from realis.builder.clip import Clip
+from realis.builder.config import BuildConfig
 from realis.builder.ledger import Ledger
 from realis.builder.review import VERDICTS
 from realis.builder.verdicts import DROP, KEEP, UNDO, VerdictFile
 from realis.commands.__main__ import run_build
+from realis.parallel.workers import Workers
 from review_visitors import Page, Visitor, free_port
 
 pytestmark = pytest.mark.timeout(900)
@@ -87,6 +90,16 @@ def test_a_killed_build_goes_on_to_the_same_files(whole, fresh, tmp_path, stage,
     assert kill_build.differences(whole, tmp_path)
     assert command(tmp_path).wait() == 0
     assert kill_build.differences(whole, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_every_setting_is_read(fresh, monkeypatch):
+    """By the stages, in this process; how captions, Ray and the review's page are set is read in their own tests."""
+    monkeypatch.setattr(Workers, "tasks", lambda self, work, items: ((item, work(item)) for item in items))
+    with unread_fields(BuildConfig) as unread:
+        run_build(words())
+    unread = {name for name in unread if not name.startswith(("CaptionsConfig.", "ReviewConfig.", "RayConfig."))}
+    assert unread == {"BuildConfig.ray"}
 
 
 def fill_disk():

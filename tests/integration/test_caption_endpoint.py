@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from footage import film
+from reads import unread_fields
 from realis.builder.caption_endpoint import LONGEST_REPLY, EndpointCaptioner, retry_after
 from realis.builder.captioner import CaptionsConfig, Sample
 from realis.builder.captions import captions
@@ -184,7 +185,11 @@ def test_each_clip_is_asked_for_once_and_never_again(clips, build, caplog, monke
     monkeypatch.setattr(logging.getLogger("realis"), "propagate", True)
     caplog.set_level(logging.INFO, "realis")
     with serving() as server:
-        assert run(clips, build, config(server)) == expected(clips)
+        with unread_fields(CaptionsConfig) as unread:
+            assert run(clips, build, config(server)) == expected(clips)
+        assert unread == {
+            f"CaptionsConfig.{name}" for name in ("batch", "device", "retry_wait")
+        }  # of a model here; of retries
         assert run(clips, build, config(server)) == expected(clips)
         assert server.asked == once_each()
     assert "captions: 0 cached, 6 asked, 0 failed (6 requests, 600 tokens)" in caplog.text

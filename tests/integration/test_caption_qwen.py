@@ -10,6 +10,7 @@ import torch
 from qwen_vl_utils import process_vision_info
 
 from footage import film
+from reads import unread_fields
 from realis.builder.caption_qwen import QwenCaptioner
 from realis.builder.captioner import CaptionsConfig
 from realis.builder.captions import captions, read_sample
@@ -17,6 +18,8 @@ from realis.builder.clip import Clip, Dropped
 from realis.core.errors import InputError, RunError
 from realis.video.fingerprint import fingerprint
 from tiny_qwen import write_tiny_qwen
+
+OF_SERVERS = ("api_key_file", "budget_requests", "budget_tokens", "requests", "retries", "retry_wait", "timeout", "url")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,9 @@ def by_name(outcomes):
 def test_frames_in_text_out_and_nothing_is_captioned_twice(fresh, clips, config, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("realis"), "propagate", True)
     caplog.set_level(logging.INFO, "realis")
-    first = by_name(captions(clips, fresh, config))
+    with unread_fields(CaptionsConfig) as unread:
+        first = by_name(captions(clips, fresh, config))
+    assert unread == {f"CaptionsConfig.{name}" for name in OF_SERVERS}
     assert sorted(first) == ["clip0", "clip1", "clip2"]
     assert all(
         outcome == replace(clip, caption=outcome.caption) for clip, outcome in zip(clips, first.values(), strict=True)

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from commands import Command
+from reads import unread_fields
 from realis.commands.__main__ import run_degradation_sheets, run_degrade
+from realis.commands.degradation_sheets import SheetsConfig
 from realis.core.errors import InputError
 from realis.data.lr_sets import record as degrade_record
 from realis.data.lr_sets.clips import degrade_clip, result_files
@@ -184,6 +186,12 @@ def made_by(config):
 
     make_lr_set(config, here)
     return made
+
+
+def test_every_setting_is_read(small):
+    with unread_fields(DegradeConfig) as unread:
+        made_by(small)
+    assert unread == {"DegradeConfig.workers"}  # by the command: here is no other process
 
 
 def replace_frame(config):
@@ -369,6 +377,8 @@ def test_grey_transparent_and_deep_pictures(tmp_path):
 
 @pytest.mark.slow
 def test_sheets_are_drawn(tmp_path):
-    run_degradation_sheets(["--output", str(tmp_path), "--preset", "light"])
+    with unread_fields(SheetsConfig) as unread:
+        run_degradation_sheets(["--output", str(tmp_path), "--preset", "light"])
+    assert unread == set()
     for name in ("operations.png", "chain.png"):
         assert cv2.imread(str(tmp_path / name)).std() > 20

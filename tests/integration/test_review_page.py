@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from footage import film
+from reads import unread_fields
 from realis.builder.clip import Clip, Dropped
 from realis.builder.review import VERDICTS, ReviewConfig, review
 from review_visitors import Page, Visitor, free_port
@@ -49,14 +50,16 @@ class Served(Page):
 @pytest.fixture
 def served(tmp_path):
     clips = make_clips(tmp_path / "build", 4)
-    served = Served(tmp_path / "build", clips)
-    served.clips = clips
-    yield served
-    for i in range(4):  # so that the stage ends
-        Visitor(served, "end").press(
-            "keep", state={"reviewer": "end", "clip": f"c{i}"}
-        ) if served.thread.is_alive() else None
-    served.thread.join(20)
+    with unread_fields(ReviewConfig) as unread:
+        served = Served(tmp_path / "build", clips)
+        served.clips = clips
+        yield served
+        for i in range(4):  # so that the stage ends
+            Visitor(served, "end").press(
+                "keep", state={"reviewer": "end", "clip": f"c{i}"}
+            ) if served.thread.is_alive() else None
+        served.thread.join(20)
+    assert unread == set()
 
 
 def test_two_reviewers_decide_all_and_the_stage_goes_on(served):

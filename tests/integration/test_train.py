@@ -17,9 +17,14 @@ from safetensors.torch import load_file
 
 from benchmark_files import load_benchmark
 from commands import Command
+from reads import unread_fields
 from realis.commands import train_tiny
 from realis.commands.__main__ import run_train_cpc, run_train_tiny
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
+from realis.commands.train_decoder import TrainDecoderConfig
+from realis.commands.train_prior import TrainPriorConfig
+from realis.commands.train_tiny import TrainTinyConfig
+from realis.commands.train_vae import TrainVaeConfig
 from realis.core.errors import TerminatedError
 from realis.data.clips_config import ClipsConfig
 from realis.data.pairs_config import DataConfig
@@ -123,7 +128,10 @@ def test_accumulation_equals_one_large_batch(tmp_path):
 
 
 def test_what_a_run_writes(tmp_path):
-    train_cpc(tmp_path / "run", "--run.save-every", "1", "--run.keep", "2", "--run.sample-every", "2")
+    with unread_fields(TrainCpcConfig) as unread:
+        train_cpc(tmp_path / "run", "--run.save-every", "1", "--run.keep", "2", "--run.sample-every", "2")
+    # Those of footage: test_validation
+    assert not {name for name in unread if not name.startswith(("ClipsConfig.", "ValidationConfig."))}
     run = tmp_path / "run"
     assert sorted(p.name for p in run.glob("checkpoint-*")) == ["checkpoint-000003", "checkpoint-000004"]
     assert (run / "samples" / "step-000002.png").is_file()
@@ -180,7 +188,9 @@ def small_recipes(folder, **settings):
 
 def test_the_four_parts_build_a_model_that_upscales(tmp_path):
     model, words = tmp_path / "model", ["--recipes", str(small_recipes(tmp_path)), "--threads", "1"]
-    run_train_tiny(["--output", str(model), *words])
+    with unread_fields(TrainTinyConfig, TrainVaeConfig, TrainPriorConfig, TrainDecoderConfig) as unread:
+        run_train_tiny(["--output", str(model), *words])
+    assert unread == set()
     lr, upscaler = (
         torch.zeros(1, 3, 5, 32, 32),
         METHOD.load(CpcConfig(str(model), segment_overlap=1), Placement(), [""]),

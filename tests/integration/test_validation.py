@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from footage import film, manifest
+from reads import unread_fields
 from realis.commands.__main__ import run_train_cpc
+from realis.commands.train_cpc import TrainCpcConfig
 from realis.data.pairs import held_out_pairs
 from realis.data.pairs_config import DataConfig
 from realis.data.randomness import sample_generator
@@ -78,7 +80,9 @@ def test_footage_is_measured_on_other_footage(tmp_path, capsys):
     flags = ["--clips.manifest", clips, "--clips.frames", "5", "--clips.buckets", "64x64", "--clips.workers", "0",
              "--controlnet.layers", "3", "--controlnet.steps", "1", "--loss.cell", "2", "--run.steps", "1", "--run.threads",
              "1", "--run.precision", "no", "--run.output", str(tmp_path / "run")]  # fmt: skip
-    run_train_cpc([*flags, "--validation.manifest", held_out])
+    with unread_fields(TrainCpcConfig) as unread:
+        run_train_cpc([*flags, "--validation.manifest", held_out])
+    assert not {name for name in unread if not name.startswith(("DataConfig.", "TrainCpcConfig.data"))}  # test_train
     (row,) = rows(tmp_path / "run")
     assert row["step"] == 1 and row["HR-Loss"] > 0
     capsys.readouterr()

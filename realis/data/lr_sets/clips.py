@@ -1,7 +1,6 @@
 """The work of ``degrade``: clips in several processes, each clip complete or not at all."""
 
 import hashlib
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -16,9 +15,10 @@ from realis.data.lr_sets.config import DegradeConfig
 from realis.data.lr_sets.record import DegradedClip, FilesState
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
-from realis.parallel.workers import Workers
+from realis.parallel.workers import Workers, context
 from realis.video.sequences import FrameSequence, write_like, written_path
 
+DEGRADING = ("realis.degradation.second_order",)  # modules with torch, which whoever degrades imports
 _frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
 
@@ -47,7 +47,7 @@ def degrade_by(
 
 def degrade_all(config: DegradeConfig, clips: list[FrameSequence], advance: Callable[[int], Any]) -> Iterator[Done]:
     """Degrade ``clips``, several at a time; yields each when done. Progress goes on with every frame."""
-    frames_done, seen = multiprocessing.get_context("spawn").Value("q", 0), 0
+    frames_done, seen = context.Value("q", 0), 0
 
     def tick() -> None:
         nonlocal seen
@@ -55,7 +55,7 @@ def degrade_all(config: DegradeConfig, clips: list[FrameSequence], advance: Call
         seen = frames_done.value
 
     work = partial(degrade_clip, config)
-    with Workers(config.workers, share_counter, (frames_done,)) as workers:
+    with Workers(config.workers, share_counter, (frames_done,), DEGRADING) as workers:
         yield from workers.tasks(work, clips, tick)
 
 
