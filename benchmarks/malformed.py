@@ -7,29 +7,23 @@ Small files of every container that is read are cut short or have bits flipped, 
 traceback, or failed and left something.
 """
 
-import io
 import random
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import redirect_stderr
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
-import kills
 import numpy as np
+from attempts import attempt
 from command_line import count, parser_of
 from PIL import Image
-
-from realis.commands.__main__ import run_upscale
 
 CONTAINERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265", ".webm": "libvpx-vp9", ".avi": "mpeg4",
               ".ts": "mpeg2video", ".mpg": "mpeg2video", ".flv": "libx264"}  # fmt: skip
 IMAGES = (".png", ".jpg", ".gif", ".webp", ".tif", ".bmp")
-LIMIT = 30  # seconds
 FLIPS = 20  # bits at most
 
 
@@ -68,37 +62,15 @@ def damaged(files: list[Path], count: int, seed: int) -> Iterator[tuple[str, str
         yield file.suffix, f"{flips} bits flipped", bytes(content)
 
 
-def attempt(file: Path, output: Path, said: Path) -> None:
-    """Upscale; what was said goes to a file."""
-    stderr = io.StringIO()
-    try:
-        with redirect_stderr(stderr):
-            run_upscale(["--input", str(file), "--output", str(output), "--target", "2x", "--method", "bicubic"])
-    finally:
-        said.write_text(stderr.getvalue())
-
-
 def judge(folder: Path, ending: str, content: bytes) -> str:
     """What became of one file: ``done``, ``refused``, or what is wrong."""
-    file, said = folder / f"in{ending}", folder / "said.txt"
+    file = folder / f"in{ending}"
     output = folder / f"out{'.png' if ending in IMAGES and ending != '.gif' else '.mp4'}"
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     file.write_bytes(content)
-    child = kills.in_child(partial(attempt, file, output, said))
-    child.join(LIMIT)
-    if child.is_alive():
-        child.kill()
-        child.join()
-        return "HUNG"
-    if not said.exists():
-        return f"CRASHED with {child.exitcode}"
-    if child.exitcode not in (0, 2) or "Traceback" in said.read_text():
-        return f"TRACEBACK, exit code {child.exitcode}"
-    there = [path.name for path in folder.iterdir() if path.name.startswith("out")]
-    if child.exitcode == 2 and there:
-        return f"LEFT {', '.join(there)}"
-    return "refused" if child.exitcode else "done"
+    words = ["--input", str(file), "--output", str(output), "--target", "2x", "--method", "bicubic"]
+    return attempt(words, lambda: [path.name for path in folder.iterdir() if path.name.startswith("out")])
 
 
 def main() -> None:
