@@ -92,6 +92,13 @@ def run_plan(argv: Sequence[str] | None = None) -> None:
     run_upscale([*(sys.argv[1:] if argv is None else argv), "--dry-run"])
 
 
+def run_methods(argv: Sequence[str] | None = None) -> None:
+    """Run ``realis methods``: list the upscaling methods and their weights."""
+    from realis.commands.methods import MethodsConfig, methods
+
+    _run("realis methods", MethodsConfig, methods, argv)
+
+
 def run_degrade(argv: Sequence[str] | None = None) -> None:
     """Run ``dataset_tools/make_lr.py``."""
     from realis.data.lr_sets.config import DegradeConfig
@@ -128,6 +135,7 @@ def run_build(argv: Sequence[str] | None = None) -> None:
 COMMANDS = {
     "upscale": run_upscale,
     "plan": run_plan,
+    "methods": run_methods,
     "degrade": run_degrade,
     "precompute": run_precompute,
     "train": run_train_cpc,
@@ -136,7 +144,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run ``realis upscale | plan | degrade | precompute | train | build``."""
+    """Run ``realis upscale | plan | methods | degrade | precompute | train | build``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
         print(f"usage: realis {' | '.join(COMMANDS)} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)")

@@ -27,7 +27,7 @@ class CpcMethod:
         bad_at="clean video, where realis-tiny is below bicubic; and speed: it samples with a transformer",
         scale="any; trained up to 4",
         memory="0.8 GiB for a result of 640x384 by realis-tiny",
-        use="--method cpc (the default), --model, --cpc",
+        use="--method cpc, --model, --cpc",
     )
 
     def needs(self, config: CpcConfig, prompted: bool) -> Needs:
