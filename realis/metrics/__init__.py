@@ -1,1 +1,1 @@
-"""Measures of image quality: PSNR."""
+"""Measures of quality: PSNR, VMAF."""

@@ -1,6 +1,7 @@
 """Several processes train what one does: sequence parallel, data parallel, FSDP2, DeepSpeed. All on CPU, through gloo."""
 
 import copy
+import importlib
 import os
 import shutil
 import signal
@@ -289,10 +290,9 @@ def launch_forked(name, *flags):
 
 
 def become_rank(environment):
-    import deepspeed.comm.torch
-
     os.environ.update(environment)
-    deepspeed.comm.torch.build_shm_op = lambda: None  # as in without_shm
+    backend = importlib.import_module("deepspeed.comm.torch")  # the attribute of that name is PyTorch
+    backend.build_shm_op = lambda: None  # as in without_shm
 
 
 @pytest.mark.slow
