@@ -32,15 +32,18 @@ def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
     try:
         with file.open("rb") as opened:
             is_safetensors = opened.read(9)[8:] == b"{"  # after the eight bytes of its header's length
-        content = load_file(file) if is_safetensors else torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):  # a class or a function: torch's message says so over many lines
-            raise InputError(f"{what}: holds pickled code beside its tensors, which may do anything and is not opened; wanted "
-                             "a file with tensors only, best as safetensors") from error  # fmt: skip
-        raise InputError(f"{what}: damaged, or no weights; wanted safetensors or a checkpoint of torch") from error
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
-        message = f"{what}: damaged, or no weights ({reason(error).splitlines()[0]}); get the file again"
-        raise file_error(message, error) from error
+            opened.seek(0)
+            # not by its name, for torch would take any .safetensors as what it is called
+            content = load_file(file) if is_safetensors else torch.load(opened, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise file_error(f"{what}: cannot be read ({reason(error)})", error) from error
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        if "GLOBAL" in str(error):  # a function or a class; what torch says of it takes many lines
+            raise InputError(f"{what}: holds pickled code beside its tensors, which may do anything and is not opened; wanted a "
+                             "file with tensors only, best as safetensors") from error  # fmt: skip
+        raise InputError(
+            f"{what}: damaged, or no weights; wanted safetensors or a checkpoint of torch; get it again"
+        ) from error
     for name in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
