@@ -37,7 +37,15 @@ def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
             content = load_file(file) if is_safetensors else torch.load(opened, map_location="cpu", weights_only=True)
     except OSError as error:
         raise file_error(f"{what}: cannot be read ({reason(error)})", error) from error
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+    except (
+        pickle.UnpicklingError,
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+    ) as error:
         if "GLOBAL" in str(error):  # a function or a class; what torch says of it takes many lines
             raise InputError(f"{what}: holds pickled code beside its tensors, which may do anything and is not opened; wanted a "
                              "file with tensors only, best as safetensors") from error  # fmt: skip

@@ -18,7 +18,7 @@ class BasicVsrConfig:
     weights: Annotated[str, RUN] = ""  # the file of its weights, such as BasicVSR_REDS4.pth; there is no default
     tile_height: int = 1152  # pixels of the result, a multiple of 4; what it does not exceed is one tile
     tile_width: int = 2048  # pixels, as --basicvsr.tile-height
-    tile_overlap: int = 128  # pixels that tiles share at least
+    tile_overlap: int = 96  # pixels that tiles share at least
     segment_frames: int = 24  # frames processed at a time
     segment_overlap: int = 6  # of these, frames at the end that are looked ahead to, and processed again
 
