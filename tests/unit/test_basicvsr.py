@@ -48,8 +48,10 @@ def stream(upscaler, clip, tile=None, overlap=0, start=0, carry=None):
     """The segments that the stream makes of a clip, four times as large, in tiles of so many pixels of the result."""
     size = (4 * clip.shape[2], 4 * clip.shape[3])
     tiles = plan_tiles(size, tile and (tile, tile), overlap, 4)
-    frames = map(Frame, clip[start:])
-    return list(upscale_stream(upscaler, frames, size, tiles, 0, lambda share: None, start, carry))
+    frames, told = map(Frame, clip[start:]), []
+    segments = list(upscale_stream(upscaler, frames, size, tiles, 0, told.append, start, carry))
+    assert sum(told) == pytest.approx(len(clip) - start)
+    return segments
 
 
 def joined(segments):

@@ -25,7 +25,7 @@ class BasicVsrMethod:
         good_at="clean video that was made small: 3 dB above bicubic on a 720p clip, 6 dB on a sharp one",
         bad_at="noise, blur and compression, which it was not trained on: there it is 0.1 to 0.3 dB below bicubic",
         scale="4; other sizes are resized from that",
-        memory="1.4 GiB for 24 frames of 1280x720",
+        memory="1.4 GiB for 24 frames of 1280x720, 1.6 GiB for 2 of 3840x2160",
         use="--method basicvsr --basicvsr.weights FILE",
         weights=(
             WeightsFile(

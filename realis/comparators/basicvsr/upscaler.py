@@ -43,7 +43,7 @@ class BasicVsrUpscaler:
         before, state = lr[:1], lr.new_zeros(1, network.channels, *lr_size, dtype=network.dtype)
         if carry:
             before, state = (carry[name].to(self.device)[None] for name in ("frame", "features"))
-        to_next, to_previous = self.flows(lr, before)
+        to_next, to_previous = self.flows(lr, before, lambda: advance(1 / (2 * count)))  # half of the work
 
         # The next segment begins before the frames that this one looked ahead to; a shorter one has no next
         segments = self.needs.segments
@@ -53,7 +53,7 @@ class BasicVsrUpscaler:
         )
         enlarged = [Canvas((3, *size), tiles) for _ in frames]
         features = Canvas((network.channels, *lr_size), lr_tiles)
-        share = 1 / (2 * count * len(tiles))
+        share = 1 / (4 * count * len(tiles))
         for tile, window in zip(tiles, lr_tiles, strict=True):
             area = (..., slice(window.top, window.bottom), slice(window.left, window.right))
             steps = network(lr[area], to_next[area], to_previous[area], state[area], lambda: advance(share))
@@ -66,11 +66,19 @@ class BasicVsrUpscaler:
             return upscaled, {}
         return upscaled, {"frame": frames[last].clone(), "features": features.result().to(network.dtype)}
 
-    def flows(self, lr: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimate the flow from each frame to the next and to the one before, (F, 2, h, w) each; ``before`` is that of the
-        first, and for the last one the flow to the next is 0. Of whole frames, for a tile does not show where a large
-        motion leads."""
+    def flows(
+        self, lr: torch.Tensor, before: torch.Tensor, advance: Callable[[], None]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimate the flow from each frame to the next and to the one before, (F, 2, h, w) each, calling ``advance`` F times.
+
+        Of whole frames, for a tile does not show where a large motion leads. ``before`` is the frame before the first; the
+        flow from the last to the next is 0.
+        """
         spynet, none = self.network.spynet, lr.new_zeros(1, 2, *lr.shape[-2:])
-        pairs = list(zip(torch.cat((before, lr)).split(1), lr.split(1), strict=False))
-        to_next = [spynet(earlier, later) for earlier, later in pairs[1:]]
-        return torch.cat([*to_next, none]), torch.cat([spynet(later, earlier) for earlier, later in pairs])
+        to_next, to_previous = [], []
+        for earlier, later in zip(torch.cat((before, lr[:-1])).split(1), lr.split(1), strict=True):
+            if to_previous:
+                to_next.append(spynet(earlier, later))
+            to_previous.append(spynet(later, earlier))
+            advance()
+        return torch.cat([*to_next, none]), torch.cat(to_previous)
