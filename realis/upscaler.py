@@ -24,8 +24,10 @@ class Segments:
 
     Args:
         frames: number of frames in a segment.
-        overlap: frames that a segment shares with the one before; the two results are blended there.
+        overlap: frames that a segment shares with the one before.
         period: segments start at multiples of it and have ``period n + 1`` frames (4 for Wan's VAE; 1: any number).
+        blend: whether the two results of shared frames are blended; if not, the later one counts, and the frames at the end
+            of a segment are there for the method to look ahead.
 
     Raises:
         InputError: the three contradict each other.
@@ -34,6 +36,7 @@ class Segments:
     frames: int
     overlap: int = 0
     period: int = 1
+    blend: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.frames:
@@ -169,6 +172,16 @@ class Placement:
     fp8: bool = False
     attention: str = ""
     compile: bool = False
+
+    def refuse(self, *settings: str, method: str) -> None:
+        """Make sure that none of ``settings``, names of the fields, is on, as ``method`` would do nothing about it.
+
+        Raises:
+            InputError: one of them is.
+        """
+        for setting in settings:
+            if getattr(self, setting):
+                raise InputError(f"--{setting}: --method {method} does not use it; leave it out")
 
 
 class Upscaler(Protocol):

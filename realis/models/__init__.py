@@ -1,4 +1,4 @@
-"""Networks, and where their files are: Wan2.1, the CPC over it, the LR-conditioned decoder. One device, no training."""
+"""Networks, and their files: Wan2.1, the CPC over it, the LR-conditioned decoder, optical flow. One device, no training."""
 
 from realis import torchvision_hook
 

@@ -1,4 +1,4 @@
-"""The stream: cut a video into overlapping segments, upscale each, blend the overlaps, and yield every frame once."""
+"""The stream: cut a video into overlapping segments, upscale each, join them, and yield every frame once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -109,13 +109,13 @@ def upscale_stream(
     carry = dict(carry or {})
     tail = carry.pop("tail", None)
     for begin, source, is_last in cut_segments(frames, segments, start):
-        shared = 0 if tail is None else len(tail)
+        finished = len(source) if is_last else len(source) - segments.overlap
         padded = torch.stack([frame.pixels for frame in pad_frames(source, segments.padded(len(source)))])
-        new_frames, native = len(source) - shared, needs.native_size(padded.shape[-2:], size)
+        native = needs.native_size(padded.shape[-2:], size)
         try:
             upscaled, carry = upscaler.upscale(
                 padded, native, tiles=tiles, noise=segment_noise(needs, seed, begin, len(padded), tiles), carry=carry,
-                prompt=prompt, advance=lambda share, new_frames=new_frames: advance(share * new_frames),
+                prompt=prompt, advance=lambda share, finished=finished: advance(share * finished),
             )  # fmt: skip
             check_finite(upscaled, "the result")
         except FloatingPointError as error:
@@ -124,10 +124,11 @@ def upscale_stream(
             upscaled = resize(upscaled, size).clamp_(0, 1)
         upscaled = upscaled[: len(source)]
         if tail is not None:
-            upscaled[:shared] = blend_frames(tail.float() / TAIL_WHITE, upscaled[:shared])
-        finished = len(source) if is_last else len(source) - segments.overlap
-        tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
-        yield UpscaledSegment(begin, upscaled[:finished], source[:finished], carry | {"tail": tail}, is_last)
+            upscaled[: len(tail)] = blend_frames(tail.float() / TAIL_WHITE, upscaled[: len(tail)])
+        kept = dict(carry)
+        if segments.blend:
+            kept["tail"] = tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
+        yield UpscaledSegment(begin, upscaled[:finished], source[:finished], kept, is_last)
         del upscaled, padded, source  # two segments at once would double the memory
 
 

@@ -105,7 +105,7 @@ def segmentations(draw):
     period = draw(st.sampled_from([1, 4]))
     if period == 1:
         frames = draw(st.integers(1, 9))
-        return Segments(frames, draw(st.integers(0, frames - 1)))
+        return Segments(frames, draw(st.integers(0, frames - 1)), blend=draw(st.booleans()))
     n = draw(st.integers(1, 3))
     return Segments(4 * n + 1, 4 * draw(st.integers(0, n - 1)) + 1, period=4)
 

@@ -263,7 +263,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
         explain_interrupt(sink, plan),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # closed before the source is
         BackgroundWriter() as writer,
-        progress(total=plan.frames, unit="frame", initial=first + len(carry.get("tail", ()))) as bar,
+        progress(total=plan.frames, unit="frame", initial=first) as bar,
     ):
 
         def advance(done: float) -> None:

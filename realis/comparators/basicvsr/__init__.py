@@ -1,0 +1,1 @@
+"""BasicVSR (Chan et al., CVPR 2021): recurrent super-resolution of video."""

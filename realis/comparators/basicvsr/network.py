@@ -1,0 +1,111 @@
+"""The network of BasicVSR (Chan et al., CVPR 2021, arXiv 2012.02181), Sections 3.1 to 3.4.
+
+Features go from frame to frame, once from the last to the first and once from the first to the last, each time warped by
+optical flow and refined by a trunk of residual blocks; those of both directions together become the enlarged frame.
+Names of layers are those of the public weights. Here F counts frames, h and w are of low-resolution frames.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate, leaky_relu_, pixel_shuffle
+
+from realis.comparators.basicvsr.config import SCALE
+from realis.models.optical_flow.spynet import SpyNet
+from realis.ops.warp import warp
+
+WIDTH = 64  # channels of the last layers, whatever those of the features are
+SLOPE = 0.1  # of leaky ReLU
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around a ReLU, added to what comes in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + self.conv2(self.conv1(features).relu_())
+
+
+class Trunk(nn.Module):
+    """Refine the warped features of the frame before (or after) by the frame itself."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels + 3, channels, 3, padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+            nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks))),
+        )
+
+    def forward(self, frame: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        return self.main(torch.cat((frame, features), dim=1))
+
+
+class BasicVsr(nn.Module):
+    """BasicVSR with its optical flow.
+
+    Args:
+        channels: of the features.
+        blocks: residual blocks of each trunk.
+    """
+
+    def __init__(self, channels: int = 64, blocks: int = 30) -> None:
+        super().__init__()
+        self.channels = channels
+        self.spynet = SpyNet()
+        self.backward_trunk = Trunk(channels, blocks)
+        self.forward_trunk = Trunk(channels, blocks)
+        self.fusion = nn.Conv2d(2 * channels, channels, 1)
+        self.upconv1 = nn.Conv2d(channels, channels * 4, 3, padding=1)
+        self.upconv2 = nn.Conv2d(channels, WIDTH * 4, 3, padding=1)
+        self.conv_hr = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+        self.conv_last = nn.Conv2d(WIDTH, 3, 3, padding=1)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the features; flow, warping and the sum with the enlarged frame are computed in float32."""
+        return self.fusion.weight.dtype
+
+    def forward(
+        self,
+        frames: torch.Tensor,
+        to_next: torch.Tensor,
+        to_previous: torch.Tensor,
+        state: torch.Tensor,
+        advance: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Enlarge a clip frame by frame.
+
+        Args:
+            frames: (F, 3, h, w) float32 in [0, 1].
+            to_next: (F, 2, h, w), the flow from each frame to the next; that of the last is not looked at.
+            to_previous: the same to the one before; that of the first goes to the frame that ``state`` is of.
+            state: (1, C, h, w) features of the frame before the first, zeros if there is none.
+            advance: called 2 F times, after each step of either direction.
+
+        Yields:
+            Each frame enlarged, (1, 3, 4 h, 4 w) float32 in about [0, 1], and its features, (1, C, h, w): the state from
+            which the frame after it goes on.
+        """
+        backward, later = [], torch.zeros_like(state)
+        for frame, flow in zip(frames.flip(0).split(1), to_next.flip(0).split(1), strict=True):
+            later = self.backward_trunk(frame.to(self.dtype), warp(later, flow))
+            backward.append(later)
+            advance()
+        for frame, flow in zip(frames.split(1), to_previous.split(1), strict=True):
+            state = self.forward_trunk(frame.to(self.dtype), warp(state, flow))
+            yield self.enlarge(frame, backward.pop(), state), state  # popped, to be let go
+            advance()
+
+    def enlarge(self, frame: torch.Tensor, backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
+        """Enlarge a frame (1, 3, h, w) by its features of both directions (1, C, h, w); (1, 3, 4 h, 4 w) float32."""
+        features = leaky_relu_(self.fusion(torch.cat((backward, forward), dim=1)), SLOPE)
+        features = leaky_relu_(pixel_shuffle(self.upconv1(features), 2), SLOPE)
+        features = leaky_relu_(pixel_shuffle(self.upconv2(features), 2), SLOPE)
+        detail = self.conv_last(leaky_relu_(self.conv_hr(features), SLOPE))
+        return detail.float() + interpolate(frame, scale_factor=SCALE, mode="bilinear")

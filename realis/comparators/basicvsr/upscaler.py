@@ -1,0 +1,84 @@
+"""BasicVSR over whole frames: flow of the whole frames, features tile by tile, the forward state carried on."""
+
+from collections.abc import Callable
+
+import torch
+
+from realis.comparators.basicvsr.config import SCALE
+from realis.comparators.basicvsr.network import BasicVsr
+from realis.tiling.blend import Canvas
+from realis.upscaler import Carry, Needs, Tiling
+
+
+class BasicVsrUpscaler:
+    """BasicVSR with its weights; see :class:`realis.upscaler.Upscaler`.
+
+    Args:
+        network: on ``device``, for inference.
+        needs: what :meth:`realis.upscaler.Method.needs` returned.
+        device: where frames are computed.
+    """
+
+    def __init__(self, network: BasicVsr, needs: Needs, device: str = "cpu") -> None:
+        self.network, self.needs, self.device = network, needs, torch.device(device)
+
+    @torch.no_grad()
+    def upscale(
+        self,
+        frames: torch.Tensor,
+        size: tuple[int, int],
+        *,
+        tiles: Tiling,
+        noise: torch.Tensor | None,
+        carry: Carry,
+        prompt: str,
+        advance: Callable[[float], None],
+    ) -> tuple[torch.Tensor, Carry]:
+        """Enlarge a segment four times, as :meth:`realis.upscaler.Upscaler.upscale` says.
+
+        ``carry`` has the frame before the segment, ``frame`` (3, h, w), and its features, ``features`` (C, h, w).
+        """
+        lr, network = frames.to(self.device), self.network
+        lr_size, count = lr.shape[-2:], len(lr)
+        before, state = lr[:1], lr.new_zeros(1, network.channels, *lr_size, dtype=network.dtype)
+        if carry:
+            before, state = (carry[name].to(self.device)[None] for name in ("frame", "features"))
+        to_next, to_previous = self.flows(lr, before, lambda: advance(1 / (2 * count)))  # half of the work
+
+        # The next segment begins before the frames that this one looked ahead to; a shorter one has no next
+        segments = self.needs.segments
+        last = segments.frames - segments.overlap - 1 if count == segments.frames else None
+        lr_tiles = Tiling(
+            *([(start // SCALE, stop // SCALE) for start, stop in spans] for spans in (tiles.rows, tiles.columns))
+        )
+        enlarged = [Canvas((3, *size), tiles) for _ in frames]
+        features = Canvas((network.channels, *lr_size), lr_tiles)
+        share = 1 / (4 * count * len(tiles))
+        for tile, window in zip(tiles, lr_tiles, strict=True):
+            area = (..., slice(window.top, window.bottom), slice(window.left, window.right))
+            steps = network(lr[area], to_next[area], to_previous[area], state[area], lambda: advance(share))
+            for number, (frame, own) in enumerate(steps):
+                enlarged[number].add(tile, frame[0])
+                if number == last:
+                    features.add(window, own[0])
+        upscaled = torch.stack([canvas.result() for canvas in enlarged]).clamp_(0, 1)
+        if last is None:
+            return upscaled, {}
+        return upscaled, {"frame": frames[last].clone(), "features": features.result().to(network.dtype)}
+
+    def flows(
+        self, lr: torch.Tensor, before: torch.Tensor, advance: Callable[[], None]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimate the flow from each frame to the next and to the one before, (F, 2, h, w) each, calling ``advance`` F times.
+
+        Of whole frames, for a tile does not show where a large motion leads. ``before`` is the frame before the first; the
+        flow from the last to the next is 0.
+        """
+        spynet, none = self.network.spynet, lr.new_zeros(1, 2, *lr.shape[-2:])
+        to_next, to_previous = [], []
+        for earlier, later in zip(torch.cat((before, lr[:-1])).split(1), lr.split(1), strict=True):
+            if to_previous:
+                to_next.append(spynet(earlier, later))
+            to_previous.append(spynet(later, earlier))
+            advance()
+        return torch.cat([*to_next, none]), torch.cat(to_previous)

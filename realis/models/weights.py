@@ -1,0 +1,84 @@
+"""Weights that others published: read from safetensors or a checkpoint of torch, of which nothing but tensors is opened."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from realis.core.errors import InputError, file_error, reason
+
+WRAPPERS = ("params_ema", "params", "state_dict")  # names under which checkpoints hold their weights, the best first
+
+
+def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
+    """Read the tensors of a file by name, on the CPU; a wrapper such as ``params`` around them is taken off.
+
+    Args:
+        file: safetensors, or a checkpoint that ``torch.save`` wrote; told apart by their content.
+        flag: what names the file, for messages.
+
+    Raises:
+        InputError: it is missing, damaged, no weights, or a pickle with more than tensors in it, which is not opened.
+    """
+    what = f"{flag} {file}"
+    if not file.is_file():
+        raise InputError(f"{what}: nothing there; wanted a file with weights")
+    content: Any
+    try:
+        with file.open("rb") as opened:
+            is_safetensors = opened.read(9)[8:] == b"{"  # after the eight bytes of its header's length
+            opened.seek(0)
+            # not by its name, for torch would take any .safetensors as what it is called
+            content = load_file(file) if is_safetensors else torch.load(opened, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise file_error(f"{what}: cannot be read ({reason(error)})", error) from error
+    except (
+        pickle.UnpicklingError,
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+    ) as error:
+        if "GLOBAL" in str(error):  # a function or a class; what torch says of it takes many lines
+            raise InputError(f"{what}: holds pickled code beside its tensors, which may do anything and is not opened; wanted a "
+                             "file with tensors only, best as safetensors") from error  # fmt: skip
+        raise InputError(
+            f"{what}: damaged, or no weights; wanted safetensors or a checkpoint of torch; get it again"
+        ) from error
+    for name in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping) or not all(isinstance(x, torch.Tensor) for x in content.values()):
+        raise InputError(f"{what}: got a checkpoint of another form, wanted tensors by name, or these under one of "
+                         f"{', '.join(WRAPPERS)}")  # fmt: skip
+    return dict(content)
+
+
+def load_strictly(network: nn.Module, tensors: Mapping[str, torch.Tensor], name: str, what: str) -> None:
+    """Load ``tensors`` into ``network``: all of them, and all of its own.
+
+    Args:
+        network: changed in place.
+        tensors: by the names of its state.
+        name: of the network, for messages.
+        what: the flag and the file that they are from, for messages.
+
+    Raises:
+        InputError: some are missing, unknown, or of another shape.
+    """
+    own = network.state_dict()
+    kinds = {
+        "missing": own.keys() - tensors.keys(),
+        "unknown": tensors.keys() - own.keys(),
+        "of another shape": {key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape},
+    }
+    if wrong := [f"{len(keys)} {kind} (such as {min(keys)})" for kind, keys in kinds.items() if keys]:
+        raise InputError(f"{what}: not the weights of this {name}: {', '.join(wrong)}")
+    network.load_state_dict(tensors)

@@ -1,0 +1,71 @@
+"""Estimators of optical flow: their direction, frames of any size, and the weights that they take."""
+
+import numpy as np
+import pytest
+import torch
+
+from realis.core.errors import InputError
+from realis.models.optical_flow.farneback import farneback
+from realis.models.optical_flow.raft import Raft, load_raft, raft_small
+from realis.models.optical_flow.spynet import SpyNet
+from realis.ops.warp import warp
+
+
+def shifted(x, y, size=(48, 64)):
+    """Two frames of a smooth texture; what is at p in the first is at p + (x, y) in the second."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    a, b = (
+        np.sin((rows - dy) / 3) * np.cos((columns - dx) / 4) + np.sin((rows - dy + columns - dx) / 5)
+        for dx, dy in ((0, 0), (x, y))
+    )
+    return tuple(torch.from_numpy(frame / 4 + 0.5).float().expand(1, 3, -1, -1) for frame in (a, b))
+
+
+def test_farneback_finds_a_motion_and_warping_undoes_it():
+    a, b = shifted(2, -1)
+    flow = farneback(torch.cat((a, b)), torch.cat((b, a)))
+    assert flow.shape == (2, 2, 48, 64) and flow.dtype == torch.float32
+    centre = flow[..., 12:-12, 12:-12]
+    torch.testing.assert_close(centre[0].mean((1, 2)), torch.tensor([2.0, -1.0]), atol=0.1, rtol=0)
+    torch.testing.assert_close(centre[1].mean((1, 2)), torch.tensor([-2.0, 1.0]), atol=0.1, rtol=0)
+    before, after = ((x - a)[..., 12:-12, 12:-12].abs().mean() for x in (b, warp(b, flow[:1])))
+    assert after < before / 10
+
+
+def constant_network(a, b, num_flow_updates):
+    """In the place of RAFT: its sides have to be multiples of 8, of 128 pixels at least."""
+    assert min(a.shape[-2:]) >= 128 and not any(side % 8 for side in a.shape[-2:])
+    assert a.min() >= -1 and a.max() > 0.5 and num_flow_updates == 3
+    return [a[:, :2]]
+
+
+@pytest.mark.parametrize("size", [(20, 30), (131, 160)])
+def test_raft_takes_frames_of_any_size(size):
+    a, b = (torch.rand(1, 3, *size) for _ in range(2))
+    network = torch.nn.Module()
+    network.forward = constant_network
+    torch.testing.assert_close(Raft(network, updates=3)(a, b), 2 * a[:, :2] - 1)
+
+
+def test_raft_is_loaded_from_a_file(tmp_path):
+    torch.manual_seed(0)
+    network = raft_small(weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "raft.pth")
+    loaded = load_raft(tmp_path / "raft.pth", "--flow")
+    a, b = (torch.rand(1, 3, 128, 128) for _ in range(2))
+    loaded.updates = 1
+    with torch.no_grad():
+        assert torch.equal(loaded(a, b), network(2 * a - 1, 2 * b - 1, num_flow_updates=1)[-1])
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save({"basic_module": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"--flow .*other.pth: got weights of another network, wanted those of RAFT"):
+        load_raft(tmp_path / "other.pth", "--flow")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 50)])
+def test_spynet_takes_frames_of_any_size(size):
+    with torch.no_grad():
+        flow = SpyNet()(torch.rand(2, 3, *size), torch.rand(2, 3, *size))
+    assert flow.shape == (2, 2, *size) and flow.isfinite().all()

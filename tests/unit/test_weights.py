@@ -1,0 +1,91 @@
+"""Weights that others published: only tensors are opened, and what is wrong with a file is one line."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from realis.core.errors import InputError
+from realis.models.weights import load_strictly, read_weights
+
+TENSORS = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+
+
+@pytest.mark.parametrize("content", [
+    TENSORS, {"params": TENSORS}, {"params": {}, "params_ema": TENSORS}, {"state_dict": TENSORS, "meta": {"epoch": 3}},
+])  # fmt: skip
+def test_wrappers_are_taken_off(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
+    read = read_weights(tmp_path / "weights.pth", "--weights")
+    assert read.keys() == TENSORS.keys() and all(torch.equal(read[name], TENSORS[name]) for name in TENSORS)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_kind_of_a_file_is_told_by_its_content(tmp_path, legacy):
+    save_file(TENSORS, tmp_path / "one.pth")
+    torch.save(TENSORS, tmp_path / "other.safetensors", _use_new_zipfile_serialization=not legacy)
+    for name in ("one.pth", "other.safetensors"):
+        assert torch.equal(read_weights(tmp_path / name, "--weights")["weight"], TENSORS["weight"])
+
+
+class Harmful:
+    """What a pickle may hold: a call, made when it is opened."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content, 2))])
+def test_pickled_code_is_not_run(tmp_path, save):
+    save({"params": TENSORS, "extra": Harmful(tmp_path / "touched")}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"--weights .*weights.pth: holds pickled code .* is not opened"):
+        read_weights(tmp_path / "weights.pth", "--weights")
+    assert not (tmp_path / "touched").exists()
+
+
+def damaged(form, cut):
+    def write(file):
+        save_file(TENSORS, file) if form == "safetensors" else torch.save({"params": TENSORS}, file)
+        file.write_bytes(file.read_bytes()[:cut])
+
+    return write
+
+
+@pytest.mark.parametrize(("write", "message"), [
+    (lambda file: None, "nothing there; wanted a file with weights"),
+    (lambda file: file.mkdir(), "nothing there; wanted a file with weights"),
+    (lambda file: file.touch(), "damaged, or no weights"),
+    (lambda file: file.write_text("<!DOCTYPE html>"), "damaged, or no weights"),
+    (damaged("torch", 700), "damaged, or no weights"),
+    (damaged("safetensors", 60), "damaged, or no weights"),
+    (damaged("safetensors", -4), "damaged, or no weights"),
+    (lambda file: torch.save([1, 2], file), "a checkpoint of another form, wanted tensors by name"),
+    (lambda file: torch.save({"model": TENSORS}, file), "a checkpoint of another form, wanted tensors by name"),
+])  # fmt: skip
+def test_what_cannot_be_read_is_said_in_a_line(tmp_path, write, message):
+    write(tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=message) as error:
+        read_weights(tmp_path / "weights.pth", "--weights")
+    assert str(error.value).startswith(f"--weights {tmp_path}") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("tensors", "message"), [
+    ({"weight": TENSORS["weight"]}, r"1 missing \(such as bias\)"),
+    (TENSORS | {"more": torch.ones(1)}, r"1 unknown \(such as more\)"),
+    (TENSORS | {"bias": torch.zeros(3)}, r"1 of another shape \(such as bias\)"),
+])  # fmt: skip
+def test_weights_that_do_not_fit_are_refused(tensors, message):
+    with pytest.raises(InputError, match=f"--weights f: not the weights of this layer: {message}"):
+        load_strictly(nn.Linear(3, 2), tensors, "layer", "--weights f")
+
+
+def test_weights_that_fit_are_loaded():
+    layer = nn.Linear(3, 2)
+    load_strictly(layer, TENSORS, "layer", "--weights f")
+    assert torch.equal(layer.weight, TENSORS["weight"])
