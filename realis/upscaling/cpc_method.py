@@ -60,6 +60,7 @@ class CpcMethod:
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
             weights={name: Path(file) for name, file in files.items() if file},
             settings=settings,
+            strength=controlnet.get("strength", 1.0),
             sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",
             less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames",
             label="/".join(Path(config.cpc or config.model).parts[-2:]),
