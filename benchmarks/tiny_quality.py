@@ -2,13 +2,14 @@
 the result flickers.
 
     python benchmarks/tiny_quality.py [--clips DIR] [--model DIR] [--frames 25] [--seeds 3] [--rows NAME ...]
-        [--jobs 2]
+        [--strength VALUE ...] [--jobs 2]
 
 Ground truth is every video of 360 lines or more in DIR (first frames, shrunk to at most 1280x720); without ``--clips``
 two photographs that nothing was trained on, filmed by a moving camera. It is degraded to a quarter of its size in
 eight pinned ways and restored in segments and tiles, as ``realis upscale`` does. PSNR, SSIM, GMSD (lower is better) and
 HaarPSI in float32, RGB, means over frames. Rows that sample are run with several seeds of the noise; the figure after
-+- is half the distance between the means of the best and the worst. Sheets of one crop with all rows go to
++- is half the distance between the means of the best and the worst. ``--strength`` adds rows of one step as ``realis
+upscale --strength`` gives it; all others are at strength 1. Sheets of one crop with all rows go to
 ``out/tiny_quality``.
 
 Needs the ``metrics`` extra.
@@ -42,14 +43,16 @@ from realis.upscaling.cpc import Condition, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt
 from realis.upscaling.stream import Frame, upscale_stream
+from realis.upscaling.strength import blend_with_input
 from realis.upscaling.tiled import restore_tiles
 
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_quality")
 SHEET_CASE, CROP = "mid", 128
+MODEL = "1 step"  # the row of the model as it is meant to be used
 ROWS = (
     "bicubic", "TV denoise, bicubic, unsharp", "LR decoder, latent zeroed", "LR decoder, latent of the LR, no DiT",
-    "LR decoder, DiT with control off", "1 step", "4 steps", "1 step, Wan decoder",
+    "LR decoder, DiT with control off", MODEL, "4 steps", "1 step, Wan decoder",
 )  # fmt: skip
 Figures = dict[tuple[str, str], list[dict[str, float]]]  # (row, case) -> for each seed, metric -> value
 
@@ -135,11 +138,17 @@ def rows(networks: CpcNetworks) -> dict[str, tuple[Upscaler, bool]]:
 
 
 def restore(upscaler: Upscaler, lr: torch.Tensor, hr: torch.Tensor, tile: tuple[int, int], seed: int) -> torch.Tensor:
-    """``lr`` upscaled to the size of ``hr``, on 8-bit levels."""
+    """``lr`` upscaled to the size of ``hr``."""
     size = (hr.shape[2], hr.shape[3])
     tiles = plan_tiles(size, tile, 32, 16)
     segments = upscale_stream(upscaler, map(Frame, lr), size, tiles, seed, advance=lambda share: None)
-    return (torch.cat([segment.frames for segment in segments]) * 255).round() / 255
+    return torch.cat([segment.frames for segment in segments])
+
+
+def at_strength(restored: torch.Tensor, lr: torch.Tensor, strength: float) -> torch.Tensor:
+    """``restored`` (F, 3, H, W) blended with ``lr`` (F, 3, h, w), on 8-bit levels."""
+    blended = [blend_with_input(*pair, strength) for pair in zip(restored, lr, strict=True)]
+    return (torch.stack(blended) * 255).round() / 255
 
 
 def print_table(title: str, clips: list[Figures], groups: dict[str, list[str]]) -> None:
@@ -173,10 +182,12 @@ class Measured:
     flicker: dict[tuple[str, str], tuple[float, ...]]
 
 
-def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: int) -> Measured:
+def measure(
+    source: quality.Source, model: str, wanted: Sequence[str], strengths: Sequence[float], seeds: int
+) -> Measured:
     """Degrade one clip in every way, restore it by every row, and save the sheet."""
     torch.set_flush_denormal(True)
-    (name, load), networks = source, open_networks(model)
+    (title, load), networks = source, open_networks(model)
     chosen = {n: row for n, row in rows(networks).items() if n in ("bicubic", *wanted)}
     tile, hr = tuple(networks.controlnet.config.window[1:]), load()
     motion, pictures = quality.motion(hr), [("truth", hr)]
@@ -184,15 +195,18 @@ def measure(source: quality.Source, model: str, wanted: Sequence[str], seeds: in
     for case, degrade in quality.CASES.items():
         lr, bicubic_psnr = degrade(hr), torch.zeros(())
         for row, (upscaler, samples) in chosen.items():
-            results = [restore(upscaler, lr, hr, tile, seed) for seed in range(seeds if samples else 1)]
-            figures[row, case] = [quality.scores(result, hr) for result in results]
-            psnr = quality.frame_psnr(results[0], hr)
-            bicubic_psnr = psnr if row == "bicubic" else bicubic_psnr
-            flicker[row, case] = (quality.warping_error(results[0], motion), *quality.pulse(psnr - bicubic_psnr))
-            if case == SHEET_CASE:
-                pictures.append((row, results[0]))
-    save_crops(name, pictures)
-    title = f"{name}, {len(hr)} frames of {hr.shape[3]}x{hr.shape[2]}"
+            whole = [restore(upscaler, lr, hr, tile, seed) for seed in range(seeds if samples else 1)]
+            blends = {f"{row}, strength {strength:g}": strength for strength in strengths} if row == MODEL else {}
+            for name, strength in {row: 1.0, **blends}.items():
+                results = [at_strength(one, lr, strength) for one in whole]
+                figures[name, case] = [quality.scores(result, hr) for result in results]
+                psnr = quality.frame_psnr(results[0], hr)
+                bicubic_psnr = psnr if name == "bicubic" else bicubic_psnr
+                flicker[name, case] = (quality.warping_error(results[0], motion), *quality.pulse(psnr - bicubic_psnr))
+                if case == SHEET_CASE:
+                    pictures.append((name, results[0]))
+    save_crops(title, pictures)
+    title += f", {len(hr)} frames of {hr.shape[3]}x{hr.shape[2]}"
     flicker |= {("truth", case): (quality.warping_error(hr, motion), 0.0, 0.0) for case in quality.CASES}
     return Measured(title, figures, flicker)
 
@@ -219,10 +233,13 @@ def main() -> None:
     parser.add_argument("--frames", type=count, default=25)
     parser.add_argument("--seeds", type=count, default=3)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="of the table; bicubic is always shown")
+    parser.add_argument("--strength", nargs="+", type=float, default=[], help=f"further rows of {MODEL!r}, from 0 to 1")
     parser.add_argument("--jobs", type=count, default=2, help="clips at the same time, one thread each")
     a = parser.parse_args()
     if a.frames < quality.LEAST_FRAMES:
         parser.error(f"--frames: got {a.frames}, wanted {quality.LEAST_FRAMES} or more")
+    if not all(0 <= strength <= 1 for strength in a.strength):
+        parser.error(f"--strength: got {a.strength}, wanted 0 to 1")
     if a.clips and not a.clips.is_dir():
         parser.error(f"--clips {a.clips}: not a folder")
     sources = quality.videos(a.clips, a.frames) if a.clips else quality.held_out(a.frames)
@@ -238,7 +255,7 @@ def main() -> None:
     groups = {name: [name] for name in names[:4]}
     groups |= {"mild, mid, strong": names[1:4], "realbasicvsr": names[4:]}
 
-    work = partial(measure, model=a.model, wanted=a.rows, seeds=a.seeds)
+    work = partial(measure, model=a.model, wanted=a.rows, strengths=a.strength, seeds=a.seeds)
     with ProcessPoolExecutor(a.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         measured = []
         for one in pool.map(work, sources):

@@ -87,6 +87,7 @@ class Needs:
         weights: the files and folders that the result depends on, by the field of its configuration that names each.
         settings: by field of its configuration, the values it chose where the user left the choice to it, such as for
             ``steps`` of 0.
+        strength: how much of its result is taken over the resized input where the user leaves the choice to it, 0 to 1.
         sampling: these settings in words, for the plan; empty: nothing to say.
         label: a short name of its weights, for headings.
         less_memory: its flags that reduce memory, for an error message; empty: it has none.
@@ -102,6 +103,7 @@ class Needs:
     noise: NoiseGrid | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    strength: float = 1.0
     sampling: str = ""
     label: str = ""
     less_memory: str = ""

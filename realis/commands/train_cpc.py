@@ -44,6 +44,7 @@ class ControlConfig:
     steps: int = 20  # sampling steps
     shift: float = 3.0  # above 1: moves sampling towards high noise levels
     sampler: Literal["euler", "unipc"] = "unipc"  # solver of the flow's equation
+    strength: float = 1.0  # how much of the result is taken over the resized input, 0 to 1; not in pictures in training
 
     def __post_init__(self) -> None:
         frames, height, width = self.window
@@ -53,6 +54,7 @@ class ControlConfig:
             require(fits, "--controlnet.window", self.window, f"multiples of {TOKEN} pixels")
         require(1 <= self.steps <= MOST["steps"], "--controlnet.steps", self.steps, f"1 to {MOST['steps']}")
         require(self.shift > 0, "--controlnet.shift", self.shift, "above 0")
+        require(0 <= self.strength <= 1, "--controlnet.strength", self.strength, "0 to 1")
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,7 @@ def control_branch(config: TrainCpcConfig, wan: "Wan", cpc: Path | None) -> "Cpc
     return CpcControlNet.from_transformer(
         wan.transformer, new_layers(c, wan.transformer.config.num_layers), control_input=c.input,
         time_conditioned=c.time_conditioned, text_conditioned=c.text_conditioned, learn_scale=c.learn_scale,
-        window=config.window, steps=c.steps, shift=c.shift, sampler=c.sampler,
+        window=config.window, steps=c.steps, shift=c.shift, sampler=c.sampler, strength=c.strength,
     ).float()  # fmt: skip
 
 

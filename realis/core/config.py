@@ -32,6 +32,9 @@ END_OF_RECIPE = "--end-of-recipe"  # a flag that tyro does not know: it ends a l
 TYRO_MESSAGES = {  # pattern of a message of tyro: the same in the words of our own errors
     r"^Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": r"\1: got \2, wanted a whole number",
     r"^Error parsing (--\S+): could not convert string to float: (.*)": r"\1: got \2, wanted a number",
+    r"^Error parsing (--\S+): no type matching FLOAT\|\{(.*)\} could be instantiated from \[(.*?)\]\..*": (
+        r"\1: got \3, wanted a number or \2"
+    ),
     r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
     r"^Missing value for argument '(\S+)'\. Expected (\d+) values\.": r"\1: got too few values, wanted \2",
     r"^Missing from .*?: (--\S+) .*": r"\1: got nothing, wanted a value",

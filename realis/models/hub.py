@@ -154,6 +154,8 @@ def _check_types(file: Path, config: dict) -> None:
             require(fits, f"{file}: {name}", repr(value), "three whole numbers from 1")
         elif name in ("shift", "eps"):
             require(_is_number(value) and value > 0, f"{file}: {name}", repr(value), "a number above 0")
+        elif name == "strength":
+            require(_is_number(value) and 0 <= value <= 1, f"{file}: {name}", repr(value), "0 to 1")
         elif name in ("latents_mean", "latents_std"):
             fits = isinstance(value, list) and len(value) == config.get("z_dim", 16) and all(map(_is_number, value))
             require(fits, f"{file}: {name}", repr(value), "as many finite numbers as the VAE has channels (z_dim)")

@@ -24,7 +24,7 @@ class CpcMethod:
     card = MethodCard(
         summary="RealisVSR (arXiv 2507.19138): a frozen Wan2.1 transformer under a Consistency-Preserved ControlNet.",
         good_at="degraded video: noise, compression, blur",
-        bad_at="clean video, where realis-tiny is below bicubic; and speed: it samples with a transformer",
+        bad_at="clean video, where realis-tiny gains little; and speed: it samples with a transformer",
         scale="any; trained up to 4",
         memory="0.8 GiB for a result of 640x384 by realis-tiny",
         use="--method cpc, --model, --cpc",
@@ -60,6 +60,7 @@ class CpcMethod:
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
             weights={name: Path(file) for name, file in files.items() if file},
             settings=settings,
+            strength=controlnet.get("strength", 1.0),
             sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",
             less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames, --offload",
             label="/".join(Path(config.cpc or config.model).parts[-2:]),

@@ -135,6 +135,37 @@ def test_a_method_of_one_scale_makes_what_was_asked_for(network, tmp_path, capsy
     assert "content of --doubling.network" in key and "cpc_scale" not in key
 
 
+def test_a_strength_blends_the_result_with_the_resized_input(network, tmp_path, capsys):
+    frames = write_images(tmp_path / "in").float() / 255
+
+    def upscaled(name, *words):
+        run_upscale(["--input", str(tmp_path / "in"), "--output", str(tmp_path / name), "--target", "3x", *words])
+        return read_images(tmp_path / name)
+
+    def strength_of(name):
+        return json.loads((tmp_path / f"{name}.json").read_text())["made from"].get("strength")
+
+    ours = ["--method", "doubling", "--doubling.network", str(network)]
+    bicubic, whole = upscaled("bicubic", "--method", "bicubic"), upscaled("whole", *ours)
+    assert torch.equal(upscaled("none", *ours, "--strength", "0"), bicubic)
+    assert torch.equal(upscaled("all", *ours, "--strength", "1"), whole)
+
+    # Blended on the size asked for, where the method makes another
+    half = upscaled("half", *ours, "--strength", "0.5")
+    resized, result = (resize(x, (30, 36)).clamp(0, 1) for x in (frames, doubled(frames) * 0.5))
+    assert (half - (resized + result) / 2 * 255).abs().max() <= 0.5 + 1e-3
+    said = capsys.readouterr().err.splitlines()
+    assert ["strength 0.5" in line for line in said if "plan: " in line] == [False] * 4 + [True]
+
+    # The key; of bicubic, which is the resized input, it is not in it
+    assert [strength_of(name) for name in ("whole", "none", "half", "bicubic")] == [1, 0, 0.5, None]
+    with pytest.raises(SystemExit):
+        upscaled("half", *ours, "--strength", "0.6")
+    assert "strength" in capsys.readouterr().err.splitlines()[-1]
+    assert torch.equal(upscaled("bicubic", "--method", "bicubic", "--strength", "0.5"), bicubic)
+    assert "--strength 0.5: changes nothing" in capsys.readouterr().err
+
+
 @pytest.fixture
 def loads(monkeypatch):
     """For each network that was opened, in order, its class, and the classes of those that were there already."""

@@ -171,6 +171,8 @@ def test_bad_flags(clip, tmp_path, capsys):
     fails([*base, "--steps", "many"], capsys, "many")
     fails([*base, "--steps", "-1"], capsys, "--steps")
     fails([*base, "--shift", "-1"], capsys, "--shift", "0 or more")
+    fails([*base, "--strength", "1.5"], capsys, "--strength: got 1.5, wanted 0 to 1, or auto")
+    fails([*base, "--strength", "much"], capsys, "--strength: got 'much', wanted a number or auto")
     fails([*base, "--method", "magic"], capsys, "magic", "bicubic")
     fails([tmp_path / "none.yaml", *base], capsys, "none.yaml")
     fails(["--input", clip, "--output", tmp_path / "o.avi"], capsys, ".avi", ".mp4")

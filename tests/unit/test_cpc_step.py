@@ -77,3 +77,9 @@ def test_a_cpc_that_names_no_sampler_is_sampled_as_it_was_made_for(make_cpc, tmp
     c = load_controlnet(tmp_path, torch.float32).config
     assert (c.steps, c.shift, c.sampler) == (3, 3.0, "euler")
     assert sampling_of(tmp_path) == {"steps": 3, "shift": 3.0, "sampler": "euler"}
+
+
+@pytest.mark.parametrize(("said", "wanted"), [({"strength": 0.3}, 0.3), ({}, 1)])
+def test_a_cpc_says_how_much_of_its_result_is_taken(make_cpc, said, wanted):
+    _, options = make_cpc(**said)
+    assert METHOD.needs(options, False).strength == wanted

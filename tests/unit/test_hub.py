@@ -21,6 +21,7 @@ WRONG = [
     ("vae", "latents_std", ["x"] * 16, "latents_std: got"),
     ("controlnet", "steps", 10**9, "steps: got 1000000000, wanted 1 to 1000"),
     ("controlnet", "shift", "3", "shift: got '3', wanted a number above 0"),
+    ("controlnet", "strength", 1.5, "strength: got 1.5, wanted 0 to 1"),
     ("controlnet", "window", [17, 256], "window: got"),
     ("lr_decoder", "num_blocks", 1.5, "num_blocks: got 1.5"),
 ]

@@ -46,6 +46,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         window: frames, height and width in pixels that inference uses at a time unless told otherwise.
         steps, shift, sampler: how inference samples unless told otherwise, and training its pictures: the number of
             steps, the shift of their noise levels, and a name of :data:`realis.diffusion.rectified_flow.SAMPLERS`.
+        strength: how much of the result inference takes over the resized input unless told otherwise, 0 to 1.
 
     Raises:
         ValueError: a block would never be read, or an unknown ``control_input`` or ``sampler``.
@@ -82,6 +83,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
         steps: int = 20,
         shift: float = 3.0,
         sampler: Literal["euler", "unipc"] = "euler",  # what a config.json that names none was sampled by
+        strength: float = 1.0,
     ) -> None:
         super().__init__()
         block_interval(num_main_layers, num_layers)
@@ -123,7 +125,7 @@ class CpcControlNet(ModelMixin, ConfigMixin):
             transformer: the frozen main transformer (on the meta device the copy is on meta too).
             num_layers: L.
             options: ``control_input``, ``time_conditioned``, ``text_conditioned``, ``learn_scale``,
-                ``window``, ``steps``, ``shift``, ``sampler``.
+                ``window``, ``steps``, ``shift``, ``sampler``, ``strength``.
         """
         config = {key: transformer.config[key] for key in BLOCK_CONFIG}
         with torch.device(transformer.device):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from realis.core.errors import InputError
 from realis.core.records import digest
 from realis.pictures.sheet import before_after_sheet, read_subject, save_sheet
+from realis.upscaler import Needs
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.frames import as_tensor, quantize
 from realis.video.color_tags import ColorTags
@@ -43,15 +44,17 @@ def has_sheet(output: Path, key: dict[str, Any]) -> bool:
 
 
 def save_before_after(
-    config: UpscaleConfig, label: str, path: Path, output: Path, key: dict[str, Any], number: int
+    config: UpscaleConfig, needs: Needs, path: Path, output: Path, key: dict[str, Any], number: int
 ) -> None:
     """Save the sheet beside a result made from ``key``: frame ``number``, or the last one of a shorter video, resized
-    bicubically and as it is in the result, headed by the method and the ``label`` of its weights."""
+    bicubically and as it is in the result, headed by the method, its weights, and the strength where it is not 1."""
     from realis.ops.pixels import planes_to_image, to_uint8
 
     (pair,) = deque(islice(frame_pairs(config, path, output), number + 1), maxlen=1)
     before, after = (planes_to_image(to_uint8(image)) for image in same_size_pair(*pair))
-    labels = ("before: bicubic", f"after: {config.method} {label}".rstrip())
+    strength = config.strength_for(needs)
+    blended = f", strength {strength:g}" * (strength != 1)
+    labels = ("before: bicubic", f"after: {config.method} {needs.label}".rstrip() + blended)
     # only a digest of the key: the sheet may be passed on, and the key holds prompts and names of folders
     save_sheet(before_after_sheet(before, after, labels), sheet_file(output), digest(key))
 

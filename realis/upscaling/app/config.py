@@ -1,7 +1,7 @@
 """The configuration of ``upscale``: the flags that are the same for every method, and those of the method."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Literal
 
@@ -46,6 +46,8 @@ class UpscaleConfig(Generic[Options]):
     crf: int = -1  # quality of h264, h265 and av1, lower is better; -1: 16, 18, 24
     depth: int = 0  # bits of a colour; 0: those of the input, where the codec has them
     color_fix: Literal["none", "wavelet", "adain"] = "none"  # give the result the input's colours
+    # how much of the result is taken over the resized input, 0 to 1; auto: what the model is best at
+    strength: Annotated[float | Literal["auto"], NETWORK] = "auto"
     deinterlace: Deinterlace = "no"  # frame: a frame of each pair of fields; field: one of each, at twice the rate
     drop_alpha: bool = False  # leave transparency out
     strict: Annotated[bool, RUN] = False  # decode all of the input first, and refuse it if anything in it is damaged
@@ -67,6 +69,7 @@ class UpscaleConfig(Generic[Options]):
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed: got {self.seed}, wanted 0 to {2**31 - 1}")
         require(self.crf >= -1, "--crf", self.crf, "-1 or more")
+        require(self.strength == "auto" or 0 <= self.strength <= 1, "--strength", self.strength, "0 to 1, or auto")
         target_size(self.target, 2, 2, even=False)
         parse_span(self.start, self.duration)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
@@ -84,9 +87,14 @@ class UpscaleConfig(Generic[Options]):
         """The prefix of the method's flags, with its dot; empty where they have none."""
         return self.options.PREFIX and f"{self.options.PREFIX}."
 
+    def strength_for(self, needs: Needs) -> float:
+        """Return how much of the method's result is taken, 0 to 1."""
+        return needs.strength if self.strength == "auto" else self.strength
+
     def settings(self, needs: Needs) -> dict:
         """Return the settings that a result depends on, as plain values; where a choice is left to the method (``steps`` of 0),
         the value that it chose."""
         without = (RUN,) if needs.weights or needs.noise else (RUN, NETWORK)
+        chosen = replace(self, strength=self.strength_for(needs))
         own = {**key_fields(self.options, without), **needs.settings}
-        return {**key_fields(self, without), **{self.prefix + name: value for name, value in own.items()}}
+        return {**key_fields(chosen, without), **{self.prefix + name: value for name, value in own.items()}}

@@ -88,6 +88,8 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
             f", each in {units.count(len(plan.tiles), 'tile')} of {plan.tile[1]}x{plan.tile[0]}" if needs.tile else ""
         )
         sampling = f", {needs.sampling}" if needs.sampling else ""
+        strength = config.strength_for(needs)
+        sampling += f", strength {strength:g}" * (strength != 1)
         parts.append(f"{number} of up to {units.count(segments.frames, 'frame')}{tiles}{sampling}")
         files = {
             file
@@ -102,6 +104,8 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     """Yield advice on settings that would probably give better results, or as good ones in less time."""
     needs = plan.needs
     yield from needs.remarks
+    if config.strength != "auto" and not needs.weights:
+        yield f"--strength {config.strength:g}: changes nothing; {config.method} is the resized input, which others are blended with"
     if plan.pixel_aspect != 1:
         yield (f"--target {config.target} has another aspect than the video: its pixels are marked as {plan.pixel_aspect} times as "
                "wide as high, so that players show it undistorted")  # fmt: skip

@@ -140,9 +140,8 @@ def upscale_file(job: Job, loader: Loader) -> Path:
     comparison, pictures = Path(config.compare), []
     if not (job.done and has_sheet(output, job.key)):
         pictures.append(sheet_file(output))
-        save_before_after(
-            config, plan.needs.label, path, output, job.key, min(plan.segments.frames, plan.frames or 1) // 2
-        )
+        shown = min(plan.segments.frames, plan.frames or 1) // 2
+        save_before_after(config, plan.needs, path, output, job.key, shown)
     if config.compare and not (job.done and is_finished(comparison, comparison_key(job.key))):
         pictures.append(comparison)
         save_comparison(config, path, output, job.key)
@@ -255,8 +254,9 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
 
     from realis.upscaling.color_fix import ColorFix
     from realis.upscaling.stream import upscale_stream
+    from realis.upscaling.strength import blend_with_input
 
-    upscaler, carry = loader.upscaler, sink.journal.carry()
+    upscaler, carry, strength = loader.upscaler, sink.journal.carry(), config.strength_for(plan.needs)
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
     opaque = not plan.encoding.alpha and not config.drop_alpha
     with (
@@ -274,7 +274,12 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
             upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt
         ):
             pairs = zip(segment.frames, segment.source, strict=True)
-            images = [quantize(fix(pixels, frame.pixels), frame.alpha, plan.encoding) for pixels, frame in pairs]
+            images = [
+                quantize(
+                    blend_with_input(fix(pixels, frame.pixels), frame.pixels, strength), frame.alpha, plan.encoding
+                )
+                for pixels, frame in pairs
+            ]
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
             times = [frame.time for frame in segment.source]
             durations = [frame.duration for frame in segment.source]
