@@ -32,8 +32,8 @@ from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.app.config import UpscaleConfig
-from realis.upscaling.strength import blend_with_input
 from realis.upscaling.stream import Frame, upscale_stream
+from realis.upscaling.strength import blend_with_input
 
 OUTPUT = Path("out/methods_quality")
 CROP = 128
@@ -96,7 +96,9 @@ def print_table(case: str, figures: dict[str, list[Figures]]) -> None:
     for name, clips in figures.items():
         gains = [one.psnr - other for one, other in zip(clips, base, strict=True)]
         means = [np.mean([getattr(one, metric) for one in clips]) for metric in ("psnr", "ssim", "vmaf")]
-        print(f"| {name} | {means[0]:.2f} | {np.mean(gains):+.2f} | {min(gains):+.2f} | {means[1]:.4f} | {means[2]:.1f} |")
+        print(
+            f"| {name} | {means[0]:.2f} | {np.mean(gains):+.2f} | {min(gains):+.2f} | {means[1]:.4f} | {means[2]:.1f} |"
+        )
 
 
 def main() -> None:
