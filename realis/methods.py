@@ -9,6 +9,7 @@ from realis.upscaler import Method
 METHODS = {
     "cpc": "realis.upscaling.cpc_method:METHOD",
     "bicubic": "realis.upscaling.bicubic:METHOD",
+    "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"
 

@@ -61,7 +61,7 @@ class CpcMethod:
             weights={name: Path(file) for name, file in files.items() if file},
             settings=settings,
             sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",
-            less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames",
+            less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames, --offload",
             label="/".join(Path(config.cpc or config.model).parts[-2:]),
             remarks=list(remarks(config, controlnet, prompted, has_text_encoder(folder))),
         )

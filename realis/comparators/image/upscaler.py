@@ -1,0 +1,62 @@
+"""Upscale frames one by one by a network of images, in batches and tiles."""
+
+from collections.abc import Callable
+
+import torch
+from spandrel import ImageModelDescriptor
+
+from realis.ops.pixels import check_finite
+from realis.tiling.blend import Canvas
+from realis.upscaler import Carry, Needs, Tile, Tiling
+
+
+class ImageUpscaler:
+    """A network of images; see :class:`realis.upscaler.Upscaler`.
+
+    Args:
+        network: on its device, in the precision in which it is run.
+        needs: of the method.
+        context: pixels of the input around a tile that the network sees besides: what it makes near the border of its
+            input, where it lacks its surroundings, is cut off.
+        batch: frames that go through the network at a time.
+    """
+
+    def __init__(self, network: ImageModelDescriptor, needs: Needs, context: int, batch: int) -> None:
+        self.network, self.needs, self.context, self.batch = network, needs, context, batch
+
+    def upscale(
+        self,
+        frames: torch.Tensor,
+        size: tuple[int, int],
+        *,
+        tiles: Tiling,
+        noise: torch.Tensor | None,
+        carry: Carry,
+        prompt: str,
+        advance: Callable[[float], None],
+    ) -> tuple[torch.Tensor, Carry]:
+        """Upscale frames (F, 3, H, W) in [0, 1] by the network's scale to (F, 3, *size), clamped to [0, 1]."""
+        canvas = Canvas((len(frames), 3, *size), tiles)
+        for tile in tiles:
+            made = []
+            for batch in frames.split(self.batch):
+                made.append(self._upscale_tile(batch, tile))
+                advance(len(batch) / len(frames) / len(tiles))
+            upscaled = torch.cat(made)
+            check_finite(upscaled, f"the tile at row {tile.top}, column {tile.left}")
+            canvas.add(tile, upscaled)
+        return canvas.result().clamp_(0, 1), {}
+
+    def _upscale_tile(self, frames: torch.Tensor, tile: Tile) -> torch.Tensor:
+        """Return ``tile`` of the enlarged frames, as far as they reach, on the CPU."""
+        network, scale = self.network, self.network.scale
+        top, left = (max(start // scale - self.context, 0) for start in (tile.top, tile.left))
+        bottom, right = (stop // scale + self.context for stop in (tile.bottom, tile.right))
+        window = frames[..., top:bottom, left:right].to(network.device, network.dtype)
+        # A few networks draw noise, which would make each run another: the same for all frames and tiles
+        with torch.random.fork_rng([network.device] if network.device.type == "cuda" else []):
+            torch.manual_seed(0)
+            made = network(window)
+        rows = slice(tile.top - top * scale, tile.bottom - top * scale)
+        columns = slice(tile.left - left * scale, tile.right - left * scale)
+        return made[..., rows, columns].float().cpu()
