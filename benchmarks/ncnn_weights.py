@@ -7,8 +7,8 @@
 The ``.bin`` is read from beside the ``.param``. Two architectures are known: RRDBNet (x4plus, x4plus-anime) and
 SRVGGNetCompact (animevideov3; the x2 and x3 of the package have the weights of x4, and shrink its result).
 
-``--compare`` prints the largest difference between what ncnn and ``--method image`` make of a crop of a photograph that
-scikit-image carries, and the median seconds of each on two threads, by turns.
+``--compare`` prints the largest difference between what ncnn and ``--method image`` in float32 make of a crop of a
+photograph that scikit-image carries, and the median seconds of each on two threads, by turns.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from timing import medians_in_turn
 
 from realis.comparators.image.method import METHOD, ImageConfig
+from realis.comparators.image.upscaler import ImageUpscaler
 from realis.core.errors import InputError, require, run_command
 from realis.data.photographs import photograph
 from realis.tiling.plan import plan_tiles
@@ -137,26 +138,27 @@ def compare(param: Path, weights: Path, size: tuple[int, int], runs: int) -> Non
     net.opt.num_threads = THREADS
     net.load_param(str(param))
     net.load_model(str(param.with_suffix(".bin")))
-    upscaler = METHOD.load(ImageConfig(str(weights)), Placement(), [""])
-    large = upscaler.needs.native_size(size, size)
-    tiles = plan_tiles(large, None, 0, upscaler.needs.multiple)
+    exact, quick = (METHOD.load(ImageConfig(str(weights)), Placement(dtype=x), [""]) for x in ("float32", "bfloat16"))
+    large = exact.needs.native_size(size, size)
+    tiles = plan_tiles(large, None, 0, exact.needs.multiple)
 
     def by_ncnn() -> torch.Tensor:
         extractor = net.create_extractor()
         extractor.input("data", ncnn.Mat(crop.numpy()).clone())
         return torch.from_numpy(np.array(extractor.extract("output")[1])).clamp(0, 1)
 
-    def by_torch() -> torch.Tensor:
+    def by_torch(upscaler: ImageUpscaler) -> torch.Tensor:
         made, _ = upscaler.upscale(
             crop[None], large, tiles=tiles, noise=None, carry={}, prompt="", advance=lambda _: None
         )
         return made[0]
 
-    difference = (by_ncnn() - by_torch()).abs().max() * 255
+    difference = (by_ncnn() - by_torch(exact)).abs().max() * 255
     print(
-        f"{param.stem}, {size[1]}x{size[0]} to {large[1]}x{large[0]}: largest difference {difference:.4f} of 255 levels"
+        f"{param.stem}, {size[1]}x{size[0]} to {large[1]}x{large[0]}: ncnn and PyTorch differ by {difference:.4f} of 255"
     )
-    times = medians_in_turn({"ncnn": by_ncnn, "PyTorch": by_torch}, runs)
+    works = {"ncnn": by_ncnn, "float32": lambda: by_torch(exact), "bfloat16": lambda: by_torch(quick)}
+    times = medians_in_turn(works, runs)
     print(", ".join(f"{name} {took:.2f} s" for name, took in times.items()) + f" a frame on {THREADS} threads")
 
 

@@ -76,8 +76,8 @@ def open_network(file: Path) -> "ImageModelDescriptor":
         raise InputError(f"{FLAG} {file}: {network.architecture.name} is for {network.purpose}, wanted {wanted}")
     channels = (network.input_channels, network.output_channels)
     if channels != (3, 3):
-        got = "{} channels in and {} out".format(*channels)
-        raise InputError(f"{FLAG} {file}: this {network.architecture.name} takes {got}, wanted 3 and 3")
+        got = "takes {} and makes {} channels".format(*channels)
+        raise InputError(f"{FLAG} {file}: {network.architecture.name} {got}, wanted 3 and 3")
     return network
 
 
