@@ -47,7 +47,8 @@ def main() -> None:
     for overlap in a.overlaps:
         half = round_up((width + overlap) // 2, GRID)
         config = ImageConfig(str(a.weights), tile_width=half, tile_overlap=overlap)
-        report(f"tiles of {half} that share {overlap} pixels", upscaled(config, crop), middle)
+        shared = 2 * half - width
+        report(f"tiles that share {shared} pixels and see {overlap} around them", upscaled(config, crop), middle)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SPAN import SPAN
 
-from realis.commands.__main__ import run_upscale
+from realis.commands.__main__ import run_plan, run_upscale
 from realis.comparators.image import method, weights
 from realis.comparators.image.method import METHOD, ImageConfig
 from realis.comparators.image.upscaler import ImageUpscaler
@@ -121,8 +122,24 @@ def test_tiles_make_what_whole_frames_do(files):
     (made, tiles), (wanted, one) = upscale(tiled, frames), upscale(whole, frames)
     assert len(one) == 1 and len(tiles) == 12 and all(tile.left % (16 * 3) == 0 for tile in tiles)
     torch.testing.assert_close(made, wanted, atol=1e-5, rtol=0)
-    tiled.context = 0  # then tiles lack their surroundings
+    tiled.needs = replace(tiled.needs, tile_context=0)  # then tiles lack their surroundings
     assert (upscale(tiled, frames)[0] - wanted).abs().max() > 0.01
+
+
+def test_a_dry_run_times_a_tile_with_what_is_seen_around_it(files, tmp_path, monkeypatch):
+    shapes, upscale = set(), ImageUpscaler.upscale
+
+    def noted(self, frames, size, **others):
+        shapes.add(tuple(frames.shape))
+        return upscale(self, frames, size, **others)
+
+    monkeypatch.setattr(ImageUpscaler, "upscale", noted)
+    Image.new("RGB", (101, 75)).save(tmp_path / "in.png")
+    run_plan([
+        "--input", str(tmp_path / "in.png"), "--target", "3x", "--method", "image", "--image.weights", str(files[3]),
+        "--image.tile-height", "48", "--image.tile-width", "32", "--image.tile-overlap", "16", "--device", "cpu",
+    ])  # fmt: skip
+    assert shapes == {(1, 3, 75, 32 + 2 * 16)}  # 75 rows are all that there are
 
 
 def test_sizes_that_the_network_cannot_take_are_made_up_for(tmp_path):
@@ -202,7 +219,7 @@ def test_a_network_that_draws_noise_makes_the_same_again(network):
     descriptor = ImageModelDescriptor(
         noisy, noisy.state_dict(), network.architecture, "Restoration", [], True, True, 1, 3, 3
     )
-    upscaler = ImageUpscaler(descriptor, Needs(Segments(8), scales=(1,)), 0, 1)
+    upscaler = ImageUpscaler(descriptor, Needs(Segments(8), scales=(1,)), 1)
     state, frames = torch.get_rng_state(), frames_of(2)
     made, again = upscale(upscaler, frames)[0], upscale(upscaler, frames)[0]
     assert torch.equal(made, again) and (made - frames).std() > 0.05

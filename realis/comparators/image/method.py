@@ -80,7 +80,7 @@ class ImageMethod:
         network.to(placement.device, dtype).eval()
         if placement.compile:
             network.model.compile()
-        return ImageUpscaler(network, needs, needs.tile_overlap // network.scale, config.batch)
+        return ImageUpscaler(network, needs, config.batch)
 
 
 METHOD = ImageMethod()
@@ -109,6 +109,7 @@ def network_needs(config: ImageConfig, network: "ImageModelDescriptor") -> Needs
         scales=(scale,),
         tile=None if whole else (height * scale, width * scale),
         tile_overlap=overlap * scale,
+        tile_context=overlap * scale,
         multiple=multiple * scale,
         weights={"weights": weights},
         sampling=" ".join([network.architecture.name, *network.tags]),

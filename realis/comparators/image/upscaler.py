@@ -16,13 +16,11 @@ class ImageUpscaler:
     Args:
         network: on its device, in the precision in which it is run.
         needs: of the method.
-        context: pixels of the input around a tile that the network sees besides: what it makes near the border of its
-            input, where it lacks its surroundings, is cut off.
         batch: frames that go through the network at a time.
     """
 
-    def __init__(self, network: ImageModelDescriptor, needs: Needs, context: int, batch: int) -> None:
-        self.network, self.needs, self.context, self.batch = network, needs, context, batch
+    def __init__(self, network: ImageModelDescriptor, needs: Needs, batch: int) -> None:
+        self.network, self.needs, self.batch = network, needs, batch
 
     def upscale(
         self,
@@ -48,10 +46,14 @@ class ImageUpscaler:
         return canvas.result().clamp_(0, 1), {}
 
     def _upscale_tile(self, frames: torch.Tensor, tile: Tile) -> torch.Tensor:
-        """Return ``tile`` of the enlarged frames, as far as they reach, on the CPU."""
+        """Return ``tile`` of the enlarged frames, as far as they reach, on the CPU.
+
+        It is cut from what the network makes of a larger window: near the border of its input it lacks the surroundings.
+        """
         network, scale = self.network, self.network.scale
-        top, left = (max(start // scale - self.context, 0) for start in (tile.top, tile.left))
-        bottom, right = (stop // scale + self.context for stop in (tile.bottom, tile.right))
+        context = self.needs.tile_context // scale
+        top, left = (max(start // scale - context, 0) for start in (tile.top, tile.left))
+        bottom, right = (stop // scale + context for stop in (tile.bottom, tile.right))
         window = frames[..., top:bottom, left:right].to(network.device, network.dtype)
         # A few networks draw noise, which would make each run another: the same for all frames and tiles
         with torch.random.fork_rng([network.device] if network.device.type == "cuda" else []):
