@@ -80,7 +80,7 @@ def test_frames_are_what_the_network_makes_of_each(files, scale):
     assert upscaler.needs.scales == (scale,) and made.shape == (5, 3, SIZE[0] * scale, SIZE[1] * scale)
     wanted = torch.cat([network(frame[None]) for frame in frames])
     assert wanted.std() > 0.02 and wanted.min() >= 0 and wanted.max() <= 1
-    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -121,7 +121,7 @@ def test_tiles_make_what_whole_frames_do(files):
     tiled, whole = (METHOD.load(one, Placement(), [""]) for one in (config, ImageConfig(str(files[3]))))
     (made, tiles), (wanted, one) = upscale(tiled, frames), upscale(whole, frames)
     assert len(one) == 1 and len(tiles) == 12 and all(tile.left % (16 * 3) == 0 for tile in tiles)
-    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
     tiled.needs = replace(tiled.needs, tile_context=0)  # then tiles lack their surroundings
     assert (upscale(tiled, frames)[0] - wanted).abs().max() > 0.01
 

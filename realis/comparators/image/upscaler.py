@@ -54,7 +54,9 @@ class ImageUpscaler:
         context = self.needs.tile_context // scale
         top, left = (max(start // scale - context, 0) for start in (tile.top, tile.left))
         bottom, right = (stop // scale + context for stop in (tile.bottom, tile.right))
-        window = frames[..., top:bottom, left:right].to(network.device, network.dtype)
+        # Convolutions keep the channels last if their input has them so: 1.2 to 2 times as fast on a CPU
+        form = torch.channels_last
+        window = frames[..., top:bottom, left:right].to(network.device, network.dtype, memory_format=form)
         # A few networks draw noise, which would make each run another: the same for all frames and tiles
         with torch.random.fork_rng([network.device] if network.device.type == "cuda" else []):
             torch.manual_seed(0)
