@@ -154,9 +154,8 @@ def compare(param: Path, weights: Path, size: tuple[int, int], runs: int) -> Non
         return made[0]
 
     difference = (by_ncnn() - by_torch(exact)).abs().max() * 255
-    print(
-        f"{param.stem}, {size[1]}x{size[0]} to {large[1]}x{large[0]}: ncnn and PyTorch differ by {difference:.4f} of 255"
-    )
+    sizes = f"{size[1]}x{size[0]} to {large[1]}x{large[0]}"
+    print(f"{param.stem}, {sizes}: ncnn and PyTorch differ by {difference:.4f} of 255 levels")
     works = {"ncnn": by_ncnn, "float32": lambda: by_torch(exact), "bfloat16": lambda: by_torch(quick)}
     times = medians_in_turn(works, runs)
     print(", ".join(f"{name} {took:.2f} s" for name, took in times.items()) + f" a frame on {THREADS} threads")

@@ -70,7 +70,7 @@ class NoiseGrid:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a method requires of segments, tiles and its input, known from its files before any weight is loaded.
+    """What a method requires of segments, tiles and its input, known before any of the work.
 
     Args:
         segments: how the video is cut.
@@ -276,7 +276,7 @@ class Method(Protocol[Options]):
     card: MethodCard
 
     def needs(self, config: Options, prompted: bool) -> Needs:
-        """Find the files of the method, and return what it needs, without loading weights.
+        """Find the files of the method, and return what it needs; without loading weights, unless they alone tell it.
 
         Args:
             config: its flags.

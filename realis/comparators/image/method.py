@@ -131,7 +131,7 @@ def takes_whole_frames(config: ImageConfig, network: "ImageModelDescriptor") -> 
 def remarks(config: ImageConfig, network: "ImageModelDescriptor") -> Iterator[str]:
     """Yield what there is to say of tiles that are not advised."""
     if takes_whole_frames(config, network):
-        yield (f"{network.architecture.name} sees whole frames, as tiles are not advised for it; where memory is short, "
-               f"{flag('tile_height')} and {flag('tile_width')} cut them all the same")  # fmt: skip
+        flags = f"{flag('tile_height')} and {flag('tile_width')}"
+        yield f"{network.architecture.name} sees whole frames, as tiles are not advised for it; {flags} cut them still"
     elif not tiles_are_advised(network):
         yield f"tiles are not advised for {network.architecture.name}: they may differ in brightness or show seams"

@@ -48,7 +48,7 @@ class ImageUpscaler:
     def _upscale_tile(self, frames: torch.Tensor, tile: Tile) -> torch.Tensor:
         """Return ``tile`` of the enlarged frames, as far as they reach, on the CPU.
 
-        It is cut from what the network makes of a larger window: near the border of its input it lacks the surroundings.
+        It is cut from what the network makes of a larger window, near whose border it lacks the surroundings.
         """
         network, scale = self.network, self.network.scale
         context = self.needs.tile_context // scale
