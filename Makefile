@@ -35,7 +35,7 @@ lint: .venv/.dev
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "installing realis with everything that tests need into .venv (2 to 4 minutes)"
-	$(PIP) -e ".[train,data,metrics,ui,cluster,dev]"
+	$(PIP) -e ".[train,data,metrics,image,ui,cluster,dev]"
 	$(COMPILE)
 	touch $@ .venv/.core
 

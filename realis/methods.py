@@ -10,6 +10,7 @@ METHODS = {
     "cpc": "realis.upscaling.cpc_method:METHOD",
     "bicubic": "realis.upscaling.bicubic:METHOD",
     "basicvsr": "realis.comparators.basicvsr.method:METHOD",
+    "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"
 

@@ -73,7 +73,7 @@ class NoiseGrid:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a method requires of segments, tiles and its input, known from its files before any weight is loaded.
+    """What a method requires of segments, tiles and its input, known before any of the work.
 
     Args:
         segments: how the video is cut.
@@ -82,6 +82,7 @@ class Needs:
         trained_scale: the largest scale factor that its weights were trained for.
         tile: height and width of its tiles, in pixels of its output; ``None``: whole frames.
         tile_overlap: pixels that tiles share at least.
+        tile_context: pixels that it sees around a tile besides, where the frame has them.
         multiple: the sides of a tile, or of a whole frame, must be multiples of it.
         noise: the grid of its noise; ``None``: it draws none.
         weights: the files and folders that the result depends on, by the field of its configuration that names each.
@@ -99,6 +100,7 @@ class Needs:
     trained_scale: int | None = None
     tile: tuple[int, int] | None = None
     tile_overlap: int = 0
+    tile_context: int = 0
     multiple: int = 1
     noise: NoiseGrid | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
@@ -289,7 +291,7 @@ class Method(Protocol[Options]):
     card: MethodCard
 
     def needs(self, config: Options, prompted: bool) -> Needs:
-        """Find the files of the method, and return what it needs, without loading weights.
+        """Find the files of the method, and return what it needs; without loading weights, unless they alone tell it.
 
         Args:
             config: its flags.

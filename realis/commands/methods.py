@@ -63,7 +63,7 @@ def facts(name: str, card: MethodCard) -> dict[str, str]:
         "bad at": card.bad_at,
         "scale": card.scale,
         "memory": card.memory,
-        "use": card.use + (" (the default)" if name == DEFAULT else ""),
+        "use": card.use + ("; the default" if name == DEFAULT else ""),
     }
 
 

@@ -69,7 +69,10 @@ class CostEstimator:
 
     def _tile_seconds(self, video_format: VideoFormat, plan: Plan, frames: int, prompt: str) -> float:
         scale = plan.native_size[0] / video_format.size[0]
-        lr_size = tuple(max(1, round(side / scale)) for side in plan.tile)
+        windows = (side + 2 * plan.needs.tile_context for side in plan.tile)
+        lr_size = tuple(
+            min(max(1, round(side / scale)), whole) for side, whole in zip(windows, video_format.size, strict=True)
+        )
         case = (frames, plan.tile, lr_size)
         if case not in self._seconds:
             logger.info("timing a sample of the work")

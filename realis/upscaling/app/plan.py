@@ -91,13 +91,14 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
         strength = config.strength_for(needs)
         sampling += f", strength {strength:g}" * (strength != 1)
         parts.append(f"{number} of up to {units.count(segments.frames, 'frame')}{tiles}{sampling}")
-        files = {
-            file
-            for path in needs.weights.values()
-            for file in (path.rglob("*.safetensors") if path.is_dir() else (path,))
-        }
+        files = {file for path in needs.weights.values() for file in weight_files(path)}
         memory += f" and {units.size(sum(file.stat().st_size for file in files))} for the model"
     return "; ".join([*parts, memory])
+
+
+def weight_files(path: Path) -> Iterator[Path]:
+    """Yield the files of weights that ``path`` stands for: itself, or the safetensors files of a folder."""
+    yield from path.rglob("*.safetensors") if path.is_dir() else [path]
 
 
 def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Networks that upscale single images, by spandrel: frame by frame, in batches and tiles."""

@@ -1,0 +1,105 @@
+"""Open a file of weights as the network that spandrel finds in it; torch is imported once the file may be one."""
+
+import importlib.util
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from realis.core.errors import InputError, file_error, reason
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
+
+ENDINGS = (".pth", ".pt", ".ckpt", ".safetensors")
+PURPOSES = ("SR", "Restoration")  # in spandrel's words; not FaceSR, which takes aligned faces, nor Inpainting
+INSTALL = "pip install -c constraints.txt -e '.[image]'"
+FLAG = "--image.weights"
+# What spandrel's architectures raise where the tensors are not what their names promise
+MISFITS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError)
+
+
+def check_file(weights: str) -> Path:
+    """Return the file ``weights`` if it may hold tensors, as far as its name and its ends tell.
+
+    Raises:
+        InputError: it cannot be one, or spandrel is not installed.
+    """
+    file, wanted = Path(weights), f"a file of weights ({', '.join(ENDINGS)})"
+    if not weights:
+        raise InputError(f"{FLAG}: got nothing, wanted {wanted}; docs/upscaling.md says where there are some")
+    if not file.is_file():
+        raise InputError(f"{FLAG} {file}: {'is a folder' if file.is_dir() else 'nothing there'}; wanted {wanted}")
+    if file.suffix.lower() not in ENDINGS:
+        raise InputError(f"{FLAG} {file}: got the ending {file.suffix or 'none'}, wanted {wanted}")
+    if importlib.util.find_spec("spandrel") is None:
+        raise InputError(f"--method image: spandrel is not installed; {INSTALL}")
+    try:
+        if file.suffix.lower() == ".safetensors":
+            with safe_open(file, "numpy"):
+                return file
+        with file.open("rb") as content:
+            is_pickle = content.read(1) == b"\x80"  # as PyTorch wrote before 1.6
+        if not is_pickle:
+            with zipfile.ZipFile(file) as archive:
+                if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                    raise InputError(f"{FLAG} {file}: is a TorchScript program, wanted tensors (a state dict)")
+    except (SafetensorError, zipfile.BadZipFile, OSError) as error:
+        raise file_error(f"{FLAG} {file}: is damaged, or no file of tensors ({reason(error)})", error) from error
+    return file
+
+
+def open_network(file: Path) -> "ImageModelDescriptor":
+    """Open a file that :func:`check_file` passed: on the CPU, in the precision of the file.
+
+    Raises:
+        InputError: it holds more than tensors, is damaged, or is no network that makes an image of an image.
+    """
+    try:
+        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+    except ImportError as error:
+        raise InputError(f"--method image: {error}; {INSTALL}") from error
+
+    tensors = read_tensors(file)
+    try:
+        network = ModelLoader().load_from_state_dict(tensors)
+    except UnsupportedModelError as error:
+        raise InputError(f"{FLAG} {file}: holds no network that spandrel knows, or only a part of one") from error
+    except MISFITS as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{FLAG} {file}: spandrel cannot make a network of it ({what})") from error
+    if not isinstance(network, ImageModelDescriptor) or network.purpose not in PURPOSES:
+        wanted = "super-resolution or restoration of whole images"
+        raise InputError(f"{FLAG} {file}: {network.architecture.name} is for {network.purpose}, wanted {wanted}")
+    channels = (network.input_channels, network.output_channels)
+    if channels != (3, 3):
+        got = "takes {} and makes {} channels".format(*channels)
+        raise InputError(f"{FLAG} {file}: {network.architecture.name} {got}, wanted 3 and 3")
+    return network
+
+
+def read_tensors(file: Path) -> dict[str, Any]:
+    """Read the tensors of a file, and run no code that it may hold: PyTorch's unpickler refuses all but tensors.
+
+    Raises:
+        InputError: it holds something else, or is damaged.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if file.suffix.lower() == ".safetensors":
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, LookupError, EOFError, OSError) as error:
+        if code := re.search(r"GLOBAL (\S+)", str(error)):
+            raise InputError(
+                f"{FLAG} {file}: refused, for opening it would run {code[1]}; wanted a file of tensors"
+            ) from error
+        raise file_error(f"{FLAG} {file}: is damaged ({reason(error).splitlines()[0]})", error) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{FLAG} {file}: got a {type(content).__name__}, wanted tensors by name (a state dict)")
+    return content
