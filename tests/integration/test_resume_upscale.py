@@ -56,16 +56,6 @@ def stop(clip, output, segments, signal_number):
     return ended
 
 
-@pytest.mark.parametrize("segments", [1, 5])
-def test_killed_runs_go_on_to_the_same_bytes(clip, undisturbed, tmp_path, capsys, segments):
-    output = tmp_path / "out.mp4"
-    stop(clip, output, segments, signal.SIGKILL)
-    run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
-    assert "of an earlier run" in capsys.readouterr().err
-    assert output.read_bytes() == undisturbed
-    assert not list(tmp_path.glob(".*"))
-
-
 def test_what_a_run_leaves_that_is_killed_while_it_tidies_up_goes(clip, tmp_path):
     output = tmp_path / "out.mp4"
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
