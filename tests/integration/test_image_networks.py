@@ -201,7 +201,7 @@ def test_precision_is_that_asked_for_where_the_network_has_it(files, network, mo
 
 @pytest.mark.parametrize("flags", [{"offload": True}, {"fp8": True}, {"attention": "flash"}])
 def test_what_is_for_transformers_is_refused(files, flags):
-    with pytest.raises(InputError, match=f"--{min(flags)}: is for large transformers, not for --method image"):
+    with pytest.raises(InputError, match=f"--{min(flags)}: --method image does not use it"):
         METHOD.load(ImageConfig(str(files[3])), Placement(**flags), [""])
 
 
@@ -255,12 +255,12 @@ def write_wrong_files(folder):
     plain["program.pt"] = "is a TorchScript program, wanted tensors"
 
     torch.save({"params": Code()}, folder / "code.pth")
-    tensors["code.pth"] = f"refused, for opening it would run {os.mkdir.__module__}.mkdir; wanted a file of tensors"
+    tensors["code.pth"] = f"holds code ({os.mkdir.__module__}.mkdir) beside its tensors, which is not run"
     (folder / "old.pth").write_bytes(pickle.dumps(Code(), protocol=2))
-    tensors["old.pth"] = "wanted a file of tensors"
+    tensors["old.pth"] = "beside its tensors, which is not run"
     with zipfile.ZipFile(folder / "other.pth", "w") as archive:
         archive.writestr("a.txt", "a")
-    tensors["other.pth"] = "is damaged ("
+    tensors["other.pth"] = "damaged, or no weights"
     torch.save([torch.zeros(1)], folder / "list.pth")
     tensors["list.pth"] = "got a list, wanted tensors by name"
     torch.save({"layer.weight": torch.zeros(1)}, folder / "unknown.pth")

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from realis.commands import upscale
+from realis.commands.__main__ import run_upscale
 from realis.upscaling.app import run as app_run
 from realis.upscaling.app.inputs import find_inputs
 from small_clips import clip, images, run, three_clips
@@ -253,15 +254,20 @@ def test_results_that_differ_in_their_ending_have_sheets_of_their_own(tmp_path):
 
 
 def test_every_codec_has_a_limit_of_its_own(tmp_path, capsys):
-    Image.fromarray(np.full((2, 8300, 3), 99, np.uint8)).save(tmp_path / "wide.png")
-    run("--input", tmp_path / "wide.png", "--output", tmp_path / "o.png")
-    assert images(tmp_path / "o.png")[0].shape == (4, 16600, 3)
+    Image.fromarray(np.full((2, 830, 3), 99, np.uint8)).save(tmp_path / "wide.png")
+
+    def run_wide(output, *flags):
+        run_upscale(["--input", str(tmp_path / "wide.png"), "--output", str(tmp_path / output), "--target", "20x",
+                     "--method", "bicubic", *flags])  # fmt: skip
+
+    run_wide("o.png")
+    assert images(tmp_path / "o.png")[0].shape == (40, 16600, 3)
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        run("--input", tmp_path / "wide.png", "--output", tmp_path / "o.mp4", "--codec", "h264")
+        run_wide("o.mp4", "--codec", "h264")
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "16600x4 is too large for h264, wanted 2x2 to 16384x16384, or --codec ffv1 or prores or png" in said
+    assert "16600x40 is too large for h264, wanted 2x2 to 16384x16384, or --codec ffv1 or prores or png" in said
     with pytest.raises(SystemExit):
-        run("--input", tmp_path / "wide.png", "--output", tmp_path / "p.png", "--compare", tmp_path / "both.mp4")
+        run_wide("p.png", "--compare", str(tmp_path / "both.mp4"))
     assert "is too large for h264" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "p.png").exists()

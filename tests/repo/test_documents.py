@@ -27,6 +27,14 @@ def test_documents_name_real_files(document):
         assert (document.parent / link).exists(), f"{document.name} links to {link}, which is not there"
 
 
+def test_documents_name_real_tests():
+    defined = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    named = {name for document in documents() for name in re.findall(r"`(test_\w+)`", document.read_text())}
+    assert len(named) > 10 and named <= defined, named - defined
+
+
 def commands_of(document):
     """Command lines in blocks of a document, and those in its sentences."""
     text = document.read_text()

