@@ -252,7 +252,7 @@ def test_processes_that_do_not_work_together_are_refused():
     in_processes(launched_as_one_of_two)
 
 
-SMALL = ["--validation.every", "0", "--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss.cell", "2", "--controlnet.layers", "3",
+SMALL = ["--validation.every", "0", "--data.count", "6", "--data.frames", "5", "--data.size", "32", "--loss.cell", "2", "--controlnet.layers", "3", "--controlnet.steps", "2",
          "--optimizer.lr", "1e-3", "--optimizer.warmup", "3", "--run.threads", "1", "--run.precision", "no", "--run.save-every", "1"]  # fmt: skip
 
 

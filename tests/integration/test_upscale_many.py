@@ -254,19 +254,19 @@ def test_results_that_differ_in_their_ending_have_sheets_of_their_own(tmp_path):
 
 
 def test_every_codec_has_a_limit_of_its_own(tmp_path, capsys):
-    Image.fromarray(np.full((2, 830, 3), 99, np.uint8)).save(tmp_path / "wide.png")
+    Image.fromarray(np.full((2, 1040, 3), 99, np.uint8)).save(tmp_path / "wide.png")
 
     def run_wide(output, *flags):
-        run_upscale(["--input", str(tmp_path / "wide.png"), "--output", str(tmp_path / output), "--target", "20x",
+        run_upscale(["--input", str(tmp_path / "wide.png"), "--output", str(tmp_path / output), "--target", "16x",
                      "--method", "bicubic", *flags])  # fmt: skip
 
     run_wide("o.png")
-    assert images(tmp_path / "o.png")[0].shape == (40, 16600, 3)
+    assert images(tmp_path / "o.png")[0].shape == (32, 16640, 3)
     capsys.readouterr()
     with pytest.raises(SystemExit):
         run_wide("o.mp4", "--codec", "h264")
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "16600x40 is too large for h264, wanted 2x2 to 16384x16384, or --codec ffv1 or prores or png" in said
+    assert "16640x32 is too large for h264, wanted 2x2 to 16384x16384, or --codec h265 or ffv1 or prores or png" in said
     with pytest.raises(SystemExit):
         run_wide("p.png", "--compare", str(tmp_path / "both.mp4"))
     assert "is too large for h264" in capsys.readouterr().err.splitlines()[-1]
