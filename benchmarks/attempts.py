@@ -35,11 +35,10 @@ def attempt(words: list[str], left: Callable[[], list[str]]) -> str:
         if not said.exists():
             return f"CRASHED with {child.exitcode}"
         text = said.read_text()
+    if child.exitcode not in (0, 2) or "Traceback" in text:
+        return f"TRACEBACK, exit code {child.exitcode}"
     if child.exitcode == 0:
         return "done"
-    errors = [line for line in text.splitlines() if line.startswith("realis: ")]
-    if child.exitcode != 2 or "Traceback" in text or not errors:
-        return f"TRACEBACK, exit code {child.exitcode}"
     there = left()
     return f"LEFT {', '.join(there)}" if there else "refused"
 

@@ -102,7 +102,8 @@ def try_moments(
 ) -> int:
     """Kill ``run(output)`` at so many moments, let it go on, compare; prints a line each, returns how many differ.
 
-    Moments alternate between a random file operation (before it is carried out) and a random time.
+    Moments alternate between a file operation (before it is carried out; the first one is that in the middle, others are
+    random) and a random time.
 
     Args:
         run: the work; where ``output`` holds what a killed run left, it goes on from there.
@@ -124,7 +125,7 @@ def try_moments(
             killed_after(work, moment)
             what = f"after {moment / seconds:4.0%} of its time"
         else:
-            operation = rng.randrange(operations)
+            operation = rng.randrange(operations) if i else operations // 2
             killed_at_operation(work, watched, operation)
             what = f"before file operation {operation} of {operations}"
         there = left(folder / f"run{i}")

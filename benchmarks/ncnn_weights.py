@@ -169,7 +169,10 @@ def main() -> None:
     parser.add_argument("--size", type=count, nargs=2, default=(180, 320), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--runs", type=count, default=3)
     a = parser.parse_args()
+    for file in (a.param, a.param.with_suffix(".bin")):
+        require(file.is_file(), str(file), "nothing there", "a .param file with its .bin beside it")
     save_file(state_dict(a.param), a.output)
+    print(f"wrote {a.output}: realis upscale --method image --image.weights {a.output}")
     if a.compare:
         compare(a.param, a.output, tuple(a.size), a.runs)
 

@@ -111,6 +111,11 @@ class Needs:
     less_memory: str = ""
     remarks: Sequence[str] = ()
 
+    @property
+    def is_network(self) -> bool:
+        """Whether weights or noise make its result, which then depends on settings of networks."""
+        return bool(self.weights or self.noise)
+
     def native_size(self, lr: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width that the method itself makes of frames of size ``lr`` when ``size`` is asked for: by
         the smallest of its scales that is large enough, or else by the largest."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from realis.core.errors import InputError, file_error
+from realis.core.errors import InputError, file_error, reason
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaler import MethodCard, WeightsFile
 
@@ -45,7 +45,7 @@ def identify(file: Path) -> str:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise file_error(f"--verify {file}: cannot be read", error) from error
+        raise file_error(f"--verify {file}: cannot be read as a file ({reason(error)})", error) from error
     known = {weights.sha256: (name, weights) for name, card in cards().items() for weights in card.weights}
     known.pop("", None)
     if digest not in known:

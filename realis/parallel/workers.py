@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,9 +18,10 @@ from realis.core.errors import RunError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TICK = 0.3  # seconds, after which a wait for workers is interrupted
-# Workers are forked from a process that has imported what they need, once for all of them; not on Windows
-METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-context = multiprocessing.get_context(METHOD)
+# On Linux, workers are forked from a process that has imported what they need, once for all of them. Elsewhere libraries of
+# the system start threads, of which forking loses track; and a socket, by which that process is asked, has a short path.
+CAN_FORK = sys.platform == "linux" and len(tempfile.gettempdir()) < 70
+context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
 
 
 class Workers:
@@ -27,7 +30,8 @@ class Workers:
     Args:
         count: most processes; 0: one per core.
         prepare: called first in each process, with ``arguments``.
-        modules: names of those that take long to import and that the work imports. The first pool of a program counts.
+        modules: names of modules that the work imports and that take long to import. The first pool that starts decides
+            for all of a program.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Workers:
         modules: Sequence[str] = (),
     ) -> None:
         self.count, self._initializer_arguments = count or os.cpu_count() or 1, (prepare, arguments)
-        context.set_forkserver_preload(list(modules))
+        self._modules = list(modules)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
@@ -66,6 +70,7 @@ class Workers:
             RunError: a process was killed.
         """
         if self._pool is None:
+            start_server(self._modules)
             self._pool = ProcessPoolExecutor(self.count, context, prepare_process, self._initializer_arguments)
         jobs = {self._pool.submit(work, item): item for item in items}
         waiting = set(jobs)
@@ -82,6 +87,17 @@ class Workers:
                     yield jobs[job], error or job.result()
         finally:
             signal.signal(signal.SIGTERM, terminated)
+
+
+def start_server(modules: list[str]) -> None:
+    """Start the process that workers are forked from, deaf to Ctrl-C, which would show a traceback while it imports."""
+    if CAN_FORK:
+        context.set_forkserver_preload(modules)
+        interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, interrupted)
 
 
 def use_one_core() -> None:

@@ -24,7 +24,7 @@ class CpcMethod:
     card = MethodCard(
         summary="RealisVSR (arXiv 2507.19138): a frozen Wan2.1 transformer under a Consistency-Preserved ControlNet.",
         good_at="degraded video: noise, compression, blur",
-        bad_at="clean video, where realis-tiny gains little; and speed: it samples with a transformer",
+        bad_at="clean and smooth video, where realis-tiny gains 0.1 dB; and speed: it samples with a transformer",
         scale="any; trained up to 4",
         memory="0.8 GiB for a result of 640x384 by realis-tiny",
         use="--method cpc, --model, --cpc",

@@ -46,6 +46,8 @@ def read_result_key(output: Path) -> dict[str, Any] | None:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Say how two keys differ; empty if they are equal."""
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    # of another method, whose settings are others, what both have says enough
+    changed = [name for name in changed if name in before and name in now] or changed
     return "; ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in changed)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from benchmark_files import load_benchmark
 from footage import film
+from reads import unread_fields
 from realis.builder.build import build
 from realis.builder.captioner import CaptionsConfig
 from realis.builder.captions import captions
@@ -85,9 +86,13 @@ def test_actors_caption_what_one_process_captions(tmp_path):
     for place in ("here", "there"):
         (tmp_path / place / "work").mkdir(parents=True)
     here = {clip.name: outcome for clip, outcome in captions(clips, tmp_path / "here", config)}
-    with Cluster(RayConfig(captioners=2, gpus=0), tmp_path / "there", workers=2) as cluster:
+    with (
+        unread_fields(RayConfig) as unread,
+        Cluster(RayConfig(captioners=2, gpus=0), tmp_path / "there", workers=2) as cluster,
+    ):
         there = {clip.name: outcome for clip, outcome in cluster.captions(clips, tmp_path / "there", config)}
     assert there == here
+    assert unread == {"RayConfig.cpus"}  # of tasks that are no captions, as in the next test
     assert len({outcome.caption for (outcome,) in here.values()}) > 5
 
 

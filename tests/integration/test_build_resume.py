@@ -94,7 +94,7 @@ def test_a_killed_build_goes_on_to_the_same_files(whole, fresh, tmp_path, stage,
 
 @pytest.mark.slow
 def test_every_setting_is_read(fresh, monkeypatch):
-    """By the stages, in this process; how captions, Ray and the review's page are set is read in their own tests."""
+    """By the stages, in this process; captions, Ray and the page of the review have tests of their own for that."""
     monkeypatch.setattr(Workers, "tasks", lambda self, work, items: ((item, work(item)) for item in items))
     with unread_fields(BuildConfig) as unread:
         run_build(words())

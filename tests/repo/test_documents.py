@@ -21,7 +21,9 @@ def blocks_of(language):
 @pytest.mark.parametrize("document", documents(), ids=lambda f: f.name)
 def test_documents_name_real_files(document):
     readme = document.read_text()
-    for path in re.findall(r"`((?:realis|train|infer|benchmarks|docs|tests|dataset_tools)/[\w./*-]*)`", readme):
+    rooms = "realis|train|infer|benchmarks|docs|tests|dataset_tools"
+    quoted = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", readme, flags=re.S))  # also commands, and broken lines
+    for path in (path for words in quoted for path in re.findall(rf"(?:^|\s)((?:{rooms})/[\w./*-]*)(?=\s|$)", words)):
         assert list(ROOT.glob(path.rstrip("/"))), f"{document.name} names {path}, which is not there"
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", readme):
         assert (document.parent / link).exists(), f"{document.name} links to {link}, which is not there"

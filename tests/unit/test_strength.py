@@ -38,6 +38,9 @@ def test_what_is_asked_for_comes_before_what_the_model_says():
     assert parse_upscale(["in.mp4"]).settings(needs)["strength"] == 0.65
     assert parse_upscale(["in.mp4", "--strength", "0.2"]).settings(needs)["strength"] == 0.2
     assert parse_upscale(["in.mp4"]).settings(Needs(Segments(5), noise=NETWORK))["strength"] == 1
+    assert (
+        parse_upscale(["in.mp4", "--strength", "0.2"]).strength_for(Needs(Segments(5))) == 1
+    )  # the resized input itself
 
 
 def test_realis_tiny_says_its_own():

@@ -20,10 +20,12 @@ def test_the_truth_is_best_and_more_blur_is_worse():
 
 
 def test_videos_of_other_sizes_are_refused():
-    with pytest.raises(InputError, match="as many frames of the same size"):
-        vmaf(TRUTH, TRUTH[:3])
-    with pytest.raises(InputError, match="as many frames of the same size"):
-        vmaf([np.ascontiguousarray(image[::2]) for image in TRUTH], TRUTH)
+    half = [np.ascontiguousarray(image[::2]) for image in TRUTH]
+    for restored, truth in ((TRUTH, TRUTH[:3]), (half, TRUTH), ([TRUTH[0], half[1]], TRUTH[:2]), ([], [])):
+        with pytest.raises(InputError, match="wanted as many, of the same size"):
+            vmaf(restored, truth)
+    with pytest.raises(InputError, match="got 20x16 pixels, wanted at least 32x32"):
+        vmaf([TRUTH[0][:16, :20]], [TRUTH[0][:16, :20]])
 
 
 def test_without_its_package_one_line_says_what_to_install(monkeypatch):

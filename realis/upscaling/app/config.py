@@ -88,13 +88,13 @@ class UpscaleConfig(Generic[Options]):
         return self.options.PREFIX and f"{self.options.PREFIX}."
 
     def strength_for(self, needs: Needs) -> float:
-        """Return how much of the method's result is taken, 0 to 1."""
-        return needs.strength if self.strength == "auto" else self.strength
+        """Return how much of the method's result is taken, 0 to 1; all of one without weights, which is the resized input."""
+        return self.strength if needs.is_network and self.strength != "auto" else needs.strength
 
     def settings(self, needs: Needs) -> dict:
         """Return the settings that a result depends on, as plain values; where a choice is left to the method (``steps`` of 0),
         the value that it chose."""
-        without = (RUN,) if needs.weights or needs.noise else (RUN, NETWORK)
+        without = (RUN,) if needs.is_network else (RUN, NETWORK)
         chosen = replace(self, strength=self.strength_for(needs))
         own = {**key_fields(self.options, without), **needs.settings}
         return {**key_fields(chosen, without), **{self.prefix + name: value for name, value in own.items()}}

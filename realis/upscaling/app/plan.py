@@ -80,7 +80,7 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
         f"plan: {width}x{height} -> {size[1]}x{size[0]}, {length}, as {plan.encoding.codec} of {plan.encoding.depth} bits"
     ]
     if plan.native_size != size:
-        parts.append(f"{config.method} makes {plan.native_size[1]}x{plan.native_size[0]}, which is resized")
+        parts.append(f"--method {config.method} makes {plan.native_size[1]}x{plan.native_size[0]}, which is resized")
     memory = f"memory: about {units.size(frame_bytes)} for frames"
     if needs.weights:
         number = units.count(segments.count(count), "segment") if count else "segments"
@@ -105,7 +105,7 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     """Yield advice on settings that would probably give better results, or as good ones in less time."""
     needs = plan.needs
     yield from needs.remarks
-    if config.strength != "auto" and not needs.weights:
+    if config.strength != "auto" and not needs.is_network:
         yield f"--strength {config.strength:g}: changes nothing; {config.method} is the resized input, which others are blended with"
     if plan.pixel_aspect != 1:
         yield (f"--target {config.target} has another aspect than the video: its pixels are marked as {plan.pixel_aspect} times as "
@@ -115,6 +115,11 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     if needs.trained_scale and factor > needs.trained_scale * (1 + ASPECT_ERROR):
         smaller = target_size(f"{needs.trained_scale}x", width, height, even=not plan.encoding.is_rgb)
         share = smaller[0] * smaller[1] / (plan.size[0] * plan.size[1])
+        # a method of one scale does the same work for either
+        time = (
+            ""
+            if needs.scales
+            else f"; --target {needs.trained_scale}x ({smaller[1]}x{smaller[0]}) takes {share:.0%} of the time"
+        )
         yield (f"{factor:.3g} times as large as the input, and models are trained for up to {needs.trained_scale} times: beyond "
-               f"that there is hardly more to see; --target {needs.trained_scale}x ({smaller[1]}x{smaller[0]}) takes {share:.0%} "
-               "of the time")  # fmt: skip
+               f"that there is hardly more to see{time}")  # fmt: skip
