@@ -11,7 +11,7 @@ line says so. Prints a line for each trial; exit code 1 if any failed.
 - resume: killed by SIGKILL at random moments, half of them before a random file operation in the folder of the result,
   and given again, the same command ends with the same bytes.
 - memory: the largest resident size of a process of its own, for videos of several lengths at 640x384, one frame of which
-  takes 3 MB in floats, is at most 40 MB larger for the longest than for the shortest: as much as it varies.
+  takes 3 MB in floats, is at most 80 MB larger for the longest than for the shortest: it varies by nearly that.
 - bad weights: each file that the method reads its weights from, gone, empty, cut in half, replaced by a text, or by a
   pickle that would run code: one line, exit code 2, nothing left, and no code run.
 """
@@ -61,7 +61,7 @@ SMALL = {  # flags by which a method cuts 29 frames of 64x48, enlarged twice, in
 WATCHED = ("/out.mp4", "/.out.mp4")
 SCRIPT = Path(__file__).parent.parent / "infer" / "upscale.py"
 LONG = (96, 160)  # height, width of the videos whose memory is measured
-GROWTH = 40  # MB from the shortest to the longest: from run to run the largest size varies by up to 35 MB
+GROWTH = 80  # MB from the shortest to the longest: from run to run the largest size varies by up to 65 MB
 APART = 100  # frames between these two: if all were kept, they would take 300 MB
 
 
