@@ -15,9 +15,8 @@ MMEDITING = {  # pattern of its names: ours
     r"^(backward|forward)_resblocks\.": r"\1_trunk.",
     r"^upsample([12])\.upsample_conv\.": r"upconv\1.",
 }
-CONV_MODULE = re.compile(
-    r"^(spynet\.basic_module\.\d\.basic_module\.)(\d)\.conv\."
-)  # a layer and its ReLU are one module
+# A layer and its ReLU are one module
+CONV_MODULE = re.compile(r"^(spynet\.basic_module\.\d\.basic_module\.)(\d)\.conv\.")
 
 
 def load_basicvsr(file: Path, flag: str, dtype: torch.dtype) -> BasicVsr:
