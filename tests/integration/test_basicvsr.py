@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from reads import unread_fields
 from realis.commands.__main__ import run_upscale
+from realis.commands.upscale import parse_upscale, upscale
 from realis.comparators.basicvsr.config import BasicVsrConfig
 from realis.comparators.basicvsr.upscaler import BasicVsrUpscaler
 from realis.ops.pixels import planes_to_image, to_uint8
@@ -28,17 +29,18 @@ def test_a_stopped_run_goes_on_to_the_same_frames(tmp_path, monkeypatch, capsys)
         "tile-overlap": 32,
     }
     words += [word for name, value in flags.items() for word in (f"--basicvsr.{name}", str(value))]
+    config = parse_upscale([*words, "--output", str(tmp_path / "whole")])  # the parser reads all fields
     with unread_fields(BasicVsrConfig) as unread:
-        run_upscale([*words, "--output", str(tmp_path / "whole")])
+        upscale(config)
     assert unread == set()
 
-    upscale, calls = BasicVsrUpscaler.upscale, []
+    upscale_segment, calls = BasicVsrUpscaler.upscale, []
 
     def stop_at_the_third(self, *arguments, **named):
         calls.append(named["carry"])
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return upscale(self, *arguments, **named)
+        return upscale_segment(self, *arguments, **named)
 
     monkeypatch.setattr(BasicVsrUpscaler, "upscale", stop_at_the_third)
     with pytest.raises(SystemExit) as stopped:

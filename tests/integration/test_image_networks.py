@@ -20,7 +20,9 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SPAN import SPAN
 
 from reads import unread_fields
-from realis.commands.__main__ import run_plan, run_upscale
+from realis.commands.__main__ import run_plan
+from realis.commands.upscale import parse_upscale
+from realis.commands.upscale import upscale as upscale_command
 from realis.comparators.image import loading, method
 from realis.comparators.image.config import ImageConfig
 from realis.comparators.image.loading import open_network
@@ -100,12 +102,12 @@ def test_the_command_upscales_by_a_network(files, network, tmp_path, capsys, fac
     levels = (frames_of(4) * 255).byte()
     for number, frame in enumerate(levels):
         Image.fromarray(frame.permute(1, 2, 0).numpy()).save(tmp_path / "in" / f"{number}.png")
-    words = [
+    config = parse_upscale([
         "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--target", f"{factor}x", "--device", "cpu",
         "--method", "image", "--image.weights", str(files[3]), "--image.batch", "3", "--dtype", "float32",
-    ]  # fmt: skip
-    with unread_fields(ImageConfig) as unread:
-        run_upscale(words)
+    ])  # fmt: skip
+    with unread_fields(ImageConfig) as unread:  # the parser reads all fields
+        upscale_command(config)
     assert unread == set()
 
     upscaled = [np.asarray(Image.open(tmp_path / "out" / f"{number}.png")) for number in range(4)]
