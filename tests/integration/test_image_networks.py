@@ -20,7 +20,7 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SPAN import SPAN
 
 from reads import unread_fields
-from realis.commands.__main__ import run_plan
+from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.upscale import parse_upscale
 from realis.commands.upscale import upscale as upscale_command
 from realis.comparators.image import loading, method
@@ -102,13 +102,10 @@ def test_the_command_upscales_by_a_network(files, network, tmp_path, capsys, fac
     levels = (frames_of(4) * 255).byte()
     for number, frame in enumerate(levels):
         Image.fromarray(frame.permute(1, 2, 0).numpy()).save(tmp_path / "in" / f"{number}.png")
-    config = parse_upscale([
+    run_upscale([
         "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--target", f"{factor}x", "--device", "cpu",
         "--method", "image", "--image.weights", str(files[3]), "--image.batch", "3", "--dtype", "float32",
     ])  # fmt: skip
-    with unread_fields(ImageConfig) as unread:  # the parser reads all fields
-        upscale_command(config)
-    assert unread == set()
 
     upscaled = [np.asarray(Image.open(tmp_path / "out" / f"{number}.png")) for number in range(4)]
     assert upscaled[0].shape == (SIZE[0] * factor, SIZE[1] * factor, 3)
@@ -122,6 +119,15 @@ def test_the_command_upscales_by_a_network(files, network, tmp_path, capsys, fac
     assert ("image makes 84x60, which is resized" in said) == (factor == 2)
     key = json.loads((tmp_path / "out.json").read_text())["made from"]
     assert key["image.batch"] == 3 and "content of --image.weights" in key and "image.weights" not in key
+
+
+def test_every_flag_is_read(files, tmp_path):
+    Image.new("RGB", (28, 20)).save(tmp_path / "in.png")
+    words = ["--input", str(tmp_path / "in.png"), "--output", str(tmp_path / "out.png"), "--device", "cpu"]
+    config = parse_upscale([*words, "--method", "image", "--image.weights", str(files[3])])  # which reads all
+    with unread_fields(ImageConfig) as unread:
+        upscale_command(config)
+    assert unread == set()
 
 
 def test_a_batch_changes_nothing(files):
