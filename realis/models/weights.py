@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from realis.core.errors import InputError, file_error, reason
+from realis.models.weights_file import DAMAGED, check_weights_file, is_safetensors
 
 WRAPPERS = ("params_ema", "params", "state_dict")  # names under which checkpoints hold their weights, the best first
-UNREADABLE = (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError)
+# What the readers of safetensors and torch raise of damaged files: a flipped bit of a pickle may call for anything
+UNREADABLE = (
+    pickle.UnpicklingError, SafetensorError, struct.error, RuntimeError, EOFError, ValueError, LookupError, TypeError,
+    AssertionError, AttributeError, ArithmeticError,
+)  # fmt: skip
 
 
 def read_weights(file: Path, flag: str) -> dict[str, torch.Tensor]:
@@ -41,29 +47,23 @@ def read_checkpoint(file: Path, flag: str) -> dict[str, Any]:
     """Read what a file holds by name, on the CPU, as it is; arguments are those of :func:`read_weights`.
 
     Raises:
-        InputError: it is missing, damaged, no weights, or a pickle with more than tensors in it, which is not opened.
+        InputError: as :func:`check_weights_file`; it is damaged, or a pickle with more than tensors, which is not opened.
     """
-    what = f"{flag} {file}"
-    if not file.is_file():
-        raise InputError(f"{what}: nothing there; wanted a file with weights")
-    content: Any
+    what, content = f"{flag} {check_weights_file(file, flag)}", None
     try:
         with file.open("rb") as opened:
-            is_safetensors = opened.read(9)[8:] == b"{"  # after the eight bytes of its header's length
+            safe = is_safetensors(opened.read(9))
             opened.seek(0)
             # not by its name, for torch would take any .safetensors as what it is called
-            content = load_file(file) if is_safetensors else torch.load(opened, map_location="cpu", weights_only=True)
+            content = load_file(file) if safe else torch.load(opened, map_location="cpu", weights_only=True)
     except OSError as error:
         raise file_error(f"{what}: cannot be read ({reason(error)})", error) from error
     except UNREADABLE as error:
-        if code := re.search(
-            r"GLOBAL (\S+)", str(error)
-        ):  # a function or a class; what torch says of it takes many lines
+        # A function or a class; what torch says of it takes many lines
+        if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(f"{what}: holds code ({code[1]}) beside its tensors, which is not run; wanted a "
                              "file with tensors only, best as safetensors") from error  # fmt: skip
-        raise InputError(
-            f"{what}: damaged, or no weights; wanted safetensors or a checkpoint of torch; get it again"
-        ) from error
+        raise InputError(f"{what}: {DAMAGED}") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{what}: got a {type(content).__name__}, wanted tensors by name")
     return dict(content)
@@ -81,11 +81,13 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, torch.Tensor], name:
     Raises:
         InputError: some are missing, unknown, or of another shape.
     """
-    own = network.state_dict()
+    expected = network.state_dict()
     kinds = {
-        "missing": own.keys() - tensors.keys(),
-        "unknown": tensors.keys() - own.keys(),
-        "of another shape": {key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape},
+        "missing": expected.keys() - tensors.keys(),
+        "unknown": tensors.keys() - expected.keys(),
+        "of another shape": {
+            key for key in expected.keys() & tensors.keys() if expected[key].shape != tensors[key].shape
+        },
     }
     if wrong := [f"{len(keys)} {kind} (such as {min(keys)})" for kind, keys in kinds.items() if keys]:
         raise InputError(f"{what}: not the weights of this {name}: {', '.join(wrong)}")

@@ -24,8 +24,10 @@ def warp(source: torch.Tensor, flow: torch.Tensor, padding: Literal["zeros", "bo
     """
     height, width = source.shape[-2:]
     x, y = _positions(flow)
+    if padding == "border":  # not by grid_sample, which knows it on mps only from torch 2.13 on
+        x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), dim=-1)
-    return grid_sample(source.float(), grid, "bilinear", padding, align_corners=True).to(source)
+    return grid_sample(source.float(), grid, "bilinear", "zeros", align_corners=True).to(source)
 
 
 def visible(flow: torch.Tensor, back: torch.Tensor) -> torch.Tensor:

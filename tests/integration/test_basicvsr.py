@@ -5,7 +5,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
+from reads import unread_fields
 from realis.commands.__main__ import run_upscale
+from realis.commands.upscale import parse_upscale, upscale
+from realis.comparators.basicvsr.config import BasicVsrConfig
 from realis.comparators.basicvsr.upscaler import BasicVsrUpscaler
 from realis.ops.pixels import planes_to_image, to_uint8
 from small_basicvsr import moving_clip, small_weights
@@ -18,23 +21,26 @@ def test_a_stopped_run_goes_on_to_the_same_frames(tmp_path, monkeypatch, capsys)
         Image.fromarray(planes_to_image(to_uint8(frame))).save(tmp_path / "in" / f"{number}.png")
     save_file(small_weights(), tmp_path / "small.pth")
     words = ["--input", str(tmp_path / "in"), "--target", "2x", "--method", "basicvsr", "--device", "cpu"]
-    own = {
+    flags = {
         "weights": tmp_path / "small.pth",
         "segment-frames": 4,
         "segment-overlap": 1,
         "tile-width": 64,
         "tile-overlap": 32,
     }
-    words += [word for name, value in own.items() for word in (f"--basicvsr.{name}", str(value))]
-    run_upscale([*words, "--output", str(tmp_path / "whole")])
+    words += [word for name, value in flags.items() for word in (f"--basicvsr.{name}", str(value))]
+    config = parse_upscale([*words, "--output", str(tmp_path / "whole")])  # the parser reads all fields
+    with unread_fields(BasicVsrConfig) as unread:
+        upscale(config)
+    assert unread == set()
 
-    upscale, calls = BasicVsrUpscaler.upscale, []
+    upscale_segment, calls = BasicVsrUpscaler.upscale, []
 
     def stop_at_the_third(self, *arguments, **named):
         calls.append(named["carry"])
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return upscale(self, *arguments, **named)
+        return upscale_segment(self, *arguments, **named)
 
     monkeypatch.setattr(BasicVsrUpscaler, "upscale", stop_at_the_third)
     with pytest.raises(SystemExit) as stopped:

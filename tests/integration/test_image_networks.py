@@ -19,11 +19,15 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SPAN import SPAN
 
+from reads import unread_fields
 from realis.commands.__main__ import run_plan, run_upscale
-from realis.comparators.image import method, weights
-from realis.comparators.image.method import METHOD, ImageConfig
+from realis.commands.upscale import parse_upscale
+from realis.commands.upscale import upscale as upscale_command
+from realis.comparators.image import loading, method
+from realis.comparators.image.config import ImageConfig
+from realis.comparators.image.loading import open_network
+from realis.comparators.image.method import METHOD
 from realis.comparators.image.upscaler import ImageUpscaler
-from realis.comparators.image.weights import open_network
 from realis.core.errors import InputError
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, Placement, Segments
@@ -67,20 +71,29 @@ def upscale(upscaler, frames):
     needs, shares = upscaler.needs, []
     size = needs.native_size(frames.shape[-2:], frames.shape[-2:])
     tiles = plan_tiles(size, needs.tile, needs.tile_overlap, needs.multiple)
-    made, carry = upscaler.upscale(frames, size, tiles=tiles, noise=None, carry={}, prompt="", advance=shares.append)
+    upscaled, carry = upscaler.upscale(
+        frames, size, tiles=tiles, noise=None, carry={}, prompt="", advance=shares.append
+    )
     assert carry == {} and sum(shares) == pytest.approx(1)
-    return made, tiles
+    return upscaled, tiles
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
 def test_frames_are_what_the_network_makes_of_each(files, scale):
     frames, network = frames_of(), open_network(files[scale])
     upscaler = METHOD.load(ImageConfig(str(files[scale])), Placement(), [""])
-    made, _ = upscale(upscaler, frames)
-    assert upscaler.needs.scales == (scale,) and made.shape == (5, 3, SIZE[0] * scale, SIZE[1] * scale)
+    upscaled, _ = upscale(upscaler, frames)
+    assert upscaler.needs.scales == (scale,) and upscaled.shape == (5, 3, SIZE[0] * scale, SIZE[1] * scale)
     wanted = torch.cat([network(frame[None]) for frame in frames])
     assert wanted.std() > 0.02 and wanted.min() >= 0 and wanted.max() <= 1
-    torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(upscaled, wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "other"), [("w.safetensors", "w.pth"), ("w.pth", "w.safetensors"), ("w.pth", "w")])
+def test_files_are_opened_by_what_is_in_them(tmp_path, name, other):
+    """Not by their names, which people change."""
+    file = saved(tmp_path / name, compact(2)).rename(tmp_path / other)
+    assert METHOD.needs(ImageConfig(str(file)), False).scales == (2,)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -94,11 +107,11 @@ def test_the_command_upscales_by_a_network(files, network, tmp_path, capsys, fac
         "--method", "image", "--image.weights", str(files[3]), "--image.batch", "3", "--dtype", "float32",
     ])  # fmt: skip
 
-    made = [np.asarray(Image.open(tmp_path / "out" / f"{number}.png")) for number in range(4)]
-    assert made[0].shape == (SIZE[0] * factor, SIZE[1] * factor, 3)
+    upscaled = [np.asarray(Image.open(tmp_path / "out" / f"{number}.png")) for number in range(4)]
+    assert upscaled[0].shape == (SIZE[0] * factor, SIZE[1] * factor, 3)
     if factor == 3:
         wanted = (network(levels / 255) * 255).round().permute(0, 2, 3, 1)
-        assert np.abs(np.stack(made) - wanted.numpy()).max() <= 1
+        assert np.abs(np.stack(upscaled) - wanted.numpy()).max() <= 1
 
     said = capsys.readouterr().err
     assert "1 segment of up to 9 frames, each in 1 tile of " in said  # three whole batches
@@ -106,6 +119,15 @@ def test_the_command_upscales_by_a_network(files, network, tmp_path, capsys, fac
     assert ("image makes 84x60, which is resized" in said) == (factor == 2)
     key = json.loads((tmp_path / "out.json").read_text())["made from"]
     assert key["image.batch"] == 3 and "content of --image.weights" in key and "image.weights" not in key
+
+
+def test_every_flag_is_read(files, tmp_path):
+    Image.new("RGB", (28, 20)).save(tmp_path / "in.png")
+    words = ["--input", str(tmp_path / "in.png"), "--output", str(tmp_path / "out.png"), "--device", "cpu"]
+    config = parse_upscale([*words, "--method", "image", "--image.weights", str(files[3])])  # which reads all
+    with unread_fields(ImageConfig) as unread:
+        upscale_command(config)
+    assert unread == set()
 
 
 def test_a_batch_changes_nothing(files):
@@ -119,9 +141,9 @@ def test_tiles_make_what_whole_frames_do(files):
     frames = frames_of(2, (75, 101))
     config = ImageConfig(str(files[3]), tile_height=48, tile_width=32, tile_overlap=16)
     tiled, whole = (METHOD.load(one, Placement(), [""]) for one in (config, ImageConfig(str(files[3]))))
-    (made, tiles), (wanted, one) = upscale(tiled, frames), upscale(whole, frames)
+    (upscaled, tiles), (wanted, one) = upscale(tiled, frames), upscale(whole, frames)
     assert len(one) == 1 and len(tiles) == 12 and all(tile.left % (16 * 3) == 0 for tile in tiles)
-    torch.testing.assert_close(made, wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(upscaled, wanted, atol=1e-4, rtol=0)
     tiled.needs = replace(tiled.needs, tile_context=0)  # then tiles lack their surroundings
     assert (upscale(tiled, frames)[0] - wanted).abs().max() > 0.01
 
@@ -147,8 +169,8 @@ def test_sizes_that_the_network_cannot_take_are_made_up_for(tmp_path):
     file = saved(tmp_path / "x2.pth", ESRGAN(in_nc=12, num_filters=4, num_blocks=1, scale=4, shuffle_factor=2))
     network, frames = open_network(file), frames_of(1, (1, 35))
     assert network.size_requirements.multiple_of == 4 and network.scale == 2
-    made, _ = upscale(METHOD.load(ImageConfig(str(file)), Placement(), [""]), frames)
-    torch.testing.assert_close(made, network(frames), atol=1e-5, rtol=0)
+    upscaled, _ = upscale(METHOD.load(ImageConfig(str(file)), Placement(), [""]), frames)
+    torch.testing.assert_close(upscaled, network(frames), atol=1e-5, rtol=0)
 
 
 def test_tiles_are_of_sizes_that_the_network_takes(network):
@@ -193,10 +215,10 @@ def test_precision_is_that_asked_for_where_the_network_has_it(files, network, mo
     monkeypatch.setattr(method, "open_network", lambda file: network)
     upscaler = METHOD.load(ImageConfig(str(files[3])), Placement(dtype="bfloat16"), [""])
     assert upscaler.network.dtype == (torch.bfloat16 if supported else torch.float32)
-    made, _ = upscale(upscaler, frames_of())
+    upscaled, _ = upscale(upscaler, frames_of())
     wanted = open_network(files[3])(frames_of())
-    assert made.dtype == torch.float32
-    assert (made - wanted).abs().max() < (0.02 if supported else 1e-5)
+    assert upscaled.dtype == torch.float32
+    assert (upscaled - wanted).abs().max() < (0.02 if supported else 1e-5)
 
 
 @pytest.mark.parametrize("flags", [{"offload": True}, {"fp8": True}, {"attention": "flash"}])
@@ -221,8 +243,8 @@ def test_a_network_that_draws_noise_makes_the_same_again(network):
     )
     upscaler = ImageUpscaler(descriptor, Needs(Segments(8), scales=(1,)), 1)
     state, frames = torch.get_rng_state(), frames_of(2)
-    made, again = upscale(upscaler, frames)[0], upscale(upscaler, frames)[0]
-    assert torch.equal(made, again) and (made - frames).std() > 0.05
+    upscaled, again = upscale(upscaler, frames)[0], upscale(upscaler, frames)[0]
+    assert torch.equal(upscaled, again) and (upscaled - frames).std() > 0.05
     assert torch.equal(state, torch.get_rng_state())  # that of whoever calls
 
 
@@ -234,33 +256,22 @@ class Code:
 def write_wrong_files(folder):
     """Files that are no weights, by what has to be said of them; the first ones it takes no torch to refuse."""
     plain, tensors = {}, {}
-    (folder / "folder.pth").mkdir()
-    plain["folder.pth"] = "is a folder; wanted a file of weights (.pth, .pt, .ckpt, .safetensors)"
-    plain["none.pth"] = "nothing there; wanted a file of weights"
-    for name, content in (
-        ("x.onnx", b"x"),
-        ("empty.pth", b""),
-        ("page.pth", b"<html>"),
-        ("page.safetensors", b"<html>"),
-    ):
-        (folder / name).write_bytes(content)
-        plain[name] = "got the ending .onnx, wanted" if name == "x.onnx" else "is damaged, or no file of tensors ("
+    plain["none.pth"] = "nothing there; wanted a file of weights; docs/upscaling.md says where there are some"
+    (folder / "page.safetensors").write_text("<html>")
+    plain["page.safetensors"] = "is text, such as a web page; wanted safetensors or a checkpoint of torch"
     good = saved(folder / "good.pth", compact(2)).read_bytes()
     (folder / "cut.pth").write_bytes(good[: len(good) // 2])
-    plain["cut.pth"] = "is damaged, or no file of tensors"
-    cut = saved(folder / "good.safetensors", compact(2)).read_bytes()
-    (folder / "cut.safetensors").write_bytes(cut[: len(cut) // 2])
-    plain["cut.safetensors"] = "is damaged, or no file of tensors"
+    plain["cut.pth"] = "damaged, or no weights"
+    with zipfile.ZipFile(folder / "other.pth", "w") as archive:
+        archive.writestr("a.txt", "a")
+    plain["other.pth"] = "damaged, or no weights"
     torch.jit.script(torch.nn.Linear(1, 1)).save(folder / "program.pt")
-    plain["program.pt"] = "is a TorchScript program, wanted tensors"
+    plain["program.pt"] = "is a TorchScript program; wanted safetensors or a checkpoint of torch"
 
     torch.save({"params": Code()}, folder / "code.pth")
     tensors["code.pth"] = f"holds code ({os.mkdir.__module__}.mkdir) beside its tensors, which is not run"
     (folder / "old.pth").write_bytes(pickle.dumps(Code(), protocol=2))
     tensors["old.pth"] = "beside its tensors, which is not run"
-    with zipfile.ZipFile(folder / "other.pth", "w") as archive:
-        archive.writestr("a.txt", "a")
-    tensors["other.pth"] = "damaged, or no weights"
     torch.save([torch.zeros(1)], folder / "list.pth")
     tensors["list.pth"] = "got a list, wanted tensors by name"
     torch.save({"layer.weight": torch.zeros(1)}, folder / "unknown.pth")
@@ -316,11 +327,11 @@ def test_networks_for_something_else_are_refused(files, monkeypatch, purpose):
 
 
 def test_a_prompt_is_refused_before_the_file_is_opened():
-    with pytest.raises(InputError, match="--prompt, --prompt-file: networks of single images take none"):
+    with pytest.raises(InputError, match="--prompt, --prompt-file: --method image takes no text; leave it out"):
         METHOD.needs(ImageConfig("nowhere.pth"), True)
 
 
 def test_a_missing_package_is_named_with_what_installs_it(files, monkeypatch):
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"spandrel is not installed; pip install -c constraints.txt -e '\.\[image\]'"):
         METHOD.needs(ImageConfig(str(files[3])), False)

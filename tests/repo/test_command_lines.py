@@ -53,6 +53,14 @@ def test_the_command_line_is_pinned(name):
     assert flags == pinned.read_text(), f"the flags of {name} changed; if that is meant, update {pinned}"
 
 
+@pytest.mark.parametrize("name", ["basicvsr", "image"])
+def test_the_flags_of_a_method_are_pinned(name):
+    """Those of cpc stand with the command's own, and bicubic has none."""
+    kind, pinned = find_method(name).Config, ROOT / "tests" / "goldens" / f"flags_{name}.txt"
+    flags = "".join(f"{line}\n" for line in flags_of(kind, f"{kind.PREFIX}."))
+    assert flags == pinned.read_text(), f"the flags of {name} changed; if that is meant, update {pinned}"
+
+
 def command_of(recipe):
     if recipe.is_relative_to(ROOT / "infer"):
         return "upscale"

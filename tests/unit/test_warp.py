@@ -1,6 +1,8 @@
 """Warping by optical flow: its direction, where pixel centres lie, what is beyond the border, what is hidden."""
 
+import pytest
 import torch
+from torch.nn.functional import grid_sample
 
 from realis.ops.warp import visible, warp
 
@@ -36,6 +38,16 @@ def test_beyond_the_border_are_zeros_or_the_border():
     torch.testing.assert_close(warp(b, constant_flow(0.25, 0))[..., -1], 0.75 * b[..., -1], atol=1e-5, rtol=0)
     repeated = b[..., -1:, :].expand_as(b)
     torch.testing.assert_close(warp(b, constant_flow(0, 9), "border"), repeated, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (37, 50)])
+def test_the_border_is_that_of_grid_sample(size):
+    flow = 9 * torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(1))
+    rows, columns = torch.meshgrid(*(torch.arange(side) for side in size), indexing="ij")
+    positions = ((columns + flow[:, 0], size[1]), (rows + flow[:, 1], size[0]))
+    grid = torch.stack([2 * p / max(side - 1, 1) - 1 for p, side in positions], dim=-1)
+    expected = grid_sample(picture(size), grid, "bilinear", "border", align_corners=True)
+    torch.testing.assert_close(warp(picture(size), flow, "border"), expected, atol=1e-6, rtol=0)
 
 
 def test_positions_are_exact_in_wide_frames_of_bfloat16():

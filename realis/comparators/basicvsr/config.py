@@ -16,24 +16,25 @@ class BasicVsrConfig:
     PREFIX: ClassVar = "basicvsr"
 
     weights: Annotated[str, RUN] = ""  # the file of its weights, such as BasicVSR_REDS4.pth; there is no default
-    tile_height: int = 1152  # pixels of the result, a multiple of 4; what it does not exceed is one tile
-    tile_width: int = 2048  # pixels, as --basicvsr.tile-height
-    tile_overlap: int = 96  # pixels that tiles share at least
+    tile_height: int = 1152  # pixels of the result: a multiple of 4; a frame that is no larger is one tile
+    tile_width: int = 2048  # pixels of the result: as --basicvsr.tile-height
+    tile_overlap: int = 96  # pixels of the result: that tiles share at least
     segment_frames: int = 24  # frames processed at a time
     segment_overlap: int = 6  # of these, frames at the end that are looked ahead to, and processed again
 
     def __post_init__(self) -> None:
-        for name, least in (("tile_height", 4), ("tile_width", 4), ("tile_overlap", 0)):
+        for name, minimum in (("tile_height", SCALE), ("tile_width", SCALE), ("tile_overlap", 0)):
             size = getattr(self, name)
-            wanted = f"{least} or more, a multiple of {SCALE}"
-            require(size >= least and size % SCALE == 0, f"--basicvsr.{name.replace('_', '-')}", size, wanted)
-        least = min(self.tile_height, self.tile_width)
-        require(self.tile_overlap < least, "--basicvsr.tile-overlap", self.tile_overlap, f"less than a tile ({least})")
-        require(self.segment_frames > 0, "--basicvsr.segment-frames", self.segment_frames, "1 or more")
-        fits, most = 0 <= self.segment_overlap < self.segment_frames, self.segment_frames - 1
-        require(
-            fits,
-            "--basicvsr.segment-overlap",
-            self.segment_overlap,
-            f"0 to {most}, less than --basicvsr.segment-frames",
-        )
+            wanted = f"{minimum} or more, a multiple of {SCALE}"
+            require(size >= minimum and size % SCALE == 0, flag(name), size, wanted)
+        shorter = min(self.tile_height, self.tile_width)
+        require(self.tile_overlap < shorter, flag("tile_overlap"), self.tile_overlap, f"less than a tile, {shorter}")
+        frames, overlap = self.segment_frames, self.segment_overlap
+        require(frames >= 1, flag("segment_frames"), frames, "1 or more")
+        wanted = f"0 to {frames - 1}, less than {flag('segment_frames')}"
+        require(0 <= overlap < frames, flag("segment_overlap"), overlap, wanted)
+
+
+def flag(field: str) -> str:
+    """Return the flag of a field of :class:`BasicVsrConfig`."""
+    return f"--{BasicVsrConfig.PREFIX}.{field.replace('_', '-')}"

@@ -8,16 +8,15 @@ import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from realis.comparators.basicvsr.network import BasicVsr
-from realis.core.errors import require
+from realis.core.errors import InputError
 from realis.models.weights import load_strictly, read_weights
 
 MMEDITING = {  # pattern of its names: ours
     r"^(backward|forward)_resblocks\.": r"\1_trunk.",
     r"^upsample([12])\.upsample_conv\.": r"upconv\1.",
 }
-CONV_MODULE = re.compile(
-    r"^(spynet\.basic_module\.\d\.basic_module\.)(\d)\.conv\."
-)  # a layer and its ReLU are one module
+# A layer and its ReLU are one module
+CONV_MODULE = re.compile(r"^(spynet\.basic_module\.\d\.basic_module\.)(\d)\.conv\.")
 
 
 def load_basicvsr(file: Path, flag: str, dtype: torch.dtype) -> BasicVsr:
@@ -34,9 +33,8 @@ def load_basicvsr(file: Path, flag: str, dtype: torch.dtype) -> BasicVsr:
     """
     tensors = common_names(read_weights(file, flag))
     first, block = tensors.get("forward_trunk.main.0.weight"), r"forward_trunk\.main\.2\.\d+\.conv1\.weight"
-    fits = first is not None and first.ndim == 4 and len(first) > 0
-    require(fits, f"{flag} {file}", "weights of another network", "those of BasicVSR")
-    assert first is not None
+    if first is None or first.ndim != 4 or len(first) == 0:
+        raise InputError(f"{flag} {file}: got weights of another network, wanted those of BasicVSR")
     network = BasicVsr(len(first), sum(bool(re.fullmatch(block, name)) for name in tensors))
     constants = {f"spynet.{name}": value for name, value in network.spynet.named_buffers()}  # some files leave them out
     load_strictly(network, constants | tensors, "BasicVSR", f"{flag} {file}")

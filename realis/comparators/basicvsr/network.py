@@ -2,7 +2,7 @@
 
 Features go from frame to frame, once from the last to the first and once from the first to the last, each time warped by
 optical flow and refined by a trunk of residual blocks; those of both directions together become the enlarged frame.
-Names of layers are those of the public weights. Here F counts frames, h and w are of low-resolution frames.
+Names of layers are those of the public weights. Here F counts frames, C channels of the features; h and w are of low-resolution frames.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +28,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Refine features (1, C, h, w) to as many."""
         return features + self.conv2(self.conv1(features).relu_())
 
 
@@ -43,6 +44,8 @@ class Trunk(nn.Module):
         )
 
     def forward(self, frame: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Return the features (1, C, h, w) of a frame (1, 3, h, w), both in the dtype of the network, given those of its
+        neighbour warped to it (1, C, h, w)."""
         return self.main(torch.cat((frame, features), dim=1))
 
 
@@ -92,10 +95,10 @@ class BasicVsr(nn.Module):
             Each frame enlarged, (1, 3, 4 h, 4 w) float32 in about [0, 1], and its features, (1, C, h, w): the state from
             which the frame after it goes on.
         """
-        backward, later = [], torch.zeros_like(state)
+        backward, features = [], torch.zeros_like(state)
         for frame, flow in zip(frames.flip(0).split(1), to_next.flip(0).split(1), strict=True):
-            later = self.backward_trunk(frame.to(self.dtype), warp(later, flow))
-            backward.append(later)
+            features = self.backward_trunk(frame.to(self.dtype), warp(features, flow))
+            backward.append(features)
             advance()
         for frame, flow in zip(frames.split(1), to_previous.split(1), strict=True):
             state = self.forward_trunk(frame.to(self.dtype), warp(state, flow))

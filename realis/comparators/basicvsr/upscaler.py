@@ -52,33 +52,40 @@ class BasicVsrUpscaler:
             *([(start // SCALE, stop // SCALE) for start, stop in spans] for spans in (tiles.rows, tiles.columns))
         )
         enlarged = [Canvas((3, *size), tiles) for _ in frames]
-        features = Canvas((network.channels, *lr_size), lr_tiles)
+        carried = Canvas((network.channels, *lr_size), lr_tiles)
         share = 1 / (4 * count * len(tiles))
         for tile, window in zip(tiles, lr_tiles, strict=True):
             area = (..., slice(window.top, window.bottom), slice(window.left, window.right))
             steps = network(lr[area], to_next[area], to_previous[area], state[area], lambda: advance(share))
-            for number, (frame, own) in enumerate(steps):
+            for number, (frame, features) in enumerate(steps):
                 enlarged[number].add(tile, frame[0])
                 if number == last:
-                    features.add(window, own[0])
-        upscaled = torch.stack([canvas.result() for canvas in enlarged]).clamp_(0, 1)
+                    carried.add(window, features[0])
+        upscaled = torch.empty(count, 3, *size)
+        for number in reversed(range(count)):  # popped, so that no frame is kept twice for long
+            upscaled[number] = enlarged.pop().result().clamp_(0, 1)
         if last is None:
             return upscaled, {}
-        return upscaled, {"frame": frames[last].clone(), "features": features.result().to(network.dtype)}
+        return upscaled, {"frame": frames[last].clone(), "features": carried.result().to(network.dtype)}
 
     def flows(
         self, lr: torch.Tensor, before: torch.Tensor, advance: Callable[[], None]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimate the flow from each frame to the next and to the one before, (F, 2, h, w) each, calling ``advance`` F times.
+        """Estimate the flow of whole frames, for a tile does not show where a large motion leads.
 
-        Of whole frames, for a tile does not show where a large motion leads. ``before`` is the frame before the first; the
-        flow from the last to the next is 0.
+        Args:
+            lr: (F, 3, h, w) float32 in [0, 1].
+            before: (1, 3, h, w), the frame before the first.
+            advance: called F times.
+
+        Returns:
+            The flow from each frame to the next, 0 from the last, and to the one before, (F, 2, h, w) float32 each.
         """
-        spynet, none = self.network.spynet, lr.new_zeros(1, 2, *lr.shape[-2:])
+        spynet, zero_flow = self.network.spynet, lr.new_zeros(1, 2, *lr.shape[-2:])
         to_next, to_previous = [], []
         for earlier, later in zip(torch.cat((before, lr[:-1])).split(1), lr.split(1), strict=True):
             if to_previous:
                 to_next.append(spynet(earlier, later))
             to_previous.append(spynet(later, earlier))
             advance()
-        return torch.cat([*to_next, none]), torch.cat(to_previous)
+        return torch.cat([*to_next, zero_flow]), torch.cat(to_previous)

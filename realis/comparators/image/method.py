@@ -5,14 +5,13 @@ it, and imports torch, once all is checked that can be without.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import lcm
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING
 
 from realis.comparators.image.card import CARD
-from realis.comparators.image.weights import check_file, open_network
-from realis.core.config import RUN
+from realis.comparators.image.config import GRID, ImageConfig, flag
+from realis.comparators.image.loading import open_network
 from realis.core.errors import InputError, require
 from realis.core.log import logger
 from realis.tiling.plan import round_up
@@ -24,30 +23,9 @@ if TYPE_CHECKING:
     from realis.comparators.image.upscaler import ImageUpscaler
 
 SEGMENT = 8  # frames, or more to fill a batch
-# Pixels of the input. Attention in windows of 8 or 16 pixels finds the same windows in a tile as in the whole frame
-GRID = 16
+# Pixels of the input
 TILE = 512  # 64 channels of 2048x2048, of which RRDBNet holds a few at its end, are 1 GiB each in float32
 OVERLAP = 32
-
-
-@dataclass(frozen=True)
-class ImageConfig:
-    """Networks that upscale single images: any that spandrel knows by its tensors (ESRGAN, SwinIR, HAT, SPAN, ...)."""
-
-    PREFIX: ClassVar = "image"
-
-    weights: Annotated[str, RUN] = ""  # a .pth, .pt, .ckpt or .safetensors file; only tensors are read from it
-    batch: int = 1  # frames that go through the network at a time
-    # pixels of the input, a multiple of 16; 0: 512, or the whole frame where tiles are not advised
-    tile_height: int = 0
-    tile_width: int = 0  # pixels, as --image.tile-height
-    tile_overlap: int = 0  # pixels of the input that tiles share, and that each sees around it besides; 0: 32
-
-    def __post_init__(self) -> None:
-        require(self.batch >= 1, "--image.batch", self.batch, "1 or more")
-        for name in ("tile_height", "tile_width", "tile_overlap"):
-            size = getattr(self, name)
-            require(size >= 0 and size % GRID == 0, flag(name), size, f"a multiple of {GRID}, or 0")
 
 
 class ImageMethod:
@@ -58,12 +36,12 @@ class ImageMethod:
 
     def needs(self, config: ImageConfig, prompted: bool) -> Needs:
         if prompted:
-            raise InputError("--prompt, --prompt-file: networks of single images take none; leave it out")
-        return network_needs(config, open_network(check_file(config.weights)))
+            raise InputError("--prompt, --prompt-file: --method image takes no text; leave it out")
+        return network_needs(config, open_network(config.weights))
 
     def load(self, config: ImageConfig, placement: Placement, prompts: Sequence[str]) -> "ImageUpscaler":
         placement.refuse("offload", "fp8", "attention", method="image")
-        network = open_network(check_file(config.weights))
+        network = open_network(config.weights)
         needs = network_needs(config, network)
 
         import torch
@@ -81,11 +59,6 @@ class ImageMethod:
 
 
 METHOD = ImageMethod()
-
-
-def flag(field: str) -> str:
-    """Return the flag of a field of :class:`ImageConfig`."""
-    return f"--image.{field.replace('_', '-')}"
 
 
 def network_needs(config: ImageConfig, network: "ImageModelDescriptor") -> Needs:
@@ -117,7 +90,7 @@ def network_needs(config: ImageConfig, network: "ImageModelDescriptor") -> Needs
 
 
 def tiles_are_advised(network: "ImageModelDescriptor") -> bool:
-    """Return whether spandrel advises tiles: they are alike if the network does not look at the whole frame."""
+    """Return whether spandrel advises tiles: a tile equals that part of the frame unless a network sees all of it."""
     return network.tiling.name == "SUPPORTED"
 
 

@@ -27,6 +27,8 @@ class SpyNetLevel(nn.Module):
         self.basic_module.pop(-1)  # a flow may be negative
 
     def forward(self, a: torch.Tensor, warped: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """Return what to add to ``flow`` (B, 2, h, w), by which ``warped`` was warped to ``a``, both (B, 3, h, w)
+        normalised; in pixels of the level."""
         return self.basic_module(torch.cat((a, warped, flow), dim=1))
 
 
