@@ -81,7 +81,7 @@ def plain() -> Iterator[str]:
 def describe(weights: WeightsFile) -> str:
     """Describe a file of weights in one line."""
     digest = f"sha256 {weights.sha256}" if weights.sha256 else "sha256 not known"
-    return f"{weights.name}: {weights.trained_for}; from {weights.origin}; licence {weights.licence}; {digest}"
+    return f"{weights.name}: {weights.trained_for}; {weights.origin}; licence {weights.licence}; {digest}"
 
 
 def markdown() -> Iterator[str]:

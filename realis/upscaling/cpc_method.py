@@ -27,7 +27,7 @@ class CpcMethod:
         bad_at="clean and smooth video, where realis-tiny gains 0.1 dB; and speed: it samples with a transformer",
         scale="any; trained up to 4",
         memory="0.8 GiB for a result of 640x384 by realis-tiny",
-        use="--method cpc, --model, --cpc",
+        use="--method cpc [--model FOLDER] [--cpc FOLDER]",
     )
 
     def needs(self, config: CpcConfig, prompted: bool) -> Needs:

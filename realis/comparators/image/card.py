@@ -42,7 +42,7 @@ CARD = MethodCard(
         ),
         WeightsFile(
             "realesr-animevideov3.pth",
-            "animated films; small and fast",
+            "animated films, small and fast; of photographs it makes drawings",
             f"{RELEASES}/v0.2.5.0/realesr-animevideov3.pth",
             "BSD-3-Clause",
         ),
