@@ -10,7 +10,8 @@ def upscale_video(path: str | Path, **options: Any) -> Path | None:
     Args:
         path: the video.
         options: the command's flags, such as ``target="4k"``, ``output="big.mp4"``, ``model=...``, ``steps=4``
-            (:class:`realis.upscaling.app.config.UpscaleConfig`), those of its method among them.
+            (:class:`realis.upscaling.app.config.UpscaleConfig`), those of its method among them; flags with a dot are
+            nested: ``method="basicvsr", basicvsr={"weights": "BasicVSR_REDS4.pth"}``.
 
     Returns:
         The file written; ``None`` with ``dry_run=True``.

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +52,8 @@ def read_checkpoint(file: Path, flag: str) -> dict[str, Any]:
     """
     what, content = f"{flag} {check_weights_file(file, flag)}", None
     try:
-        with file.open("rb") as opened:
+        with file.open("rb") as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about pickles that it refuses right after
             safe = is_safetensors(opened.read(9))
             opened.seek(0)
             # not by its name, for torch would take any .safetensors as what it is called
