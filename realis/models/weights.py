@@ -2,8 +2,8 @@
 
 import pickle
 import re
-import warnings
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
