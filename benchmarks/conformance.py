@@ -1,6 +1,6 @@
 """Trials of upscaling methods: the exact video, killed runs that go on, flat memory, bad weights in one line.
 
-    python benchmarks/conformance.py [--methods bicubic cpc] [--moments 20] [--lengths 50 400] [-- --NAME.flag VALUE]
+    python benchmarks/conformance.py [--methods bicubic cpc] [--moments 20] [--lengths 130 280] [-- --NAME.flag VALUE]
 
 Every method of the registry is tried unless ``--methods`` names some. What follows ``--`` is given to ``realis upscale``
 with each of them that has these flags, such as the file of its weights; a method that lacks a file is not tried, and the
@@ -10,7 +10,7 @@ line says so. Prints a line for each trial; exit code 1 if any failed.
   frames and the size that were asked for; made again, and beside another input in one run, they are the same bytes.
 - resume: killed by SIGKILL at random moments, half of them before a random file operation in the folder of the result,
   and given again, the same command ends with the same bytes.
-- memory: the largest resident size of a process of its own, for videos of several lengths at 640x384, one frame of which
+- memory: the largest resident size of a process of its own, for videos of many segments and of several lengths at 640x384, one frame of which
   takes 3 MB in floats, is at most 80 MB larger for the longest than for the shortest: it varies by nearly that.
 - bad weights: each file that the method reads its weights from, gone, empty, cut in half, replaced by a text, or by a
   pickle that would run code: one line, exit code 2, nothing left, and no code run.
@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--moments", type=count, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lengths", type=count, nargs="+", default=[50, 400])
+    parser.add_argument("--lengths", type=count, nargs="+", default=[130, 280])
     words = sys.argv[1:]
     own = words.index("--") if "--" in words else len(words)
     args = parser.parse_args(words[:own])
