@@ -10,7 +10,7 @@ line says so. Prints a line for each trial; exit code 1 if any failed.
   frames and the size that were asked for; made again, and beside another input in one run, they are the same bytes.
 - resume: killed by SIGKILL at random moments, half of them before a random file operation in the folder of the result,
   and given again, the same command ends with the same bytes.
-- memory: the largest resident size of a process of its own, for videos of many segments and of several lengths at 640x384, one frame of which
+- memory: the largest resident size of a process of its own, for videos of many segments at 640x384, one frame of which
   takes 3 MB in floats, is at most 80 MB larger for the longest than for the shortest: it varies by nearly that.
 - bad weights: each file that the method reads its weights from, gone, empty, cut in half, replaced by a text, or by a
   pickle that would run code: one line, exit code 2, nothing left, and no code run.
