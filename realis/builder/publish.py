@@ -1,6 +1,5 @@
 """Stage ``publish``: write the set in Hugging Face's VideoFolder layout, the smaller test clips, tables, checksums."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from realis.builder.clip import Clip, Outcome, printable
 from realis.builder.damage import remove_damaged
 from realis.core.errors import require
-from realis.core.files import link_or_copy, remove_folder, whole_file
+from realis.core.files import link_or_copy, remove_folder, sha256, whole_file
 from realis.degradation.presets import load_degradation
 from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint
@@ -183,9 +182,3 @@ def is_intact(folder: Path) -> bool:
         return bool(files) and max(file.stat().st_mtime_ns for file in files) <= sums.stat().st_mtime_ns
     except OSError:
         return False
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,11 +1,11 @@
 """``realis methods``: what each upscaling method is good and bad at, where its weights are, and which of them a file is."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from realis.core.errors import InputError, file_error, reason
+from realis.core.files import sha256
 from realis.methods import DEFAULT, METHODS, find_method
 from realis.upscaler import MethodCard, WeightsFile
 
@@ -42,16 +42,14 @@ def identify(file: Path) -> str:
         InputError: it cannot be read, or is none that is known.
     """
     try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = sha256(file)
     except OSError as error:
         raise file_error(f"--verify {file}: cannot be read as a file ({reason(error)})", error) from error
     known = {weights.sha256: (name, weights) for name, card in cards().items() for weights in card.weights}
     known.pop("", None)
     if digest not in known:
-        raise InputError(
-            f"--verify {file}: got sha256 {digest}, which is none of the {len(known)} files that realis knows"
-        )
+        raise InputError(f"--verify {file}: got sha256 {digest}, wanted one of the {len(known)} that realis methods lists; a file "
+                         "that was converted or saved anew has another, and may be used all the same")  # fmt: skip
     name, weights = known[digest]
     return f"{file} is {weights.name}, for --method {name}: {weights.trained_for}; licence {weights.licence}"
 

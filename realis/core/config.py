@@ -117,6 +117,11 @@ def flag_types(config: Any, prefix: str = "--") -> dict[str, Any]:
     return found
 
 
+def flag_name(config: Any, field: str) -> str:
+    """Return the flag of a field of a configuration: ``--PREFIX.field``, or ``--field`` if its ``PREFIX`` is empty."""
+    return f"--{config.PREFIX and f'{config.PREFIX}.'}{field.replace('_', '-')}"
+
+
 def flag_words(argv: Sequence[str]) -> list[str]:
     """Return ``[recipe.yaml] [--flags]`` with the recipe replaced by its flags. :func:`parse` reports what is wrong."""
     words = list(argv)

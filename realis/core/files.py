@@ -34,6 +34,12 @@ def fitting_name(name: str, ending: str) -> str:
     return content[: LONGEST_NAME - len(os.fsencode(ending))].decode(errors="ignore") + ending
 
 
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def check_name(path: Path, flag: str) -> None:
     """Make sure that a file can have the name of ``path``; ``flag`` is what it was given by.
 

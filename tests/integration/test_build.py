@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from realis.builder.miniature import plan
-from realis.builder.publish import sha256
 from realis.commands.__main__ import run_build, run_train_cpc
+from realis.core.files import sha256
 from realis.data.manifest import read_manifest
 from realis.video.read import VideoReader
 

@@ -32,7 +32,7 @@ def test_a_file_is_recognised_by_its_content(tmp_path, monkeypatch, capsys):
     run_methods(["--verify", str(file)])
     assert "renamed.bin is published.pth, for --method bicubic: photographs; licence MIT" in capsys.readouterr().out
     file.write_bytes(b"weight5")
-    for wrong, said in ((file, "which is none of the "), (tmp_path / "nowhere", "cannot be read")):
+    for wrong, said in ((file, "may be used all the same"), (tmp_path / "nowhere", "cannot be read")):
         with pytest.raises(SystemExit) as stop:
             run_methods(["--verify", str(wrong)])
         assert stop.value.code == 2 and said in capsys.readouterr().err.splitlines()[-1]

@@ -1,9 +1,10 @@
 """The flags of BasicVSR."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
-from realis.core.config import RUN
+from realis.core.config import RUN, flag_name
 from realis.core.errors import require
 
 SCALE = 4  # how many times as large a frame becomes
@@ -35,6 +36,4 @@ class BasicVsrConfig:
         require(0 <= overlap < frames, flag("segment_overlap"), overlap, wanted)
 
 
-def flag(field: str) -> str:
-    """Return the flag of a field of :class:`BasicVsrConfig`."""
-    return f"--{BasicVsrConfig.PREFIX}.{field.replace('_', '-')}"
+flag = partial(flag_name, BasicVsrConfig)  # the flag of a field

@@ -1,9 +1,10 @@
 """The flags of networks of single images."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
-from realis.core.config import RUN
+from realis.core.config import RUN, flag_name
 from realis.core.errors import require
 
 # Pixels of the input. Attention in windows of 8 or 16 pixels finds the same windows in a tile as in the whole frame
@@ -30,6 +31,4 @@ class ImageConfig:
             require(size >= 0 and size % GRID == 0, flag(name), size, f"a multiple of {GRID}, or 0")
 
 
-def flag(field: str) -> str:
-    """Return the flag of a field of :class:`ImageConfig`."""
-    return f"--{ImageConfig.PREFIX}.{field.replace('_', '-')}"
+flag = partial(flag_name, ImageConfig)  # the flag of a field

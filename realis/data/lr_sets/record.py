@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from realis.core.errors import InputError, file_error
+from realis.core.files import sha256
 from realis.core.records import append_row, build_record, load_json, whole_lines
 from realis.core.system import lock
 
@@ -58,8 +59,7 @@ def content_of(files: list[Path]) -> str:
     """Return a hash of the names and contents of ``files``."""
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            digest.update(os.fsencode(f"{path.name}/{hashlib.file_digest(file, 'sha256').hexdigest()}\n"))
+        digest.update(os.fsencode(f"{path.name}/{sha256(path)}\n"))
     return digest.hexdigest()[:32]
 
 

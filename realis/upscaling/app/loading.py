@@ -79,5 +79,5 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def out_of_memory_error(plan: Plan) -> RunError:
     """Return the error for a device that is out of memory, with the flags that reduce memory."""
-    remedies = ", ".join(filter(None, [plan.needs.less_memory, "or --device cpu"]))
+    remedies = ", or ".join(filter(None, [plan.needs.less_memory, "--device cpu"]))
     return RunError(f"--device: out of memory with tiles of {plan.tile[1]}x{plan.tile[0]}; give {remedies}")
