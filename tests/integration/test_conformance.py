@@ -48,7 +48,8 @@ def test_killed_runs_end_with_the_same_bytes(subject, tmp_path, capsys):
 
 
 def test_memory_does_not_grow(tmp_path):
-    assert conformance.growing(conformance.Subject("bicubic"), tmp_path, lengths=(20, 140)) == []
+    """Not by whole frames, of 3 MB each: for less than that these videos are too short."""
+    assert conformance.growing(conformance.Subject("bicubic"), tmp_path, lengths=(60, 180), limit=0.6) == []
 
 
 @pytest.mark.parametrize("shape", WITH_WEIGHTS)
