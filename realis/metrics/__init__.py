@@ -1,1 +1,5 @@
-"""Measures of quality: PSNR, VMAF."""
+"""Metrics of quality: against a ground truth, without one, and along time."""
+
+from realis import torchvision_hook
+
+torchvision_hook.install()

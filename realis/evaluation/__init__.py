@@ -1,0 +1,1 @@
+"""Evaluation: test sets, protocols, alignment, measurements, tables."""
