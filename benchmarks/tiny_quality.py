@@ -38,7 +38,7 @@ from realis.ops.resize import resize
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Carry, Needs, NoiseGrid, Segments, Tiling, Upscaler
-from realis.upscaling.bicubic import BicubicUpscaler
+from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.upscaling.cpc import Condition, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt
@@ -57,7 +57,7 @@ ROWS = (
 Figures = dict[tuple[str, str], list[dict[str, float]]]  # (row, case) -> for each seed, metric -> value
 
 
-class ClassicalUpscaler(BicubicUpscaler):
+class ClassicalUpscaler(InterpolationUpscaler):
     """Total variation denoising, bicubic resizing, unsharp mask; all scikit-image's, with fixed parameters."""
 
     def upscale(self, frames: torch.Tensor, size: tuple[int, int], **others: object) -> tuple[torch.Tensor, Carry]:
@@ -125,7 +125,7 @@ def rows(networks: CpcNetworks) -> dict[str, tuple[Upscaler, bool]]:
         return WindowUpscaler(WithoutTransformer(networks, prompt, Sampling(), share), needs)
 
     methods = [
-        (BicubicUpscaler(), False),
+        (InterpolationUpscaler(), False),
         (ClassicalUpscaler(), False),
         (decoded(0.0), False),
         (decoded(1.0), False),

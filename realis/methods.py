@@ -8,7 +8,8 @@ from realis.upscaler import Method
 
 METHODS = {
     "cpc": "realis.upscaling.cpc_method:METHOD",
-    "bicubic": "realis.upscaling.bicubic:METHOD",
+    "bicubic": "realis.upscaling.interpolation:BICUBIC",
+    "lanczos": "realis.upscaling.interpolation:LANCZOS",
     "basicvsr": "realis.comparators.basicvsr.method:METHOD",
     "image": "realis.comparators.image.method:METHOD",
 }

@@ -1,4 +1,4 @@
-"""Kernels by formula: cubic interpolation, and the blur kernels of the second-order degradation.
+"""Kernels by formula: cubic and Lanczos interpolation, and the blur kernels of the second-order degradation.
 
 The blur kernels are those of Real-ESRGAN (arXiv 2107.10833, sections 3.2 and 3.4). ``q = x' S^-1 x`` is the squared
 distance under the covariance ``S = R diag(sigma_x^2, sigma_y^2) R'``:
@@ -63,3 +63,9 @@ def cubic_kernel(x: np.ndarray, a: float = -0.5) -> np.ndarray:
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+def lanczos_kernel(x: np.ndarray, a: int = 3) -> np.ndarray:
+    """Evaluate the Lanczos kernel ``sinc(x) sinc(x / a)`` (Duchon 1979) at distances ``x`` (any shape); it is zero beyond
+    ``a``."""
+    return np.where(np.abs(x) < a, np.sinc(x) * np.sinc(x / a), 0.0)

@@ -20,7 +20,7 @@ from realis.upscaling.app import run
 from realis.upscaling.app.loading import Loader
 from realis.upscaling.app.plan import make_plan
 from realis.upscaling.app.run import result_key
-from realis.upscaling.bicubic import BicubicUpscaler
+from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.video.results import sheet_file
 from videos import contents, upscale
 
@@ -28,7 +28,7 @@ from videos import contents, upscale
 def test_what_is_not_finite_ends_the_run_and_nothing_of_it_counts(tmp_path, monkeypatch, capsys):
     source = film(tmp_path / "in.mp4", 20, (48, 64))
 
-    class Overflowing(BicubicUpscaler):
+    class Overflowing(InterpolationUpscaler):
         calls = 0
 
         def upscale(self, frames, size, **others):
@@ -163,7 +163,7 @@ def test_an_input_that_changes_while_it_is_read_gives_no_result(tmp_path, monkey
     source, output = film(tmp_path / "in.mp4", 20, (48, 64)), tmp_path / "out.mp4"
     other = film(tmp_path / "other.mp4", 20, (48, 64), place=3).read_bytes()
 
-    class Replaced(BicubicUpscaler):
+    class Replaced(InterpolationUpscaler):
         def upscale(self, frames, size, **others):
             source.write_bytes(other)
             return super().upscale(frames, size, **others)
@@ -221,7 +221,7 @@ def test_a_file_by_the_name_of_the_sample_clip_is_not_replaced(tmp_path, monkeyp
 def upscale_one_segment(source, output, monkeypatch, *flags):
     """As :func:`upscale`, stopped by Ctrl-C when the second one has begun."""
 
-    class Stopped(BicubicUpscaler):
+    class Stopped(InterpolationUpscaler):
         calls = 0
 
         def upscale(self, frames, size, **others):

@@ -13,7 +13,7 @@ from realis.models.hub import PRESETS
 from realis.upscaling import cpc_method
 from realis.upscaling.app import estimate
 from realis.upscaling.app.loading import Loader, is_out_of_memory
-from realis.upscaling.bicubic import BicubicUpscaler
+from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.video.journal import Journal
 from small_clips import clip, images, run, three_clips
@@ -24,7 +24,7 @@ def folder(tmp_path):
     return three_clips(tmp_path / "in")
 
 
-class SmallMemory(BicubicUpscaler):
+class SmallMemory(InterpolationUpscaler):
     """Bicubic on a device that has no room for tiles above 64 pixels, from its second segment on."""
 
     calls = 0
@@ -141,7 +141,7 @@ def test_a_method_names_its_weights_for_headings(tmp_path):
 def test_a_stop_says_what_is_kept(tmp_path, monkeypatch, capsys):
     source, calls = clip(tmp_path / "in.mp4", 29), []
 
-    class Interrupted(BicubicUpscaler):
+    class Interrupted(InterpolationUpscaler):
         def upscale(self, frames, size, **others):
             calls.append(frames)
             if len(calls) in (1, 4):

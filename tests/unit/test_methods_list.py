@@ -9,7 +9,7 @@ import pytest
 from realis.commands.__main__ import run_methods
 from realis.methods import METHODS, find_method
 from realis.upscaler import WeightsFile
-from realis.upscaling.bicubic import BicubicMethod
+from realis.upscaling import interpolation
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "methods.md"
 
@@ -28,7 +28,8 @@ def test_a_file_is_recognised_by_its_content(tmp_path, monkeypatch, capsys):
     file = tmp_path / "renamed.bin"
     file.write_bytes(b"weights")
     published = WeightsFile("published.pth", "photographs", "a package", "MIT", hashlib.sha256(b"weights").hexdigest())
-    monkeypatch.setattr(BicubicMethod, "card", replace(BicubicMethod.card, weights=(published,)))
+    bicubic = interpolation.BICUBIC
+    monkeypatch.setattr(interpolation, "BICUBIC", replace(bicubic, card=replace(bicubic.card, weights=(published,))))
     run_methods(["--verify", str(file)])
     assert "renamed.bin is published.pth, for --method bicubic: photographs; licence MIT" in capsys.readouterr().out
     file.write_bytes(b"weight5")

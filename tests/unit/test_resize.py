@@ -16,10 +16,14 @@ def test_resize_equals_torch_antialiased_bicubic(size):
     torch.testing.assert_close(resize(x, size), wanted, atol=5e-6, rtol=0)
 
 
-def test_resize_equals_pillow():
+@pytest.mark.parametrize(
+    ("kernel", "same"), [("bicubic", Image.Resampling.BICUBIC), ("lanczos", Image.Resampling.LANCZOS)]
+)
+@pytest.mark.parametrize("size", [(33, 47), (11, 13)])
+def test_resize_equals_pillow(kernel, same, size):
     x = np.random.default_rng(0).random((20, 30), dtype=np.float32)
-    wanted = np.asarray(Image.fromarray(x).resize((47, 33), Image.Resampling.BICUBIC))
-    np.testing.assert_allclose(resize(torch.from_numpy(x), (33, 47)).numpy(), wanted, atol=1e-5)
+    wanted = np.asarray(Image.fromarray(x).resize(size[::-1], same))
+    np.testing.assert_allclose(resize(torch.from_numpy(x), size, kernel).numpy(), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [((0, 16), (32, 48)), ((24, 40), (0, 80)), ((37, 38), (79, 80))])
