@@ -36,11 +36,11 @@ from attempts import attempt
 from command_line import count, parser_of
 
 from realis.commands.__main__ import run_upscale
-from realis.commands.upscale import parse_upscale
 from realis.core.config import flag_types
 from realis.core.errors import InputError
 from realis.data.photographs import training_clip
-from realis.methods import METHODS, find_method
+from realis.methods.flags import parse_upscale
+from realis.methods.registry import METHODS, find_method
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.video.encoding import Encoding
 from realis.video.read import VideoReader

@@ -23,9 +23,9 @@ import quality
 import torch
 from command_line import count, parser_of
 
-from realis.commands.upscale import parse_upscale
 from realis.core.errors import run_command
-from realis.methods import find_method
+from realis.methods.flags import parse_upscale
+from realis.methods.registry import find_method
 from realis.metrics.vmaf import vmaf
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet

@@ -18,9 +18,10 @@ import torch
 from command_line import count, parser_of
 from timing import seconds
 
-from realis.commands.upscale import make_config, upscale
+from realis.commands.upscale import upscale
 from realis.data.photographs import sample_clip
-from realis.methods import find_method
+from realis.methods.flags import make_config
+from realis.methods.registry import find_method
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.ops.resize import resize
 from realis.upscaling.app.config import UpscaleConfig

@@ -38,10 +38,10 @@ from realis.ops.resize import resize
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Carry, Needs, NoiseGrid, Segments, Tiling, Upscaler
-from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.upscaling.cpc import Condition, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt
+from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.upscaling.stream import Frame, upscale_stream
 from realis.upscaling.strength import blend_with_input
 from realis.upscaling.tiled import restore_tiles

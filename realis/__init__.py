@@ -19,8 +19,9 @@ def upscale_video(path: str | Path, **options: Any) -> Path | None:
     Raises:
         realis.core.errors.InputError: something given cannot be used; the message says what to do.
     """
-    from realis.commands.upscale import parse_upscale, upscale
+    from realis.commands.upscale import upscale
     from realis.core.config import flags_of
+    from realis.methods.flags import parse_upscale
 
     written = upscale(parse_upscale(flags_of({"input": [str(Path(path).absolute())], **options}), "upscale_video"))
     return written[0] if written else None

@@ -12,9 +12,9 @@ from realis.commands.train_decoder import TrainDecoderConfig
 from realis.commands.train_prior import TrainPriorConfig
 from realis.commands.train_tiny import TrainTinyConfig
 from realis.commands.train_vae import TrainVaeConfig
-from realis.commands.upscale import parse_upscale
 from realis.core.config import parse
 from realis.data.lr_sets.config import DegradeConfig
+from realis.methods.flags import parse_upscale
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.cpc_config import CpcConfig
 

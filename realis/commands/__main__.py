@@ -81,7 +81,8 @@ def run_precompute(argv: Sequence[str] | None = None) -> None:
 
 def run_upscale(argv: Sequence[str] | None = None) -> None:
     """Run ``infer/upscale.py``."""
-    from realis.commands.upscale import parse_upscale, upscale
+    from realis.commands.upscale import upscale
+    from realis.methods.flags import parse_upscale
 
     log.setup()
     run_command(lambda: upscale(parse_upscale(sys.argv[1:] if argv is None else argv)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from realis.core.errors import InputError, file_error, reason
 from realis.core.files import sha256
-from realis.methods import DEFAULT, METHODS, find_method
+from realis.methods.registry import DEFAULT, METHODS, find_method
 from realis.upscaler import MethodCard, WeightsFile
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from realis.upscaler import Carry, MethodCard, Needs, Placement, Segments, Tiling
+from realis.upscaler import Carry, MethodCard, MethodConfig, Needs, Placement, Segments, Tiling
 
 if TYPE_CHECKING:
     import torch
@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class InterpolationConfig:
-    """Interpolation has no flags of its own."""
+class BicubicConfig:
+    """Bicubic interpolation has no flags of its own."""
 
-    PREFIX: ClassVar = "interpolation"
+    PREFIX: ClassVar = "bicubic"
+
+
+@dataclass(frozen=True)
+class LanczosConfig:
+    """Lanczos interpolation has no flags of its own."""
+
+    PREFIX: ClassVar = "lanczos"
 
 
 class InterpolationUpscaler:
@@ -50,18 +57,19 @@ class InterpolationUpscaler:
 class InterpolationMethod:
     """Interpolation by a kernel as a :class:`realis.upscaler.Method`."""
 
-    Config = InterpolationConfig
+    Config: type
     kernel: "Kernel"
     card: MethodCard
 
-    def needs(self, config: InterpolationConfig, prompted: bool) -> Needs:
+    def needs(self, config: MethodConfig, prompted: bool) -> Needs:
         return InterpolationUpscaler.needs
 
-    def load(self, config: InterpolationConfig, placement: Placement, prompts: Sequence[str]) -> InterpolationUpscaler:
+    def load(self, config: MethodConfig, placement: Placement, prompts: Sequence[str]) -> InterpolationUpscaler:
         return InterpolationUpscaler(self.kernel)
 
 
 BICUBIC = InterpolationMethod(
+    BicubicConfig,
     "bicubic",
     MethodCard(
         summary="Bicubic interpolation (Keys, 1981), frame by frame: the baseline.",
@@ -73,6 +81,7 @@ BICUBIC = InterpolationMethod(
     ),
 )
 LANCZOS = InterpolationMethod(
+    LanczosConfig,
     "lanczos",
     MethodCard(
         summary="Lanczos interpolation (Duchon, 1979) with three lobes, frame by frame: a second baseline.",

@@ -7,9 +7,10 @@ from safetensors.torch import save_file
 
 from reads import unread_fields
 from realis.commands.__main__ import run_upscale
-from realis.commands.upscale import parse_upscale, upscale
+from realis.commands.upscale import upscale
 from realis.comparators.basicvsr.config import BasicVsrConfig
 from realis.comparators.basicvsr.upscaler import BasicVsrUpscaler
+from realis.methods.flags import parse_upscale
 from realis.ops.pixels import planes_to_image, to_uint8
 from small_basicvsr import moving_clip, small_weights
 

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from footage import film
 from realis.commands.__main__ import run_upscale
-from realis.commands.upscale import SAMPLE_FORMAT, make_config
+from realis.commands.upscale import SAMPLE_FORMAT
 from realis.data import photographs
-from realis.methods import find_method
+from realis.methods.flags import make_config
+from realis.methods.registry import find_method
 from realis.models.hub import model_folder
 from realis.upscaling.app import run
 from realis.upscaling.app.loading import Loader

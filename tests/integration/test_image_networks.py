@@ -21,7 +21,6 @@ from spandrel.architectures.SPAN import SPAN
 
 from reads import unread_fields
 from realis.commands.__main__ import run_plan, run_upscale
-from realis.commands.upscale import parse_upscale
 from realis.commands.upscale import upscale as upscale_command
 from realis.comparators.image import loading, method
 from realis.comparators.image.config import ImageConfig
@@ -29,6 +28,7 @@ from realis.comparators.image.loading import open_network
 from realis.comparators.image.method import METHOD
 from realis.comparators.image.upscaler import ImageUpscaler
 from realis.core.errors import InputError
+from realis.methods.flags import parse_upscale
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, Placement, Segments
 

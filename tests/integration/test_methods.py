@@ -17,10 +17,10 @@ from transformers import UMT5EncoderModel
 
 import realis
 from conftest import randomise_projections
-from realis import methods
 from realis.commands.__main__ import run_upscale
-from realis.commands.upscale import parse_upscale
 from realis.core.errors import InputError
+from realis.methods import registry
+from realis.methods.flags import parse_upscale
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.wan import loading
 from realis.ops.resize import resize
@@ -75,7 +75,7 @@ def doubled(frames):
 @pytest.fixture
 def network(tmp_path, monkeypatch):
     """The method registered, and its weights."""
-    monkeypatch.setitem(methods.METHODS, "doubling", f"{__name__}:METHOD")
+    monkeypatch.setitem(registry.METHODS, "doubling", f"{__name__}:METHOD")
     SEEN.clear()
     (tmp_path / "network").mkdir()
     save_file({"gain": torch.tensor(0.5)}, tmp_path / "network" / "gain.safetensors")
@@ -101,7 +101,7 @@ def test_a_method_has_its_flags_and_its_place_in_the_help(network, capsys):
         with pytest.raises(SystemExit) as stop:
             run_upscale([*words, "--help"])
         said = capsys.readouterr().out
-        assert stop.value.code == 0 and f"Methods: {', '.join(methods.METHODS)}." in said
+        assert stop.value.code == 0 and f"Methods: {', '.join(registry.METHODS)}." in said
         assert ("--doubling.offset" in said) == bool(words) and ("--cpc-scale" in said) != bool(words)
     with pytest.raises(SystemExit):
         run_upscale(["--method", "doubling", "--doubling.network", "nowhere"])
@@ -241,7 +241,7 @@ def test_a_flag_of_another_method_in_a_recipe_is_said_to_be_one(tmp_path):
 )
 def test_sizes_that_do_not_fit_name_their_flags(words, message):
     with pytest.raises(InputError, match=message):
-        methods.find_method("cpc").needs(parse_upscale(words).options, prompted=False)
+        registry.find_method("cpc").needs(parse_upscale(words).options, prompted=False)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import torch
 
 from realis.commands import upscale
 from realis.commands.__main__ import run_plan, run_upscale
-from realis.methods import find_method
+from realis.methods.registry import find_method
 from realis.models.hub import PRESETS
 from realis.upscaling import cpc_method
 from realis.upscaling.app import estimate
 from realis.upscaling.app.loading import Loader, is_out_of_memory
-from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.upscaling.cpc_config import CpcConfig
+from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.video.journal import Journal
 from small_clips import clip, images, run, three_clips
 

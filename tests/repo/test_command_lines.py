@@ -9,10 +9,10 @@ from command_lines import CONFIGS, PARSERS, ROOT, flags_of, is_required
 from reads import fields_of
 from realis.builder.quality import LIMITS
 from realis.commands.train_cpc import TrainCpcConfig
-from realis.commands.upscale import make_config, parse_upscale
 from realis.core.config import dump, parse, recipe_flags
 from realis.degradation.config import DegradationConfig
-from realis.methods import DEFAULT, METHODS, find_method
+from realis.methods.flags import make_config, parse_upscale
+from realis.methods.registry import DEFAULT, METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.cpc_config import CpcConfig
 

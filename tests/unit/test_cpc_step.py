@@ -10,7 +10,7 @@ from conftest import randomise_projections
 from realis.data.randomness import sample_generator
 from realis.losses.config import HrLossConfig
 from realis.losses.hr_loss import HrLoss
-from realis.methods import find_method
+from realis.methods.registry import find_method
 from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS

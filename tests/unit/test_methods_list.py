@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from realis.commands.__main__ import run_methods
-from realis.methods import METHODS, find_method
+from realis.methods.registry import METHODS, find_method
 from realis.upscaler import WeightsFile
 from realis.upscaling import interpolation
 

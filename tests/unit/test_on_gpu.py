@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmark_files import load_benchmark
-from realis.commands.upscale import parse_upscale, upscale
+from realis.commands.upscale import upscale
+from realis.methods.flags import parse_upscale
 from realis.video.source import open_source
 
 on_gpu, random_wan = load_benchmark("on_gpu"), load_benchmark("random_wan")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from realis.commands.upscale import parse_upscale
-from realis.methods import find_method
+from realis.methods.flags import parse_upscale
+from realis.methods.registry import find_method
 from realis.ops.resize import resize
 from realis.upscaler import Needs, NoiseGrid, Segments
 from realis.upscaling.cpc_config import CpcConfig

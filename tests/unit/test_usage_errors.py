@@ -15,9 +15,9 @@ import pytest
 
 from realis.commands import __main__ as programs
 from realis.commands.train_cpc import TrainCpcConfig
-from realis.commands.upscale import make_config, parse_upscale
 from realis.core.config import dump, parse
 from realis.core.errors import InputError
+from realis.methods.flags import make_config, parse_upscale
 
 ROOT = Path(__file__).parents[2]
 # by function of the program: a flag that takes one whole number, and one that takes one of several words
