@@ -85,6 +85,7 @@ class Needs:
         tile_context: pixels that it sees around a tile besides, where the frame has them.
         multiple: the sides of a tile, or of a whole frame, must be multiples of it.
         noise: the grid of its noise; ``None``: it draws none.
+        text: whether it reads a prompt.
         weights: the files and folders that the result depends on, by the field of its configuration that names each.
         settings: by field of its configuration, the values it chose where the user left the choice to it, such as for
             ``steps`` of 0.
@@ -103,6 +104,7 @@ class Needs:
     tile_context: int = 0
     multiple: int = 1
     noise: NoiseGrid | None = None
+    text: bool = False
     weights: Mapping[str, Path] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     strength: float = 1.0

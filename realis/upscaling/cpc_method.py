@@ -58,6 +58,7 @@ class CpcMethod:
             tile_overlap=config.tile_overlap,
             multiple=TOKEN,
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
+            text=has_text_encoder(folder) and controlnet.get("text_conditioned", True),
             weights={name: Path(file) for name, file in files.items() if file},
             settings=settings,
             strength=controlnet.get("strength", 1.0),

@@ -30,22 +30,24 @@ def natural(file: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
 
 
-def files_in(folder: Path, endings: tuple[str, ...], below: bool = False) -> list[Path]:
+def files_in(folder: Path, endings: tuple[str, ...], below: bool = False, results: bool = False) -> list[Path]:
     """Return the files in ``folder`` that end in one of ``endings``, in upper or lower case, in natural order.
 
-    Skipped are hidden files, among them the ``._NAME`` in which macOS stores metadata on other file systems, and the
-    results of earlier runs, so that results may lie beside their sources.
+    Skipped are hidden files, among them the ``._NAME`` in which macOS stores metadata on other file systems, the sheets
+    beside results of earlier runs, and, unless they are asked for, these results, so that they may lie beside their
+    sources.
 
     Args:
         folder: where to look.
         endings: as :data:`IMAGES`.
         below: look in the folders below it as well.
+        results: whether results of earlier runs count.
 
     Raises:
         InputError: the folder cannot be listed.
     """
-    files = visible_files(folder, below, results=False)
-    return sorted((file for file in files if file.suffix.lower() in endings), key=natural)
+    found = [file for file in visible_files(folder, below, results) if file.suffix.lower() in endings]
+    return sorted((file for file in found if not (results and is_sheet(file))), key=natural)
 
 
 def visible_files(folder: Path, below: bool = False, results: bool = True) -> Iterator[Path]:

@@ -74,16 +74,20 @@ def _rgb(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def find_sequences(folder: Path) -> list[FrameSequence]:
+def find_sequences(folder: Path, results: bool = False) -> list[FrameSequence]:
     """Find all clips in ``folder`` and below, sorted by name: each folder with pictures in it, and each video.
+
+    Args:
+        folder: where to look.
+        results: whether results of earlier runs of ``upscale`` count.
 
     Raises:
         InputError: no such folder, no clips in it, or clips that could not be told apart when written back.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'nothing there'}; wanted a folder of clips")
-    videos = set(files_in(folder, VIDEOS, below=True))
-    folders = sorted({file.parent for file in files_in(folder, IMAGES, below=True)})
+    videos = set(files_in(folder, VIDEOS, below=True, results=results))
+    folders = sorted({file.parent for file in files_in(folder, IMAGES, below=True, results=results)})
     clips: dict[str, FrameSequence] = {}
     for path in [*folders, *sorted(videos)]:
         name = path.relative_to(folder).with_suffix("") if path in videos else path.relative_to(folder)

@@ -12,7 +12,6 @@ from PIL import Image
 from realis.core.errors import InputError
 from realis.core.files import LONGEST_NAME, fitting_name, remove_folder, whole_file
 from realis.data.lr_sets.clips import draw_parameters, parameters_file
-from realis.data.lr_sets.config import DegradeConfig
 from realis.training.run_folder import check_export
 from realis.upscaling.app.inputs import default_name, find_inputs
 from realis.video.fingerprint import fingerprint, fingerprint_all
@@ -288,8 +287,8 @@ def test_names_that_are_no_text_have_fingerprints_and_draws(tmp_path):
     touch(tmp_path, f"{NO_TEXT}1.png", f"{NO_TEXT}2.png")
     files = sorted(tmp_path.iterdir())
     assert fingerprint_all(files, tmp_path) != fingerprint_all(files[:1], tmp_path)
-    config = DegradeConfig("gt", "lr", "bi")
-    assert draw_parameters(config, NO_TEXT, 3, (16, 16)) == draw_parameters(config, NO_TEXT, 3, (16, 16))
+    draw = ("bi", 4, 0, NO_TEXT, 3, (16, 16))
+    assert draw_parameters(*draw) == draw_parameters(*draw)
 
 
 @pytest.mark.parametrize("name", [LONG + "x" * 15, NO_TEXT])

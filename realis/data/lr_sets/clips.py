@@ -15,11 +15,11 @@ from realis.data.lr_sets.config import DegradeConfig
 from realis.data.lr_sets.record import DegradedClip, FilesState
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
-from realis.parallel.workers import Workers, context
+from realis.parallel.progress import SharedProgress, count_one, share
+from realis.parallel.workers import Workers
 from realis.video.sequences import FrameSequence, write_like, written_path
 
 DEGRADING = ("realis.degradation.second_order",)  # modules with torch, which whoever degrades imports
-_frames_done: Any = None  # in a worker: the counter that it shares with the parent, if there is one
 
 
 class Outcome(NamedTuple):
@@ -47,22 +47,9 @@ def degrade_by(
 
 def degrade_all(config: DegradeConfig, clips: list[FrameSequence], advance: Callable[[int], Any]) -> Iterator[Done]:
     """Degrade ``clips``, several at a time; yields each when done. Progress goes on with every frame."""
-    frames_done, seen = context.Value("q", 0), 0
-
-    def tick() -> None:
-        nonlocal seen
-        advance(frames_done.value - seen)
-        seen = frames_done.value
-
-    work = partial(degrade_clip, config)
-    with Workers(config.workers, share_counter, (frames_done,), DEGRADING) as workers:
-        yield from workers.tasks(work, clips, tick)
-
-
-def share_counter(frames_done: Any) -> None:
-    """Keep the counter of the parent, in a worker."""
-    global _frames_done
-    _frames_done = frames_done
+    work, done = partial(degrade_clip, config), SharedProgress(advance)
+    with Workers(config.workers, share, (done.counter,), DEGRADING) as workers:
+        yield from workers.tasks(work, clips, done.tick)
 
 
 def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Outcome:
@@ -82,7 +69,7 @@ def degrade_clip(config: DegradeConfig, clip: FrameSequence) -> Outcome:
         least = 2 * config.scale
         require(min(height, width) >= least, "size", f"{width}x{height}", f"at least {least}x{least} at this scale")
         size = (height // config.scale * config.scale, width // config.scale * config.scale)
-        parameters = draw_parameters(config, clip.name, count, size)
+        parameters = draw_parameters(config.preset, config.scale, config.seed, clip.name, count, size)
     h, w = parameters.size
     fits = parameters.frames == count and h <= height and w <= width
     drawn_for = f"{parameters.frames} x {w}x{h} as when it was drawn"
@@ -106,16 +93,15 @@ def count_frames(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield ``images``, and count each when it is read: an encoder takes all of them before the first one comes out."""
     for image in images:
         yield image
-        if _frames_done:
-            with _frames_done.get_lock():
-                _frames_done.value += 1
+        count_one()
 
 
-def draw_parameters(config: DegradeConfig, name: str, frames: int, size: tuple[int, int]) -> DegradationParameters:
-    """Parameters that depend on the seed and the clip's name alone, not on which clips there are besides."""
+def draw_parameters(
+    preset: str, scale: int, seed: int, name: str, frames: int, size: tuple[int, int]
+) -> DegradationParameters:
+    """Draw parameters for a clip that depend on the seed and the clip's name alone, not on which clips there are besides."""
     number = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8])  # names need not be UTF-8
-    rng = np.random.default_rng((config.seed, number))
-    return load_degradation(config.preset).sample(rng, frames, size, config.scale)
+    return load_degradation(preset).sample(np.random.default_rng((seed, number)), frames, size, scale)
 
 
 def count_and_size(clip: FrameSequence) -> tuple[int, int, int]:
