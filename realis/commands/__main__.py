@@ -93,6 +93,13 @@ def run_plan(argv: Sequence[str] | None = None) -> None:
     run_upscale([*(sys.argv[1:] if argv is None else argv), "--dry-run"])
 
 
+def run_evaluate(argv: Sequence[str] | None = None) -> None:
+    """Run ``infer/evaluate.py``."""
+    from realis.commands.evaluate import EvaluateConfig, evaluate
+
+    _run("evaluate.py", EvaluateConfig, evaluate, argv)
+
+
 def run_methods(argv: Sequence[str] | None = None) -> None:
     """Run ``realis methods``: list the upscaling methods and their weights."""
     from realis.commands.methods import MethodsConfig, methods
@@ -136,6 +143,7 @@ def run_build(argv: Sequence[str] | None = None) -> None:
 COMMANDS = {
     "upscale": run_upscale,
     "plan": run_plan,
+    "evaluate": run_evaluate,
     "methods": run_methods,
     "degrade": run_degrade,
     "precompute": run_precompute,
@@ -145,7 +153,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run ``realis upscale | plan | methods | degrade | precompute | train | build``."""
+    """Run ``realis upscale | plan | evaluate | methods | degrade | precompute | train | build``."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
         print(f"usage: realis {' | '.join(COMMANDS)} [recipe.yaml] [--flags]   (realis COMMAND --help explains them)")

@@ -7,6 +7,7 @@ Networks and the estimator of flow are handed in, so that nothing here knows whe
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -96,6 +97,14 @@ class Meter(Protocol):
         ...
 
 
+def is_installed(package: str) -> bool:
+    """Return whether a distribution is installed, without importing it."""
+    try:
+        return bool(distribution(package))
+    except PackageNotFoundError:
+        return False
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric, in one exact variant.
@@ -111,6 +120,7 @@ class Metric:
         reference: whether it compares with the ground truth.
         flow: whether it needs optical flow.
         networks: names of the networks that it needs.
+        packages: distributions that compute it, of the extra ``metrics``.
         least_side: pixels that both sides of a frame must have.
     """
 
@@ -124,7 +134,13 @@ class Metric:
     reference: bool = True
     flow: bool = False
     networks: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     least_side: int = 1
+
+    def lacks(self) -> list[str]:
+        """Return why it cannot be computed, with the command that helps; empty: it can."""
+        missing = [name for name in self.packages if not is_installed(name)]
+        return [f"{' and '.join(missing)} not installed; pip install 'realis[metrics]'"] if missing else []
 
     def open(self) -> Meter:
         """Start a measurement of a clip."""

@@ -1,0 +1,255 @@
+"""Measure restored clips: several at a time, each frame by frame, and only what the ledger does not hold yet."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Any
+
+from realis.core.errors import InputError
+from realis.core.records import digest
+from realis.evaluation.alignment import AlignmentCheck, size_fault
+from realis.evaluation.footage import Footage
+from realis.evaluation.ledger import Ledger
+from realis.evaluation.networks import Weights
+from realis.evaluation.protocols import Protocol
+from realis.metrics.base import Metric, Moment, Tools
+from realis.metrics.registry import METRICS
+from realis.parallel.progress import SharedProgress, count_one, share
+from realis.parallel.workers import Workers
+
+if TYPE_CHECKING:
+    import torch
+
+MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment", "realis.models.optical_flow.farneback")
+FramePair = tuple["torch.Tensor", "torch.Tensor | None"]
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What clips are measured by.
+
+    Args:
+        protocol: how frames are prepared.
+        metrics: names of the metrics.
+        flow: the estimator of optical flow; empty: none.
+        weights: where networks are.
+        device: on which metrics are computed.
+    """
+
+    protocol: Protocol
+    metrics: tuple[str, ...]
+    flow: str
+    weights: Weights
+    device: str = "cpu"
+
+    def networks_of(self, metric: Metric) -> tuple[str, ...]:
+        """Return the networks of a metric, the estimator of flow among them."""
+        return (*metric.networks, *([self.flow] if metric.flow else []))
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the weights that its metrics need, by the names of the networks."""
+        return self.weights.digests(dict.fromkeys(n for name in self.metrics for n in self.networks_of(METRICS[name])))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to measure.
+
+    Args:
+        number: that tells it from other tasks.
+        restored: its frames.
+        truth: those of the ground truth; ``None``: there is none.
+    """
+
+    number: int
+    restored: Footage
+    truth: Footage | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a clip.
+
+    Args:
+        frames: of the restored clip.
+        size: their height and width.
+        values: of each metric, one a frame, a pair of frames, or a clip; ``None``: it cannot be laid over the truth.
+        alignment: the quantities of the alignment check, by name; empty where there is no truth.
+        faults: what keeps it from being compared with the truth.
+    """
+
+    frames: int
+    size: tuple[int, int]
+    values: Mapping[str, Sequence[float]] | None
+    alignment: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+
+# 1. One clip, in a worker
+
+
+def measure(instruments: Instruments, task: Task) -> Measured:
+    """Measure one clip in one pass. A restored clip that cannot be laid over the truth has no values.
+
+    Raises:
+        InputError: a file cannot be read or is damaged, a network cannot be opened, frames are too small for a metric.
+    """
+    import torch
+
+    size = task.restored.size()
+    if task.truth and size != task.truth.size():
+        fault = size_fault(next(task.restored.read()), next(task.truth.read()))
+        return Measured(task.restored.announced_frames(), size, None, faults=(fault,))
+    metrics = [METRICS[name] for name in instruments.metrics]
+    _check_sizes(metrics, _trimmed_size(size, instruments.protocol))
+    tools, check, seen = _tools(instruments), AlignmentCheck(), [0, 0]
+    with torch.no_grad(), ExitStack() as stack:
+        meters = {metric.name: metric.open() for metric in metrics}
+        for meter in meters.values():
+            stack.callback(meter.close)
+        moment = None
+        for restored, truth in _without_ends(_pairs(task, check, seen), instruments.protocol.drop_ends):
+            both = (trimmed(x, instruments.protocol).to(instruments.device) for x in (restored, truth) if x is not None)
+            moment = Moment(next(both), next(both, None), moment, tools)
+            for meter in meters.values():
+                meter.add(moment)
+            count_one()
+        if seen[0] != seen[1] and task.truth:
+            return Measured(seen[0], size, None, faults=(f"has {seen[0]} frames, the truth {seen[1]}",))
+        values = {name: meter.values().tolist() for name, meter in meters.items()}
+    if not task.truth:
+        return Measured(seen[0], size, values)
+    alignment = check.finish()
+    quantities = {name: value for name, value in asdict(alignment).items() if name != "faults"}
+    return Measured(seen[0], size, values, quantities, alignment.faults)
+
+
+def _pairs(task: Task, check: AlignmentCheck, seen: list[int]) -> Iterator[FramePair]:
+    """Yield the frames of both clips as long as both have some; count the frames of each in ``seen``, and show the pairs to
+    the alignment check."""
+    for restored, truth in zip_longest(task.restored.read(), task.truth.read() if task.truth else ()):
+        seen[0] += restored is not None
+        seen[1] += truth is not None
+        if restored is not None and truth is not None:
+            check.add(restored, truth)
+        if restored is not None and (truth is not None or not task.truth):
+            yield restored, truth
+
+
+def _without_ends(pairs: Iterable[FramePair], count: int) -> Iterator[FramePair]:
+    """Leave out ``count`` pairs at the beginning and at the end."""
+    held: list[FramePair] = []
+    for pair in islice(pairs, count, None):
+        held.append(pair)
+        if len(held) > count:
+            yield held.pop(0)
+
+
+def trimmed(frame: "torch.Tensor", protocol: Protocol) -> "torch.Tensor":
+    """Cut a frame (3, H, W) as a protocol asks: its border, then to a multiple around the centre."""
+    height, width = _trimmed_size(frame.shape[-2:], protocol)
+    top, left = (frame.shape[-2] - height) // 2, (frame.shape[-1] - width) // 2
+    return frame[:, top : top + height, left : left + width].contiguous()
+
+
+def _trimmed_size(size: Sequence[int], protocol: Protocol) -> tuple[int, int]:
+    height, width = ((side - 2 * protocol.border) // protocol.multiple * protocol.multiple for side in size)
+    return height, width
+
+
+def _check_sizes(metrics: Sequence[Metric], size: tuple[int, int]) -> None:
+    for metric in metrics:
+        if min(size) < metric.least_side:
+            raise InputError(f"{metric.title}: got {size[1]}x{size[0]} to measure, wanted at least {metric.least_side} pixels a "
+                             "side; choose other --metrics")  # fmt: skip
+
+
+def _tools(instruments: Instruments) -> Tools:
+    names = dict.fromkeys(name for metric in instruments.metrics for name in METRICS[metric].networks)
+    opened = {name: _network(instruments.weights, name, instruments.device) for name in names}
+    flow = any(METRICS[name].flow for name in instruments.metrics)
+    return Tools(_network(instruments.weights, instruments.flow, instruments.device) if flow else None, opened)
+
+
+@lru_cache
+def _network(weights: Weights, name: str, device: str) -> Any:
+    """Open a network, once in a process."""
+    return weights.open(name, device)
+
+
+# 2. All clips
+
+
+def measure_all(
+    instruments: Instruments,
+    tasks: Sequence[Task],
+    ledger: Ledger,
+    versions: Mapping[str, str],
+    workers: int,
+    advance: Callable[[int], Any],
+) -> Iterator[tuple[Task, Measured | BaseException]]:
+    """Measure what the ledger does not hold, and yield every task with what was found, in any order.
+
+    Args:
+        instruments: by what all are measured.
+        tasks: clips.
+        ledger: of earlier runs; what is measured is added to it.
+        versions: of what computes: other versions measure anew.
+        workers: processes; 0: one a core.
+        advance: called with the number of frames that were measured since.
+
+    Raises:
+        RunError: a process was killed.
+    """
+    names = _names_in_ledger(instruments)
+    todo, keys = [], {task.number: _key(instruments, task, versions) for task in tasks}
+    for task in tasks:
+        known = _recall(ledger.facts(keys[task.number]), names)
+        if known and (known.values is None or known.values.keys() == names.keys()):
+            yield task, known
+        else:
+            todo.append(task)
+    if not todo:
+        return
+    progress = SharedProgress(advance)
+    with Workers(workers, share, (progress.counter,), MODULES) as pool:
+        for task, found in pool.tasks(partial(measure, instruments), todo, progress.tick):
+            if isinstance(found, Measured):
+                ledger.add(keys[task.number], _noted(found, names))
+            yield task, found
+
+
+def _key(instruments: Instruments, task: Task, versions: Mapping[str, str]) -> str:
+    """Return what the measurement of a clip depends on besides the metric."""
+    protocol = instruments.protocol
+    prepared = {"border": protocol.border, "multiple": protocol.multiple, "drop_ends": protocol.drop_ends}
+    footage = [one and one.facts() for one in (task.restored, task.truth)]
+    return digest([footage, prepared, instruments.device, dict(versions)])
+
+
+def _names_in_ledger(instruments: Instruments) -> dict[str, str]:
+    """Return under what name the ledger keeps each metric: with the weights that it depends on."""
+    found, digests = {}, instruments.digests()
+    for name in instruments.metrics:
+        networks = instruments.networks_of(METRICS[name])
+        found[name] = " ".join([name, *(f"{network}:{digests.get(network, '')[:16]}" for network in networks)])
+    return found
+
+
+def _noted(found: Measured, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the ledger keeps."""
+    facts = {"frames": found.frames, "size": found.size, "alignment": found.alignment, "faults": found.faults}
+    if found.values is None:
+        return facts
+    return facts | {"values": True} | {names[name]: list(values) for name, values in found.values.items()}
+
+
+def _recall(known: Mapping[str, Any], names: Mapping[str, str]) -> Measured | None:
+    """Return what the ledger holds; of the metrics, those that it has."""
+    if not known:
+        return None
+    values = {name: known[noted] for name, noted in names.items() if noted in known} if "values" in known else None
+    height, width = known["size"]
+    return Measured(known["frames"], (height, width), values, known["alignment"], tuple(known["faults"]))

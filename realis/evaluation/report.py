@@ -1,0 +1,247 @@
+"""Write a table as JSON, CSV and Markdown; names that others chose cannot become markup or formulas in them."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Literal
+
+from realis.core.files import whole_file
+from realis.core.units import count
+from realis.evaluation.published import Conditions
+from realis.evaluation.statistics import Estimate
+from realis.evaluation.table import Result, Table
+from realis.metrics.base import Metric
+
+WORST = 10  # clips of a row that the Markdown shows; the CSV has all
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would compute
+# What published tables call our degradations
+PUBLISHED_AS: dict[str, Literal["bi", "bd"]] = {"clean": "bi", "bi": "bi", "bd": "bd"}
+
+
+def write_table(table: Table, output: Path) -> list[Path]:
+    """Write ``table.json``, ``table.csv`` and ``table.md`` into the folder ``output``; return the files.
+
+    Raises:
+        InputError: they cannot be written.
+        RunError: the disk is full or fails.
+    """
+    files = {"table.md": "\n".join(markdown(table)) + "\n", "table.csv": to_csv(table), "table.json": to_json(table)}
+    for name, text in files.items():
+        with whole_file(output / name) as temporary:
+            temporary.write_bytes(text.encode(errors="backslashreplace"))  # file names need not be UTF-8
+    return [output / name for name in files]
+
+
+# 1. JSON
+
+
+def to_json(table: Table) -> str:
+    """Return all of the table: what it was made with, the means, and the values of every frame."""
+    means = [
+        {
+            "case": case,
+            "row": row,
+            "mean": {name: asdict(one) for name, one in table.estimates(case, row).items()},
+            "over the first row": {name: asdict(one) for name, one in table.gains(case, row).items()},
+            "seconds a frame": table.seconds(case, row),
+        }
+        for case in table.cases
+        for row in table.rows
+    ]
+    metrics = [
+        {"name": m.name, "title": m.title, "unit": m.unit, "better": m.better, "source": m.source}
+        for m in table.columns
+    ]
+    content = {
+        **table.facts, "protocol": asdict(table.protocol), "metrics": metrics, "missing": dict(table.missing),
+        "optical flow": table.flow, "means": means, "clips": [asdict(result) for result in table.results],
+    }  # fmt: skip
+    return json.dumps(content, indent=1, allow_nan=False)
+
+
+# 2. CSV
+
+
+def to_csv(table: Table) -> str:
+    """Return a line for each case, row, clip and metric."""
+    text = StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["case", "row", "clip", "metric", "mean", "unit", "values", "frames", "faults"])
+    for result in table.results:
+        names = [plain_cell(name) for name in (result.case, result.row, result.clip)]
+        faults = plain_cell("; ".join(result.measured.faults))
+        for metric in table.columns:
+            values = table.values(result, metric)
+            mean = f"{values.mean():.6g}" if len(values) else ""
+            lines.writerow([*names, metric.name, mean, metric.unit, len(values), result.measured.frames, faults])
+    return text.getvalue()
+
+
+def plain_cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula.
+
+    >>> plain_cell("=1+1"), plain_cell("000")
+    ("'=1+1", '000')
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+# 3. Markdown
+
+
+def escaped(text: str) -> str:
+    r"""Return a text that Markdown and HTML show as it is, on one line.
+
+    >>> print(escaped("<b>|x|</b>"))
+    &lt;b&gt;\|x\|&lt;/b&gt;
+    """
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#!~$])", r"\\\1", text)
+
+
+def markdown(table: Table) -> Iterator[str]:
+    """Yield the lines of the document: a table a case in the form of the papers, gains with intervals, the worst clips."""
+    yield from ("# Evaluation", "", *head(table))
+    for case in table.cases:
+        yield from ("", f"## {escaped(case)}" if case else "## Results", "", *means_of(table, case))
+        yield from published_beside(table, case)
+        if len(table.rows) > 1:
+            yield from ("", f"Over {escaped(table.rows[0])}, with 95 % intervals (bootstrap over clips):", "")
+            yield from gains_of(table, case)
+    if faulty := table.faulty():
+        yield from ("", "## Clips that do not lie on the truth", "")
+        yield "They count." if table.allow_misaligned else "They have no figures that compare with the truth."
+        yield ""
+        for result in faulty:
+            where = ", ".join(escaped(name) for name in (result.case, result.row, result.clip) if name)
+            yield f"- {where}: {escaped('; '.join(result.measured.faults))}"
+    yield from ("", f"## Clips, the worst first (at most {WORST} of a row; table.csv has all)", "", *worst_clips(table))
+
+
+def head(table: Table) -> Iterator[str]:
+    """Yield what was measured, how, and what could not be."""
+    protocol = table.protocol
+    how = [
+        f"border of {count(protocol.border, 'pixel')} cut" if protocol.border else "whole frames",
+        *([f"sides cut to multiples of {protocol.multiple}"] if protocol.multiple > 1 else []),
+        *([f"{protocol.drop_ends} frames left out at both ends"] if protocol.drop_ends else []),
+        "mean over frames, then over clips" if protocol.mean == "clips" else "mean over the frames of all clips",
+    ]
+    yield f"Protocol {protocol.name}: {escaped(protocol.source)}; {', '.join(how)}."
+    yield ""
+    for metric in table.columns:
+        networks = [*metric.networks, *([f"optical flow by {table.flow}"] if metric.flow else [])]
+        facts = [f"{metric.better} is better", *([metric.unit] if metric.unit else []), *networks]
+        deviation = f". {protocol.deviations[metric.name]}" if metric.name in protocol.deviations else ""
+        yield f"- **{metric.title}** ({', '.join(facts)}): {escaped(metric.source + deviation)}"
+    for name, why in table.missing.items():
+        yield f"- **{name}** is missing: {escaped(why)}"
+
+
+def means_of(table: Table, case: str) -> Iterator[str]:
+    """Yield the means of a case, the best of each column in bold."""
+    found = {row: table.estimates(case, row) for row in table.rows}
+    seconds = {row: table.seconds(case, row) for row in table.rows}
+    timed = any(x is not None for x in seconds.values())
+    yield from _head_lines(["", *map(title, table.columns), *(["s a frame"] if timed else [])])
+    for row, taken in seconds.items():
+        cells = [_best_in_bold(metric, row, found) for metric in table.columns]
+        cells += ["" if taken is None else f"{taken:.2f}"] if timed else []
+        yield _line([_with_count(table, case, row), *cells])
+
+
+def title(metric: Metric) -> str:
+    """Return the head of a column."""
+    return f"{metric.title}{f', {metric.unit}' if metric.unit else ''} {'↑' if metric.better == 'higher' else '↓'}"
+
+
+def _with_count(table: Table, case: str, row: str) -> str:
+    """Return the name of a row, with the number of its clips that count where some do not."""
+    results = table.of(case, row)
+    lying = sum(not result.measured.faults for result in results)
+    some = lying < len(results) and not table.allow_misaligned
+    return escaped(row) + (f" ({lying} of {len(results)} clips)" if some else "")
+
+
+def _best_in_bold(metric: Metric, row: str, found: Mapping[str, Mapping[str, Estimate]]) -> str:
+    if metric.name not in found[row]:
+        return ""
+    means = {name: f"{one[metric.name].mean:.{metric.digits}f}" for name, one in found.items() if metric.name in one}
+    best = (max if metric.better == "higher" else min)(means.values(), key=float)
+    return f"**{means[row]}**" if means[row] == best and len(means) > 1 else means[row]
+
+
+def published_beside(table: Table, case: str) -> Iterator[str]:
+    """Yield the rows of papers that may stand below ours, and the figures that may not, with the reasons."""
+    scale = table.facts["scale"]
+    found = table.published(Conditions(table.protocol.name, table.flow, PUBLISHED_AS.get(case, ""), scale))
+    for row in found:
+        if row.figures:
+            cells = [f"{row.figures[m.name]:.{m.digits}f}" if m.name in row.figures else "" for m in table.columns]
+            yield _line([f"*{escaped(row.name)}*", *cells])
+    others = [row for row in found if row.others]
+    if others:
+        yield from ("", "Published figures that ours do not compare with:", "")
+    for row in others:
+        reasons: dict[str, list[str]] = {}
+        for name, (figure, why) in row.others.items():
+            reasons.setdefault(why, []).append(f"{name} {figure:g}")
+        said = " ".join(f"{', '.join(figures)}: {why}" for why, figures in reasons.items())
+        yield f"- {escaped(f'{row.name}: {said} {row.note}')}"
+
+
+def gains_of(table: Table, case: str) -> Iterator[str]:
+    """Yield what each row has over the first one."""
+    yield from _head_lines(["", *map(title, table.columns)])
+    for row in table.rows[1:]:
+        found = table.gains(case, row)
+        yield _line([escaped(row), *(_interval(metric, found.get(metric.name)) for metric in table.columns)])
+
+
+def _interval(metric: Metric, gain: Estimate | None) -> str:
+    if gain is None:
+        return ""
+    numbers = [gain.mean, *(x for x in (gain.low, gain.high) if x is not None)]
+    mean, *ends = [f"{x:+.{metric.digits}f}" for x in numbers]
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
+
+
+def worst_clips(table: Table) -> Iterator[str]:
+    """Yield the clips of every case and row on which it is worst by the first metric."""
+    yield from _head_lines(["case", "row", "clip", *map(title, table.columns)])
+    for case in table.cases:
+        for row in table.rows:
+            for result in sorted(table.of(case, row), key=_goodness(table))[:WORST]:
+                cells = [_mean_cell(table, result, metric) for metric in table.columns]
+                yield _line([*map(escaped, (case, row, result.clip)), *cells])
+
+
+def _goodness(table: Table) -> Callable[[Result], float]:
+    """Return the key by which clips are sorted: the worst first, and before them those without a figure."""
+    metric = table.columns[0]
+
+    def key(result: Result) -> float:
+        values = table.values(result, metric)
+        if not len(values):
+            return float("-inf")
+        return float(values.mean()) if metric.better == "higher" else -float(values.mean())
+
+    return key
+
+
+def _mean_cell(table: Table, result: Result, metric: Metric) -> str:
+    values = table.values(result, metric)
+    return f"{values.mean():.{metric.digits}f}" if len(values) else ""
+
+
+def _head_lines(names: Sequence[str]) -> Iterator[str]:
+    yield _line(names)
+    yield "|" + " --- |" * len(names)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
