@@ -1,4 +1,4 @@
-"""``python infer/evaluate.py in.mp4 --target 4k``; without an input, a sample clip is rendered and evaluated."""
+"""``python infer/evaluate.py --outputs results --ground-truth truth``; without arguments, a small table of its own."""
 
 from realis.commands.__main__ import run_evaluate
 
