@@ -187,6 +187,26 @@ def test_a_deviation_of_the_protocol_or_the_table_is_the_reason():
     assert "seven frames" in not_comparable(metric("psnr_rgb"), vimeo, BI)
 
 
+def test_what_may_stand_beside_ours_is_what_the_document_says():
+    """Measured as the papers measured, by the flow that they used, of inputs as theirs."""
+    comparable = {}
+    for table in load_tables():
+        ours = Conditions(table.protocol, PROTOCOLS[table.protocol].flow, table.degradation, table.scale)
+        for found in rows(table.data_set, table.protocol):
+            names = [name for name in found.figures if not not_comparable(metric(name), found, ours)]
+            comparable.setdefault((table.protocol, table.data_set), set()).update(names)
+    of_frames = {"psnr_rgb", "ssim_rgb", "lpips_alex", "dists", "musiq", "clipiqa", "niqe"}
+    assert {key: names for key, names in comparable.items() if names} == {
+        ("stablevsr", "reds4"): of_frames,
+        ("dgaf_vsr", "reds4"): of_frames | {"tlpips_stablevsr", "tof_stablevsr"},
+        ("dgaf_vsr", "vid4"): {"musiq", "clipiqa", "niqe"},
+        ("dgaf_vsr", "videolq"): {"musiq", "clipiqa"},
+        ("videogigagan", "reds4"): {"psnr_rgb", "ssim_rgb"},
+        ("videogigagan", "vid4"): {"psnr_y", "ssim_y"},
+        ("videogigagan", "udm10"): {"psnr_y", "ssim_y"},
+    }
+
+
 def test_figures_of_inputs_degraded_at_random_compare_with_nobody_s():
     spmcs = row("spmcs", "realisvsr", "RealisVSR")
     ours = Conditions("realisvsr", "raft", "second_order")
