@@ -76,7 +76,7 @@ LAUNCH = sorted((ROOT / "train" / "launch").glob("*.yaml"))
     "recipe",
     [
         f
-        for room in ("train", "infer", "dataset_tools", "realis")
+        for room in ("train", "infer", "dataset_tools", "realis/commands")
         for f in (ROOT / room).rglob("*.yaml")
         if f not in LAUNCH
     ],
