@@ -152,18 +152,18 @@ class FunctionMeter:
     """Keeps what a function says of each frame.
 
     Args:
-        measure: a moment -> a value.
+        measure: a moment -> a value; ``None``: it has none.
         skip: frames at the beginning that have none: 1 for a function of pairs of frames.
     """
 
-    def __init__(self, measure: "Callable[[Moment], float | torch.Tensor]", skip: int = 0) -> None:
+    def __init__(self, measure: "Callable[[Moment], float | torch.Tensor | None]", skip: int = 0) -> None:
         self.measure, self.skip = measure, skip
         self._values: list[float] = []
         self._seen = 0
 
     def add(self, moment: Moment) -> None:
-        if self._seen >= self.skip:
-            self._values.append(float(self.measure(moment)))
+        if self._seen >= self.skip and (value := self.measure(moment)) is not None:
+            self._values.append(float(value))
         self._seen += 1
 
     def values(self) -> np.ndarray:
@@ -172,11 +172,11 @@ class FunctionMeter:
     def close(self) -> None: ...
 
 
-def per_frame(measure: "Callable[[Moment], float | torch.Tensor]") -> Callable[[], Meter]:
+def per_frame(measure: "Callable[[Moment], float | torch.Tensor | None]") -> Callable[[], Meter]:
     """Return what opens a metric that is a function of single frames."""
     return lambda: FunctionMeter(measure)
 
 
-def per_pair(measure: "Callable[[Moment], float | torch.Tensor]") -> Callable[[], Meter]:
+def per_pair(measure: "Callable[[Moment], float | torch.Tensor | None]") -> Callable[[], Meter]:
     """Return what opens a metric that is a function of a frame and the one before it (``moment.previous``)."""
     return lambda: FunctionMeter(measure, skip=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import grid_sample
 
-from realis.ops.warp import visible, warp
+from realis.ops.warp import consistent, motion_boundaries, visible, warp
 
 
 def constant_flow(x, y, size=(6, 8)):
@@ -50,6 +50,16 @@ def test_the_border_is_that_of_grid_sample(size):
     torch.testing.assert_close(warp(picture(size), flow, "border"), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("size", [(5, 9), (37, 50)])
+def test_the_grid_of_stablevsr_is_scaled_for_other_corners_than_it_is_sampled_with(size):
+    flow = 2 * torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(1))
+    rows, columns = torch.meshgrid(*(torch.arange(side) for side in size), indexing="ij")
+    positions = ((columns + flow[:, 0], size[1]), (rows + flow[:, 1], size[0]))
+    grid = torch.stack([2 * p / max(side - 1, 1) - 1 for p, side in positions], dim=-1)
+    expected = grid_sample(picture(size), grid, "bilinear", "zeros", align_corners=False)
+    torch.testing.assert_close(warp(picture(size), flow, grid="stablevsr"), expected, atol=1e-5, rtol=0)
+
+
 def test_positions_are_exact_in_wide_frames_of_bfloat16():
     wide = torch.arange(600).remainder(3).bfloat16().view(1, 1, 1, 600)
     warped = warp(wide, constant_flow(1, 0, (1, 600)))
@@ -76,3 +86,26 @@ def test_what_something_moves_in_front_of_is_not_visible():
 def test_a_small_disagreement_is_none():
     assert visible(constant_flow(1, 0), constant_flow(-0.5, 0))[..., :-1].all()
     assert not visible(constant_flow(1, 0), constant_flow(0, 0)).any()
+
+
+def test_out_of_the_frame_a_flow_may_be_consistent():
+    flow, back = constant_flow(2, 0), constant_flow(-2, 0)
+    assert consistent(flow, warp(back, flow, "border")).all()
+
+
+def test_a_motion_boundary_is_before_the_jump():
+    flow = constant_flow(3, 0).clone()
+    flow[:, 0, :, 5:] = 0
+    flow[:, 1, 4:] = 1
+    jumps = motion_boundaries(flow)
+    assert jumps.shape == (1, 1, 6, 8) and jumps.dtype == torch.bool
+    expected = torch.zeros(6, 8, dtype=torch.bool)
+    expected[:, 4] = expected[3] = True
+    assert torch.equal(jumps[0, 0], expected)
+
+
+def test_a_fast_motion_may_change_more_than_a_slow_one():
+    """By 0.1 pixels from column to column: too much for slow motions only."""
+    slope = 0.1 * torch.arange(8.0).expand(1, 1, 6, 8)
+    slow, fast = (torch.cat((slope + speed, torch.zeros_like(slope)), dim=1) for speed in (0, 5))
+    assert motion_boundaries(slow)[..., :6].all() and not motion_boundaries(fast).any()
