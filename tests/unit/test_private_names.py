@@ -31,6 +31,7 @@ MODEL = "diffusers/models/modeling_utils.py"
 CONTROLNET = "realis/models/cpc/controlnet.py"
 INJECTION = "realis/models/cpc/injection.py"
 SEQUENCE = "realis/models/parallel.py"
+PERCEPTUAL = "realis/metrics/perceptual.py"
 PRIVATE = [
     Private("ContextParallelInput", "diffusers/models/_modeling_parallel.py", CONTROLNET, "how tokens are split"),
     Private("_cp_plan", MODEL, CONTROLNET, "which tensors are split by token"),
@@ -62,6 +63,8 @@ PRIVATE = [
             "realis/training/state.py", "likewise"),
     Private("fp32_partitioned_groups_flat", "deepspeed/runtime/zero/stage3.py",
             "realis/training/state.py", "likewise in stage 3"),
+    Private("net", "torchmetrics/image/lpip.py", PERCEPTUAL, "LPIPS without the states of a metric"),
+    Private("DISTSNetwork", "torchmetrics/functional/image/dists.py", PERCEPTUAL, "DISTS, built once for all frames"),
 ]  # fmt: skip
 OF_PYTHON = {"_exit", "_replace"}  # documented in spite of their underscores
 
