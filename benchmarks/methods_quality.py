@@ -15,6 +15,7 @@ Needs the ``metrics`` extra.
 
 import shlex
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from command_line import count, parser_of
 from realis.core.errors import run_command
 from realis.methods.flags import parse_upscale
 from realis.methods.registry import find_method
-from realis.metrics.vmaf import vmaf
+from realis.metrics.base import Moment, Tools
+from realis.metrics.vmaf import Vmaf
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 from realis.tiling.plan import plan_tiles
@@ -80,8 +82,11 @@ def measure(row: Row, lr: torch.Tensor, hr: torch.Tensor) -> tuple[torch.Tensor,
     restored = row.restore(lr, (hr.shape[2], hr.shape[3]))
     seconds = (time.perf_counter() - began) / len(hr)
     scores = quality.scores(restored, hr)
-    videos = [[planes_to_image(to_uint8(frame)) for frame in video] for video in (restored, hr)]
-    return restored, Figures(scores["PSNR"], scores["SSIM"], float(vmaf(*videos).mean()), seconds)
+    with closing(Vmaf()) as meter:
+        for frames in zip(restored, hr, strict=True):
+            meter.add(Moment(*frames, None, Tools()))
+        vmaf = float(meter.values().mean())
+    return restored, Figures(scores["PSNR"], scores["SSIM"], vmaf, seconds)
 
 
 def crops(video: torch.Tensor, top: int, left: int) -> np.ndarray:

@@ -228,7 +228,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     def measure(module: torch.nn.Module, batch: Batch) -> dict:
         latents, loss = module(batch, "validate")
         decoded, bicubic = (
-            psnr((clip - batch["hr"]).square().mean())
+            psnr((clip - batch["hr"]).square().mean(), 2)
             for clip in (codec.decode(latents).clamp(-1, 1), batch["lr_resized"])
         )
         return {"PSNR, dB": decoded, "gain over bicubic, dB": decoded - bicubic, "HR-Loss": loss}

@@ -104,7 +104,8 @@ def measure(instruments: Instruments, task: Task) -> Measured:
         return Measured(task.restored.announced_frames(), size, None, faults=(fault,))
     metrics = [METRICS[name] for name in instruments.metrics]
     _check_sizes(metrics, _trimmed_size(size, instruments.protocol))
-    tools, check, seen = _tools(instruments), AlignmentCheck(), [0, 0]
+    tools, seen = _tools(instruments), [0, 0]
+    check = AlignmentCheck(task.restored.announced_frames())
     with torch.no_grad(), ExitStack() as stack:
         meters = {metric.name: metric.open() for metric in metrics}
         for meter in meters.values():
@@ -121,7 +122,7 @@ def measure(instruments: Instruments, task: Task) -> Measured:
         values = {name: meter.values().tolist() for name, meter in meters.items()}
     if not task.truth:
         return Measured(seen[0], size, values)
-    alignment = check.finish()
+    alignment = check.result()
     quantities = {name: value for name, value in asdict(alignment).items() if name != "faults"}
     return Measured(seen[0], size, values, quantities, alignment.faults)
 

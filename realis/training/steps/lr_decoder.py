@@ -58,7 +58,7 @@ class LrDecoderStep(TrainingStep):
         hr, lr = batch["hr"][:, :, frames], batch["lr_resized"][:, :, frames]
         loss = charbonnier(decoded, hr)
         latent = (latents.float() - batch["hr_latents"]).square().mean()
-        gain = psnr((decoded.detach() - hr).square().mean()) - psnr((lr - hr).square().mean())
+        gain = psnr((decoded.detach() - hr).square().mean(), 2) - psnr((lr - hr).square().mean(), 2)
         return {
             "loss": loss + self.latent_weight * latent if self.joint else loss,
             "latents": latent.detach(),

@@ -23,7 +23,7 @@ class VaeDecoderStep(TrainingStep):
     def losses(self, batch: Batch) -> Tensors:
         decoded = self.sample(batch)
         l1, l2 = charbonnier(decoded, batch["hr"]), (decoded.float() - batch["hr"]).square().mean()
-        return {"loss": l1 + 2 * l2, "l1": l1.detach(), "psnr": psnr(l2)}
+        return {"loss": l1 + 2 * l2, "l1": l1.detach(), "psnr": psnr(l2, 2)}
 
     def sample(self, batch: Batch) -> torch.Tensor:
         """Return the latents decoded, (B, 3, F, H, W), without the VAE's last clamp, which would cut the gradient of
