@@ -139,13 +139,12 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="tecogan",
             source="TecoGAN (arXiv 1811.09393); metrics.py of thunil/TecoGAN",
-            metrics=("psnr_y_tecogan", "ssim_y", "lpips_alex", "tof_tecogan", "tlpips_tecogan"),
+            metrics=("psnr_y", "ssim_y_tecogan", "lpips_alex", "tof_tecogan", "tlpips_tecogan"),
             border=8,
             multiple=32,
             drop_ends=2,
             flow="farneback",
             deviations={
-                "ssim_y": "The code's SSIM has a uniform 7x7 window, and its data range is each restored frame's own.",
                 "tof_tecogan": "The code estimates flow on whole frames and crops it; ours is that of cropped frames.",
             },
         ),

@@ -30,22 +30,22 @@ FULL_REFERENCE: tuple[Metric, ...] = (
     ),
     Metric(
         "ms_ssim", "MS-SSIM (RGB)", "higher", "Wang et al., Asilomar 2003, mean of the channels, by piq",
-        "realis.metrics.full_reference:ms_ssim", least_side=161,  # 11 pixels at the smallest of five scales
+        "realis.metrics.full_reference:ms_ssim", packages=("piq",), least_side=161,  # 11 pixels at the smallest of five scales
     ),
     Metric(
-        "gmsd", "GMSD", "lower", "Xue et al., TIP 2014, by piq", "realis.metrics.full_reference:gmsd",
+        "gmsd", "GMSD", "lower", "Xue et al., TIP 2014, by piq", "realis.metrics.full_reference:gmsd", packages=("piq",),
     ),
     Metric(
         "haarpsi", "HaarPSI", "higher", "Reisenhofer et al., SPIC 2018, of colour, by piq",
-        "realis.metrics.full_reference:haarpsi", least_side=16,
+        "realis.metrics.full_reference:haarpsi", packages=("piq",), least_side=16,
     ),
     Metric(
         "vif", "VIF", "higher", "Sheikh and Bovik, TIP 2006, in the pixel domain, by piq (vif_p)",
-        "realis.metrics.full_reference:vif", least_side=41,
+        "realis.metrics.full_reference:vif", packages=("piq",), least_side=41,
     ),
     Metric(
         "vmaf", "VMAF", "higher", "Netflix, vmaf_v0.6.1, of 8-bit 4:2:0 frames, by the libvmaf of imageio-ffmpeg",
-        "realis.metrics.vmaf:Vmaf", digits=2, least_side=32,
+        "realis.metrics.vmaf:Vmaf", packages=("imageio-ffmpeg",), digits=2, least_side=32,
     ),
 )  # fmt: skip
 
