@@ -23,7 +23,7 @@ MINIATURE_RECIPE = Path(__file__).parent / "build_miniature.yaml"
 MINIATURE = "out/realisvideo_miniature"
 
 
-def _run(prog: str, config: type, command: Callable[[Any], None], argv: Sequence[str] | None) -> None:
+def _run(prog: str, config: type, command: Callable[[Any], object], argv: Sequence[str] | None) -> None:
     log.setup()
     run_command(lambda: command(parse(config, sys.argv[1:] if argv is None else argv, prog)))
 

@@ -21,7 +21,7 @@ from realis.evaluation.pictures import save_clip_sheet
 from realis.evaluation.protocols import PROTOCOLS, Protocol
 from realis.evaluation.published import DATA_SETS
 from realis.evaluation.report import head, means_of, write_table
-from realis.evaluation.restore import MethodRow, Restorer, method_rows
+from realis.evaluation.restore import OURS, MethodRow, Restorer, method_rows
 from realis.evaluation.table import Result, Table
 from realis.evaluation.test_sets import (
     Clip,
@@ -36,7 +36,7 @@ from realis.evaluation.test_sets import (
 )
 from realis.metrics.registry import METRICS
 from realis.upscaling.app.loading import usable_device
-from realis.upscaling.app.run import input_content
+from realis.video.fingerprint import fingerprint
 
 BARE_METHODS, BARE_FRAMES = ("bicubic", "lanczos", "cpc"), 9
 SHEETS = 12  # clips of a case of which pictures are made
@@ -157,10 +157,10 @@ def evaluate(config: EvaluateConfig) -> Path:
         InputError: something given cannot be used; or, after the table is written, a clip does not lie on the truth.
         RunError: the disk is full, memory is too small, a process was killed.
     """
-    if not (config.outputs or config.method):
-        logger.info("no arguments given: %s on photographs that scikit-image carries, filmed", ", ".join(BARE_METHODS))
-        config = replace(config, method=BARE_METHODS, frames=config.frames or BARE_FRAMES)
-    folders, methods = folder_rows(config.outputs), method_rows(config.method)
+    is_bare = not (config.outputs or config.method)
+    if is_bare:
+        logger.info("no videos given: %s on photographs that scikit-image carries, filmed", ", ".join(BARE_METHODS))
+    folders, methods = folder_rows(config.outputs), method_rows(BARE_METHODS if is_bare else config.method)
     check_names([*folders, *(row.name for row in methods)])
     has_truth = bool(config.ground_truth or config.data or config.clips or (not config.outputs and not config.lr))
     instruments, missing = find_instruments(config, has_truth)
@@ -262,7 +262,7 @@ def find_clips(config: EvaluateConfig, output: Path) -> list[Clip]:
     Raises:
         InputError: there are none, or a low-resolution clip is missing.
     """
-    frames, multiple = config.frames or None, config.scale if config.method and not config.lr else 1
+    frames, multiple = config.frames or None, 1 if config.outputs or config.lr else config.scale
     if config.ground_truth:
         clips = clips_of_folder(config.ground_truth, frames, multiple)
     elif config.data:
@@ -275,7 +275,7 @@ def find_clips(config: EvaluateConfig, output: Path) -> list[Clip]:
         first = next(iter(folder_rows(config.outputs).values()))
         return [replace(clip, truth=None) for clip in clips_of_folder(str(first), frames, 1)]
     else:
-        clips = rendered_clips(output / "truth", config.frames)
+        clips = rendered_clips(output / "truth", frames or BARE_FRAMES)
     return with_lr(clips, config.lr) if config.lr else clips
 
 
@@ -394,8 +394,9 @@ def facts_of(
 def method_facts(row: MethodRow) -> dict[str, Any]:
     """Return the flags of a method, the settings that they stand for, and what its weights are."""
     needs = Restorer(row, []).loader.needs(prompted=False)
-    weights = {name: input_content(file) for name, file in needs.weights.items()}
-    return {"flags": row.flags, "settings": row.config.settings(needs), "content of weights": weights}
+    weights = {name: fingerprint(file) for name, file in needs.weights.items()}
+    settings = {name: value for name, value in row.config.settings(needs).items() if name not in OURS}
+    return {"flags": row.flags, "settings": settings, "content of weights": weights}
 
 
 def save_sheets(found: Sequence[Restored], results: Sequence[Result], output: Path) -> None:

@@ -1,20 +1,20 @@
 """Measure restored clips: several at a time, each frame by frame, and only what the ledger does not hold yet."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.core.errors import InputError
 from realis.core.records import digest
-from realis.evaluation.alignment import AlignmentCheck, size_fault
 from realis.evaluation.footage import Footage
 from realis.evaluation.ledger import Ledger
 from realis.evaluation.networks import Weights
 from realis.evaluation.protocols import Protocol
-from realis.metrics.base import Metric, Moment, Tools
+from realis.metrics.base import Metric, Network, Tools, measure_pairs
 from realis.metrics.registry import METRICS
 from realis.parallel.progress import SharedProgress, count_one, share
 from realis.parallel.workers import Workers
@@ -22,7 +22,10 @@ from realis.parallel.workers import Workers
 if TYPE_CHECKING:
     import torch
 
+    from realis.evaluation.alignment import AlignmentCheck
+
 MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment", "realis.models.optical_flow.farneback")
+_opened: dict[tuple[str, Path | None, str], Network] = {}
 FramePair = tuple["torch.Tensor", "torch.Tensor | None"]
 
 
@@ -98,36 +101,29 @@ def measure(instruments: Instruments, task: Task) -> Measured:
     """
     import torch
 
+    from realis.evaluation.alignment import AlignmentCheck
+    from realis.evaluation.alignment_faults import size_fault
+
     size = task.restored.size()
     if task.truth and size != task.truth.size():
         fault = size_fault(next(task.restored.read()), next(task.truth.read()))
-        return Measured(task.restored.announced_frames(), size, None, faults=(fault,))
+        return Measured(task.restored.announced_frames(), size, None, faults=(fault or "has another size",))
     metrics = [METRICS[name] for name in instruments.metrics]
     _check_sizes(metrics, _trimmed_size(size, instruments.protocol))
-    tools, seen = _tools(instruments), [0, 0]
-    check = AlignmentCheck(task.restored.announced_frames())
-    with torch.no_grad(), ExitStack() as stack:
-        meters = {metric.name: metric.open() for metric in metrics}
-        for meter in meters.values():
-            stack.callback(meter.close)
-        moment = None
-        for restored, truth in _without_ends(_pairs(task, check, seen), instruments.protocol.drop_ends):
-            both = (trimmed(x, instruments.protocol).to(instruments.device) for x in (restored, truth) if x is not None)
-            moment = Moment(next(both), next(both, None), moment, tools)
-            for meter in meters.values():
-                meter.add(moment)
-            count_one()
-        if seen[0] != seen[1] and task.truth:
-            return Measured(seen[0], size, None, faults=(f"has {seen[0]} frames, the truth {seen[1]}",))
-        values = {name: meter.values().tolist() for name, meter in meters.items()}
+    check, seen = AlignmentCheck(task.restored.announced_frames()), [0, 0]
+    pairs = _prepared(_pairs(task, check, seen), instruments)
+    with torch.no_grad():
+        values = {name: x.tolist() for name, x in measure_pairs(pairs, metrics, _tools(instruments)).items()}
     if not task.truth:
         return Measured(seen[0], size, values)
+    if seen[0] != seen[1]:
+        return Measured(seen[0], size, None, faults=(f"has {seen[0]} frames, the truth {seen[1]}",))
     alignment = check.result()
     quantities = {name: value for name, value in asdict(alignment).items() if name != "faults"}
     return Measured(seen[0], size, values, quantities, alignment.faults)
 
 
-def _pairs(task: Task, check: AlignmentCheck, seen: list[int]) -> Iterator[FramePair]:
+def _pairs(task: Task, check: "AlignmentCheck", seen: list[int]) -> Iterator[FramePair]:
     """Yield the frames of both clips as long as both have some; count the frames of each in ``seen``, and show the pairs to
     the alignment check."""
     for restored, truth in zip_longest(task.restored.read(), task.truth.read() if task.truth else ()):
@@ -139,13 +135,16 @@ def _pairs(task: Task, check: AlignmentCheck, seen: list[int]) -> Iterator[Frame
             yield restored, truth
 
 
-def _without_ends(pairs: Iterable[FramePair], count: int) -> Iterator[FramePair]:
-    """Leave out ``count`` pairs at the beginning and at the end."""
-    held: list[FramePair] = []
-    for pair in islice(pairs, count, None):
+def _prepared(pairs: Iterable[FramePair], instruments: Instruments) -> Iterator[FramePair]:
+    """Leave out the frames at both ends that the protocol does not count, and cut the others as it asks."""
+    protocol, held = instruments.protocol, deque[FramePair]()
+    for pair in islice(pairs, protocol.drop_ends, None):
         held.append(pair)
-        if len(held) > count:
-            yield held.pop(0)
+        if len(held) > protocol.drop_ends:
+            restored, truth = (x if x is None else trimmed(x, protocol).to(instruments.device) for x in held.popleft())
+            assert restored is not None
+            yield restored, truth
+            count_one()
 
 
 def trimmed(frame: "torch.Tensor", protocol: Protocol) -> "torch.Tensor":
@@ -174,10 +173,12 @@ def _tools(instruments: Instruments) -> Tools:
     return Tools(_network(instruments.weights, instruments.flow, instruments.device) if flow else None, opened)
 
 
-@lru_cache
-def _network(weights: Weights, name: str, device: str) -> Any:
+def _network(weights: Weights, name: str, device: str) -> Network:
     """Open a network, once in a process."""
-    return weights.open(name, device)
+    key = name, weights.path(name), device
+    if key not in _opened:
+        _opened[key] = weights.open(name, device)
+    return _opened[key]
 
 
 # 2. All clips

@@ -131,13 +131,13 @@ def head(table: Table) -> Iterator[str]:
         *([f"{protocol.drop_ends} frames left out at both ends"] if protocol.drop_ends else []),
         "mean over frames, then over clips" if protocol.mean == "clips" else "mean over the frames of all clips",
     ]
-    yield f"Protocol {protocol.name}: {escaped(protocol.source)}; {', '.join(how)}."
+    yield f"Protocol {protocol.name}: {protocol.source}; {', '.join(how)}."
     yield ""
     for metric in table.columns:
         networks = [*metric.networks, *([f"optical flow by {table.flow}"] if metric.flow else [])]
         facts = [f"{metric.better} is better", *([metric.unit] if metric.unit else []), *networks]
         deviation = f". {protocol.deviations[metric.name]}" if metric.name in protocol.deviations else ""
-        yield f"- **{metric.title}** ({', '.join(facts)}): {escaped(metric.source + deviation)}"
+        yield f"- **{metric.title}** ({', '.join(facts)}): {metric.source}{deviation}"
     for name, why in table.missing.items():
         yield f"- **{name}** is missing: {escaped(why)}"
 

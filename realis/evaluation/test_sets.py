@@ -1,9 +1,10 @@
 """Test sets: ground truth, low-resolution clips, captions; found in folders, named by a manifest, or rendered."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST = (720, 1280)  # height and width that footage is shrunk to fit
 LEAST_LINES = 360  # of footage: from less than a quarter of it nobody restores anything
+FILM_SIZE = (192, 256)  # height and width of what is rendered
 LOSSLESS, CHUNK = Encoding("ffv1"), 8  # frames that are encoded at a time
 RATE = Fraction(25)  # frames a second of what is rendered
 
@@ -112,25 +114,38 @@ def _shrunk(footage: Footage, size: tuple[int, int], scale: float) -> "Iterator[
 
 
 def rendered_clips(output: Path, frames: int) -> list[Clip]:
-    """Render ground truth: the photographs that no part of realis-tiny was trained on, filmed at rest, slowly and fast.
+    """Render ground truth of six clips (:func:`films`), and keep it in ``output``."""
+    clips = []
+    for name, film in films(frames).items():
+        file = output / f"{name}.mkv"
+        write_once(file, {"film": name, "frames": frames}, FILM_SIZE, (frame for frame in film()))
+        clips.append(Clip(name, Footage(file)))
+    return clips
+
+
+def films(frames: int) -> "dict[str, Callable[[], torch.Tensor]]":
+    """Return what renders each film of the photographs that no part of realis-tiny was trained on, at rest, slow and fast.
 
     Returns:
-        Six clips of 256x192, kept in ``output``.
+        By name, a call that gives (frames, 3, 192, 256) float32 in [0, 1].
     """
-    from realis.data.photographs import SAMPLE_PHOTOGRAPHS, CameraMove, film, photograph
+    from realis.data.photographs import SAMPLE_PHOTOGRAPHS
 
-    clips = []
-    for name in SAMPLE_PHOTOGRAPHS:
-        for speed in (0.0, 1.3, 5.7):  # pixels a frame
-            clip = f"{Path(name).stem}_{speed:g}".replace(".", "_")
-            file = output / f"{clip}.mkv"
-            image = photograph(name)
-            y, x, reach = image.shape[1] / 2, image.shape[2] / 2, speed * (frames - 1) / 2
-            move = CameraMove((y - 0.6 * reach, x - 0.8 * reach), (y + 0.6 * reach, x + 0.8 * reach))
-            key = {"photograph": name, "pixels a frame": speed, "frames": frames}
-            write_once(file, key, (192, 256), film(image, move, frames, (192, 256)))
-            clips.append(Clip(clip, Footage(file)))
-    return clips
+    return {
+        f"{Path(name).stem}_{speed:g}".replace(".", "_"): partial(_film, name, speed, frames)
+        for name in SAMPLE_PHOTOGRAPHS
+        for speed in (0.0, 1.3, 5.7)
+    }
+
+
+def _film(name: str, speed: float, frames: int) -> "torch.Tensor":
+    """Film a photograph by a camera that moves over its middle, ``speed`` pixels a frame."""
+    from realis.data.photographs import CameraMove, film, photograph
+
+    image = photograph(name)
+    y, x, reach = image.shape[1] / 2, image.shape[2] / 2, speed * (frames - 1) / 2
+    move = CameraMove((y - 0.6 * reach, x - 0.8 * reach), (y + 0.6 * reach, x + 0.8 * reach))
+    return film(image, move, frames, FILM_SIZE)
 
 
 def write_once(

@@ -4,7 +4,8 @@ Whatever several metrics of a frame need, such as the flow from the frame before
 Networks and the estimator of flow are handed in, so that nothing here knows where weights are.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
@@ -180,3 +181,28 @@ def per_frame(measure: "Callable[[Moment], float | torch.Tensor | None]") -> Cal
 def per_pair(measure: "Callable[[Moment], float | torch.Tensor | None]") -> Callable[[], Meter]:
     """Return what opens a metric that is a function of a frame and the one before it (``moment.previous``)."""
     return lambda: FunctionMeter(measure, skip=1)
+
+
+def measure_pairs(
+    pairs: "Iterable[tuple[torch.Tensor, torch.Tensor | None]]", metrics: Sequence[Metric], tools: Tools
+) -> dict[str, np.ndarray]:
+    """Measure a clip by several metrics in one pass; of its frames, two pairs are held at a time.
+
+    Args:
+        pairs: the restored frame and that of the truth, (3, H, W) float32 in [0, 1] each; ``None``: there is no truth.
+        metrics: that do without a truth, if there is none.
+        tools: what these need.
+
+    Returns:
+        The values of each metric by its name, (n,) float64.
+    """
+    with ExitStack() as stack:
+        meters = {metric.name: metric.open() for metric in metrics}
+        for meter in meters.values():
+            stack.callback(meter.close)
+        moment = None
+        for restored, truth in pairs:
+            moment = Moment(restored, truth, moment, tools)
+            for meter in meters.values():
+                meter.add(moment)
+        return {name: meter.values() for name, meter in meters.items()}
