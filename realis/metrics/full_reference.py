@@ -18,9 +18,7 @@ from realis.ops.kernels import gaussian_kernel
 
 Y_WEIGHTS, Y_BLACK = (65.481, 128.553, 24.966), 16.0
 YIQ_WEIGHTS = (0.299 * 255, 0.587 * 255, 0.114 * 255)
-WINDOW = (
-    gaussian_kernel(11, (1.5, 1.5)).sum(axis=0).tolist()
-)  # the Gaussian is separable: 11 weights for each direction
+WINDOW = gaussian_kernel(11, (1.5, 1.5)).sum(axis=0).tolist()  # for each direction: the Gaussian is separable
 
 
 @per_frame
@@ -61,9 +59,9 @@ def ssim_yiq(moment: Moment) -> torch.Tensor:
 @per_frame
 def ssim_y_tecogan(moment: Moment) -> float:
     """SSIM of luma as TecoGAN's ``metrics.py`` has it from scikit-image: a uniform window of 7x7 pixels, sample
-    covariances, and for the data range the span of the restored frame, so that a flat result has high values.
+    covariances, and for the data range the span of the restored frame.
 
-    A span of under one level is taken as one level: the code divides 0 by 0 there.
+    A span of under one level is taken as one level: for a flat frame, the code divides 0 by 0.
     """
     truth, restored = (_luma(moment, video).double().cpu().numpy() for video in ("truth", "restored"))
     return float(structural_similarity(truth, restored, data_range=max(np.ptp(restored), 1.0)))  # pyright: ignore[reportArgumentType]
@@ -111,7 +109,8 @@ def _luma(moment: Moment, video: Video) -> torch.Tensor:
 
 
 def _weighted(frame: torch.Tensor, weights: tuple[float, float, float]) -> torch.Tensor:
-    return sum((plane * weight for plane, weight in zip(frame[1:], weights[1:], strict=True)), frame[0] * weights[0])
+    red, green, blue = (plane * weight for plane, weight in zip(frame, weights, strict=True))
+    return red + green + blue
 
 
 def by_piq(measure: Callable[[ModuleType, torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[[], Meter]:
