@@ -4,7 +4,7 @@
         [--only 0/2]
 
 Each run trains a CPC over realis-tiny's transformer with the terms of a recipe in ``train/recipes/ablation``, on clips
-rendered from photographs, and restores the held-out photographs (degraded "mid" and by RealBasicVSR's draw 0) in a few
+rendered from photographs, and restores the held-out photographs (degraded "mid" and by a draw of RealBasicVSR's) in a few
 sampling steps with the Wan decoder, as the paper does. What is finished is kept in the output folder and not run again;
 ``--only 0/2`` and ``--only 1/2`` share the runs between two processes. The tables are printed once all are there; no
 row can be better than the Wan decoder's own copy of the truth, which is the last line.
@@ -18,7 +18,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import quality
 import torch
 from command_line import count, parser_of
 
@@ -27,6 +26,11 @@ from realis.core import log
 from realis.core.config import parse
 from realis.core.errors import run_command
 from realis.core.files import whole_file
+from realis.degradation.second_order import degrade
+from realis.evaluation.degraded import parameters_of
+from realis.evaluation.test_sets import films
+from realis.metrics.base import Tools, measure_pairs
+from realis.metrics.registry import METRICS
 from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import TINY, model_folder
@@ -52,8 +56,9 @@ TABLES = {  # what it is, the recipe, the paper's PSNR, SSIM, LPIPS and DISTS on
     ],
 }
 NAMES = list(dict.fromkeys(recipe for rows in TABLES.values() for _, recipe, _ in rows))
-CASES = ("mid", "realbasicvsr 0")
-MEASURED = ("latents", *quality.METRICS)
+CASES = ("mid", "realbasicvsr")
+METRIC_NAMES = ("psnr_rgb", "ssim_rgb", "gmsd", "haarpsi")
+MEASURED = ("latents", *METRIC_NAMES)
 FRAMES = 9
 
 
@@ -86,17 +91,17 @@ def measure(cpc: Path) -> dict[str, float]:
     controlnet = CpcControlNet.from_pretrained(cpc)
     model = ControlledWan(wan.transformer, controlnet, wan.encode_prompts([""])[0])
     codec, figures = LatentCodec(wan.vae, "bf16"), []
-    for number, (_, filmed) in enumerate(quality.held_out(FRAMES)):
-        hr = filmed()
+    for number, (name, film) in enumerate(films(FRAMES).items()):
+        hr = film()
         for case in CASES:
-            lr = resize(quality.CASES[case](hr), (hr.shape[2], hr.shape[3])).clamp(0, 1)
-            batch = {f"{name}_latents": codec.latents_of(clip_of(clip)) for name, clip in (("hr", hr), ("lr", lr))}
+            lr = enlarged_lr(hr, case, name)
+            batch = {f"{kind}_latents": codec.latents_of(clip_of(clip)) for kind, clip in (("hr", hr), ("lr", lr))}
             noise = draw_noise(batch["lr_latents"], torch.tensor([number]), seed=0)
             with torch.autocast("cpu", torch.bfloat16):
                 latents = model.sample(batch["lr_latents"], noise)
             frames = (codec.decode(latents)[0].transpose(0, 1).float() + 1) / 2
             error = (latents - batch["hr_latents"]).square().mean()
-            figures.append({"latents": float(error)} | quality.scores(frames.clamp(0, 1), hr))
+            figures.append({"latents": float(error)} | scores(frames.clamp(0, 1), hr))
     return {name: float(np.mean([one[name] for one in figures])) for name in MEASURED}
 
 
@@ -105,16 +110,29 @@ def references() -> dict[str, dict[str, float]]:
     """The figures of bicubic resizing, and of the truth through the VAE."""
     wan = Wan(model_folder(TINY, text_encoder=False), torch.float32, torch.float32, "cpu")
     codec, figures = LatentCodec(wan.vae, "bf16"), {"bicubic": [], "the truth, encoded and decoded": []}
-    for _, filmed in quality.held_out(FRAMES):
-        hr = filmed()
+    for name, film in films(FRAMES).items():
+        hr = film()
         for case in CASES:
-            figures["bicubic"].append(quality.scores(resize(quality.CASES[case](hr), hr.shape[2:]).clamp(0, 1), hr))
+            figures["bicubic"].append(scores(enlarged_lr(hr, case, name), hr))
         copy = (codec.decode(codec.latents_of(clip_of(hr)))[0].transpose(0, 1).float() + 1) / 2
-        figures["the truth, encoded and decoded"].append(quality.scores(copy.clamp(0, 1), hr))
+        figures["the truth, encoded and decoded"].append(scores(copy.clamp(0, 1), hr))
     return {
-        name: {metric: float(np.mean([one[metric] for one in every])) for metric in quality.METRICS}
+        name: {metric: float(np.mean([one[metric] for one in every])) for metric in METRIC_NAMES}
         for name, every in figures.items()
     }
+
+
+def enlarged_lr(hr: torch.Tensor, case: str, name: str) -> torch.Tensor:
+    """Degrade the film ``name`` (F, 3, H, W) and resize it back."""
+    size = (hr.shape[2], hr.shape[3])
+    lr = degrade(hr, parameters_of(case, 4, 0, name, len(hr), size))
+    return resize(lr, size).clamp(0, 1)
+
+
+def scores(restored: torch.Tensor, hr: torch.Tensor) -> dict[str, float]:
+    """Means over frames of the metrics, by name."""
+    values = measure_pairs(zip(restored, hr, strict=True), [METRICS[name] for name in METRIC_NAMES], Tools())
+    return {name: float(x.mean()) for name, x in values.items()}
 
 
 def clip_of(frames: torch.Tensor) -> torch.Tensor:
@@ -130,12 +148,12 @@ def print_tables(results: dict[str, list[dict[str, float]]]) -> None:
             line = f"{label:34s}"
             for metric in MEASURED:
                 values = [one[metric] for one in results[name]]
-                digits = 2 if metric == "PSNR" else 4
+                digits = 2 if metric == "psnr_rgb" else 4
                 line += f"{np.mean(values):10.{digits}f} +-{np.ptp(values) / 2:.{digits}f}".rjust(18)
             print(line + f"        {paper[0]:.2f} " + " ".join(f"{value:.4f}" for value in paper[1:]))
     print()
     for name, one in references().items():
-        figures = "".join(f"{one[metric]:10.{2 if metric == 'PSNR' else 4}f}".ljust(18) for metric in quality.METRICS)
+        figures = "".join(f"{one[metric]:10.{2 if metric == 'PSNR' else 4}f}".ljust(18) for metric in METRIC_NAMES)
         print(f"{name:52s}{figures}")
 
 

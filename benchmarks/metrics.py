@@ -15,7 +15,6 @@ import multiprocessing
 import resource
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, closing
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from timing import medians_in_turn
 
 from realis.core.system import peak_memory
 from realis.data.photographs import photograph
-from realis.metrics.base import Moment, Tools
+from realis.metrics.base import Tools, measure_pairs
 from realis.metrics.registry import FULL_REFERENCE, METRICS
 from realis.ops.resize import resize
 
@@ -44,15 +43,7 @@ def pairs(size: tuple[int, int], frames: int) -> Iterator[Pair]:
 
 def measure(names: Sequence[str], clip: Iterable[Pair]) -> None:
     """Take a clip through metrics."""
-    with ExitStack() as stack:
-        meters = [stack.enter_context(closing(METRICS[name].open())) for name in names]
-        moment = None
-        for restored, truth in clip:
-            moment = Moment(restored, truth, moment, Tools())
-            for meter in meters:
-                meter.add(moment)
-        for meter in meters:
-            meter.values()
+    measure_pairs(clip, [METRICS[name] for name in names], Tools())
 
 
 def loop(clip: Iterable[Pair]) -> None:

@@ -33,5 +33,7 @@ def border_width(profile: np.ndarray) -> int:
     outer = profile[: len(profile) // 8] > STANDS_OUT * inside
     width = len(outer) if outer.all() else int(np.argmin(outer))
     # a border ends where it ends, while what is hard to restore goes over into what is not
-    ends = np.median(profile[:width]) > STANDS_OUT / 2 * np.median(profile[width + 1 : 2 * width + 8]) if width else False
+    ends = (
+        np.median(profile[:width]) > STANDS_OUT / 2 * np.median(profile[width + 1 : 2 * width + 8]) if width else False
+    )
     return width if ends and width >= LEAST_WIDTH else 0

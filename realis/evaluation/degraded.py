@@ -57,6 +57,19 @@ def pinned_parameters(name: str, frames: int, size: tuple[int, int], scale: int)
     return DegradationParameters(frames, size, small, False, tuple(operations))
 
 
+def parameters_of(
+    degradation: str, scale: int, seed: int, clip: str, frames: int, size: tuple[int, int]
+) -> DegradationParameters:
+    """Return the parameters of a degradation, pinned or drawn, for the clip of a name.
+
+    Raises:
+        InputError: the ranges cannot be drawn from for this size.
+    """
+    if degradation in PINNED:
+        return pinned_parameters(degradation, frames, size, scale)
+    return draw_parameters(degradation, scale, seed, clip, frames, size)
+
+
 def make_lr(clip: Clip, degradation: str, scale: int, seed: int, folder: Path) -> Footage:
     """Make the low-resolution clip of ``clip``, with its parameters beside it; unless that was done before.
 
@@ -81,10 +94,7 @@ def make_lr(clip: Clip, degradation: str, scale: int, seed: int, folder: Path) -
     if is_finished(file, key):
         return Footage(file)
     count = sum(1 for _ in truth.read())
-    if degradation in PINNED:
-        parameters = pinned_parameters(degradation, count, size, scale)
-    else:
-        parameters = draw_parameters(degradation, scale, seed, clip.name, count, size)
+    parameters = parameters_of(degradation, scale, seed, clip.name, count, size)
 
     from realis.degradation.second_order import degrade_stream
 
