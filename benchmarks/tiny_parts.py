@@ -173,7 +173,7 @@ def print_flicker(case: str, clips: list[Clip], found: dict[str, list[list[dict[
         (base,) = found["bicubic"][number]
         for row, every in found.items():
             one = every[number][0]
-            ratio = one["e_warp_lai"].mean() / base["e_warp_lai"].mean()
+            ratio = one["e_warp_lai"].mean() / (base["e_warp_lai"].mean() or np.nan)  # at rest and clean: none
             at_period, elsewhere = pulse(one["psnr_rgb"] - base["psnr_rgb"], PERIOD)
             print(f"{clip.name:30.30s} {row:38s} {ratio:8.3f} {at_period:.3f}/{elsewhere:.3f}", flush=True)
 

@@ -134,7 +134,7 @@ class Table:
         found = []
         for row in rows(self.data_set, self.protocol.name) if self.data_set else ():
             shown, others = {}, {}
-            for name in row.figures:
+            for name in filter(row.figures.__contains__, self.metrics):
                 figure, why = row.in_unit_of(METRICS[name]), not_comparable(METRICS[name], row, conditions)
                 if why:
                     others[name] = (figure, why)
