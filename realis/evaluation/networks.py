@@ -116,15 +116,15 @@ class Weights:
         return self.files.get(name) or (file and (self.folder or _hub() / file.cache) / file.path)
 
     def missing(self, name: str) -> str:
-        """Return what a network lacks, with the command that gets it; empty: nothing."""
+        """Return what a network lacks, each with the command that gets it; empty: nothing."""
         source, path = NETWORKS[name], self.path(name)
+        faults = []
         if lacking := [package for package in source.packages if not _is_installed(package)]:
-            return f"{' and '.join(lacking)} not installed; pip install {source.install}"
-        if path is None or path.is_file():
-            return ""
-        if name in self.files or source.file is None:
-            return f"{path}: no file there; wanted the weights of {name}"
-        return f"{path}: no file there; {source.file.command(self.folder or _hub() / source.file.cache)}"
+            faults.append(f"{' and '.join(lacking)} not installed; pip install {source.install}")
+        if path and source.file and not path.is_file():
+            command = source.file.command(self.folder or _hub() / source.file.cache)
+            faults.append(f"{path}: no file there; {f'wanted that of {name}' if name in self.files else command}")
+        return "; ".join(faults)
 
     def open(self, name: str, device: str) -> Network:
         """Open a network.
@@ -148,13 +148,14 @@ class Weights:
             digest, begins = sha256(path), source.file.sha256
             wanted = f"{begins}, as its publisher states; get it again"
             require(digest.startswith(begins), f"{name} {path}: SHA-256", digest, wanted)
+        import torch
         from scipy.io.matlab import MatReadError
 
         from realis.models.weights import UNREADABLE
 
         try:
             network = _build(name, path or Path(), device)
-        except InputError:
+        except (InputError, torch.OutOfMemoryError):
             raise
         except ImportError as error:
             raise InputError(f"{name}: cannot be imported ({error}); pip install {source.install}") from error
@@ -164,7 +165,7 @@ class Weights:
         return lambda *frames: network(*(frame.to(device) for frame in frames))
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the SHA-256 of the weights of networks, of those that have some, by the networks' names."""
+        """Return the SHA-256 of the files of networks that are not missing, by their names; of those that have one."""
         paths = {name: self.path(name) for name in names}
         return {name: sha256(path) for name, path in paths.items() if path}
 
