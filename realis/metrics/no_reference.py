@@ -1,4 +1,4 @@
-"""Quality without a truth, of single frames, by pyiqa, which is not for commercial use: NIQE, MUSIQ, CLIP-IQA.
+"""Quality without a truth, of single frames, by pyiqa, which is not for commercial use: NIQE, MUSIQ and CLIP-IQA.
 
 pyiqa downloads files that it does not find, so it is always told which file to take, or is built without weights.
 """
@@ -38,7 +38,8 @@ def musiq_network(tensors: Mapping[str, torch.Tensor], device: str) -> Network:
         RuntimeError: the weights are of another network.
     """
     model = _create("musiq", device, pretrained=False)
-    model.net.load_state_dict({name.removeprefix("module."): tensor for name, tensor in tensors.items()})
+    own = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    model.get_submodule("net").load_state_dict(own)
     return _batches(model)
 
 
@@ -56,7 +57,7 @@ def clipiqa_network(file: Path, device: str) -> Network:
 
 
 def _create(name: str, device: str, **options: object) -> torch.nn.Module:
-    from pyiqa import create_metric
+    from pyiqa import create_metric  # pyright: ignore[reportMissingImports]
 
     return create_metric(name, device=torch.device(device), **options)
 

@@ -80,6 +80,10 @@ NO_REFERENCE: tuple[Metric, ...] = (
         "realis.metrics.no_reference:clipiqa", reference=False, networks=("clipiqa",),
         least_side=32,
     ),
+    Metric(
+        "dover", "DOVER", "higher", "Wu et al., ICCV 2023, fused as in their evaluate_one_video.py",
+        "realis.metrics.dover:DoverMeter", digits=2, reference=False, networks=("dover",), least_side=32,
+    ),
 )  # fmt: skip
 
 # 4. Along time
