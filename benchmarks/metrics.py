@@ -5,14 +5,12 @@
 A photograph that moves by a pixel a frame, and a blurred copy of it. The loop computes PSNR and SSIM of RGB on NumPy
 arrays, with the window and the border of ``ssim_rgb``. It and every metric, and all of them together, take turns; frames
 a second are of the median run, on the CPU, with making the frames left out. Then clips of 320x180 of each of ``--lengths``
-go through all metrics, each in a process of its own: its peak memory, and that of the ffmpeg that computes VMAF, must
-not grow with the length.
+go through all metrics, each in a process of its own, whose peak memory must not grow with the length.
 
 Needs the ``metrics`` extra.
 """
 
 import multiprocessing
-import resource
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -69,20 +67,19 @@ def print_speeds(size: tuple[int, int], frames: int, runs: int) -> None:
         print(f"| {title} | {frames / taken:.2f} | {seconds[LOOP] / taken:.2f} |", flush=True)
 
 
-def peaks(frames: int) -> tuple[float, float]:
-    """Peak memory in MiB of a process that measures so many frames, and of the ffmpeg that it starts."""
+def peak(frames: int) -> float:
+    """Peak memory, in MiB, of a process that takes so many frames through all metrics."""
     measure(ALL, pairs(SMALL, frames))
-    return (peak_memory() or 0) * 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return (peak_memory() or 0) * 1024
 
 
 def print_memory(lengths: Sequence[int]) -> None:
     """Of clips of so many frames, in a table."""
-    print("\n| frames of 320x180 through all of them | peak, MiB | of ffmpeg, MiB |\n| --- | --- | --- |")
+    print("\n| frames of 320x180 through all of them | peak, MiB |\n| --- | --- |")
     for frames in lengths:
         threads = (torch.get_num_threads(),)
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), torch.set_num_threads, threads) as pool:
-            ours, ffmpeg = pool.submit(peaks, frames).result()
-        print(f"| {frames} | {ours:.0f} | {ffmpeg:.0f} |", flush=True)
+            print(f"| {frames} | {pool.submit(peak, frames).result():.0f} |", flush=True)
 
 
 def size_of(text: str) -> tuple[int, int]:

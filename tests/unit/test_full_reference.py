@@ -1,6 +1,7 @@
 """Metrics of frames against the truth: beside other implementations and formulas, on equal frames, under blur."""
 
 import sys
+import weakref
 
 import cv2
 import numpy as np
@@ -111,6 +112,16 @@ def test_equal_frames_are_perfect_and_more_blur_is_worse(name):
     assert equal == pytest.approx([PERFECT.get(name, 1)] * 2, abs=1e-4)
     values = [measured(name, frame) for frame in (TRUTH, blurred(0.8), blurred(1.6), blurred(3.2))]
     assert values == sorted(values, reverse=METRICS[name].better == "higher") and len(set(values)) == 4
+
+
+@pytest.mark.parametrize("metric", FULL_REFERENCE, ids=lambda metric: metric.name)
+def test_no_frame_is_kept(metric):
+    meter, frame = metric.open(), TRUTH.clone()
+    kept = weakref.ref(frame)
+    meter.add(Moment(frame, frame, None, Tools()))
+    del frame
+    meter.close()
+    assert kept() is None
 
 
 def measurable(name, height, width):
