@@ -110,10 +110,11 @@ def measure(instruments: Instruments, task: Task) -> Measured:
         return Measured(task.restored.announced_frames(), size, None, faults=(fault or "has another size",))
     metrics = [METRICS[name] for name in instruments.metrics]
     _check_sizes(metrics, _trimmed_size(size, instruments.protocol))
-    check, seen = AlignmentCheck(task.restored.announced_frames()), [0, 0]
-    pairs = _prepared(_pairs(task, check, seen), instruments)
+    frames = task.restored.announced_frames()
+    check, seen, tools = AlignmentCheck(frames), [0, 0], _tools(instruments)
+    pairs, total = _prepared(_pairs(task, check, seen), instruments), frames - 2 * instruments.protocol.drop_ends
     with torch.no_grad():
-        values = {name: x.tolist() for name, x in measure_pairs(pairs, metrics, _tools(instruments)).items()}
+        values = {name: found.tolist() for name, found in measure_pairs(pairs, metrics, tools, total).items()}
     if not task.truth:
         return Measured(seen[0], size, values)
     if seen[0] != seen[1]:

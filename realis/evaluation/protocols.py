@@ -44,10 +44,8 @@ PROTOCOLS: dict[str, Protocol] = {
             metrics=(
                 "psnr_rgb",
                 "ssim_rgb",
-                "ms_ssim",
                 "gmsd",
                 "haarpsi",
-                "vif",
                 "vmaf",
                 "lpips_alex",
                 "dists",

@@ -190,7 +190,10 @@ def per_pair(measure: "Callable[[Moment], float | torch.Tensor | None]") -> Call
 
 
 def measure_pairs(
-    pairs: "Iterable[tuple[torch.Tensor, torch.Tensor | None]]", metrics: Sequence[Metric], tools: Tools
+    pairs: "Iterable[tuple[torch.Tensor, torch.Tensor | None]]",
+    metrics: Sequence[Metric],
+    tools: Tools,
+    total: int = 0,
 ) -> dict[str, np.ndarray]:
     """Measure a clip by several metrics in one pass; of its frames, two pairs are held at a time.
 
@@ -198,6 +201,7 @@ def measure_pairs(
         pairs: the restored frame and that of the truth, (3, H, W) float32 in [0, 1] each; ``None``: there is no truth.
         metrics: that do without a truth, if there is none.
         tools: what these need.
+        total: number of pairs, for metrics that sample a clip; 0: not known.
 
     Returns:
         The values of each metric by its name, (n,) float64.
@@ -208,7 +212,7 @@ def measure_pairs(
             stack.callback(meter.close)
         moment = None
         for restored, truth in pairs:
-            moment = Moment(restored, truth, moment, tools)
+            moment = Moment(restored, truth, moment, tools, total)
             for meter in meters.values():
                 meter.add(moment)
         return {name: meter.values() for name, meter in meters.items()}

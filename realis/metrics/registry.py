@@ -82,7 +82,7 @@ NO_REFERENCE: tuple[Metric, ...] = (
     ),
     Metric(
         "dover", "DOVER", "higher", "Wu et al., ICCV 2023, fused as in their evaluate_one_video.py",
-        "realis.metrics.dover:DoverMeter", digits=2, reference=False, networks=("dover",), least_side=32,
+        "realis.metrics.dover:DoverMeter", unit="x1e-2", digits=2, reference=False, networks=("dover",), least_side=32,
     ),
 )  # fmt: skip
 

@@ -12,15 +12,10 @@ import yaml
 from realis.evaluation.protocols import PROTOCOLS
 from realis.evaluation.published import DATA_SETS, FILE, Conditions, Row, load_tables, not_comparable, rows
 from realis.metrics.base import Metric
+from realis.metrics.registry import METRICS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
-UNITS = {
-    "psnr_rgb": "dB", "psnr_y": "dB", "psnr_y_tecogan": "dB", "ssim_rgb": "", "ssim_y": "", "ssim_yiq": "",
-    "ms_ssim": "", "gmsd": "", "haarpsi": "", "vif": "", "vmaf": "", "lpips_alex": "", "lpips_vgg": "", "dists": "",
-    "niqe": "", "musiq": "", "clipiqa": "", "dover": "", "e_warp_lai": "x1e-3", "e_warp_videogigagan": "x1e-3",
-    "rwe": "x1e-3", "tof_tecogan": "px", "tof_stablevsr": "x0.1 px", "tlpips_tecogan": "x1e-2",
-    "tlpips_stablevsr": "x1e-3", "warping_error_stablevsr": "x1e-3",
-}  # fmt: skip
+UNITS = {name: metric.unit for name, metric in METRICS.items()}
 BI = Conditions("stablevsr", "raft", "bi")
 
 
@@ -132,7 +127,7 @@ def test_a_method_without_a_figure_has_none():
 
 def test_figures_are_converted_to_our_units():
     realisvsr = row("spmcs", "realisvsr", "RealisVSR")
-    assert realisvsr.in_unit_of(metric("dover")) == pytest.approx(0.5168)
+    assert realisvsr.in_unit_of(metric("dover")) == pytest.approx(51.68)
     assert realisvsr.in_unit_of(metric("psnr_rgb")) == 27.36
     dgaf = row("reds4", "dgaf_vsr", "DGAF-VSR", table="3")
     assert dgaf.in_unit_of(metric("tlpips_stablevsr")) == pytest.approx(3.92)

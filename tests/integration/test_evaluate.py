@@ -1,0 +1,250 @@
+"""``evaluate``: tables of results that are there and of methods that are run, faults that are planted, bad input."""
+
+import csv
+import json
+import re
+import shutil
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from reads import unread_fields
+from realis.commands.__main__ import run_evaluate
+from realis.commands.evaluate import EvaluateConfig
+from realis.data.photographs import CameraMove, film, photograph
+from realis.ops.pixels import planes_to_image, to_uint8
+from realis.video.encoding import Encoding
+from realis.video.source import open_source
+from realis.video.write import SegmentWriter
+
+SIZE = (120, 160)
+QUICK = ["--metrics", "psnr_rgb", "ssim_rgb", "e_warp_lai"]
+
+
+def write(path, images):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with SegmentWriter(path, images[0].shape[:2], Fraction(25), Encoding("ffv1")) as sink:
+        sink.write(0, [np.ascontiguousarray(image) for image in images])
+    return path
+
+
+def read(path):
+    with open_source(path) as source:
+        return [frame.rgb for frame in source.frames()]
+
+
+def blurred(images):
+    return [cv2.GaussianBlur(image, (0, 0), 1.0) for image in images]
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Two films by a moving camera, 8 frames, (H, W, 3) uint8 each."""
+    clips = {}
+    for name, pan in (("astronaut.png", 2.0), ("chelsea.png", 3.0)):
+        y, x = 150.0, 150.0
+        frames = film(photograph(name), CameraMove((y, x), (y + 4, x + 7 * pan)), 8, SIZE)
+        clips[name[:5]] = [planes_to_image(to_uint8(frame)) for frame in frames]
+    return clips
+
+
+@pytest.fixture
+def sets(truth, tmp_path, monkeypatch):
+    """The ground truth in ``truth``, and blurred results in ``results``."""
+    monkeypatch.chdir(tmp_path)
+    for name, images in truth.items():
+        write(tmp_path / "truth" / f"{name}.mkv", images)
+        write(tmp_path / "results" / f"{name}.mkv", blurred(images))
+    return tmp_path
+
+
+def evaluate(*words):
+    """Run the command; returns the table as JSON holds it."""
+    run_evaluate([str(word) for word in words])
+    return json.loads(open("out/evaluation/table.json").read())
+
+
+def fails(words, capsys, *said):
+    """Run the command, which ends with exit code 2 and a line that says ``said``."""
+    with pytest.raises(SystemExit) as stop:
+        run_evaluate([str(word) for word in words])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 2 and all(one in line for one in said), line
+
+
+def test_results_of_others_are_measured_as_scikit_image_does(sets, truth, capsys):
+    with unread_fields(EvaluateConfig) as unread:
+        table = evaluate("--outputs", "results", "--ground-truth", "truth", *QUICK)
+    made = {"scale", "degradation", "seed", "lr", "restart"}  # of what is made, and nothing is here
+    assert {name.removeprefix("EvaluateConfig.") for name in unread} <= made
+    for clip in table["clips"]:
+        images = truth[clip["clip"]]
+        pairs = list(zip(blurred(images), images, strict=True))
+        np.testing.assert_allclose(clip["measured"]["values"]["psnr_rgb"],
+                                   [peak_signal_noise_ratio(b, a) for a, b in pairs], atol=1e-4)  # fmt: skip
+        similar = [
+            structural_similarity(
+                a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+            )[1]
+            for a, b in pairs
+        ]
+        np.testing.assert_allclose(
+            clip["measured"]["values"]["ssim_rgb"], [x[5:-5, 5:-5].mean() for x in similar], atol=1e-4
+        )
+        assert len(clip["measured"]["values"]["e_warp_lai"]) == 7 and clip["measured"]["faults"] == []
+    assert table["networks"] == {} and table["optical flow"] == "farneback" and table["versions"]["realis"]
+    assert [one["content"] for one in table["test set"]] and table["protocol"]["name"] == "realis"
+    (mean,) = table["means"]
+    low, high = mean["mean"]["psnr_rgb"]["low"], mean["mean"]["psnr_rgb"]["high"]
+    assert low < mean["mean"]["psnr_rgb"]["mean"] < high and mean["mean"]["psnr_rgb"]["clips"] == 2
+    assert "| results |" in capsys.readouterr().out and "| results |" in open("out/evaluation/table.md").read()
+    assert sorted(path.name for path in (sets / "out/evaluation/sheets").iterdir()) == ["astro.png", "chels.png"]
+
+
+def test_what_was_measured_is_not_measured_again(sets, monkeypatch):
+    words = ["--outputs", "results", "--ground-truth", "truth", "--metrics"]
+    first = evaluate(*words, "psnr_rgb")
+    ledger = sets / "out/evaluation/measured.jsonl"
+    lines = ledger.read_bytes()
+    assert evaluate(*words, "psnr_rgb") == first and ledger.read_bytes() == lines
+    ledger.write_bytes(lines[: len(lines) // 2 + 40])  # killed in the middle of the second clip
+    assert evaluate(*words, "psnr_rgb") == first
+    both = evaluate(*words, "psnr_rgb", "gmsd")
+    assert [one["mean"]["psnr_rgb"] for one in both["means"]] == [one["mean"]["psnr_rgb"] for one in first["means"]]
+    shutil.copy(sets / "truth" / "astro.mkv", sets / "results" / "astro.mkv")
+    again = evaluate(*words, "psnr_rgb")
+    assert [one["measured"]["values"]["psnr_rgb"][0] for one in again["clips"]] == [
+        100.0, first["clips"][1]["measured"]["values"]["psnr_rgb"][0]
+    ]  # fmt: skip
+
+
+def test_methods_are_run_on_clips_that_are_degraded_on_the_spot(sets, capsys):
+    (sets / "set.jsonl").write_text('{"file_name": "truth/astro.mkv", "caption": "an astronaut"}\n')
+    words = ["--method", "bicubic,lanczos", "none=--method cpc --strength 0", "--data", "set.jsonl", "--frames", "5", *QUICK,
+             "--degradation", "clean", "bd"]  # fmt: skip
+    table = evaluate(*words)
+    said = capsys.readouterr().err
+    assert "none: takes no text; captions are not used" in said and "an astronaut" in json.dumps(table["test set"])
+    means = {(one["case"], one["row"]): one["mean"]["psnr_rgb"]["mean"] for one in table["means"]}
+    assert means["clean", "lanczos"] > means["clean", "bicubic"] > means["bd", "bicubic"]
+    assert means["clean", "none"] == means["clean", "bicubic"]  # at strength 0 nothing is left of the model
+    assert table["means"][1]["over the first row"]["psnr_rgb"]["mean"] == pytest.approx(
+        means["clean", "lanczos"] - means["clean", "bicubic"]
+    )
+    lr = read(sets / "out/evaluation/lr/clean/astro.mkv")
+    assert len(lr) == 5 and lr[0].shape == (30, 40, 3)
+    assert len(read(sets / "out/evaluation/restored/bd/lanczos/astro.mkv")) == 5
+    assert all(one["seconds a frame"] > 0 for one in table["means"])
+    assert table["methods"]["none"]["settings"]["strength"] == 0 and table["degradations"]["bd"] == {"seed": 0}
+    before = (sets / "out/evaluation/restored/bd/lanczos/astro.mkv").stat().st_mtime_ns
+    assert evaluate(*words) == table  # also how long it took then
+    assert (sets / "out/evaluation/restored/bd/lanczos/astro.mkv").stat().st_mtime_ns == before
+
+
+def test_low_resolution_that_is_there_and_sets_without_a_truth(sets, truth):
+    for name, images in truth.items():
+        write(
+            sets / "lr" / f"{name}.mkv", [cv2.resize(image, (40, 30), interpolation=cv2.INTER_AREA) for image in images]
+        )
+    table = evaluate("--method", "bicubic", "--ground-truth", "truth", "--lr", "lr", "--frames", "4", *QUICK)
+    assert [one["measured"]["frames"] for one in table["clips"]] == [4, 4] and table["degradations"] == {}
+    alone = ["--lr", "lr", "--metrics", "e_warp_videogigagan", "--scale", "2"]
+    table = evaluate("--method", "bicubic", *alone, "--output", "out/evaluation")
+    assert [one["measured"]["size"] for one in table["clips"]] == [[60, 80]] * 2
+    table = evaluate("--outputs", "ours=results", "--metrics", "e_warp_videogigagan")
+    assert table["means"][0]["row"] == "ours" and table["clips"][0]["measured"]["alignment"] == {}
+
+
+PLANTED = {  # what is done to a result, and what is said of it
+    "a pixel": (lambda x: [np.roll(image, 1, axis=1) for image in x], r"shifted by 1\.0"),
+    "half a pixel": (
+        lambda x: [cv2.warpAffine(i, np.float32([[1, 0, 0.5], [0, 1, 0.5]]), i.shape[1::-1], borderMode=cv2.BORDER_REPLICATE) for i in x],
+        r"shifted by 0\.5",
+    ),
+    "late": (lambda x: [x[0], *x[:-1]], "late"),
+    "twice": (lambda x: [*x[:4], x[3], *x[5:]], "frame 4"),
+    "the matrix": (lambda x: [cv2.cvtColor(i, cv2.COLOR_RGB2YCrCb) for i in x], r"."),
+    "limited": (lambda x: [(i * (219 / 255) + 16).round().astype(np.uint8) for i in x], "limited range"),
+    "centre crop": (lambda x: [i[4:-4, 8:-8] for i in x], "centre"),
+    "frames": (lambda x: x[:-1], "has 7 frames, the truth 8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_planted_faults_are_named_and_nothing_is_measured(fault, sets, truth, capsys):
+    change, said = PLANTED[fault]
+    write(sets / "results" / "astro.mkv", change(blurred(truth["astro"])))
+    words = ["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb"]
+    fails(words, capsys, "1 of 2 results cannot be compared with the truth, such as results, astro")
+    text = open("out/evaluation/table.md").read()
+    assert re.search(f"- results, astro: .*{said}", text), text
+    rows = list(csv.DictReader(open("out/evaluation/table.csv")))
+    assert [bool(row["mean"]) for row in rows] == [False, True] and rows[0]["faults"]
+
+
+def test_a_shift_may_be_allowed(sets, truth):
+    write(sets / "results" / "astro.mkv", [np.roll(image, 2, axis=0) for image in truth["astro"]])
+    table = evaluate("--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb", "--allow-misaligned")
+    assert table["clips"][0]["measured"]["faults"] and table["means"][0]["mean"]["psnr_rgb"]["clips"] == 2
+    assert "They count." in open("out/evaluation/table.md").read()
+
+
+def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
+    file = sets / "results" / "astro.mkv"
+    file.write_bytes(file.read_bytes()[:6000])
+    fails(["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb"], capsys, "1 of 2 results")
+    rows = list(csv.DictReader(open("out/evaluation/table.csv")))
+    assert not rows[0]["mean"] and "could not be measured" in rows[0]["faults"] and rows[1]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--outputs", "nowhere"], "--outputs nowhere: got no folder there"),
+        (["--outputs", "results", "--method", "bicubic"], "--outputs, --method: got both"),
+        (["--outputs", "results", "--ground-truth", "nowhere"], "--ground-truth nowhere: got no folder"),
+        (["--outputs", "results", "a=results", "--ground-truth", "truth", "--clips", "truth"], "ground truth: got"),
+        (["--outputs", "results", "results", "--ground-truth", "truth"], "results twice"),
+        (["--method", "bicubic"], "--method: got nothing to restore"),
+        (["--ground-truth", "truth"], "wanted --outputs or --method beside it"),
+        (["--method", "bicubic", "--ground-truth", "truth", "--degradation", "foggy"], "--degradation: got 'foggy'"),
+        (["--method", "magic", "--ground-truth", "truth"], "--method: got 'magic'"),
+        (["--method", "bicubic", "bicubic", "--ground-truth", "truth"], "rows: got bicubic twice"),
+        (["--protocol", "magic"], "--protocol: got magic"),
+        (["--metrics", "magic"], "--metrics: got magic"),
+        (["--data-set", "magic"], "--data-set: got magic"),
+        (["--frames", "-1"], "--frames: got -1"),
+        (
+            ["--outputs", "results", "--ground-truth", "truth", "--metrics", "lpips_vgg", "--weights", "truth"],
+            "curl -L",
+        ),
+        (["--outputs", "results", "--metrics", "psnr_rgb"], "it compares with a ground truth, and none is given"),
+        (
+            ["--outputs", "results", "--ground-truth", "truth", "--output", "truth/astro.mkv"],
+            "--output truth/astro.mkv",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(words, said, sets, capsys):
+    fails(words, capsys, said)
+    assert not (sets / "out").exists()
+
+
+def test_metrics_without_their_weights_are_named_in_the_table(sets, capsys):
+    table = evaluate("--outputs", "results", "--ground-truth", "truth", "--protocol", "videogigagan", "--weights", "results",
+                     "--flow", "farneback")  # fmt: skip
+    assert "vgg16-397923af.pth: no file there; curl -L" in table["missing"]["lpips_vgg"]
+    assert "**lpips_vgg** is missing" in open("out/evaluation/table.md").read()
+    assert {"psnr_rgb", "ssim_rgb", "rwe"} <= set(table["means"][0]["mean"]) and "is missing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bare_it_makes_a_table_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = evaluate("--frames", "2", "--metrics", "psnr_rgb", "--degradation", "mid")
+    assert [one["row"] for one in table["means"]] == ["bicubic", "lanczos", "cpc"] and len(table["clips"]) == 18
+    means = [one["mean"]["psnr_rgb"]["mean"] for one in table["means"]]
+    assert means[2] > means[0] + 0.5
