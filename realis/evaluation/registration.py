@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+
+from realis.ops.resize import sampling_matrix
 
 LOW_PASS = 2.5  # pixels, standard deviation: beyond the Nyquist frequency of a fourth of the size all detail may differ
 LEAST_LOW_PASS = 1.2  # of an image that was reduced before: bicubic interpolation needs some
 BLURS = (2.0, 4.0)  # of the truth: a restored frame that is softer or sharper is a sum of the truth and these
 LEAST_SIDE = 24  # pixels of the coarsest level of the pyramid
 ITERATIONS = 12
-CONVERGED = 0.005  # pixels of a level
+CONVERGED = 0.002  # pixels of a level
 LARGEST_STEP = 0.05  # of the width or height, in one iteration
 MARGIN = 12  # one in so many pixels at each side is left out: there a shifted frame has no counterpart
 BLOCKS = 8  # a side: errors may depend on each other within these, not beyond
@@ -35,6 +38,10 @@ class Displacement:
     def largest(self) -> float:
         """The largest displacement anywhere along the axis, without its sign."""
         return max(abs(self.begin), abs(self.end))
+
+    def scale(self, length: int) -> float:
+        """Return by what factor the content is larger than the truth's, in frames of ``length`` pixels along the axis."""
+        return 1 / (1 - (self.end - self.begin) / length)
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,10 @@ def _spread_of_blocks(scores: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def _warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """Move the content of ``image`` (h, w) by ``motion`` (4,), in pixels."""
-    h, w = image.shape
-    a, b, c, d = motion
-    source = np.array([[1 - 2 * b / w, 0, b - a - b / w], [0, 1 - 2 * d / h, d - c - d / h]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, source, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    matrices = []
+    for n, shift, growth in zip(image.shape, motion[2::-2], motion[3::-2], strict=True):
+        centres = torch.arange(n, dtype=torch.float64) + 0.5
+        source = centres - shift - growth * (2 * centres / n - 1)
+        matrices.append(sampling_matrix(n, source.clamp(0.5, n - 0.5), 1.0))
+    # not by cv2.warpAffine, which rounds places to 1/32 px: to 1/4 px of a 4K frame that was reduced
+    return (matrices[0] @ torch.from_numpy(image) @ matrices[1].T).numpy()
