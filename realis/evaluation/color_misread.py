@@ -72,8 +72,8 @@ class ColorComparison:
         # without the means too: a little darker, and bright colours alone would fit another range
         means = self._moments[3]
         centred = self._moments - np.outer(means, means) / self._samples
-        explains = (self._left(best, moments) < CERTAIN * self._left("", moments) for moments in (self._moments, centred))
-        return best if all(explains) else ""
+        both = (self._moments, centred)
+        return best if all(self._left(best, some) < CERTAIN * self._left("", some) for some in both) else ""
 
     def _left(self, explanation: str, moments: np.ndarray) -> float:
         """Return the root mean square of what an explanation leaves of the difference."""
