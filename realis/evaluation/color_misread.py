@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-CERTAIN = 0.5  # of the difference between restored and truth may be left by an explanation
+CERTAIN = 0.6  # of the difference between restored and truth may be left by an explanation
 LEAST_DIFFERENCE = 1.0 / 255  # root mean square: smaller ones are a method's drift
 LEAST_SAMPLES = 100
 NEITHER_CLIPPED = (0.04, 0.96)  # of the range: outside these a misread range may have clipped

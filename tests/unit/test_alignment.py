@@ -108,28 +108,29 @@ DISPLACED = {
 @pytest.mark.parametrize("fault", DISPLACED)
 def test_displaced_frames_are_named_and_measured(fault):
     change, words, pixels = DISPLACED[fault]
-    found = check(change(upscaled(clip())), clip())
+    truth = clip()[:3]
+    found = check(change(upscaled(truth)), truth)
     (sentence,) = found.faults
     assert words in sentence
     assert found.displacement == pytest.approx(pixels, abs=0.1)
 
 
 def test_a_displacement_is_measured_along_both_axes():
-    found = check(moved(clip(), 3, -2), clip())
+    truth = clip()[:2]
+    found = check(moved(truth, 3, -2), truth)
     assert found.shift == pytest.approx((3, -2), abs=0.05)
     assert found.scale == pytest.approx((1, 1), abs=1e-3)
-    found = check(resize(cropped(clip(), 12), SIZE).clamp(0, 1), clip())
+    found = check(resize(cropped(truth, 12), SIZE).clamp(0, 1), truth)
     assert found.scale == pytest.approx((256 / 232, 192 / 168), abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["slow", "fast"])
 @pytest.mark.parametrize(
-    ("order", "offset", "words"),
+    ("name", "order", "offset", "words"),
     [
-        ([0, 0, 1, 2, 3, 4, 5, 6, 7], 1, "shown one frame late"),
-        ([1, 2, 3, 4, 5, 6, 7, 8, 8], -1, "shown one frame early"),
-        ([0, 0, 0, 1, 2, 3, 4, 5, 6], 2, "shown 2 frames late"),
-        ([0, 1, 2, 3, 5, 6, 7, 8, 8], -1, "frames 4 to 7 are shown one frame early"),
+        ("slow", [0, 0, 1, 2, 3, 4, 5, 6, 7], 1, "shown one frame late"),
+        ("fast", [1, 2, 3, 4, 5, 6, 7, 8, 8], -1, "shown one frame early"),
+        ("fast", [0, 0, 0, 1, 2, 3, 4, 5, 6], 2, "shown 2 frames late"),
+        ("slow", [0, 1, 2, 3, 5, 6, 7, 8, 8], -1, "frames 4 to 7 are shown one frame early"),
     ],
 )
 def test_frames_at_another_time_are_named(name, order, offset, words):
@@ -156,20 +157,22 @@ def test_frames_that_the_truth_repeats_are_no_fault():
 
 @pytest.mark.parametrize("how", [name for name in EXPLANATIONS if name])
 def test_misread_colours_are_named(how):
-    found = check(misread(upscaled(clip()), how), clip())
+    truth = clip()[:2]
+    found = check(misread(upscaled(truth), how), truth)
     (sentence,) = found.faults
     assert sentence.endswith(f"levels of 255: {how}")
 
 
 def test_of_grey_pictures_only_the_range_can_be_told():
-    grey = clip("grey")
+    grey = clip("grey")[:2]
     matrix, limited = "Y'CbCr of BT.601 read as BT.709", "limited range shown as full"
     assert check(misread(upscaled(grey), matrix), grey).faults == ()
     assert check(misread(upscaled(grey), limited), grey).faults[0].endswith(limited)
 
 
 def test_a_border_is_measured_to_the_pixel():
-    found = check(barred(upscaled(clip()), 8, 3), clip())
+    truth = clip()[:3]
+    found = check(barred(upscaled(truth), 8, 3), truth)
     assert found.border == (0, 3, 8, 0)
     (sentence,) = found.faults
     assert sentence.startswith("a border of 3 px at the right and 8 px at the top differs")
