@@ -40,6 +40,7 @@ from realis.video.fingerprint import fingerprint
 
 BARE_METHODS, BARE_FRAMES = ("bicubic", "lanczos", "cpc"), 9
 SHEETS = 12  # clips of a case of which pictures are made
+CLIP_ERRORS = (InputError, RunError, OSError, MemoryError, FloatingPointError)  # of one clip, which stop no other
 PACKAGES = (
     "realis",
     "torch",
@@ -324,7 +325,7 @@ def make_results(
             height, width = clip.truth.size() if clip.truth else (side * config.scale for side in lr.size())
             try:
                 footage, seconds = restorer.restore(clip, lr, (height, width), folder, config.restart)
-            except (InputError, RunError, FloatingPointError, MemoryError) as error:
+            except CLIP_ERRORS as error:
                 logger.warning("%s, %s: could not be restored: %s", row, clip.name, error)
                 yield Restored(case, row, clip, None, fault=f"could not be restored: {error}")
                 continue
@@ -353,6 +354,8 @@ def measure_results(
     with progress(total=frames, unit="frame") as bar:
         for task, what in measure_all(instruments, tasks, ledger, versions(), workers, bar.update):
             if isinstance(what, BaseException):
+                if not isinstance(what, CLIP_ERRORS):
+                    raise what
                 logger.warning("%s: could not be measured: %s", task.restored.path, what)
                 what = Measured(0, (0, 0), None, faults=(f"could not be measured: {what}",))
             measured[task.number] = what

@@ -23,7 +23,7 @@ LARGEST_UNCERTAINTY = 0.12  # pixels: above it nothing is known, as where frames
 IMPROVES = 1.08  # times the difference that is left must be what it was before: else the displacement is by chance
 CLEARLY = 1.5  # the same, for a frame that is displaced and at another time too
 EXAMINED = 5  # frames of a clip whose displacement is measured
-REDUCED, SMALL, TINY = 640, 320, 20  # pixels of the longer side for displacement, for time, for colour
+REDUCED, SMALL, TINY = 480, 320, 20  # pixels of the longer side for displacement, for time, for colour
 BT709_LUMA = (0.2126, 0.7152, 0.0722)
 
 
@@ -142,7 +142,7 @@ class AlignmentCheck:
             faults.append(f"colours differ by {255 * color:.1f} levels of 255: {mistake}")
         return Alignment(
             shift=(x and (x.begin + x.end) / 2, y and (y.begin + y.end) / 2),
-            scale=(x and 1 + (x.end - x.begin) / self._size[1], y and 1 + (y.end - y.begin) / self._size[0]),
+            scale=(x and x.scale(self._size[1]), y and y.scale(self._size[0])),
             displacement=max((axis.largest for axis in (x, y) if axis), default=None),
             frame_offset=offset,
             repeated=repeated,

@@ -12,7 +12,7 @@ LIMIT = 0.25  # pixels of displacement anywhere in the frame; more is a fault
 SURE = 4.0  # standard errors that a displacement must have to be believed
 # (s - 1) / 2 for resizes by s = 2, 4 and 8: by that much conventions of where pixels are differ
 CONVENTIONS = (0.5, 1.5, 3.5)
-CLOSE = 0.2  # pixels, within which a displacement is taken for one of these
+CLOSE = 0.15  # pixels, within which a displacement is taken for one of these
 FITS = 0.8  # correlation of a part with where it was cut from
 SIDES = ("left", "right", "top", "bottom")
 LISTED = 5  # numbers of frames in a sentence
@@ -48,7 +48,7 @@ def _shift_fault(x: Displacement | None, y: Displacement | None) -> str:
 
 def _scale_fault(x: Displacement | None, y: Displacement | None, size: tuple[int, int]) -> str:
     axes = [(axis, name, length) for axis, name, length in ((x, "width", size[1]), (y, "height", size[0])) if axis]
-    changes = [f"{100 * (axis.end - axis.begin) / length:+.2f} % in {name}" for axis, name, length in axes]
+    changes = [f"{100 * (axis.scale(length) - 1):+.2f} % in {name}" for axis, name, length in axes]
     largest = max(axis.largest for axis, _, _ in axes)
     growth = [(axis.end - axis.begin) / 2 for axis, _, _ in axes]
     centred = all(abs(axis.begin + axis.end) / 2 <= LIMIT for axis, _, _ in axes)

@@ -32,8 +32,8 @@ def border_width(profile: np.ndarray) -> int:
     inside = np.median(profile[len(profile) // 16 : len(profile) // 4])
     outer = profile[: len(profile) // 8] > STANDS_OUT * inside
     width = len(outer) if outer.all() else int(np.argmin(outer))
-    # a border ends where it ends, while what is hard to restore goes over into what is not
-    ends = (
-        np.median(profile[:width]) > STANDS_OUT / 2 * np.median(profile[width + 1 : 2 * width + 8]) if width else False
-    )
-    return width if ends and width >= LEAST_WIDTH else 0
+    if width < LEAST_WIDTH:
+        return 0
+    # a border ends abruptly, while what is hard to restore goes over into what is not
+    beyond = np.median(profile[width + 1 : 2 * width + 8])
+    return width if np.median(profile[:width]) > STANDS_OUT / 2 * beyond else 0

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-CERTAIN = 0.5  # of the difference between restored and truth may be left by an explanation
+CERTAIN = 0.6  # of the difference between restored and truth may be left by an explanation
 LEAST_DIFFERENCE = 1.0 / 255  # root mean square: smaller ones are a method's drift
 LEAST_SAMPLES = 100
 NEITHER_CLIPPED = (0.04, 0.96)  # of the range: outside these a misread range may have clipped
@@ -72,10 +72,8 @@ class ColorComparison:
         # without the means too: a little darker, and bright colours alone would fit another range
         means = self._moments[3]
         centred = self._moments - np.outer(means, means) / self._samples
-        explains = (
-            self._left(best, moments) < CERTAIN * self._left("", moments) for moments in (self._moments, centred)
-        )
-        return best if all(explains) else ""
+        both = (self._moments, centred)
+        return best if all(self._left(best, some) < CERTAIN * self._left("", some) for some in both) else ""
 
     def _left(self, explanation: str, moments: np.ndarray) -> float:
         """Return the root mean square of what an explanation leaves of the difference."""

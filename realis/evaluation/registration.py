@@ -5,15 +5,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realis.ops.kernels import cubic_kernel
+
 LOW_PASS = 2.5  # pixels, standard deviation: beyond the Nyquist frequency of a fourth of the size all detail may differ
 LEAST_LOW_PASS = 1.2  # of an image that was reduced before: bicubic interpolation needs some
 BLURS = (2.0, 4.0)  # of the truth: a restored frame that is softer or sharper is a sum of the truth and these
 LEAST_SIDE = 24  # pixels of the coarsest level of the pyramid
 ITERATIONS = 12
-CONVERGED = 0.005  # pixels of a level
+CONVERGED = 0.002  # pixels of a level
 LARGEST_STEP = 0.05  # of the width or height, in one iteration
 MARGIN = 12  # one in so many pixels at each side is left out: there a shifted frame has no counterpart
 BLOCKS = 8  # a side: errors may depend on each other within these, not beyond
+REGULARIZATION = 1e-6  # far below one grey level: flat images leave the equations without a solution
 LEAST_ERROR = 0.3 / 255  # what rounding to 8 bits leaves, of whatever accuracy an image seems to be
 
 
@@ -35,6 +38,10 @@ class Displacement:
     def largest(self) -> float:
         """The largest displacement anywhere along the axis, without its sign."""
         return max(abs(self.begin), abs(self.end))
+
+    def scale(self, length: int) -> float:
+        """Return by what factor the content is larger than the truth's, in frames of ``length`` pixels along the axis."""
+        return 1 / (1 - (self.end - self.begin) / length)
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,11 @@ def register(restored: np.ndarray, truth: np.ndarray, size: tuple[int, int]) -> 
         size: (H, W) of the frames before that; displacements are in pixels of these.
     """
     sigma = max(LOW_PASS * restored.shape[1] / size[1], LEAST_LOW_PASS)
-    pyramid = [[cv2.GaussianBlur(image, (0, 0), sigma) for image in (restored, truth)]]
+    pyramid = [(cv2.GaussianBlur(restored, (0, 0), sigma), cv2.GaussianBlur(truth, (0, 0), sigma))]
     while min(pyramid[-1][0].shape) >= 2 * LEAST_SIDE:
         h, w = pyramid[-1][0].shape
-        pyramid.append([cv2.resize(image, (w // 2, h // 2), interpolation=cv2.INTER_AREA) for image in pyramid[-1]])
+        half = [cv2.resize(image, (w // 2, h // 2), interpolation=cv2.INTER_AREA) for image in pyramid[-1]]
+        pyramid.append((half[0], half[1]))
     motion, covariance = np.zeros(4), np.zeros((4, 4))
     for images in reversed(pyramid):
         motion, covariance = _refine(*images, motion)
@@ -110,8 +118,7 @@ def _refine(restored: np.ndarray, truth: np.ndarray, motion: np.ndarray) -> tupl
     for _ in range(ITERATIONS):
         design = _design(_warp(truth, motion * scale), inside)
         weighted = design * weights[:, None]
-        # a trace of regularisation, far below one grey level: flat images leave the equations without a solution
-        inverse = np.linalg.inv((weighted.T @ design).astype(float) + 1e-6 * np.eye(design.shape[1]))
+        inverse = np.linalg.inv((weighted.T @ design).astype(float) + REGULARIZATION * np.eye(design.shape[1]))
         solution = inverse @ (weighted.T @ observed)
         error = observed - design @ solution.astype(np.float32)
         step = solution[:4] / scale
@@ -128,10 +135,12 @@ def _refine(restored: np.ndarray, truth: np.ndarray, motion: np.ndarray) -> tupl
 def _residual(restored: np.ndarray, truth: np.ndarray, motion: np.ndarray) -> float:
     """Return the root mean square of what differs after ``motion``, with the best brightness, contrast and sharpness."""
     inside = _inside(restored.shape)
-    design = _design(_warp(truth, motion * np.repeat(restored.shape[::-1], 2)), inside)[:, 4:].astype(float)
-    observed = restored[inside].ravel().astype(float)
-    normal = design.T @ design + 1e-6 * np.eye(design.shape[1])
-    return float(np.sqrt(np.square(observed - design @ np.linalg.solve(normal, design.T @ observed)).mean()))
+    columns = _appearances(_warp(truth, motion * np.repeat(restored.shape[::-1], 2)))
+    design = np.stack([column[inside].ravel() for column in columns], axis=1)
+    observed = restored[inside].ravel()
+    normal = (design.T @ design).astype(float) + REGULARIZATION * np.eye(len(columns))
+    solution = np.linalg.solve(normal, design.T @ observed)
+    return float(np.sqrt(np.square(observed - design @ solution.astype(np.float32)).mean()))
 
 
 def _inside(shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -144,9 +153,13 @@ def _design(warped: np.ndarray, inside: tuple[slice, slice]) -> np.ndarray:
     h, w = warped.shape
     x, y = ((2 * np.arange(n, dtype=np.float32) + 1) / n - 1 for n in (w, h))
     dx, dy = (-cv2.Scharr(warped, cv2.CV_32F, *order, scale=1 / 32) for order in ((1, 0), (0, 1)))
-    blurred = [cv2.GaussianBlur(warped, (0, 0), sigma) for sigma in BLURS]
-    columns = [dx, dx * x, dy, dy * y[:, None], np.ones_like(warped), warped, *blurred]
+    columns = [dx, dx * x, dy, dy * y[:, None], *_appearances(warped)]
     return np.stack([column[inside].ravel() for column in columns], axis=1)
+
+
+def _appearances(warped: np.ndarray) -> list[np.ndarray]:
+    """Return the images of whose sum a restored frame is: brightness, contrast and two of sharpness."""
+    return [np.ones_like(warped), warped, *(cv2.GaussianBlur(warped, (0, 0), sigma) for sigma in BLURS)]
 
 
 def _spread_of_blocks(scores: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -161,9 +174,16 @@ def _spread_of_blocks(scores: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """Move the content of ``image`` (h, w) by ``motion`` (4,), in pixels."""
-    h, w = image.shape
-    a, b, c, d = motion
-    source = np.array([[1 - 2 * b / w, 0, b - a - b / w], [0, 1 - 2 * d / h, d - c - d / h]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, source, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    """Move the content of ``image`` (h, w) by ``motion`` (4,), in pixels; by bicubic interpolation.
+
+    Not by OpenCV, which rounds places to 1/32 of a pixel: that is a fourth of one of a 4K frame before it was reduced.
+    """
+    for shift, growth in motion.reshape(2, 2)[::-1]:  # along y, then along x
+        centres = np.arange(len(image)) + 0.5
+        source = (centres - shift - growth * (2 * centres / len(image) - 1)).clip(0.5, len(image) - 0.5)
+        taps = np.floor(source - 0.5).astype(int)[:, None] + np.arange(-1, 3)
+        weights = cubic_kernel(source[:, None] - taps - 0.5).astype(np.float32)
+        rows = taps.clip(0, len(image) - 1)
+        image = sum((weights[:, k, None] * image[rows[:, k]] for k in range(1, 4)), weights[:, :1] * image[rows[:, 0]])
+        image = np.ascontiguousarray(image.T)
+    return image

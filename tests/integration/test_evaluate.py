@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -61,10 +62,26 @@ def sets(truth, tmp_path, monkeypatch):
     return tmp_path
 
 
+def written(ending):
+    return (Path("out/evaluation") / f"table.{ending}").read_text()
+
+
+def matrix(red, blue):
+    """From RGB to Y'CbCr, full range."""
+    luma = np.array([red, 1 - red - blue, blue])
+    return np.stack([luma, (np.eye(3)[2] - luma) / (2 - 2 * blue), (np.eye(3)[0] - luma) / (2 - 2 * red)])
+
+
+def misread(image):
+    """What is written by BT.601 and read by BT.709."""
+    change = np.linalg.inv(matrix(0.2126, 0.0722)) @ matrix(0.299, 0.114)
+    return (image @ change.T).clip(0, 255).round().astype(np.uint8)
+
+
 def evaluate(*words):
     """Run the command; returns the table as JSON holds it."""
     run_evaluate([str(word) for word in words])
-    return json.loads(open("out/evaluation/table.json").read())
+    return json.loads(written("json"))
 
 
 def fails(words, capsys, *said):
@@ -100,7 +117,7 @@ def test_results_of_others_are_measured_as_scikit_image_does(sets, truth, capsys
     (mean,) = table["means"]
     low, high = mean["mean"]["psnr_rgb"]["low"], mean["mean"]["psnr_rgb"]["high"]
     assert low < mean["mean"]["psnr_rgb"]["mean"] < high and mean["mean"]["psnr_rgb"]["clips"] == 2
-    assert "| results |" in capsys.readouterr().out and "| results |" in open("out/evaluation/table.md").read()
+    assert "| results |" in capsys.readouterr().out and "| results |" in written("md")
     assert sorted(path.name for path in (sets / "out/evaluation/sheets").iterdir()) == ["astro.png", "chels.png"]
 
 
@@ -166,7 +183,7 @@ PLANTED = {  # what is done to a result, and what is said of it
     ),
     "late": (lambda x: [x[0], *x[:-1]], "late"),
     "twice": (lambda x: [*x[:4], x[3], *x[5:]], "frame 4"),
-    "the matrix": (lambda x: [cv2.cvtColor(i, cv2.COLOR_RGB2YCrCb) for i in x], r"."),
+    "the matrix": (lambda x: [*map(misread, x)], "BT.601 read as BT.709"),
     "limited": (lambda x: [(i * (219 / 255) + 16).round().astype(np.uint8) for i in x], "limited range"),
     "centre crop": (lambda x: [i[4:-4, 8:-8] for i in x], "centre"),
     "frames": (lambda x: x[:-1], "has 7 frames, the truth 8"),
@@ -179,9 +196,9 @@ def test_planted_faults_are_named_and_nothing_is_measured(fault, sets, truth, ca
     write(sets / "results" / "astro.mkv", change(blurred(truth["astro"])))
     words = ["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb"]
     fails(words, capsys, "1 of 2 results cannot be compared with the truth, such as results, astro")
-    text = open("out/evaluation/table.md").read()
+    text = written("md")
     assert re.search(f"- results, astro: .*{said}", text), text
-    rows = list(csv.DictReader(open("out/evaluation/table.csv")))
+    rows = list(csv.DictReader(written("csv").splitlines()))
     assert [bool(row["mean"]) for row in rows] == [False, True] and rows[0]["faults"]
 
 
@@ -189,14 +206,14 @@ def test_a_shift_may_be_allowed(sets, truth):
     write(sets / "results" / "astro.mkv", [np.roll(image, 2, axis=0) for image in truth["astro"]])
     table = evaluate("--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb", "--allow-misaligned")
     assert table["clips"][0]["measured"]["faults"] and table["means"][0]["mean"]["psnr_rgb"]["clips"] == 2
-    assert "They count." in open("out/evaluation/table.md").read()
+    assert "They count." in written("md")
 
 
 def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
     file = sets / "results" / "astro.mkv"
     file.write_bytes(file.read_bytes()[:6000])
     fails(["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb"], capsys, "1 of 2 results")
-    rows = list(csv.DictReader(open("out/evaluation/table.csv")))
+    rows = list(csv.DictReader(written("csv").splitlines()))
     assert not rows[0]["mean"] and "could not be measured" in rows[0]["faults"] and rows[1]["mean"]
 
 
@@ -237,7 +254,7 @@ def test_metrics_without_their_weights_are_named_in_the_table(sets, capsys):
     table = evaluate("--outputs", "results", "--ground-truth", "truth", "--protocol", "videogigagan", "--weights", "results",
                      "--flow", "farneback")  # fmt: skip
     assert "vgg16-397923af.pth: no file there; curl -L" in table["missing"]["lpips_vgg"]
-    assert "**lpips_vgg** is missing" in open("out/evaluation/table.md").read()
+    assert "**lpips_vgg** is missing" in written("md")
     assert {"psnr_rgb", "ssim_rgb", "rwe"} <= set(table["means"][0]["mean"]) and "is missing" in capsys.readouterr().err
 
 
