@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -200,7 +201,7 @@ def folder_rows(words: Sequence[str]) -> dict[str, Path]:
     """
     rows: dict[str, Path] = {}
     for word in words:
-        name, _, folder = ("", "", word) if Path(word).is_dir() else word.partition("=")
+        name, _, folder = word.partition("=") if "=" in word and not Path(word).is_dir() else ("", "", word)
         path = Path(folder)
         require(path.is_dir(), f"--outputs {word}", "no folder there", "a folder of restored clips, or NAME=FOLDER")
         name = name or path.resolve().name
@@ -329,15 +330,10 @@ def make_results(
                 logger.warning("%s, %s: could not be restored: %s", row, clip.name, error)
                 yield Restored(case, row, clip, None, fault=f"could not be restored: {error}")
                 continue
-            yield Restored(case, row, clip, footage, seconds_a_frame(footage, seconds, ledger))
-
-
-def seconds_a_frame(footage: Footage, seconds: float | None, ledger: Ledger) -> float | None:
-    """Return the seconds a frame that a result took: ``seconds`` in all, or if it was there, what the ledger knows."""
-    key = digest(["seconds", footage.facts()])
-    if seconds is not None:
-        ledger.add(key, {"seconds": seconds / max(footage.announced_frames(), 1)})
-    return ledger.facts(key).get("seconds")
+            key = digest(["seconds", case, row, clip.name, footage.facts()])
+            if seconds is not None:
+                ledger.add(key, {"seconds": seconds / max(footage.announced_frames(), 1)})
+            yield Restored(case, row, clip, footage, ledger.facts(key).get("seconds"))
 
 
 # 3. Measurements
@@ -350,7 +346,10 @@ def measure_results(
     tasks = [Task(number, one.footage, one.clip.truth) for number, one in enumerate(found) if one.footage]
     workers = config.workers or (0 if instruments.device == "cpu" else 1)
     measured = {n: Measured(0, (0, 0), None, faults=(one.fault,)) for n, one in enumerate(found) if not one.footage}
-    frames = sum(task.restored.announced_frames() for task in tasks)
+    frames = 0
+    for task in tasks:
+        with suppress(InputError):  # whoever measures it says so
+            frames += task.restored.announced_frames()
     with progress(total=frames, unit="frame") as bar:
         for task, what in measure_all(instruments, tasks, ledger, versions(), workers, bar.update):
             if isinstance(what, BaseException):
