@@ -22,9 +22,9 @@ from realis.parallel.workers import Workers
 if TYPE_CHECKING:
     import torch
 
-    from realis.evaluation.alignment import AlignmentCheck
+    from realis.evaluation.alignment.check import AlignmentCheck
 
-MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment", "realis.models.optical_flow.farneback")
+MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment.check", "realis.models.optical_flow.farneback")
 _opened: dict[tuple[str, Path | None, str], Network] = {}
 FramePair = tuple["torch.Tensor", "torch.Tensor | None"]
 
@@ -101,8 +101,8 @@ def measure(instruments: Instruments, task: Task) -> Measured:
     """
     import torch
 
-    from realis.evaluation.alignment import AlignmentCheck
-    from realis.evaluation.alignment_faults import size_fault
+    from realis.evaluation.alignment.check import AlignmentCheck
+    from realis.evaluation.alignment.faults import size_fault
 
     size = task.restored.size()
     if task.truth and size != task.truth.size():

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from realis.data.photographs import CameraMove, film, photograph
-from realis.evaluation.alignment import AlignmentCheck
-from realis.evaluation.alignment_faults import size_fault
-from realis.evaluation.color_misread import EXPLANATIONS
+from realis.evaluation.alignment.check import AlignmentCheck
+from realis.evaluation.alignment.color_misread import EXPLANATIONS
+from realis.evaluation.alignment.faults import size_fault
 from realis.ops.filters import gaussian_blur, unsharp_mask
 from realis.ops.jpeg import jpeg
 from realis.ops.resize import resize

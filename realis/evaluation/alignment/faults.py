@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from realis.evaluation.registration import Displacement
+from realis.evaluation.alignment.registration import Displacement
 
 LIMIT = 0.25  # pixels of displacement anywhere in the frame; more is a fault
 SURE = 4.0  # standard errors that a displacement must have to be believed

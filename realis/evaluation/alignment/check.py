@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import torch
 
-from realis.evaluation import alignment_faults
-from realis.evaluation.borders import border_profiles, border_width
-from realis.evaluation.color_misread import ColorComparison
-from realis.evaluation.frame_order import REACH, Place, common_offset, place
-from realis.evaluation.registration import Displacement, Registration, register
+from realis.evaluation.alignment.borders import border_profiles, border_width
+from realis.evaluation.alignment.color_misread import ColorComparison
+from realis.evaluation.alignment.faults import LIMIT, border_fault, displacement_faults, offset_fault, repeated_fault
+from realis.evaluation.alignment.frame_order import REACH, Place, common_offset, place
+from realis.evaluation.alignment.registration import Displacement, Registration, register
 
 LARGEST_UNCERTAINTY = 0.12  # pixels: above it nothing is known, as where frames are flat
 IMPROVES = 1.08  # times the difference that is left must be what it was before: else the displacement is by chance
@@ -112,7 +112,7 @@ class AlignmentCheck:
         if found.offset:
             # in a pan a displaced frame is like one of another time; it is one if it then lies as it should
             other = register(pair.luma[0], near[number - found.offset].luma[1], self._size)
-            lies_well = other.largest <= alignment_faults.LIMIT or CLEARLY * other.residual < registered.residual
+            lies_well = other.largest <= LIMIT or CLEARLY * other.residual < registered.residual
             self._elsewhere.append(lies_well)
             registered = other if lies_well else registered
         self._registrations.append(registered)
@@ -132,12 +132,12 @@ class AlignmentCheck:
 
         displaced: list[str] = []
         if np.median([one.unregistered / max(one.residual, 1e-9) for one in self._registrations]) > IMPROVES:
-            displaced = alignment_faults.displacement_faults(x, y, self._size)
+            displaced = displacement_faults(x, y, self._size)
         faults = list(displaced)
-        faults += [alignment_faults.offset_fault(offset, late, self._frames)] if offset else []
-        faults += [alignment_faults.repeated_fault(repeated)] if repeated else []
+        faults += [offset_fault(offset, late, self._frames)] if offset else []
+        faults += [repeated_fault(repeated)] if repeated else []
         if not displaced and left + right + top + bottom:
-            faults.append(alignment_faults.border_fault((left, right, top, bottom)))
+            faults.append(border_fault((left, right, top, bottom)))
         if color is not None and (mistake := self._colors.explanation()):
             faults.append(f"colours differ by {255 * color:.1f} levels of 255: {mistake}")
         return Alignment(

@@ -1,0 +1,1 @@
+"""The alignment check: displacement, time, borders and colours of a restored clip beside its truth."""
