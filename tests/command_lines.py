@@ -14,6 +14,7 @@ from realis.commands.train_tiny import TrainTinyConfig
 from realis.commands.train_vae import TrainVaeConfig
 from realis.core.config import parse
 from realis.data.lr_sets.config import DegradeConfig
+from realis.evaluation.config import EvaluateConfig
 from realis.methods.flags import parse_upscale
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.cpc_config import CpcConfig
@@ -21,6 +22,7 @@ from realis.upscaling.cpc_config import CpcConfig
 ROOT = Path(__file__).parents[1]
 CONFIGS = {
     "upscale": UpscaleConfig,
+    "evaluate": EvaluateConfig,
     "make_lr": DegradeConfig,
     "build_realisvideo": BuildConfig,
     "degradation_sheets": SheetsConfig,

@@ -95,7 +95,8 @@ def run_plan(argv: Sequence[str] | None = None) -> None:
 
 def run_evaluate(argv: Sequence[str] | None = None) -> None:
     """Run ``infer/evaluate.py``."""
-    from realis.commands.evaluate import EvaluateConfig, evaluate
+    from realis.commands.evaluate import evaluate
+    from realis.evaluation.config import EvaluateConfig
 
     _run("evaluate.py", EvaluateConfig, evaluate, argv)
 

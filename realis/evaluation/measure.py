@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice, zip_longest
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.core.errors import InputError
+from realis.core.log import logger, progress
 from realis.core.records import digest
 from realis.evaluation.footage import Footage
+from realis.evaluation.instruments import Instruments, versions
 from realis.evaluation.ledger import Ledger
 from realis.evaluation.networks import Weights
 from realis.evaluation.protocols import Protocol
+from realis.evaluation.results import CLIP_ERRORS, Restored
 from realis.metrics.base import Metric, Network, Tools, measure_pairs
 from realis.metrics.registry import METRICS
 from realis.parallel.progress import SharedProgress, count_one, share
@@ -27,33 +31,6 @@ if TYPE_CHECKING:
 MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment.check", "realis.models.optical_flow.farneback")
 _opened: dict[tuple[str, Path | None, str], Network] = {}
 FramePair = tuple["torch.Tensor", "torch.Tensor | None"]
-
-
-@dataclass(frozen=True)
-class Instruments:
-    """What clips are measured by.
-
-    Args:
-        protocol: how frames are prepared.
-        metrics: names of the metrics.
-        flow: the estimator of optical flow; empty: none.
-        weights: where networks are.
-        device: on which metrics are computed.
-    """
-
-    protocol: Protocol
-    metrics: tuple[str, ...]
-    flow: str
-    weights: Weights
-    device: str = "cpu"
-
-    def networks_of(self, metric: Metric) -> tuple[str, ...]:
-        """Return the networks of a metric, the estimator of flow among them."""
-        return (*metric.networks, *([self.flow] if metric.flow else []))
-
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the weights that its metrics need, by the names of the networks."""
-        return self.weights.digests(dict.fromkeys(n for name in self.metrics for n in self.networks_of(METRICS[name])))
 
 
 @dataclass(frozen=True)
@@ -185,11 +162,45 @@ def _network(weights: Weights, name: str, device: str) -> Network:
 # 2. All clips
 
 
+def measure_results(
+    instruments: Instruments, found: Sequence[Restored], ledger: Ledger, workers: int
+) -> list[Measured]:
+    """Measure results, several at a time; one that cannot be measured has the reason among its faults.
+
+    Args:
+        instruments: by what they are measured.
+        found: the results.
+        ledger: of earlier runs; what is measured is added to it.
+        workers: processes; 0: one a core, or one on a GPU.
+
+    Returns:
+        what was measured of each.
+
+    Raises:
+        RunError: a process was killed.
+    """
+    tasks = [Task(number, one.footage, one.clip.truth) for number, one in enumerate(found) if one.footage]
+    workers = workers or (0 if instruments.device == "cpu" else 1)
+    measured = {n: Measured(0, (0, 0), None, faults=(one.fault,)) for n, one in enumerate(found) if not one.footage}
+    frames = 0
+    for task in tasks:
+        with suppress(InputError):  # whoever measures it says so
+            frames += task.restored.announced_frames()
+    with progress(total=frames, unit="frame") as bar:
+        for task, what in measure_all(instruments, tasks, ledger, workers, bar.update):
+            if isinstance(what, BaseException):
+                if not isinstance(what, CLIP_ERRORS):
+                    raise what
+                logger.warning("%s: could not be measured: %s", task.restored.path, what)
+                what = Measured(0, (0, 0), None, faults=(f"could not be measured: {what}",))
+            measured[task.number] = what
+    return [measured[number] for number in range(len(found))]
+
+
 def measure_all(
     instruments: Instruments,
     tasks: Sequence[Task],
     ledger: Ledger,
-    versions: Mapping[str, str],
     workers: int,
     advance: Callable[[int], Any],
 ) -> Iterator[tuple[Task, Measured | BaseException]]:
@@ -199,7 +210,6 @@ def measure_all(
         instruments: by what all are measured.
         tasks: clips.
         ledger: of earlier runs; what is measured is added to it.
-        versions: of what computes: other versions measure anew.
         workers: processes; 0: one a core.
         advance: called with the number of frames that were measured since.
 
@@ -207,7 +217,7 @@ def measure_all(
         RunError: a process was killed.
     """
     names = _names_in_ledger(instruments)
-    todo, keys = [], {task.number: _key(instruments, task, versions) for task in tasks}
+    todo, keys = [], {task.number: _key(instruments, task) for task in tasks}
     for task in tasks:
         known = _recall(ledger.facts(keys[task.number]), names)
         if known and (known.values is None or known.values.keys() == names.keys()):
@@ -224,12 +234,12 @@ def measure_all(
             yield task, found
 
 
-def _key(instruments: Instruments, task: Task, versions: Mapping[str, str]) -> str:
+def _key(instruments: Instruments, task: Task) -> str:
     """Return what the measurement of a clip depends on besides the metric."""
     protocol = instruments.protocol
     prepared = {"border": protocol.border, "multiple": protocol.multiple, "drop_ends": protocol.drop_ends}
     footage = [one and one.facts() for one in (task.restored, task.truth)]
-    return digest([footage, prepared, instruments.device, dict(versions)])
+    return digest([footage, prepared, instruments.device, versions()])
 
 
 def _names_in_ledger(instruments: Instruments) -> dict[str, str]:

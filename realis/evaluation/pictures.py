@@ -1,16 +1,35 @@
 """Pictures of an evaluation: a crop of one frame of every row, and the temporal profiles of all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from realis.core.files import fitting_name
 from realis.evaluation.footage import Footage
+from realis.evaluation.measure import Measured
+from realis.evaluation.results import Restored, folder_name
 from realis.pictures.profile import TemporalProfile, busiest_row, profile_sheet
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 
+SHEETS = 12  # clips of a case of which pictures are made
 CROP, COLUMNS = 128, 4  # pixels a side; crops in a row, twice as large in the picture
+
+
+def save_sheets(found: Sequence[Restored], measured: Sequence[Measured], output: Path) -> None:
+    """Save pictures of the first clips of every case, of what could be measured of each."""
+    cases: dict[tuple[str, str], dict[str, Footage]] = {}
+    clips = {one.clip.name: one.clip for one in found}
+    for one, what in zip(found, measured, strict=True):
+        if one.footage and one.clip.truth and what.values is not None:
+            cases.setdefault((one.case, one.clip.name), {})[one.row] = one.footage
+    first = {name for name, _ in zip(clips, range(SHEETS), strict=False)}
+    for (case, name), rows in cases.items():
+        truth = clips[name].truth
+        if name in first and truth:
+            file = fitting_name(folder_name(f"{Path(case).stem}_{name}" if case else name), ".png")
+            save_clip_sheet(truth, rows, output / "sheets" / file)
 
 
 def save_clip_sheet(truth: Footage, restored: Mapping[str, Footage], file: Path) -> None:
@@ -26,7 +45,7 @@ def save_clip_sheet(truth: Footage, restored: Mapping[str, Footage], file: Path)
         InputError: it cannot be written.
     """
     frames = sum(1 for _ in truth.read())
-    middle, line = _images(truth, frames // 2), busiest_row(_every_image(truth))
+    middle, line = _image_at(truth, frames // 2), busiest_row(_every_image(truth))
     crop = min(CROP, *middle.shape[:2])
     ((top, left),) = detailed_places(middle, crop, 1)
     crops, profiles = [], {}
@@ -46,11 +65,11 @@ def save_clip_sheet(truth: Footage, restored: Mapping[str, Footage], file: Path)
     save_sheet(both, file)
 
 
-def _every_image(footage: Footage):
+def _every_image(footage: Footage) -> Iterator[np.ndarray]:
     from realis.ops.pixels import planes_to_image, to_uint8
 
     return (planes_to_image(to_uint8(frame)) for frame in footage.read())
 
 
-def _images(footage: Footage, number: int) -> np.ndarray:
+def _image_at(footage: Footage, number: int) -> np.ndarray:
     return next(image for i, image in enumerate(_every_image(footage)) if i == number)

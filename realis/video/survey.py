@@ -201,7 +201,7 @@ def _survey_packets(path: Path, span: Span) -> tuple[int, list[str], Fraction]:
         announced = Fraction(container.duration or 0, av.time_base)
         if packets < film.frames - 1 and has_times:  # AVI counts frames without bytes too
             damage.append(f"announces {film.frames} frames, but only {packets} are there; it may be cut short")
-        elif end < SHORT * float(announced):
+        elif end + 1 / reader.rate < SHORT * float(announced):  # Matroska does not say how long the last frame lasts
             damage.append(f"ends after {float(end):.1f} of {float(announced):.1f} s; it may be cut short")
         if span.is_over(start + end - reader.start):
             damage.clear()  # it is after the part

@@ -63,7 +63,7 @@ def test_the_flags_of_a_method_are_pinned(name):
 
 def command_of(recipe):
     if recipe.is_relative_to(ROOT / "infer"):
-        return "upscale"
+        return "evaluate" if recipe.parent.name == "evaluate" else "upscale"
     if recipe.stem.startswith("build_"):
         return "build_realisvideo"
     return name if (name := f"train_{recipe.stem}") in CONFIGS else "train_cpc"
