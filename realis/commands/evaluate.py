@@ -1,22 +1,24 @@
 """``evaluate``: measure restored videos as papers do; composes test set, methods, protocol, measurement and table."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from realis.core.config import as_plain, dump
 from realis.core.errors import InputError
 from realis.core.log import logger
 from realis.core.units import count
 from realis.evaluation.config import EvaluateConfig
-from realis.evaluation.footage import Footage
+from realis.evaluation.degraded import ranges_of
 from realis.evaluation.instruments import Instruments, find_instruments, versions
 from realis.evaluation.ledger import open_ledger
 from realis.evaluation.measure import measure_results
 from realis.evaluation.pictures import save_sheets
 from realis.evaluation.report import head, means_of, write_table
 from realis.evaluation.restore import OURS, MethodRow, Restorer, method_rows
-from realis.evaluation.results import check_names, folder_rows, given_results, make_results
+from realis.evaluation.results import DEGRADATIONS, check_names, folder_rows, given_results, make_results
 from realis.evaluation.table import Result, Table
 from realis.evaluation.test_sets import (
     Clip,
@@ -58,11 +60,12 @@ def evaluate(config: EvaluateConfig) -> Path:
             instruments.protocol, instruments.metrics, missing, instruments.flow, results, config.allow_misaligned,
             config.data_set, facts,
         )  # fmt: skip
+        dump(config, output / "evaluate.yaml")
         files = write_table(table, output)
         save_sheets(found, measured, output)
-    print("\n".join(head(table)))
+    show(head(table))
     for case in table.cases:
-        print("\n".join(["", *([f"{case}:"] if case else []), *means_of(table, case)]))
+        show(["", *([f"{case}:"] if case else []), *means_of(table, case)])
     logger.info("wrote %s", ", ".join(map(str, files)))
     bad = [one for one in table.faulty() if one.measured.values is None or not config.allow_misaligned]
     if bad:
@@ -70,6 +73,12 @@ def evaluate(config: EvaluateConfig) -> Path:
         raise InputError(f"{len(bad)} of {count(len(results), 'result')} cannot be compared with the truth, such as {first}: "
                          f"{'; '.join(bad[0].measured.faults)}; {files[0]} has all")  # fmt: skip
     return files[0]
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines; what the terminal cannot show becomes question marks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print("\n".join(lines).encode(encoding, "replace").decode(encoding))
 
 
 def find_clips(config: EvaluateConfig, output: Path) -> list[Clip]:
@@ -99,18 +108,21 @@ def facts_of(
     config: EvaluateConfig, instruments: Instruments, methods: Sequence[MethodRow], clips: Sequence[Clip]
 ) -> dict[str, Any]:
     """Return what the table was made with, by which it can be made again."""
+    are_given = bool(config.lr or config.outputs)
+    cases = () if are_given else config.degradation or DEGRADATIONS
     return {
         "versions": versions(),
         "networks": {name: {"sha256": digest} for name, digest in instruments.digests().items()},
         "device": instruments.device,
-        "degradations": {}
-        if config.lr or config.outputs
-        else {name: {"seed": config.seed} for name in config.degradation},
+        "degradations": {name: {"seed": config.seed, "ranges": ranges_of(name)} for name in cases},
+        "inputs": "".join(config.degradation) if are_given else "",
         "scale": config.scale,
+        "frames at most": config.frames,
+        "command": as_plain(config),
         "data set": config.data_set,
         "methods": {row.name: method_facts(row) for row in methods},
         "test set": [
-            {"clip": clip.name, "caption": clip.prompt, **(clip.truth or clip.lr or Footage(Path())).facts()}
+            {"clip": clip.name, "caption": clip.prompt, **(source.facts() if (source := clip.truth or clip.lr) else {})}
             for clip in clips
         ],
     }

@@ -34,8 +34,9 @@ class EvaluateConfig:
     data: str = ""  # manifest of ground truth, with captions, which are the prompts
     clips: str = ""  # folder of footage, which is shrunk to fit 1280x720 and taken as ground truth
     lr: str = ""  # folder of low-resolution clips of the same names; without a ground truth, a set that has none
-    # for --method without --lr: clean, mild, mid, strong, a preset of make_lr, or a YAML file of ranges; a table each
-    degradation: tuple[str, ...] = ("clean", "mid")
+    # of what is restored, a table each: clean, mild, mid, strong, a preset of make_lr, a YAML file of ranges; empty: clean
+    # and mid. Beside --outputs or --lr, what made the inputs, so that published figures of the same may stand beside ours
+    degradation: tuple[str, ...] = ()
     scale: int = 4  # how much smaller degraded clips are
     seed: int = 0  # of drawn degradations
     frames: int = 0  # of each clip at most; 0: all
@@ -74,7 +75,21 @@ class EvaluateConfig:
             require(name in METRICS, "--metrics", name, f"some of {', '.join(METRICS)}")
         for name in self.degradation:
             check_degradation(name)
-        require(bool(self.degradation), "--degradation", "none", "one or more")
+        for flag in ("metrics", "degradation"):
+            words = getattr(self, flag)
+            twice = next((word for word in words if words.count(word) > 1), None)
+            require(twice is None, f"--{flag}", f"{twice} twice", "each once")
+        are_given = bool(self.outputs or self.lr)
+        require(
+            not are_given or len(self.degradation) <= 1,
+            "--degradation",
+            ", ".join(self.degradation),
+            "one: of what is given",
+        )
+        is_network = self.flow in ("raft", "spynet")
+        require(
+            is_network or not self.flow_weights, "--flow-weights", self.flow_weights, "--flow raft or spynet with it"
+        )
         for name, least in (("scale", 1), ("seed", 0), ("frames", 0), ("workers", 0)):
             require(getattr(self, name) >= least, f"--{name}", getattr(self, name), f"{least} or more")
         known = re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)
@@ -82,3 +97,13 @@ class EvaluateConfig:
         for flag in ("ground_truth", "clips", "lr", "weights"):
             folder = getattr(self, flag)
             require(not folder or Path(folder).is_dir(), f"--{flag.replace('_', '-')} {folder}", "no folder", "one")
+            inside = folder and Path(folder).resolve() in (
+                Path(self.output).resolve(),
+                *Path(self.output).resolve().parents,
+            )
+            require(
+                not inside,
+                "--output",
+                self.output,
+                f"a folder that is not in --{flag.replace('_', '-')}, where clips are looked for",
+            )

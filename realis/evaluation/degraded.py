@@ -1,18 +1,20 @@
 """Low-resolution clips, made on the spot from the ground truth of a test set by pinned or drawn degradations."""
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from realis.core.config import as_plain
 from realis.core.errors import InputError, require
 from realis.core.files import fitting_name, whole_file
-from realis.core.records import digest
 from realis.data.lr_sets.clips import draw_parameters
 from realis.degradation.parameters import Blur, DegradationParameters, Jpeg, Noise, Operation, Resize
 from realis.degradation.presets import PRESETS, load_degradation
-from realis.evaluation.footage import Footage
+from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.test_sets import Clip, rate_of, write_images
 from realis.video.finished import is_finished
 
@@ -57,6 +59,14 @@ def pinned_parameters(name: str, frames: int, size: tuple[int, int], scale: int)
     return DegradationParameters(frames, size, small, False, tuple(operations))
 
 
+def ranges_of(degradation: str) -> dict[str, Any]:
+    """Return what a degradation does or is drawn from, as plain values."""
+    if degradation not in PINNED:
+        return json.loads(json.dumps(as_plain(load_degradation(degradation))))
+    sigma, noise, quality = STRENGTHS.get(degradation, (0, 0, 100))
+    return {"blur": sigma, "resize": "matlab_bicubic", "noise": noise, "noise seed": NOISE_SEED, "jpeg": quality}
+
+
 def parameters_of(
     degradation: str, scale: int, seed: int, clip: str, frames: int, size: tuple[int, int]
 ) -> DegradationParameters:
@@ -88,9 +98,8 @@ def make_lr(clip: Clip, degradation: str, scale: int, seed: int, folder: Path) -
     require(
         min(size) >= 2 * scale, f"{truth.path}: size", f"{size[1]}x{size[0]}", f"at least {2 * scale} pixels a side"
     )
-    file = folder / fitting_name(clip.name.replace("/", "_"), ".mkv")
-    ranges = digest(repr(load_degradation(degradation))) if degradation not in PINNED else degradation
-    key = {"degradation": degradation, "ranges": ranges, "scale": scale, "seed": seed, **truth.facts()}
+    file = folder / fitting_name(file_name(clip.name), ".mkv")
+    key = {"degradation": degradation, "ranges": ranges_of(degradation), "scale": scale, "seed": seed, **truth.facts()}
     if is_finished(file, key):
         return Footage(file)
     count = sum(1 for _ in truth.read())

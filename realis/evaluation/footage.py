@@ -1,15 +1,20 @@
 """Frames of a file or folder, read as they are meant to be seen, or the part of them that counts."""
 
+import hashlib
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.core.errors import InputError
+from realis.core.files import fitting_name
+from realis.data.lr_sets.record import content_of, facts_of
 from realis.upscaling.app.frames import as_tensor
-from realis.video.fingerprint import fingerprint
-from realis.video.source import open_source
+from realis.video.source import FolderSource, open_source
 
 if TYPE_CHECKING:
     import torch
@@ -74,9 +79,27 @@ class Footage:
 
     def facts(self) -> dict[str, Any]:
         """Return what tells these frames from others: content of the file, and the part."""
-        return {
-            "content": fingerprint(self.path),
-            "start": self.start,
-            "frames": self.frames,
-            "multiple": self.multiple,
-        }
+        files = FolderSource(self.path).files if self.path.is_dir() else [self.path]
+        content = _content(tuple(files), facts_of(files))
+        return {"content": content, "start": self.start, "frames": self.frames, "multiple": self.multiple}
+
+
+@cache
+def _content(files: tuple[Path, ...], facts: str) -> str:
+    """Return a hash of names and contents of files, which are read once as long as their sizes and times stay."""
+    return content_of(list(files))
+
+
+def file_name(*parts: str) -> str:
+    """Return a name for a file or folder of what ``parts`` name (a case, a row, a clip), which every file system takes.
+
+    Where a character had to be replaced a digest is added: ``a/b`` and ``a_b`` are two files.
+
+    >>> file_name("mid", "000")
+    'mid_000'
+    """
+    text = "_".join(filter(None, parts))
+    safe = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip(".")
+    if safe != text:
+        safe += f"~{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
+    return fitting_name(safe, "")

@@ -1,11 +1,15 @@
 """What clips are measured by: a protocol, its metrics, their networks; and what of it is missing."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import realis
 from realis.core.errors import require
 from realis.core.log import logger
+from realis.data.lr_sets.record import content_of
 from realis.evaluation.config import EvaluateConfig
 from realis.evaluation.networks import Weights
 from realis.evaluation.protocols import PROTOCOLS, Protocol
@@ -15,15 +19,10 @@ from realis.upscaling.app.loading import usable_device
 
 # Whose versions a measurement depends on
 PACKAGES = (
-    "realis",
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "piq",
-    "pyiqa",
-    "opencv-python-headless",
-    "imageio-ffmpeg",
-)
+    "realis", "torch", "torchvision", "torchmetrics", "piq", "pyiqa", "dover", "timm", "numpy", "scikit-image",
+    "opencv-python-headless", "av", "imageio-ffmpeg",
+)  # fmt: skip
+CODE = ("metrics", "ops", "models/optical_flow", "evaluation/alignment")  # folders of ours that it depends on
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def find_instruments(config: EvaluateConfig, has_truth: bool) -> tuple[Instrumen
     protocol: Protocol = PROTOCOLS[config.protocol]
     names = config.metrics or protocol.metrics
     flow = (config.flow or protocol.flow or "farneback") if any(METRICS[name].flow for name in names) else ""
-    files = {flow: Path(config.flow_weights)} if config.flow_weights else {}
+    files = {flow: Path(config.flow_weights)} if flow and config.flow_weights else {}
     weights = Weights(Path(config.weights) if config.weights else None, files)
     instruments, missing = Instruments(protocol, (), flow, weights), {}
     for name in names:
@@ -85,12 +84,13 @@ def find_instruments(config: EvaluateConfig, has_truth: bool) -> tuple[Instrumen
     return replace(instruments, metrics=left, device=usable_device(config.device)), missing
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Return the versions of what computes."""
+    """Return the versions of what computes, and a digest of our code that does."""
     found = {}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    root = Path(realis.__file__).parent
+    files = [file for folder in CODE for file in sorted((root / folder).rglob("*.py"))]
+    return found | {"code": content_of(files)}

@@ -1,7 +1,7 @@
 """What was measured, kept line by line, so that a run that was stopped goes on where it was."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,4 +51,10 @@ def open_ledger(output: Path) -> Iterator[Ledger]:
     with file:
         if not lock(file, wait=False):
             raise InputError(f"--output {output}: another process is writing there; wait, or choose another folder")
-        yield Ledger(file)
+        try:
+            yield Ledger(file)
+        finally:
+            if not (output / LEDGER).stat().st_size:  # nothing was measured: as if nothing had been begun
+                (output / LEDGER).unlink()
+                with suppress(OSError):
+                    output.rmdir()

@@ -1,7 +1,9 @@
 """Measure restored clips: several at a time, each frame by frame, and only what the ledger does not hold yet."""
 
+import math
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -9,9 +11,12 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.core.errors import InputError
+import numpy as np
+
+from realis.core.errors import InputError, RunError
 from realis.core.log import logger, progress
 from realis.core.records import digest
+from realis.core.system import main_memory
 from realis.evaluation.footage import Footage
 from realis.evaluation.instruments import Instruments, versions
 from realis.evaluation.ledger import Ledger
@@ -22,12 +27,17 @@ from realis.metrics.base import Metric, Network, Tools, measure_pairs
 from realis.metrics.registry import METRICS
 from realis.parallel.progress import SharedProgress, count_one, share
 from realis.parallel.workers import Workers
+from realis.upscaling.app.loading import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
 
     from realis.evaluation.alignment.check import AlignmentCheck
 
+MEMORY_PER_PIXEL = (
+    600  # bytes that measuring a frame takes: 2.5 GiB and 1.7 GiB of ffmpeg at 4K, by all without networks
+)
+MEMORY_SHARE = 0.7  # of main memory
 MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment.check", "realis.models.optical_flow.farneback")
 _opened: dict[tuple[str, Path | None, str], Network] = {}
 FramePair = tuple["torch.Tensor", "torch.Tensor | None"]
@@ -86,12 +96,14 @@ def measure(instruments: Instruments, task: Task) -> Measured:
         fault = size_fault(next(task.restored.read()), next(task.truth.read()))
         return Measured(task.restored.announced_frames(), size, None, faults=(fault or "has another size",))
     metrics = [METRICS[name] for name in instruments.metrics]
-    _check_sizes(metrics, _trimmed_size(size, instruments.protocol))
+    _check_sizes(metrics, size, instruments.protocol)
     frames = task.restored.announced_frames()
     check, seen, tools = AlignmentCheck(frames), [0, 0], _tools(instruments)
     pairs, total = _prepared(_pairs(task, check, seen), instruments), frames - 2 * instruments.protocol.drop_ends
     with torch.no_grad():
         values = {name: found.tolist() for name, found in measure_pairs(pairs, metrics, tools, total).items()}
+    if wrong := [name for name, found in values.items() if not np.isfinite(found).all()]:
+        raise FloatingPointError(f"{', '.join(wrong)} is not finite")
     if not task.truth:
         return Measured(seen[0], size, values)
     if seen[0] != seen[1]:
@@ -137,11 +149,12 @@ def _trimmed_size(size: Sequence[int], protocol: Protocol) -> tuple[int, int]:
     return height, width
 
 
-def _check_sizes(metrics: Sequence[Metric], size: tuple[int, int]) -> None:
-    for metric in metrics:
-        if min(size) < metric.least_side:
-            raise InputError(f"{metric.title}: got {size[1]}x{size[0]} to measure, wanted at least {metric.least_side} pixels a "
-                             "side; choose other --metrics")  # fmt: skip
+def _check_sizes(metrics: Sequence[Metric], size: tuple[int, int], protocol: Protocol) -> None:
+    least = max([protocol.multiple, *(metric.least_side for metric in metrics)])
+    name = next((metric.title for metric in metrics if metric.least_side == least), f"the protocol {protocol.name}")
+    if min(_trimmed_size(size, protocol)) < least:
+        cut = f" after its border of {protocol.border} is cut off" if protocol.border else ""
+        raise InputError(f"{size[1]}x{size[0]}: too small for {name}, which wants {least} pixels a side{cut}")
 
 
 def _tools(instruments: Instruments) -> Tools:
@@ -171,67 +184,57 @@ def measure_results(
         instruments: by what they are measured.
         found: the results.
         ledger: of earlier runs; what is measured is added to it.
-        workers: processes; 0: one a core, or one on a GPU.
+        workers: processes; 0: one a core as far as memory goes, or one on a GPU.
 
     Returns:
         what was measured of each.
 
     Raises:
-        RunError: a process was killed.
+        RunError: a process was killed, or memory is too small.
     """
-    tasks = [Task(number, one.footage, one.clip.truth) for number, one in enumerate(found) if one.footage]
-    workers = workers or (0 if instruments.device == "cpu" else 1)
     measured = {n: Measured(0, (0, 0), None, faults=(one.fault,)) for n, one in enumerate(found) if not one.footage}
-    frames = 0
-    for task in tasks:
-        with suppress(InputError):  # whoever measures it says so
-            frames += task.restored.announced_frames()
-    with progress(total=frames, unit="frame") as bar:
-        for task, what in measure_all(instruments, tasks, ledger, workers, bar.update):
-            if isinstance(what, BaseException):
-                if not isinstance(what, CLIP_ERRORS):
-                    raise what
-                logger.warning("%s: could not be measured: %s", task.restored.path, what)
-                what = Measured(0, (0, 0), None, faults=(f"could not be measured: {what}",))
-            measured[task.number] = what
+    tasks = [Task(number, one.footage, one.clip.truth) for number, one in enumerate(found) if one.footage]
+    for task, what in measure_all(instruments, tasks, ledger, workers):
+        if isinstance(what, RuntimeError) and is_out_of_memory(what):
+            raise RunError("--device: out of memory while measuring; give --workers 1, --device cpu or other --metrics; the same "
+                           "command goes on with what is left") from what  # fmt: skip
+        if isinstance(what, BaseException):
+            if not isinstance(what, CLIP_ERRORS):
+                raise what
+            logger.warning("%s: could not be measured: %s", task.restored.path, what)
+            what = Measured(0, (0, 0), None, faults=(f"could not be measured: {what}",))
+        measured[task.number] = what
     return [measured[number] for number in range(len(found))]
 
 
 def measure_all(
-    instruments: Instruments,
-    tasks: Sequence[Task],
-    ledger: Ledger,
-    workers: int,
-    advance: Callable[[int], Any],
+    instruments: Instruments, tasks: Sequence[Task], ledger: Ledger, workers: int
 ) -> Iterator[tuple[Task, Measured | BaseException]]:
-    """Measure what the ledger does not hold, and yield every task with what was found, in any order.
-
-    Args:
-        instruments: by what all are measured.
-        tasks: clips.
-        ledger: of earlier runs; what is measured is added to it.
-        workers: processes; 0: one a core.
-        advance: called with the number of frames that were measured since.
-
-    Raises:
-        RunError: a process was killed.
-    """
+    """Measure what the ledger does not hold, and yield every task with what was found, in any order."""
     names = _names_in_ledger(instruments)
-    todo, keys = [], {task.number: _key(instruments, task) for task in tasks}
+    todo, frames, pixels = [], 0, 1
+    keys = {task.number: _key(instruments, task) for task in tasks}
     for task in tasks:
         known = _recall(ledger.facts(keys[task.number]), names)
         if known and (known.values is None or known.values.keys() == names.keys()):
             yield task, known
-        else:
-            todo.append(task)
+            continue
+        todo.append(task)
+        with suppress(InputError):  # whoever measures it says so
+            frames += max(task.restored.announced_frames() - 2 * instruments.protocol.drop_ends, 0)
+            pixels = max(pixels, math.prod(task.restored.size()))
     if not todo:
         return
-    progress = SharedProgress(advance)
-    with Workers(workers, share, (progress.counter,), MODULES) as pool:
-        for task, found in pool.tasks(partial(measure, instruments), todo, progress.tick):
-            if isinstance(found, Measured):
-                ledger.add(keys[task.number], _noted(found, names))
-            yield task, found
+    if not workers:
+        room = int(MEMORY_SHARE * (main_memory() or 2**33) / (MEMORY_PER_PIXEL * pixels))
+        workers = max(1, min(room, os.cpu_count() or 1)) if instruments.device == "cpu" else 1
+    with progress(total=frames, unit="frame") as bar:
+        done = SharedProgress(bar.update)
+        with Workers(workers, share, (done.counter,), MODULES) as pool:
+            for task, found in pool.tasks(partial(measure, instruments), todo, done.tick):
+                if isinstance(found, Measured):
+                    ledger.add(keys[task.number], _noted(found, names))
+                yield task, found
 
 
 def _key(instruments: Instruments, task: Task) -> str:

@@ -7,12 +7,11 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from realis.core.errors import InputError, require
 from realis.core.files import sha256
-from realis.metrics.base import Network
+from realis.metrics.base import Network, is_installed
 
 TORCHVISION = "https://download.pytorch.org/models"
 PYIQA = "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main"
@@ -119,7 +118,7 @@ class Weights:
         """Return what a network lacks, each with the command that gets it; empty: nothing."""
         source, path = NETWORKS[name], self.path(name)
         faults = []
-        if lacking := [package for package in source.packages if not _is_installed(package)]:
+        if lacking := [package for package in source.packages if not is_installed(package)]:
             faults.append(f"{' and '.join(lacking)} not installed; pip install {source.install}")
         if path and source.file and not path.is_file():
             command = source.file.command(self.folder or _hub() / source.file.cache)
@@ -168,13 +167,6 @@ class Weights:
         """Return the SHA-256 of the files of networks that are not missing, by their names; of those that have one."""
         paths = {name: self.path(name) for name in names}
         return {name: sha256(path) for name, path in paths.items() if path}
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return bool(distribution(package))
-    except PackageNotFoundError:
-        return False
 
 
 def _hub() -> Path:

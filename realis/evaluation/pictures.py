@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from realis.core.files import fitting_name
-from realis.evaluation.footage import Footage
+from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.measure import Measured
-from realis.evaluation.results import Restored, folder_name
+from realis.evaluation.results import Restored
 from realis.pictures.profile import TemporalProfile, busiest_row, profile_sheet
 from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
 
@@ -28,8 +27,7 @@ def save_sheets(found: Sequence[Restored], measured: Sequence[Measured], output:
     for (case, name), rows in cases.items():
         truth = clips[name].truth
         if name in first and truth:
-            file = fitting_name(folder_name(f"{Path(case).stem}_{name}" if case else name), ".png")
-            save_clip_sheet(truth, rows, output / "sheets" / file)
+            save_clip_sheet(truth, rows, output / "sheets" / f"{file_name(case, name)}.png")
 
 
 def save_clip_sheet(truth: Footage, restored: Mapping[str, Footage], file: Path) -> None:

@@ -12,24 +12,24 @@ from realis.evaluation.protocols import PROTOCOLS
 from realis.metrics.base import Metric
 
 FILE = Path(__file__).with_name("published.yaml")
-DATA_SETS = {
-    "reds4": "REDS4: the clips 000, 011, 015 and 020 of REDS' training set",
-    "reds30": "REDS30: the 30 clips of REDS' validation set, presumably",
-    "vid4": "Vid4",
-    "vimeo90k_t": "Vimeo-90K-T",
-    "spmcs": "SPMCS",
-    "udm10": "UDM10",
-    "youtube_hq": "YouTube-HQ",
-    "videolq": "VideoLQ",
-    "realisvideo_720p": "RealisVideo-720P",
-    "realisvideo_4k": "RealisVideo-4K",
+DATA_SETS: dict[str, tuple[str, int | None]] = {  # what it is, and how many clips it has; None: not known
+    "reds4": ("REDS4: the clips 000, 011, 015 and 020 of REDS' training set", 4),
+    "reds30": ("REDS30: the 30 clips of REDS' validation set, presumably", 30),
+    "vid4": ("Vid4", 4),
+    "vimeo90k_t": ("Vimeo-90K-T", 7824),
+    "spmcs": ("SPMCS", 30),
+    "udm10": ("UDM10", 10),
+    "youtube_hq": ("YouTube-HQ", None),
+    "videolq": ("VideoLQ", 50),
+    "realisvideo_720p": ("RealisVideo-720P", 140),
+    "realisvideo_4k": ("RealisVideo-4K", 140),
 }
 # Bicubic; blur and subsampling; RealBasicVSR's second-order degradation; low-resolution videos as they were found
 Degradation = Literal["bi", "bd", "second_order", "none"]
 
 
 @dataclass(frozen=True)
-class Table:
+class PublishedTable:
     """A table of a paper, or what it says about one of its data sets.
 
     Args:
@@ -82,7 +82,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """What a table says about one method.
 
     Args:
@@ -92,7 +92,7 @@ class Row:
         note: what there is to say about them; empty: nothing.
     """
 
-    table: Table
+    table: PublishedTable
     method: str
     figures: Mapping[str, float]
     note: str
@@ -111,24 +111,28 @@ class Conditions:
         flow: the estimator of optical flow.
         degradation: what made the inputs; empty: not known.
         scale: of super-resolution.
+        clips: how many were measured.
+        whole: whether all frames of each were.
     """
 
     protocol: str
     flow: str = ""
     degradation: Degradation | Literal[""] = ""
     scale: int = 4
+    clips: int | None = None
+    whole: bool = True
 
 
-def rows(data_set: str, protocol: str) -> Iterator[Row]:
+def rows(data_set: str, protocol: str) -> Iterator[PublishedRow]:
     """Yield what the paper of a protocol prints about a data set."""
     for table in load_tables():
         if (table.data_set, table.protocol) == (data_set, protocol):
             for method, figures in table.methods.items():
                 printed = {name: x for name, x in zip(table.metrics, figures, strict=True) if x is not None}
-                yield Row(table, method, printed, table.notes.get(method, ""))
+                yield PublishedRow(table, method, printed, table.notes.get(method, ""))
 
 
-def not_comparable(metric: Metric, row: Row, ours: Conditions) -> str:
+def not_comparable(metric: Metric, row: PublishedRow, ours: Conditions) -> str:
     """Return why a published figure may not stand beside ours of the same data set; empty: it may.
 
     It may where protocol, inputs and networks are the same. The networks of a metric are told by its name, except that
@@ -144,6 +148,11 @@ def not_comparable(metric: Metric, row: Row, ours: Conditions) -> str:
     if (ours.degradation, ours.scale) != (table.degradation, table.scale):
         known = f"{ours.degradation} x{ours.scale}" if ours.degradation else "not known"
         return f"The degradation of its inputs is {table.degradation} x{table.scale}, of ours {known}."
+    if not ours.whole:
+        return "Its clips were measured whole, ours in part."
+    wanted = DATA_SETS[table.data_set][1]
+    if ours.clips is not None and wanted not in (None, ours.clips):
+        return f"Its data set has {wanted} clips, ours {ours.clips}."
     if deviation := table.deviations.get(metric.name) or theirs.deviations.get(metric.name):
         return deviation
     if metric.flow and ours.flow != theirs.flow:
@@ -152,7 +161,7 @@ def not_comparable(metric: Metric, row: Row, ours: Conditions) -> str:
 
 
 @cache
-def load_tables(file: Path = FILE) -> tuple[Table, ...]:
+def load_tables(file: Path = FILE) -> tuple[PublishedTable, ...]:
     """Read the tables of a file such as ``published.yaml``.
 
     Raises:
@@ -162,11 +171,11 @@ def load_tables(file: Path = FILE) -> tuple[Table, ...]:
     return tuple(_tables(read_recipe(file)))
 
 
-def _tables(papers: dict[str, Any]) -> Iterator[Table]:
+def _tables(papers: dict[str, Any]) -> Iterator[PublishedTable]:
     for protocol, paper in papers.items():
         of_all = {name: value for name, value in paper.items() if name != "tables"} | {"protocol": protocol}
         for table in paper["tables"]:
-            yield build_record(Table, of_all | table)
+            yield build_record(PublishedTable, of_all | table)
 
 
 def _factor(unit: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from realis.core.files import whole_file
 from realis.core.units import count
@@ -17,7 +17,19 @@ from realis.evaluation.table import Result, Table
 from realis.metrics.base import Metric
 
 WORST = 10  # clips of a row that the Markdown shows; the CSV has all
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would compute
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # how a cell begins that a spreadsheet would compute
 # What published tables call our degradations
 PUBLISHED_AS: dict[str, Literal["bi", "bd"]] = {"clean": "bi", "bi": "bi", "bd": "bd"}
 
@@ -58,9 +70,17 @@ def to_json(table: Table) -> str:
     ]
     content = {
         **table.facts, "protocol": asdict(table.protocol), "metrics": metrics, "missing": dict(table.missing),
-        "optical flow": table.flow, "means": means, "clips": [asdict(result) for result in table.results],
+        "optical flow": table.flow, "misaligned clips count": table.allow_misaligned, "means": means,
+        "clips": [_clip_facts(table, result) for result in table.results],
     }  # fmt: skip
     return json.dumps(content, indent=1, allow_nan=False)
+
+
+def _clip_facts(table: Table, result: Result) -> dict[str, Any]:
+    """Return what was measured of a clip, with the values that count."""
+    facts = asdict(result)
+    facts["measured"]["values"] = {metric.name: table.values(result, metric).tolist() for metric in table.columns}
+    return facts
 
 
 # 2. CSV
@@ -113,9 +133,12 @@ def markdown(table: Table) -> Iterator[str]:
             yield from ("", f"Over {escaped(table.rows[0])}, with 95 % intervals (bootstrap over clips):", "")
             yield from gains_of(table, case)
     if faulty := table.faulty():
-        yield from ("", "## Clips that do not lie on the truth", "")
-        yield "They count." if table.allow_misaligned else "They have no figures that compare with the truth."
-        yield ""
+        hidden = (
+            "what could be measured counts"
+            if table.allow_misaligned
+            else "no figure that compares with the truth is shown"
+        )
+        yield from ("", "## Clips with faults", "", f"Of these {hidden}.", "")
         for result in faulty:
             where = ", ".join(escaped(name) for name in (result.case, result.row, result.clip) if name)
             yield f"- {where}: {escaped('; '.join(result.measured.faults))}"
@@ -129,7 +152,7 @@ def head(table: Table) -> Iterator[str]:
         f"border of {count(protocol.border, 'pixel')} cut" if protocol.border else "whole frames",
         *([f"sides cut to multiples of {protocol.multiple}"] if protocol.multiple > 1 else []),
         *([f"{protocol.drop_ends} frames left out at both ends"] if protocol.drop_ends else []),
-        "mean over frames, then over clips" if protocol.mean == "clips" else "mean over the frames of all clips",
+        "mean over frames, then over clips",
     ]
     yield f"Protocol {protocol.name}: {protocol.source}; {', '.join(how)}."
     yield ""
@@ -149,7 +172,7 @@ def means_of(table: Table, case: str) -> Iterator[str]:
     timed = any(x is not None for x in seconds.values())
     yield from _head_lines(["", *map(title, table.columns), *(["s a frame"] if timed else [])])
     for row, taken in seconds.items():
-        cells = [_best_in_bold(metric, row, found) for metric in table.columns]
+        cells = [_best_in_bold(table, case, metric, row, found) for metric in table.columns]
         cells += ["" if taken is None else f"{taken:.2f}"] if timed else []
         yield _line([_with_count(table, case, row), *cells])
 
@@ -167,31 +190,45 @@ def _with_count(table: Table, case: str, row: str) -> str:
     return escaped(row) + (f" ({lying} of {len(results)} clips)" if some else "")
 
 
-def _best_in_bold(metric: Metric, row: str, found: Mapping[str, Mapping[str, Estimate]]) -> str:
+def _best_in_bold(
+    table: Table, case: str, metric: Metric, row: str, found: Mapping[str, Mapping[str, Estimate]]
+) -> str:
+    """Return a mean, in bold if it is the best, with the number of clips that have values where some have none."""
     if metric.name not in found[row]:
         return ""
     means = {name: f"{one[metric.name].mean:.{metric.digits}f}" for name, one in found.items() if metric.name in one}
     best = (max if metric.better == "higher" else min)(means.values(), key=float)
-    return f"**{means[row]}**" if means[row] == best and len(means) > 1 else means[row]
+    mean = f"**{means[row]}**" if means[row] == best and len(means) > 1 else means[row]
+    counted = sum(table.allow_misaligned or not result.measured.faults for result in table.of(case, row))
+    clips = found[row][metric.name].clips
+    return mean if clips >= counted else f"{mean} ({count(clips, 'clip')})"
 
 
 def published_beside(table: Table, case: str) -> Iterator[str]:
     """Yield the rows of papers that may stand below ours, and the figures that may not, with the reasons."""
-    scale = table.facts["scale"]
-    found = table.published(Conditions(table.protocol.name, table.flow, PUBLISHED_AS.get(case, ""), scale))
+    if not table.data_set:
+        return
+    facts, clips = table.facts, len({result.clip for result in table.results})
+    made_by: Literal["bi", "bd", ""] = PUBLISHED_AS.get(case or facts["inputs"], "")
+    conditions = Conditions(
+        table.protocol.name, table.flow, made_by, facts["scale"], clips, not facts["frames at most"]
+    )
+    found = table.published(conditions)
     for row in found:
         if row.figures:
             cells = [f"{row.figures[m.name]:.{m.digits}f}" if m.name in row.figures else "" for m in table.columns]
             yield _line([f"*{escaped(row.name)}*", *cells])
     others = [row for row in found if row.others]
-    if others:
-        yield from ("", "Published figures that ours do not compare with:", "")
+    if others or table.other_protocols():
+        yield from ("", f"Published figures of {table.data_set} that ours do not compare with:", "")
     for row in others:
         reasons: dict[str, list[str]] = {}
         for name, (figure, why) in row.others.items():
             reasons.setdefault(why, []).append(f"{name} {figure:g}")
         said = " ".join(f"{', '.join(figures)}: {why}" for why, figures in reasons.items())
         yield f"- {escaped(f'{row.name}: {said} {row.note}')}"
+    for name in table.other_protocols():
+        yield f"- All that is measured by the protocol {name}, ours by {table.protocol.name}: --protocol {name} measures as it does."
 
 
 def gains_of(table: Table, case: str) -> Iterator[str]:

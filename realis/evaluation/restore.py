@@ -9,14 +9,15 @@ from pathlib import Path
 from realis.core.errors import InputError, require
 from realis.core.files import fitting_name
 from realis.core.log import logger
-from realis.evaluation.footage import Footage
+from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.test_sets import Clip
 from realis.methods.flags import parse_upscale
 from realis.methods.registry import METHODS, find_method
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.loading import Loader
-from realis.upscaling.app.run import prepare_job, write_result
-from realis.video.results import parts_folder
+from realis.upscaling.app.run import announced_plan, prepare_job, result_key, write_result
+from realis.video.results import differences, parts_folder, read_result_key
+from realis.video.source import open_source
 
 OURS = ("input", "output", "target", "start", "duration", "preview", "dry_run", "compare", "codec", "crf", "depth", "prompt",
         "prompt_file", "deinterlace", "drop_alpha", "strict", "restart")  # fmt: skip
@@ -60,7 +61,9 @@ def method_rows(words: Sequence[str]) -> list[MethodRow]:
 
 def _parse(name: str, flags: str) -> UpscaleConfig:
     try:
-        config = parse_upscale(shlex.split(flags))
+        words = shlex.split(flags)
+        require(not {"-h", "--help"} & {*words}, f"--method {name}", "--help", "flags; upscale.py --help explains them")
+        config = parse_upscale(words)
     except ValueError as error:  # InputError among them
         raise InputError(f"--method {name}: {error}") from error
     plain = parse_upscale(["--method", config.method])
@@ -93,6 +96,30 @@ class Restorer:
         """Return what the method is told of a clip: its caption, if it takes text."""
         return caption if self.takes_text else ""
 
+    def _config(self, clip: Clip, lr: Footage, size: tuple[int, int], file: Path, restart: bool) -> UpscaleConfig:
+        return replace(
+            self.row.config, input=(str(lr.path),), output=str(file), target=f"{size[1]}x{size[0]}", codec="ffv1", depth=8,
+            prompt=self.prompt(clip.prompt), restart=restart,
+        )  # fmt: skip
+
+    def check(self, clip: Clip, lr: Footage, size: tuple[int, int], folder: Path) -> None:
+        """Make sure that no result from other settings or another input is in the place of this one.
+
+        Raises:
+            InputError: there is one.
+        """
+        file = folder / fitting_name(file_name(clip.name), ".mkv")
+        before = read_result_key(file)
+        if before is None:
+            return
+        config = self._config(clip, lr, size, file, restart=False)
+        with open_source(lr.path) as source:
+            plan = announced_plan(config, self.loader.needs(bool(config.prompt)), source, file)
+        if what := differences(before, result_key(config, lr.path, plan)):
+            raise InputError(
+                f"{file}: is there from an earlier run, but {what}; --restart restores anew, or choose another --output"
+            )
+
     def restore(
         self, clip: Clip, lr: Footage, size: tuple[int, int], folder: Path, restart: bool
     ) -> tuple[Footage, float | None]:
@@ -112,14 +139,10 @@ class Restorer:
             InputError: the clip cannot be upscaled.
             RunError: the disk is full or memory is too small.
         """
-        file = folder / fitting_name(clip.name.replace("/", "_"), ".mkv")
+        file = folder / fitting_name(file_name(clip.name), ".mkv")
         file.parent.mkdir(parents=True, exist_ok=True)
-        prompt = self.prompt(clip.prompt)
-        config = replace(
-            self.row.config, input=(str(lr.path),), output=str(file), target=f"{size[1]}x{size[0]}", codec="ffv1", depth=8,
-            prompt=prompt, restart=restart,
-        )  # fmt: skip
-        job = prepare_job(config, self.loader.needs(bool(prompt)), lr.path, file)
+        config = self._config(clip, lr, size, file, restart)
+        job = prepare_job(config, self.loader.needs(bool(config.prompt)), lr.path, file)
         if job.done:
             return Footage(file), None
         goes_on = parts_folder(file).is_dir()

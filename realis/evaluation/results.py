@@ -1,22 +1,21 @@
 """The results that are measured: those in folders of others, or made by methods from clips that are degraded first."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realis.core.errors import InputError, RunError, require
-from realis.core.files import fitting_name
+from realis.core.errors import InputError, require
 from realis.core.log import logger
 from realis.core.records import digest
 from realis.evaluation.config import EvaluateConfig
 from realis.evaluation.degraded import make_lr
-from realis.evaluation.footage import Footage
+from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.ledger import Ledger
 from realis.evaluation.restore import MethodRow, Restorer
 from realis.evaluation.test_sets import Clip, match, whole_file_of
 
-CLIP_ERRORS = (InputError, RunError, OSError, MemoryError, FloatingPointError)  # of one clip, which stop no other
+CLIP_ERRORS = (InputError, FloatingPointError)  # of one clip, which stop no other
+DEGRADATIONS = ("clean", "mid")  # where none is asked for
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,12 @@ def folder_rows(words: Sequence[str]) -> dict[str, Path]:
     for word in words:
         name, _, folder = word.partition("=") if "=" in word and not Path(word).is_dir() else ("", "", word)
         path = Path(folder)
-        require(path.is_dir(), f"--outputs {word}", "no folder there", "a folder of restored clips, or NAME=FOLDER")
+        require(
+            bool(folder) and path.is_dir(),
+            f"--outputs {word}",
+            "no folder there",
+            "a folder of restored clips, or NAME=FOLDER",
+        )
         name = name or path.resolve().name
         require(name not in rows, "--outputs", f"{name} twice", "NAME=FOLDER, with another name for each")
         rows[name] = path
@@ -63,14 +67,9 @@ def check_names(rows: Sequence[str]) -> None:
     Raises:
         InputError: two cannot.
     """
-    names = [folder_name(row) for row in rows]
+    names = [file_name(row).lower() for row in rows]
     twice = next((row for row, name in zip(rows, names, strict=True) if names.count(name) > 1), None)
     require(twice is None, "rows", f"{twice} twice", "another name for each: NAME=...")
-
-
-def folder_name(name: str) -> str:
-    """Return the name of the folder of a row or a case: with no characters that some file systems refuse."""
-    return fitting_name(re.sub(r"[^\w.+-]+", "_", name).strip(".") or "_", "")
 
 
 def given_results(folders: dict[str, Path], clips: Sequence[Clip]) -> Iterator[Restored]:
@@ -95,30 +94,35 @@ def make_results(
         InputError: a clip cannot be degraded; the files of a method are missing.
     """
     inputs = []
-    for case in [""] if config.lr else config.degradation:
+    for case in [""] if config.lr else config.degradation or DEGRADATIONS:
+        folder = output / "lr" / file_name(case or "given")
         for clip in clips:
-            folder = output / "lr" / folder_name(Path(case).stem or "given")
-            lr = (
-                whole_file_of(clip.lr, folder, clip.name)
-                if clip.lr
-                else make_lr(clip, case, config.scale, config.seed, folder)
-            )
-            inputs.append((case, clip, lr))
+            if clip.lr:
+                lr = whole_file_of(clip.lr, folder, clip.name)
+            else:
+                lr = make_lr(clip, case, config.scale, config.seed, folder)
+            height, width = clip.truth.size() if clip.truth else (side * config.scale for side in lr.size())
+            inputs.append((case, clip, lr, (height, width)))
+
+    def folder_of(case: str, row: str) -> Path:
+        return output / "restored" / file_name(case or "given") / file_name(row)
+
     restorers = [Restorer(row, [clip.prompt for clip in clips]) for row in methods]  # all: files may be missing
+    for restorer in [] if config.restart else restorers:
+        for case, clip, lr, size in inputs:
+            restorer.check(clip, lr, size, folder_of(case, restorer.row.name))
     while restorers:
         restorer = restorers.pop(0)  # the one before goes with its weights
         row = restorer.row.name
-        for done, (case, clip, lr) in enumerate(inputs):
-            logger.info("%s: clip %d of %d: %s", row, done + 1, len(inputs), clip.name)
-            folder = output / "restored" / folder_name(Path(case).stem or "given") / folder_name(row)
-            height, width = clip.truth.size() if clip.truth else (side * config.scale for side in lr.size())
+        for done, (case, clip, lr, size) in enumerate(inputs, 1):
+            logger.info("%s: clip %d of %d: %s", row, done, len(inputs), clip.name)
             try:
-                footage, seconds = restorer.restore(clip, lr, (height, width), folder, config.restart)
+                footage, seconds = restorer.restore(clip, lr, size, folder_of(case, row), config.restart)
             except CLIP_ERRORS as error:
                 logger.warning("%s, %s: could not be restored: %s", row, clip.name, error)
                 yield Restored(case, row, clip, None, fault=f"could not be restored: {error}")
                 continue
             key = digest(["seconds", case, row, clip.name, footage.facts()])
             if seconds is not None:
-                ledger.add(key, {"seconds": seconds / max(footage.announced_frames(), 1)})
+                ledger.add(key, {"seconds": seconds / sum(1 for _ in lr.read())})
             yield Restored(case, row, clip, footage, ledger.facts(key).get("seconds"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -25,32 +24,24 @@ class Estimate:
     clips: int
 
 
-def estimate(clips: Sequence[np.ndarray], over: Literal["clips", "frames"]) -> Estimate:
-    """Return the mean of a metric, and its interval.
+def estimate(clips: Sequence[np.ndarray]) -> Estimate:
+    """Return the mean of a metric over the values of each clip, then over clips, and its interval.
 
     Clips are drawn anew, not frames: frames of a clip are much alike, and would make any difference look certain.
 
     Args:
         clips: the values of each clip, (n,), one or more.
-        over: ``clips``: every clip counts the same; ``frames``: every value does.
     """
     from scipy.stats import bootstrap
 
-    sums, counts = np.array([clip.sum() for clip in clips]), np.array([len(clip) for clip in clips])
-    if over == "clips":
-        sums, counts = sums / counts, np.ones(len(clips))
-    mean = float(sums.sum() / counts.sum())
+    means = np.array([clip.mean() for clip in clips])
     if len(clips) < 2:
-        return Estimate(mean, None, None, len(clips))
-
-    def ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-        return sums.sum(axis) / counts.sum(axis)
-
+        return Estimate(float(means.mean()), None, None, len(clips))
     found = bootstrap(
-        (sums, counts), ratio, paired=True, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
+        (means,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
         rng=np.random.default_rng(SEED),
     ).confidence_interval  # fmt: skip
-    return Estimate(mean, float(found.low), float(found.high), len(clips))
+    return Estimate(float(means.mean()), float(found.low), float(found.high), len(clips))
 
 
 def differences(clips: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from realis.evaluation.measure import Measured
 from realis.evaluation.protocols import Protocol
-from realis.evaluation.published import Conditions, not_comparable, rows
+from realis.evaluation.published import Conditions, load_tables, not_comparable, rows
 from realis.evaluation.statistics import Estimate, differences, estimate
 from realis.metrics.base import Metric
 from realis.metrics.registry import METRICS
@@ -34,7 +34,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class PublishedRow:
+class PaperFigures:
     """Figures that a paper prints about the same data set.
 
     Args:
@@ -109,7 +109,7 @@ class Table:
         for metric in self.columns:
             clips = [values for result in self.of(case, row) if len(values := self.values(result, metric))]
             if clips:
-                found[metric.name] = estimate(clips, self.protocol.mean)
+                found[metric.name] = estimate(clips)
         return found
 
     def gains(self, case: str, row: str) -> dict[str, Estimate]:
@@ -121,7 +121,7 @@ class Table:
             pairs = [(a, b) for a, b in pairs if len(a) and len(b)]
             if pairs:
                 ours, base = zip(*pairs, strict=True)
-                found[metric.name] = estimate(differences(ours, base), "clips")
+                found[metric.name] = estimate(differences(ours, base))
         return found
 
     def seconds(self, case: str, row: str) -> float | None:
@@ -129,10 +129,10 @@ class Table:
         found = [result.seconds for result in self.of(case, row)]
         return None if None in found else float(np.mean([x for x in found if x is not None]))
 
-    def published(self, conditions: Conditions) -> list[PublishedRow]:
+    def published(self, conditions: Conditions) -> list[PaperFigures]:
         """Return what the protocol's paper prints about the data set, told apart by what may stand beside ours."""
         found = []
-        for row in rows(self.data_set, self.protocol.name) if self.data_set else ():
+        for row in rows(self.data_set, self.protocol.name):
             shown, others = {}, {}
             for name in filter(row.figures.__contains__, self.metrics):
                 figure, why = row.in_unit_of(METRICS[name]), not_comparable(METRICS[name], row, conditions)
@@ -141,6 +141,11 @@ class Table:
                 else:
                     shown[name] = figure
             page = f", page {row.table.page}" if row.table.page else ""
-            name = f"{row.method} ({row.table.paper}, {row.table.table}{page})"
-            found.append(PublishedRow(name, shown, others, row.note))
+            name = f"{row.method} ({row.table.paper}, Table {row.table.table}{page})"
+            found.append(PaperFigures(name, shown, others, row.note))
         return found
+
+    def other_protocols(self) -> list[str]:
+        """Return the protocols of papers that print figures of the data set too, which compare with none of ours."""
+        names = [table.protocol for table in load_tables() if table.data_set == self.data_set]
+        return [name for name in dict.fromkeys(names) if name != self.protocol.name]

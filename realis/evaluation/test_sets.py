@@ -15,7 +15,7 @@ from realis.core.errors import InputError, require
 from realis.core.files import fitting_name
 from realis.core.log import logger
 from realis.data.manifest import read_manifest
-from realis.evaluation.footage import Footage
+from realis.evaluation.footage import Footage, file_name
 from realis.video.encoding import Encoding
 from realis.video.finished import is_finished
 from realis.video.sequences import find_sequences
@@ -98,7 +98,7 @@ def clips_of_footage(folder: str, output: Path, frames: int | None, multiple: in
             continue
         scale = min(1.0, *(most / side for most, side in zip(LARGEST, size, strict=True)))
         height, width = (round(side * scale) // multiple * multiple for side in size)
-        file = output / fitting_name(one.name.replace("/", "_"), ".mkv")
+        file = output / fitting_name(file_name(one.name), ".mkv")
         key = {"shrunk to": [height, width], "of": [round(side * scale) for side in size], **footage.facts()}
         write_once(file, key, (height, width), _shrunk(footage, size, scale))
         clips.append(Clip(one.name, Footage(file)))
@@ -118,7 +118,7 @@ def rendered_clips(output: Path, frames: int) -> list[Clip]:
     clips = []
     for name, film in films(frames).items():
         file = output / f"{name}.mkv"
-        write_once(file, {"film": name, "frames": frames}, FILM_SIZE, (frame for frame in film()))
+        write_once(file, {"film": name, "frames": frames, "size": FILM_SIZE}, FILM_SIZE, (frame for frame in film()))
         clips.append(Clip(name, Footage(file)))
     return clips
 
@@ -234,7 +234,7 @@ def whole_file_of(footage: Footage, folder: Path, name: str) -> Footage:
     ``folder``, unless that was made before."""
     if footage.start == 0 and footage.frames is None and footage.multiple == 1:
         return footage
-    file = folder / fitting_name(name.replace("/", "_"), ".mkv")
+    file = folder / fitting_name(file_name(name), ".mkv")
     write_once(file, {"a part of": footage.facts()}, footage.size(), footage.read(), rate_of(footage))
     return Footage(file)
 

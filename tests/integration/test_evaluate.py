@@ -158,7 +158,9 @@ def test_methods_are_run_on_clips_that_are_degraded_on_the_spot(sets, capsys):
     assert len(lr) == 5 and lr[0].shape == (30, 40, 3)
     assert len(read(sets / "out/evaluation/restored/bd/lanczos/a_cup.mkv")) == 5
     assert all(one["seconds a frame"] > 0 for one in table["means"])
-    assert table["methods"]["none"]["settings"]["strength"] == 0 and table["degradations"]["bd"] == {"seed": 0}
+    assert table["methods"]["none"]["settings"]["strength"] == 0 and table["degradations"]["bd"]["ranges"]["end"][
+        "filters"
+    ] == ["gaussian"]
     before = (sets / "out/evaluation/restored/bd/lanczos/a_cup.mkv").stat().st_mtime_ns
     assert evaluate(*words) == table  # also how long it took then
     assert (sets / "out/evaluation/restored/bd/lanczos/a_cup.mkv").stat().st_mtime_ns == before
@@ -209,7 +211,7 @@ def test_a_shift_may_be_allowed(sets, truth):
     write(sets / "results" / "a_cup.mkv", [np.roll(image, 2, axis=0) for image in truth["a_cup"]])
     table = evaluate("--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb", "--allow-misaligned")
     assert table["clips"][0]["measured"]["faults"] and table["means"][0]["mean"]["psnr_rgb"]["clips"] == 2
-    assert "They count." in written("md")
+    assert "what could be measured counts" in written("md")
 
 
 def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
@@ -236,6 +238,13 @@ def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
         (["--metrics", "magic"], "--metrics: got magic"),
         (["--data-set", "magic"], "--data-set: got magic"),
         (["--frames", "-1"], "--frames: got -1"),
+        (["--metrics", "gmsd", "gmsd"], "--metrics: got gmsd twice"),
+        (["--degradation", "mid", "mid"], "--degradation: got mid twice"),
+        (["--outputs", "results", "--degradation", "bi", "bd"], "--degradation: got bi, bd, wanted one"),
+        (["--flow-weights", "truth/a_cup.mkv"], "--flow raft or spynet with it"),
+        (["--outputs", "ours="], "--outputs ours=: got no folder there"),
+        (["--method", "a=--help"], "--method a: got --help"),
+        (["--outputs", "results", "--ground-truth", "truth", "--protocol", "tecogan", "--frames", "4"], "no frame"),
         (
             ["--outputs", "results", "--ground-truth", "truth", "--metrics", "lpips_vgg", "--weights", "truth"],
             "curl -L",
@@ -243,7 +252,7 @@ def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
         (["--outputs", "results", "--metrics", "psnr_rgb"], "it compares with a ground truth, and none is given"),
         (
             ["--outputs", "results", "--ground-truth", "truth", "--output", "truth/a_cup.mkv"],
-            "--output truth/a_cup.mkv",
+            "--output: got truth/a_cup.mkv, wanted a folder that is not in --ground-truth",
         ),
     ],
 )
@@ -258,6 +267,51 @@ def test_metrics_without_their_weights_are_named_in_the_table(sets, capsys):
     assert "vgg16-397923af.pth: no file there; curl -L" in table["missing"]["lpips_vgg"]
     assert "**lpips_vgg** is missing" in written("md")
     assert {"psnr_rgb", "ssim_rgb", "rwe"} <= set(table["means"][0]["mean"]) and "is missing" in capsys.readouterr().err
+
+
+def test_clips_and_degradations_that_are_nearly_named_alike_stay_apart(sets, truth):
+    shutil.rmtree(sets / "truth")
+    write(sets / "truth" / "a" / "b.mkv", truth["a_cup"])
+    write(sets / "truth" / "a_b.mkv", truth["b_cat"])
+    for folder, scale in (("p", 0.2), ("q", 8.0)):
+        (sets / folder).mkdir()
+        (sets / folder / "x.yaml").write_text(
+            f"clean: 0.0\nfirst: {{blur: {{probability: 1.0, sigma: [{scale}, {scale}]}}}}\n"
+        )
+    words = [
+        "--method",
+        "bicubic",
+        "--ground-truth",
+        "truth",
+        "--metrics",
+        "psnr_rgb",
+        "--degradation",
+        "p/x.yaml",
+        "q/x.yaml",
+    ]
+    table = evaluate(*words)
+    assert len({path.parent for path in (sets / "out/evaluation/lr").rglob("*.mkv")}) == 2
+    assert len(list((sets / "out/evaluation/restored").rglob("*.mkv"))) == 4
+    values = [one["measured"]["values"]["psnr_rgb"][0] for one in table["clips"]]
+    assert len(set(values)) == 4 and min(values) > 12  # of another clip it would be less
+
+
+def test_a_file_that_changes_in_the_middle_is_measured_anew(sets):
+    words = ["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb"]
+    first = evaluate(*words)
+    later = write(sets / "later.mkv", blurred(blurred(read(sets / "results" / "a_cup.mkv"))))
+    shutil.copy(later, sets / "results" / "a_cup.mkv")
+    second = evaluate(*words)
+    assert second["means"][0]["mean"]["psnr_rgb"]["mean"] < first["means"][0]["mean"]["psnr_rgb"]["mean"] - 0.5
+
+
+def test_results_of_other_settings_are_not_taken_for_these(sets, capsys):
+    words = ["--method", "bicubic", "--ground-truth", "truth", "--metrics", "psnr_rgb", "--degradation", "bi"]
+    evaluate(*words)
+    before = written("json")
+    fails([*words, "--frames", "5"], capsys, "is there from an earlier run, but the input was", "--restart")
+    assert written("json") == before
+    assert evaluate(*words, "--frames", "5", "--restart")["clips"][0]["measured"]["frames"] == 5
 
 
 @pytest.mark.slow

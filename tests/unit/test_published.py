@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from realis.evaluation.protocols import PROTOCOLS
-from realis.evaluation.published import DATA_SETS, FILE, Conditions, Row, load_tables, not_comparable, rows
+from realis.evaluation.published import DATA_SETS, FILE, Conditions, PublishedRow, load_tables, not_comparable, rows
 from realis.metrics.base import Metric
 from realis.metrics.registry import METRICS
 
@@ -23,7 +23,7 @@ def metric(name, flow=False, unit=None):
     return Metric(name, name, "lower", "", "", UNITS[name] if unit is None else unit, flow=flow)
 
 
-def row(data_set, protocol, method, table="1") -> Row:
+def row(data_set, protocol, method, table="1") -> PublishedRow:
     (found,) = [r for r in rows(data_set, protocol) if (r.method, r.table.table) == (method, table)]
     return found
 
@@ -69,15 +69,13 @@ def test_the_document_has_the_protocols_as_they_are():
         name: [(metric, "\\*" * (metric in protocol.deviations)) for metric in protocol.metrics]
         for name, protocol in PROTOCOLS.items()
     }
-    table = {
-        cells[0]: cells[1:] for cells in re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \| (.*) \| (.*) \|$", DOCUMENT, re.M)
-    }
+    (section,) = re.findall(r"^## 1\. .*?(?=^## 2)", DOCUMENT, re.M | re.S)
+    table = {cells[0]: cells[1:] for cells in re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \| (.*) \|$", section, re.M)}
     crops = {(0, 1): "none", (8, 32): "8 pixels, then to multiples of 32"}
     assert table == {
         name: (
             crops[protocol.border, protocol.multiple],
             f"all but {protocol.drop_ends} at each end" if protocol.drop_ends else "all",
-            protocol.mean,
             {"farneback": "Farneback", "raft": "RAFT", "": "none"}[protocol.flow],
         )
         for name, protocol in PROTOCOLS.items()
@@ -155,6 +153,8 @@ def test_a_figure_of_the_same_protocol_inputs_and_flow_is_comparable():
         (replace(BI, protocol="realis"), "The figure is of the protocol stablevsr, ours of realis."),
         (replace(BI, degradation="bd"), "The degradation of its inputs is bi x4, of ours bd x4."),
         (replace(BI, scale=2), "The degradation of its inputs is bi x4, of ours bi x2."),
+        (replace(BI, clips=2), "Its data set has 4 clips, ours 2."),
+        (replace(BI, whole=False), "Its clips were measured whole, ours in part."),
         (replace(BI, degradation=""), "The degradation of its inputs is bi x4, of ours not known."),
     ],
 )
