@@ -59,7 +59,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             config.data_set, facts,
         )  # fmt: skip
         files = write_table(table, output)
-        save_sheets(found, measured, output)
+        save_sheets(found, measured, output / "sheets", config.workers)
     print("\n".join(head(table)))
     for case in table.cases:
         print("\n".join(["", *([f"{case}:"] if case else []), *means_of(table, case)]))

@@ -1,5 +1,6 @@
 """Frames of a file or folder, read as they are meant to be seen, or the part of them that counts."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.core.errors import InputError
+from realis.core.files import fitting_name
+from realis.core.records import digest
 from realis.upscaling.app.frames import as_tensor
 from realis.video.fingerprint import fingerprint
 from realis.video.source import open_source
@@ -80,3 +83,11 @@ class Footage:
             "frames": self.frames,
             "multiple": self.multiple,
         }
+
+
+def file_name(*parts: str) -> str:
+    """Join names of clips, cases or rows to the name of a file or folder, which other names do not have: with a digest if
+    it holds what some file systems refuse."""
+    name = "_".join(parts)
+    safe = re.sub(r"[^\w.+-]+", "_", name).strip(".") or "_"
+    return fitting_name(safe if safe == name else f"{safe}~{digest(name)[:12]}", "")
