@@ -63,7 +63,7 @@ def save_sheets(found: Sequence[Restored], measured: Sequence[Measured], folder:
         workers: processes; 0: one a core.
 
     Raises:
-        InputError: a picture cannot be written.
+        InputError: a clip cannot be read any more, or a picture not be written.
         RunError: the disk is full, or a process was killed.
     """
     sheets = sheets_of(found, measured, folder)

@@ -1,11 +1,14 @@
 """Pictures of an evaluation: which there are, what they show, and when they are drawn again."""
 
+from contextlib import nullcontext
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
+from realis.evaluation import pictures
 from realis.evaluation.footage import Footage
 from realis.evaluation.measure import Measured
 from realis.evaluation.pictures import COLUMNS, WIDTH, draw_sheets, save_sheets, sheets_of
@@ -87,6 +90,25 @@ def test_pictures_of_what_is_no_longer_in_the_table_go_and_files_of_others_stay(
     assert "c.png: no picture of ours" in caplog.text
     save([], tmp_path)
     assert names_in(tmp_path) == ["c.png", "mine.png", "notes.txt"]
+
+
+def test_every_clip_is_read_once_which_the_progress_shows(clips, tmp_path, drawn, monkeypatch):
+    read, counted, totals = [], [], []
+    decode = Footage.read
+
+    def reading(footage):
+        for frame in decode(footage):
+            read.append(footage.path.stem)
+            yield frame
+
+    monkeypatch.setattr(Footage, "read", reading)
+    monkeypatch.setattr(pictures, "count_one", lambda: counted.append(1))
+    monkeypatch.setattr(
+        pictures, "progress", lambda total, unit: totals.append(total) or nullcontext(tqdm(disable=True))
+    )
+    save(results(clips, "a", case="mid") + results(clips, "a", case="mild", level=20), tmp_path)
+    assert sorted(read) == ["100"] * FRAMES + ["20"] * FRAMES + ["60"] * FRAMES  # the truth for both tables
+    assert totals == [len(read)] == [len(counted)]
 
 
 def test_every_clip_of_every_table_has_a_file_of_its_own(clips, tmp_path):
