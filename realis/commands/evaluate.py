@@ -62,7 +62,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         )  # fmt: skip
         dump(config, output / "evaluate.yaml")
         files = write_table(table, output)
-        save_sheets(found, measured, output)
+        save_sheets(found, measured, output / "sheets", config.workers)
     show(head(table))
     for case in table.cases:
         show(["", *([f"{case}:"] if case else []), *means_of(table, case)])

@@ -1,73 +1,175 @@
 """Pictures of an evaluation: a crop of one frame of every row, and the temporal profiles of all of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from realis.core.files import fitting_name, remove_leftovers
+from realis.core.log import logger, progress
+from realis.core.records import digest
+from realis.core.units import count
 from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.measure import Measured
 from realis.evaluation.results import Restored
-from realis.pictures.profile import TemporalProfile, busiest_row, profile_sheet
-from realis.pictures.sheet import detailed_places, grid_sheet, save_sheet
+from realis.parallel.progress import SharedProgress, count_one, share
+from realis.parallel.workers import Workers
+from realis.pictures.profile import busiest_row, profile_sheet
+from realis.pictures.sheet import MARGIN, detailed_places, grid_sheet, read_subject, save_sheet
 
-SHEETS = 12  # clips of a case of which pictures are made
-CROP, COLUMNS = 128, 4  # pixels a side; crops in a row, twice as large in the picture
-
-
-def save_sheets(found: Sequence[Restored], measured: Sequence[Measured], output: Path) -> None:
-    """Save pictures of the first clips of every case, of what could be measured of each."""
-    cases: dict[tuple[str, str], dict[str, Footage]] = {}
-    clips = {one.clip.name: one.clip for one in found}
-    for one, what in zip(found, measured, strict=True):
-        if one.footage and one.clip.truth and what.values is not None:
-            cases.setdefault((one.case, one.clip.name), {})[one.row] = one.footage
-    first = {name for name, _ in zip(clips, range(SHEETS), strict=False)}
-    for (case, name), rows in cases.items():
-        truth = clips[name].truth
-        if name in first and truth:
-            save_clip_sheet(truth, rows, output / "sheets" / f"{file_name(case, name)}.png")
+CLIPS, FRAMES = 12, 96  # of which pictures are made: the first clips of the test set, the first frames of each
+WIDTH, COLUMNS = 1280, 4  # pixels across a sheet; crops side by side at most
+ZOOM = 2  # pixels a side that a pixel of a crop takes at least
+LINES = 64  # of the truth, at equal distances, of which the one that moves most is shown; all would fill the memory
+MODULES = ("realis.ops.pixels",)
 
 
-def save_clip_sheet(truth: Footage, restored: Mapping[str, Footage], file: Path) -> None:
-    """Save a picture of one clip: on top a crop of the middle frame, where the truth has most detail, of the truth and of
-    every row; below, the row of pixels that moves most over time.
+@dataclass(frozen=True)
+class Sheet:
+    """The picture of one clip in one table.
 
     Args:
-        truth: the ground truth.
-        restored: the same of each row of the table, by its name, of the size of the truth.
         file: a PNG.
+        truth: the ground truth, as far as it is shown.
+        frames: how many it has.
+        rows: the same of each row of the table, by its name, of the size of the truth.
+    """
+
+    file: Path
+    truth: Footage
+    frames: int
+    rows: Mapping[str, Footage]
+
+    def subject(self) -> str:
+        """Return what changes with all that the picture shows."""
+        return digest([self.truth.facts(), [[name, footage.facts()] for name, footage in self.rows.items()]])
+
+
+# 1. All clips
+
+
+def save_sheets(found: Sequence[Restored], measured: Sequence[Measured], folder: Path, workers: int) -> None:
+    """Save pictures of the first clips of every table, of what could be measured of each, unless they are there; remove
+    those of other clips, from an earlier run.
+
+    Args:
+        found: the results.
+        measured: what was measured of each.
+        folder: of the pictures.
+        workers: processes; 0: one a core.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: a clip cannot be read any more, or a picture not be written.
+        RunError: the disk is full, or a process was killed.
     """
-    frames = sum(1 for _ in truth.read())
-    middle, line = _image_at(truth, frames // 2), busiest_row(_every_image(truth))
-    crop = min(CROP, *middle.shape[:2])
-    ((top, left),) = detailed_places(middle, crop, 1)
-    crops, profiles = [], {}
-    for name, footage in {"truth": truth, **restored}.items():
-        profile = TemporalProfile(line)
-        for number, image in enumerate(_every_image(footage)):
-            profile.add(image)
-            if number == frames // 2:
-                crops.append((name, image[top : top + crop, left : left + crop]))
-        profiles[name] = profile.image()
-    sheets = grid_sheet(crops, COLUMNS, 2 * crop), profile_sheet(profiles)
-    size = max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)
-    both = Image.new("RGB", size, "white")
-    both.paste(sheets[0], (0, 0))
-    both.paste(sheets[1], (0, sheets[0].height))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_sheet(both, file)
+    sheets = sheets_of(found, measured, folder)
+    remove_others(folder, sheets)
+    clips: dict[Footage, list[Sheet]] = {}
+    for sheet in sheets:
+        if not is_there(sheet):
+            clips.setdefault(sheet.truth, []).append(sheet)
+    if not clips:
+        return
+    frames = sum(same[0].frames * (1 + sum(len(sheet.rows) for sheet in same)) for same in clips.values())
+    with progress(total=frames, unit="frame") as bar:
+        shared = SharedProgress(bar.update)
+        with Workers(workers, share, (shared.counter,), MODULES) as pool:
+            for _, error in pool.tasks(draw_sheets, list(clips.values()), shared.tick):
+                if error:
+                    raise error
 
 
-def _every_image(footage: Footage) -> Iterator[np.ndarray]:
-    from realis.ops.pixels import planes_to_image, to_uint8
+def sheets_of(found: Sequence[Restored], measured: Sequence[Measured], folder: Path) -> list[Sheet]:
+    """Return the pictures that there are to be in ``folder``."""
+    first = set(islice(dict.fromkeys(one.clip.name for one in found), CLIPS))
+    sheets: dict[Path, Sheet] = {}
+    for one, what in zip(found, measured, strict=True):
+        if one.footage and one.clip.truth and what.values is not None and one.clip.name in first:
+            file = folder / fitting_name(file_name(one.case, one.clip.name), ".png")
+            frames = min(what.frames, FRAMES)
+            rows = sheets[file].rows if file in sheets else {}
+            rows = {**rows, one.row: replace(one.footage, frames=frames)}
+            sheets[file] = Sheet(file, replace(one.clip.truth, frames=frames), frames, rows)
+    return list(sheets.values())
 
-    return (planes_to_image(to_uint8(frame)) for frame in footage.read())
+
+def remove_others(folder: Path, sheets: Sequence[Sheet]) -> None:
+    """Remove from ``folder`` the pictures of earlier runs that are none of ``sheets``; files of others stay."""
+    remove_leftovers(folder)
+    for file in set(folder.glob("*.png")) - {sheet.file for sheet in sheets}:
+        if read_subject(file) is not None:
+            file.unlink(missing_ok=True)
 
 
-def _image_at(footage: Footage, number: int) -> np.ndarray:
-    return next(image for i, image in enumerate(_every_image(footage)) if i == number)
+def is_there(sheet: Sheet) -> bool:
+    """Return whether the picture was made before, or its name is that of a file of others, which stays."""
+    subject = read_subject(sheet.file)
+    if subject is None and sheet.file.exists():
+        logger.warning("%s: no picture of ours; it stays, and none is made of that clip", sheet.file)
+        return True
+    return subject == sheet.subject()
+
+
+# 2. One clip, in a worker
+
+
+def draw_sheets(sheets: Sequence[Sheet]) -> None:
+    """Draw the pictures of one ground truth, and save them. On top is a crop of the middle frame, where the truth has most
+    detail, of the truth and of every row; below, the line of pixels that moves most over time.
+
+    Raises:
+        InputError: a clip cannot be read, or the picture not written.
+        RunError: the disk is full.
+    """
+    truth, frames = sheets[0].truth, sheets[0].frames
+    middle, step = frames // 2, ceil(truth.size()[0] / LINES)
+    lines, image = lines_and_crop(truth, slice(step // 2, None, step), middle, (slice(None), slice(None)))
+    busiest = busiest_row(lines)
+    line = step // 2 + step * busiest
+    for sheet in sheets:
+        shown = 1 + len(sheet.rows)
+        columns = ceil(shown / ceil(shown / COLUMNS))  # 5 are shown as 3 and 2
+        side = (WIDTH + MARGIN) // columns - MARGIN
+        zoom = ceil(side / min(side // ZOOM, *image.shape[:2]))
+        crop = side // zoom
+        ((top, left),) = detailed_places(image, crop, 1)
+        place = slice(top, top + crop), slice(left, left + crop)
+        crops = [(f"truth: frame {middle}, {crop}x{crop} pixels from ({left}, {top})", image[place])]
+        profiles = [(f"truth: line {line} of {count(frames, 'frame')}, from top to bottom", lines[:, busiest])]
+        for name, footage in sheet.rows.items():
+            profile, cut = lines_and_crop(footage, slice(line, line + 1), middle, place)
+            crops.append((name, cut))
+            profiles.append((name, profile[:, 0]))
+        both = grid_sheet(crops, columns, zoom * crop), profile_sheet(profiles, WIDTH)
+        save_sheet(_stacked(both), sheet.file, sheet.subject())
+
+
+def lines_and_crop(
+    footage: Footage, lines: slice, number: int, place: tuple[slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return some lines of pixels of every frame, (F, lines, W, 3) uint8, and what is at ``place`` in frame ``number``,
+    (h, w, 3) uint8; nothing else of the frames is kept or converted."""
+    from realis.ops.pixels import to_bytes
+
+    crop, kept = np.empty(0), []
+    for i, frame in enumerate(footage.read()):
+        image = frame.permute(1, 2, 0).numpy()
+        kept.append(to_bytes(image[lines]))
+        if i == number:
+            crop = to_bytes(image[place])
+        count_one()
+    return np.stack(kept), crop
+
+
+def _stacked(images: Sequence[Image.Image]) -> Image.Image:
+    """Return images one below the other, on white."""
+    sheet = Image.new("RGB", (max(one.width for one in images), sum(one.height for one in images)), "white")
+    top = 0
+    for one in images:
+        sheet.paste(one, (0, top))
+        top += one.height
+    return sheet

@@ -4,34 +4,15 @@ Steady motion gives clean slanted lines, flicker gives stripes across, trembling
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
 
 from realis.pictures.sheet import grid_sheet
 
-LEAST_WIDTH, LEAST_HEIGHT = 640, 120  # pixels of a profile in a sheet
-
-
-class TemporalProfile:
-    """Collects one row of the frames of a video; nothing else of them is kept.
-
-    Args:
-        row: which one. For a column, transpose the frames.
-    """
-
-    def __init__(self, row: int) -> None:
-        self.row = row
-        self._rows: list[np.ndarray] = []
-
-    def add(self, frame: np.ndarray) -> None:
-        """Take the row of the next frame, (H, W, 3) uint8."""
-        self._rows.append(frame[self.row].copy())  # a view would keep the whole frame
-
-    def image(self) -> np.ndarray:
-        """Return the profile, (F, W, 3) uint8: time runs down."""
-        return np.stack(self._rows)
+LEAST_HEIGHT = 120  # pixels of a profile in a sheet
+FULL = 0.95  # share of the width of a sheet that its profiles fill at least
 
 
 def busiest_row(frames: Iterable[np.ndarray]) -> int:
@@ -50,14 +31,35 @@ def busiest_row(frames: Iterable[np.ndarray]) -> int:
     return int(change.argmax()) if change.any() else len(change) // 2
 
 
-def profile_sheet(profiles: Mapping[str, np.ndarray]) -> Image.Image:
+def profile_sheet(profiles: Sequence[tuple[str, np.ndarray]], width: int) -> Image.Image:
     """Draw the profiles of several videos, one under the other, all of one shape.
 
     Args:
-        profiles: (F, W, 3) uint8 by label. Pixels of small ones are repeated, in time until stripes can be seen.
+        profiles: labels and profiles (F, W, 3) uint8. Pixels of small ones are repeated, in time until stripes can be seen;
+            of wide ones, those columns are shown that change most in the first.
+        width: pixels that they take at most.
     """
-    frames, width, _ = next(iter(profiles.values())).shape
-    zoom = math.ceil(LEAST_WIDTH / width)
-    repeats = math.ceil(LEAST_HEIGHT / (zoom * frames))
-    stretched = ((label, profile.repeat(repeats, axis=0)) for label, profile in profiles.items())
-    return grid_sheet(stretched, 1, zoom * width)
+    frames, across, _ = profiles[0][1].shape
+    zoom = max(width // across, 1)
+    zoom += zoom * across < FULL * width  # some columns are left out rather than part of the sheet
+    columns = min(width // zoom, across)
+    left = busiest_columns(profiles[0][1], columns)
+    repeats = math.ceil(LEAST_HEIGHT / frames)
+    stretched = (
+        (label, profile[:, left : left + columns].repeat(repeats, axis=0).repeat(zoom, axis=1))
+        for label, profile in profiles
+    )
+    return grid_sheet(stretched, 1, zoom * columns)
+
+
+def busiest_columns(profile: np.ndarray, count: int) -> int:
+    """Return the first of ``count`` adjacent columns that change most over time; of a video at rest, of the middle ones.
+
+    Args:
+        profile: (F, W, 3) uint8.
+        count: W at most.
+    """
+    change = np.abs(np.diff(profile.astype(np.int16), axis=0)).sum(axis=(0, 2))
+    sums = np.cumsum([0, *change])
+    within = sums[count:] - sums[:-count]
+    return int(within.argmax()) if within.any() else len(within) // 2
