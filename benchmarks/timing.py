@@ -1,8 +1,10 @@
-"""How the benchmarks measure time: in seconds, by turns where works are compared; and in FLOPs over a measured rate."""
+"""How the benchmarks measure: seconds, by turns where works are compared; FLOPs over a measured rate; and memory."""
 
+import ctypes
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -36,6 +38,25 @@ def flops(work: Work) -> int:
     with FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops()
+
+
+def peak_memory(work: Work, device: torch.device) -> float:
+    """GiB that ``work`` takes at most beside what is in use before it; on a CPU that of the process, on Linux only."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 2**30
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier works freed would be taken again without a trace
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew at what is resident now
+    before = _peak_resident()
+    work()
+    return (_peak_resident() - before) / 2**30
+
+
+def _peak_resident() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def matmul_rate(device: torch.device, runs: int) -> float:

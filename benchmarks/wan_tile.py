@@ -1,12 +1,16 @@
 """One tile of the real thing: Wan2.1-T2V-1.3B shapes under a CPC of four blocks, random weights.
 
     python benchmarks/wan_tile.py --device cuda
-    python benchmarks/wan_tile.py --device cpu --layers 2 --frames 5 --height 64 --width 96 --runs 1    # a trial
+    python benchmarks/wan_tile.py --device cpu --layers 1 --frames 5 --height 128 --width 128 --runs 3    # a trial
 
-Prints seconds a sampling step (median), the share of the FLOP floor that it reaches, peak memory, and VAE encode and
-decode seconds. The floor is measured, not looked up: the FLOPs of a step, counted by PyTorch, over the rate of a large
-matrix product in the same run.
+Prints seconds (medians, all parts taking turns), the share of the FLOP floor that is reached, and the memory taken on
+top of the weights, of a sampling step and of the VAE in each dtype of --vae-dtype; and what the VAE gives otherwise in
+bfloat16 than in float32. Random weights tell the size of the rounding, not what of it is seen in a picture. The floor is
+measured, not looked up: the FLOPs of a part, counted by PyTorch, over the rate of a large bfloat16 matrix product in the
+same run.
 """
+
+import copy
 
 import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
@@ -14,7 +18,7 @@ import torch  # isort: skip
 from command_line import clip_parser
 from diffusers import AutoencoderKLWan
 from random_wan import Sizes, random_transformer
-from timing import flops, matmul_rate, median_seconds
+from timing import Work, flops, matmul_rate, medians_in_turn, peak_memory
 
 from realis.core.log import setup
 from realis.models.cpc.controlled import ControlledWan
@@ -22,50 +26,73 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.wan.geometry import latent_size
 from realis.models.wan.latents import decode_video, encode_video
 from realis.training.export import halve
+from realis.training.latents import LatentCodec
+
+
+def sampling_parts(layers: int, z: torch.Tensor) -> dict[str, Work]:
+    """Return what samples the latents ``z`` of a tile: the transformer and its control branch, in bfloat16."""
+    with z.device:
+        transformer = random_transformer(Sizes(layers=layers))
+        controlnet = CpcControlNet.from_transformer(transformer, min(4, layers))
+    for model in (transformer, controlnet):
+        halve(model)
+        model.eval()
+    z, lr = z.bfloat16(), torch.randn_like(z).bfloat16()
+    timestep = torch.tensor([900.0], device=z.device)
+    prompt = torch.randn(1, 512, 4096, device=z.device, dtype=z.dtype)
+    model = ControlledWan(transformer, controlnet, prompt)
+    count = sum(p.numel() for part in (transformer, controlnet) for p in part.parameters())
+    print(f"{count / 1e9:.3f} B parameters in transformer and CPC")
+
+    def control() -> tuple[torch.Tensor, ...]:
+        return model.control(lr, z, timestep / 1000, prompt)
+
+    residuals = control()
+    return {
+        "transformer, one step": lambda: transformer(z, timestep, prompt, residuals),
+        "CPC (once a tile if static)": control,
+    }
+
+
+def vae_parts(video: torch.Tensor, latents: torch.Tensor) -> dict[str, Work]:
+    """Return what encodes and decodes a tile, in both dtypes; prints how far apart the results are."""
+    with video.device:
+        vae = AutoencoderKLWan().eval()
+    half = copy.deepcopy(vae).bfloat16()
+    autocast = LatentCodec(vae, "bf16")
+    parts: dict[str, Work] = {
+        "VAE encode, float32": lambda: encode_video(vae, video),
+        "VAE encode, bfloat16": lambda: encode_video(half, video),
+        "VAE encode, training's bf16": lambda: autocast.latents_of(video),
+        "VAE decode, float32": lambda: decode_video(vae, latents),
+        "VAE decode, bfloat16": lambda: decode_video(half, latents),
+    }
+    for name, exact in {name: parts[name]() for name in ("VAE encode, float32", "VAE decode, float32")}.items():
+        for other in (other for other in parts if other.startswith(name.split(",")[0]) and other != name):
+            error = (parts[other]() - exact).std() / exact.std()
+            print(f"{other}: differs from float32 by {100 * error:.2f} % of the standard deviation (random weights)")
+    return parts
 
 
 @torch.no_grad()
 def main() -> None:
     a = clip_parser(__doc__).parse_args()
     setup()
-    device, dtype = torch.device(a.device), torch.bfloat16
-
+    device = torch.device(a.device)
     torch.manual_seed(0)
-    with device:
-        transformer = random_transformer(Sizes(layers=a.layers))
-        vae = AutoencoderKLWan()
-        controlnet = CpcControlNet.from_transformer(transformer, min(4, a.layers))
-    for model in (transformer, controlnet, vae):
-        halve(model)
-        model.eval()
     f, h, w = latent_size(a.frames, a.height, a.width)
-    lr, z = (torch.randn(1, 16, f, h, w, device=device, dtype=dtype) for _ in range(2))
-    timestep, prompt = torch.tensor([900.0], device=device), torch.randn(1, 512, 4096, device=device, dtype=dtype)
-    model = ControlledWan(transformer, controlnet, prompt)
+    z = torch.randn(1, 16, f, h, w, device=device)
     video = torch.rand(1, 3, a.frames, a.height, a.width, device=device) * 2 - 1
 
-    def control() -> tuple[torch.Tensor, ...]:
-        return model.control(lr, z, timestep / 1000, prompt)
-
-    residuals = control()
-    parts = {
-        "transformer, one step": lambda: transformer(z, timestep, prompt, residuals),
-        "CPC (once a tile if static)": control,
-        "VAE encode": lambda: encode_video(vae, video),
-        "VAE decode": lambda: decode_video(vae, lr),
-    }
     rate = matmul_rate(device, a.runs)
-    count = sum(p.numel() for model in (transformer, controlnet) for p in model.parameters())
-    print(f"{count / 1e9:.3f} B parameters, tile {a.frames}x{a.height}x{a.width}, {f * h * w // 4} tokens, {dtype}")
+    print(f"tile {a.frames}x{a.height}x{a.width}, {f * h * w // 4} tokens")
     print(f"matrix product: {rate / 1e12:.2f} TFLOP/s, the rate of the floor")
-    for name, work in parts.items():
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        took, count = median_seconds(work, a.runs), flops(work)
-        memory = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device.type == "cuda" else ""
+    parts = sampling_parts(a.layers, z) | vae_parts(video, z)
+    for name, took in medians_in_turn(parts, a.runs).items():
+        count = flops(parts[name])
         print(
-            f"{name:30s} {took:9.3f} s, {count / 1e12:8.2f} TFLOP, "
-            f"{100 * count / rate / took:5.1f} % of the floor{memory}"
+            f"{name:30s} {took:9.3f} s, {count / 1e12:8.2f} TFLOP, {100 * count / rate / took:5.1f} % of the floor, "
+            f"{peak_memory(parts[name], device):.2f} GiB beside weights"
         )
 
 

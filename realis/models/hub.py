@@ -18,6 +18,7 @@ MOST = {
     "decoder_base_dim": WIDTH, "scale_factor_spatial": WIDTH, "latent_channels": WIDTH, "channels": WIDTH,
 }  # fmt: skip
 TRANSFORMER = ("num_attention_heads", "attention_head_dim", "in_channels", "patch_size", "ffn_dim", "num_layers")
+WAN_WIDTH = 96  # base_dim of Wan2.1's VAE, and what diffusers takes where a config.json names none
 FROM_0 = {"num_blocks": DEPTH, "radius": WIDTH}
 PRESETS = Path(__file__).parent / "presets"
 
@@ -48,6 +49,11 @@ def has_text_encoder(folder: Path) -> bool:
     index = folder / "model_index.json"
     named = _read_json(index).get("text_encoder") if index.is_file() else None  # [library, class], both null without
     return (isinstance(named, list) and any(named)) or (folder / "text_encoder").is_dir()
+
+
+def has_wan_vae(folder: Path) -> bool:
+    """Whether the VAE of a model, once checked, is as wide as Wan's own; realis-tiny's is a sixth of that."""
+    return _read_json(folder / "vae" / "config.json").get("base_dim", WAN_WIDTH) >= WAN_WIDTH
 
 
 def check_base(folder: Path) -> dict:

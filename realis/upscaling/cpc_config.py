@@ -25,6 +25,8 @@ class CpcConfig:
     guidance: float = 1.0  # classifier-free guidance; 1: off
     cpc_scale: float = 1.0  # strength of the control
     decoder: Literal["auto", "wan", "lr"] = "auto"  # auto: the LR-conditioned decoder if the model has one
+    # of the VAE's weights and arithmetic; auto: float32 for a VAE as wide as Wan's own, --dtype for a smaller one
+    vae_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
     tile_width: int = 0  # pixels, as --tile-height
     tile_overlap: int = 32  # pixels that tiles share at least

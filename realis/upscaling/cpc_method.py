@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from realis.core import units
 from realis.core.errors import InputError
-from realis.models.hub import check_parts, has_text_encoder, model_folder
+from realis.models.hub import check_parts, has_text_encoder, has_wan_vae, model_folder
 from realis.models.wan.geometry import CELL, FRAMES, TOKEN
 from realis.upscaler import MethodCard, Needs, NoiseGrid, Placement, Segments
 from realis.upscaling.cpc_config import CpcConfig
@@ -44,7 +44,7 @@ class CpcMethod:
                 f"--prompt, --prompt-file: {config.model} has no text encoder and knows only the empty prompt; leave --prompt out"
             )
         frames, tile_height, tile_width = controlnet["window"]
-        settings = sampling_settings(config, controlnet)
+        sampling, vae_dtype = sampling_settings(config, controlnet), choose_vae_dtype(config, folder)
         files = {"model": folder, "cpc": cpc, "prompt_embeds": config.prompt_embeds,
                  "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
         try:
@@ -60,10 +60,13 @@ class CpcMethod:
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
             text=has_text_encoder(folder) and controlnet.get("text_conditioned", True),
             weights={name: Path(file) for name, file in files.items() if file},
-            settings=settings,
+            dtypes={folder / "vae": vae_dtype} if vae_dtype != "auto" else {},
+            settings={**sampling, "vae_dtype": vae_dtype},
             strength=controlnet.get("strength", 1.0),
-            sampling=f"{units.count(settings['steps'], 'step')} of {settings['sampler']} at shift {settings['shift']:g}",
-            less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames, --offload",
+            sampling=f"{units.count(sampling['steps'], 'step')} of {sampling['sampler']} at shift {sampling['shift']:g}"
+            + f", VAE in {vae_dtype}" * (vae_dtype != "auto"),
+            less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames, --offload"
+            + ", --vae-dtype bfloat16" * (vae_dtype == "float32"),
             label="/".join(Path(config.cpc or config.model).parts[-2:]),
             remarks=list(remarks(config, controlnet, prompted, has_text_encoder(folder))),
         )
@@ -79,13 +82,15 @@ class CpcMethod:
 
         needs, dtype = self.needs(config, any(prompts)), getattr(torch, placement.dtype)
         folder, cpc = needs.weights["model"], needs.weights.get("cpc", needs.weights["model"])
-        wan = Wan(folder, dtype, dtype, "cpu" if placement.offload else placement.device)
+        vae_dtype = getattr(torch, needs.dtypes.get(folder / "vae", placement.dtype))
+        wan = Wan(folder, dtype, vae_dtype, "cpu" if placement.offload else placement.device)
         controlnet = load_controlnet(cpc, dtype)
         # Prompts first, so that text encoder and transformer are never in memory together
         embedded = embed_prompts(config, wan, prompts, controlnet.config.text_conditioned)
         networks = load_networks(wan, controlnet, lr_decoder=config.decoder != "wan")
         apply_placement(networks, placement)
-        sampling = Sampling(**needs.settings, guidance=config.guidance, cpc_scale=config.cpc_scale)
+        settings = {name: needs.settings[name] for name in ("steps", "shift", "sampler")}
+        sampling = Sampling(**settings, guidance=config.guidance, cpc_scale=config.cpc_scale)
         return CpcUpscaler(networks, embedded, sampling, needs, placement.device)
 
 
@@ -111,6 +116,14 @@ def sampling_settings(config: CpcConfig, controlnet: dict) -> dict[str, Any]:
         "shift": config.shift or controlnet.get("shift", 3.0),
         "sampler": controlnet.get("sampler", "euler") if config.sampler == "auto" else config.sampler,
     }
+
+
+def choose_vae_dtype(config: CpcConfig, folder: Path) -> str:
+    """Return the dtype of the VAE; ``auto``: that of ``--dtype``.
+
+    Wan and diffusers run Wan's VAE in float32; a smaller one, such as realis-tiny's, is stored in bfloat16.
+    """
+    return "float32" if config.vae_dtype == "auto" and has_wan_vae(folder) else config.vae_dtype
 
 
 def remarks(config: CpcConfig, controlnet: dict, prompted: bool, has_text: bool) -> Iterator[str]:

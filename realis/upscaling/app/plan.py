@@ -1,5 +1,6 @@
 """Plan the upscaling of one input, before torch is imported: size, encoding, segments, tiles."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ from realis.video.source import VideoFormat
 from realis.video.span import WHOLE
 from realis.video.target import target_size
 
+BYTES = {"bfloat16": 2, "float32": 4}  # of a parameter
 ASPECT_ERROR = 0.01  # relative error of the aspect ratio that rounding to even sizes may cause
 
 
@@ -91,9 +93,24 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
         strength = config.strength_for(needs)
         sampling += f", strength {strength:g}" * (strength != 1)
         parts.append(f"{number} of up to {units.count(segments.frames, 'frame')}{tiles}{sampling}")
-        files = {file for path in needs.weights.values() for file in weight_files(path)}
-        memory += f" and {units.size(sum(file.stat().st_size for file in files))} for the model"
+        memory += f" and {units.size(weights_memory(needs))} for the model"
     return "; ".join([*parts, memory])
+
+
+def weights_memory(needs: Needs) -> int:
+    """Return the bytes that weights take: as much as their files, or what a dtype of their own makes of them."""
+    files = {file for path in needs.weights.values() for file in weight_files(path)}
+    own = {file: needs.dtypes[file.parent] for file in files if file.parent in needs.dtypes}
+    cast = sum(parameter_count(file) * BYTES[dtype] for file, dtype in own.items())
+    return cast + sum(file.stat().st_size for file in files - own.keys())
+
+
+def parameter_count(file: Path) -> int:
+    """Return the number of parameters in a safetensors file, of which only the header is read."""
+    from safetensors import safe_open
+
+    with safe_open(file, "np") as tensors:
+        return sum(math.prod(weight.get_shape()) for weight in map(tensors.get_slice, tensors.keys()))
 
 
 def weight_files(path: Path) -> Iterator[Path]:
