@@ -11,6 +11,7 @@ same run.
 """
 
 import copy
+from collections.abc import Callable
 
 import realis.models  # noqa: F401 - first, so that torchvision can be imported beside a CPU-only torch
 
@@ -60,7 +61,7 @@ def vae_parts(video: torch.Tensor, latents: torch.Tensor) -> dict[str, Work]:
         vae = AutoencoderKLWan().eval()
     half = copy.deepcopy(vae).bfloat16()
     autocast = LatentCodec(vae, "bf16")
-    parts: dict[str, Work] = {
+    parts: dict[str, Callable[[], torch.Tensor]] = {
         "VAE encode, float32": lambda: encode_video(vae, video),
         "VAE encode, bfloat16": lambda: encode_video(half, video),
         "VAE encode, training's bf16": lambda: autocast.latents_of(video),
@@ -71,7 +72,7 @@ def vae_parts(video: torch.Tensor, latents: torch.Tensor) -> dict[str, Work]:
         for other in (other for other in parts if other.startswith(name.split(",")[0]) and other != name):
             error = (parts[other]() - exact).std() / exact.std()
             print(f"{other}: differs from float32 by {100 * error:.2f} % of the standard deviation (random weights)")
-    return parts
+    return dict(parts)
 
 
 @torch.no_grad()

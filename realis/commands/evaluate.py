@@ -41,6 +41,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         InputError: something given cannot be used; or, after the table is written, a clip does not lie on the truth.
         RunError: the disk is full, memory is too small, a process was killed.
     """
+    config.check_folders()
     folders = folder_rows(config.outputs)
     methods = [] if folders else method_rows(config.method or BARE_METHODS)
     check_names([*folders, *(row.name for row in methods)])

@@ -94,6 +94,13 @@ class EvaluateConfig:
             require(getattr(self, name) >= least, f"--{name}", getattr(self, name), f"{least} or more")
         known = re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)
         require(bool(known), "--device", self.device, "auto, cpu, cuda, cuda:N or mps")
+
+    def check_folders(self) -> None:
+        """Make sure that the folders that are read are there, and that what is written does not get among them.
+
+        Raises:
+            InputError: one is missing, or the output is in one of them.
+        """
         for flag in ("ground_truth", "clips", "lr", "weights"):
             folder = getattr(self, flag)
             require(not folder or Path(folder).is_dir(), f"--{flag.replace('_', '-')} {folder}", "no folder", "one")

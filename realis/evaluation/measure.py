@@ -102,6 +102,9 @@ def measure(instruments: Instruments, task: Task) -> Measured:
     pairs, total = _prepared(_pairs(task, check, seen), instruments), frames - 2 * instruments.protocol.drop_ends
     with torch.no_grad():
         values = {name: found.tolist() for name, found in measure_pairs(pairs, metrics, tools, total).items()}
+    if seen[0] <= 2 * instruments.protocol.drop_ends:
+        raise InputError(f"{seen[0]} frames are too few for the protocol {instruments.protocol.name}, which leaves out "
+                         f"{instruments.protocol.drop_ends} at both ends")  # fmt: skip
     if wrong := [name for name, found in values.items() if not np.isfinite(found).all()]:
         raise FloatingPointError(f"{', '.join(wrong)} is not finite")
     if not task.truth:

@@ -214,6 +214,12 @@ def test_a_shift_may_be_allowed(sets, truth):
     assert "what could be measured counts" in written("md")
 
 
+def test_clips_that_are_too_short_for_a_protocol_are_named(sets, capsys):
+    words = ["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_y", "--protocol", "tecogan"]
+    fails([*words, "--frames", "4"], capsys, "4 frames are too few for the protocol tecogan")
+    assert len(evaluate(*words)["clips"][0]["measured"]["values"]["psnr_y"]) == 4  # of 8
+
+
 def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
     file = sets / "results" / "a_cup.mkv"
     file.write_bytes(file.read_bytes()[:6000])
@@ -244,7 +250,6 @@ def test_a_damaged_clip_does_not_stop_the_others(sets, capsys):
         (["--flow-weights", "truth/a_cup.mkv"], "--flow raft or spynet with it"),
         (["--outputs", "ours="], "--outputs ours=: got no folder there"),
         (["--method", "a=--help"], "--method a: got --help"),
-        (["--outputs", "results", "--ground-truth", "truth", "--protocol", "tecogan", "--frames", "4"], "no frame"),
         (
             ["--outputs", "results", "--ground-truth", "truth", "--metrics", "lpips_vgg", "--weights", "truth"],
             "curl -L",
