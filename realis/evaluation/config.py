@@ -104,9 +104,14 @@ class EvaluateConfig:
         for flag in ("ground_truth", "clips", "lr", "weights"):
             folder = getattr(self, flag)
             require(not folder or Path(folder).is_dir(), f"--{flag.replace('_', '-')} {folder}", "no folder", "one")
-            inside = folder and Path(folder).resolve() in (
-                Path(self.output).resolve(),
-                *Path(self.output).resolve().parents,
+            inside = (
+                flag != "weights"
+                and folder
+                and Path(folder).resolve()
+                in (
+                    Path(self.output).resolve(),
+                    *Path(self.output).resolve().parents,
+                )
             )
             require(
                 not inside,
