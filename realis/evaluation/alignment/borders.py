@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 ALONG = 9  # pixels of a row or column over which differences are averaged: what is left is less like fine detail
-DETAIL = 3.0  # pixels, standard deviation of the low-pass that leaves the detail
+DETAIL, DETAIL_TAPS = 3.0, 19  # pixels, standard deviation and length of the low-pass that leaves the detail
 STANDS_OUT = 3.0  # times the difference further inside
 LEAST_WIDTH = 2  # pixels: the outermost row and column differ wherever a filter ends
 
@@ -16,15 +16,22 @@ def border_profiles(restored: np.ndarray, truth: np.ndarray) -> list[np.ndarray]
         restored: (H, W) float32, luma in [0, 1].
         truth: the same of the truth.
     """
-    gain, offset = np.polyfit(truth[::4, ::4].ravel(), restored[::4, ::4].ravel(), 1) if np.ptp(truth) else (1, 0)
-    difference = restored - np.float32(gain) * truth - np.float32(offset)
-    detail = truth - cv2.GaussianBlur(truth, (0, 0), DETAIL)
-    profiles = []
-    for axis, window in ((0, (1, ALONG)), (1, (ALONG, 1))):
-        lost, there = (np.sqrt(np.square(cv2.blur(image, window)).mean(axis=axis)) for image in (difference, detail))
-        expected = np.median(lost) * (there + 1 / 255) / np.median(there + 1 / 255)
-        profiles.append(lost / np.maximum(expected, np.median(lost) + 1 / 255))
-    return profiles
+    h, w = truth.shape
+    columns, rows = (w, -(-h // ALONG)), (-(-w // ALONG), h)
+    strips = [[cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (restored, truth)]
+              for size in (columns, rows)]  # fmt: skip
+    return [_profile(*strips[0]), _profile(*(np.ascontiguousarray(image.T) for image in strips[1]))]
+
+
+def _profile(restored: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the profile (W,) of the columns of two images that were averaged along them."""
+    centred = truth - truth.mean()
+    gain = (centred * restored).mean() / max((centred * centred).mean(), 1e-12)
+    difference = restored - restored.mean() - gain * centred
+    detail = truth - cv2.GaussianBlur(truth, (DETAIL_TAPS, 1), DETAIL)
+    lost, there = (np.sqrt(np.square(image).mean(axis=0)) for image in (difference, detail))
+    expected = np.median(lost) * (there + 1 / 255) / np.median(there + 1 / 255)
+    return lost / np.maximum(expected, np.median(lost) + 1 / 255)
 
 
 def border_width(profile: np.ndarray) -> int:
