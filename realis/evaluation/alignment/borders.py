@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 
 ALONG = 9  # pixels of a row or column over which differences are averaged: what is left is less like fine detail
-DETAIL, DETAIL_TAPS = 3.0, 19  # pixels, standard deviation and length of the low-pass that leaves the detail
+DETAIL = 3.0  # pixels, standard deviation of the low-pass that leaves the detail
 STANDS_OUT = 3.0  # times the difference further inside
+LEAST_INSIDE = 0.5  # smaller differences are of less than a grey level, as in dark clips
 LEAST_WIDTH = 2  # pixels: the outermost row and column differ wherever a filter ends
 
 
@@ -16,27 +17,22 @@ def border_profiles(restored: np.ndarray, truth: np.ndarray) -> list[np.ndarray]
         restored: (H, W) float32, luma in [0, 1].
         truth: the same of the truth.
     """
-    h, w = truth.shape
-    columns, rows = (w, -(-h // ALONG)), (-(-w // ALONG), h)
-    strips = [[cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (restored, truth)]
-              for size in (columns, rows)]  # fmt: skip
-    return [_profile(*strips[0]), _profile(*(np.ascontiguousarray(image.T) for image in strips[1]))]
-
-
-def _profile(restored: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the profile (W,) of the columns of two images that were averaged along them."""
-    centred = truth - truth.mean()
-    gain = (centred * restored).mean() / max((centred * centred).mean(), 1e-12)
-    difference = restored - restored.mean() - gain * centred
-    detail = truth - cv2.GaussianBlur(truth, (DETAIL_TAPS, 1), DETAIL)
-    lost, there = (np.sqrt(np.square(image).mean(axis=0)) for image in (difference, detail))
-    expected = np.median(lost) * (there + 1 / 255) / np.median(there + 1 / 255)
-    return lost / np.maximum(expected, np.median(lost) + 1 / 255)
+    level = truth[::4, ::4].mean()
+    centred = truth[::4, ::4] - level
+    gain = (centred * restored[::4, ::4]).mean() / max((centred * centred).mean(), 1e-12)
+    difference = restored - gain * truth - (restored[::4, ::4].mean() - gain * level)
+    detail = truth - cv2.GaussianBlur(truth, (0, 0), DETAIL)
+    profiles = []
+    for axis, window in ((0, (1, ALONG)), (1, (ALONG, 1))):
+        lost, there = (np.sqrt(np.square(cv2.blur(image, window)).mean(axis=axis)) for image in (difference, detail))
+        expected = np.median(lost) * (there + 1 / 255) / np.median(there + 1 / 255)
+        profiles.append(lost / np.maximum(expected, np.median(lost) + 1 / 255))
+    return profiles
 
 
 def border_width(profile: np.ndarray) -> int:
     """Return how many of the first values of a profile stand out against those further inside."""
-    inside = np.median(profile[len(profile) // 16 : len(profile) // 4])
+    inside = max(np.median(profile[len(profile) // 16 : len(profile) // 4]), LEAST_INSIDE)
     outer = profile[: len(profile) // 8] > STANDS_OUT * inside
     width = len(outer) if outer.all() else int(np.argmin(outer))
     if width < LEAST_WIDTH:

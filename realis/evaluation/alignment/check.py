@@ -106,19 +106,20 @@ class AlignmentCheck:
         displacements = Displacements(samples, self._size)
         (x, y), color, border = displacements.typical, self._colors.difference(), _border(samples)
         displaced = displacement_faults(x, y, self._size, displacements.beyond_reach) if displacements.improve else []
-        shown_instead = self._shown_instead(samples, displacements, bool(displaced))
-        if shown_instead:  # then nothing is known of the place and time of what should be there
+        shown_instead = self._shown_instead(samples, displacements)
+        repeated: tuple[int, ...] = ()
+        if shown_instead:  # nothing is known of the place, time and colours of what should be there
             x = y = offset = None
             faults = [content_fault(shown_instead)]
         else:
             offset, faults = self._time_and_place(displacements, displaced)
             if not faults and border and any(border):
                 faults.append(border_fault(border))
-        ends = abs(offset or 0)  # a clip that is late repeats its first frame
-        repeated = tuple(p.number for p in self._places if p.repeats and ends < p.number < self._frames - ends)
-        faults += [repeated_fault(repeated)] if repeated else []
-        if color is not None and not shown_instead and (mistake := self._colors.explanation()):
-            faults.append(f"colours differ by {255 * color:.1f} levels of 255: {mistake}")
+            ends = abs(offset or 0)  # a clip that is late repeats its first frame
+            repeated = tuple(p.number for p in self._places if p.repeats and ends < p.number < self._frames - ends)
+            faults += [repeated_fault(repeated)] if repeated else []
+            if color is not None and (mistake := self._colors.explanation()):
+                faults.append(f"colours differ by {255 * color:.1f} levels of 255: {mistake}")
         return Alignment(
             shift=(x and (x.begin + x.end) / 2, y and (y.begin + y.end) / 2),
             scale=(x and x.scale(self._size[1]), y and y.scale(self._size[0])),
@@ -130,13 +131,14 @@ class AlignmentCheck:
             faults=tuple(faults),
         )
 
-    def _shown_instead(self, samples: list[Sample], displacements: Displacements, displaced: bool) -> str:
+    def _shown_instead(self, samples: list[Sample], displacements: Displacements) -> str:
         """Return what the clip shows instead of the truth; empty if it shows that, be it at another place or time."""
-        verdict = common_verdict([sample.verdict for sample in samples])
-        if displacements.improve:
-            return "" if displaced and verdict == ELSE else verdict
+        if steps_back(self._places)[0]:
+            return ""
+        pairs = zip(samples, displacements.found, strict=True)
+        verdict = common_verdict(["" if found and one.verdict == ELSE else one.verdict for one, found in pairs])
         lost = any(axis and axis.largest > LOST * max(self._size) for axis in displacements.typical)
-        return verdict or (ELSE if lost else "")
+        return verdict or (ELSE if lost and not displacements.improve else "")
 
     def _time_and_place(self, displacements: Displacements, displaced: list[str]) -> tuple[int | None, list[str]]:
         """Return by how many frames the clip is late, and the faults of its time and place: of time first."""

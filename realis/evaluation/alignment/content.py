@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 
 SIDE = 40  # pixels of the longer side: detail, noise and artefacts are averaged out
-COARSEST = 1 / 8  # of the longer side, standard deviation: without what is coarser (sky above, ground below) few are alike
+COARSEST = 1 / 8  # of the longer side, standard deviation: sky above and ground below make different pictures alike
 ALIKE = 0.5  # correlation: of different pictures it is lower
+SURELY_ALIKE = 0.97  # above it pictures are symmetric and not turned
 CLEAR = 0.7  # correlation of a picture that was turned with what it was turned from
 CLEARER = 0.5  # times the decorrelation may be left by an explanation
 LEAST_CONTRAST = 2 / 255  # of the truth, standard deviation; flatter ones drown in noise
@@ -36,6 +37,8 @@ def content_verdict(restored: np.ndarray, truth: np.ndarray) -> str | None:
     if other.std() < LEAST_CONTRAST and image.std() < INVENTED:
         return ELSE if abs(float(restored.mean() - truth.mean())) > LEVELS else None
     plain = _correlation(image, other)
+    if plain > SURELY_ALIKE:
+        return ""
     found = {name: _correlation(turn(image), other) for name, turn in TURNED.items()}
     best = max(found, key=lambda name: found[name])
     # a picture that is nearly symmetric is like its mirror image, only less

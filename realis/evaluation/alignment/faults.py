@@ -80,7 +80,8 @@ def _is_convention(displacement: float) -> bool:
 
 def unsteady_fault(least: float, largest: float) -> str:
     """Describe a shift along an axis that changes from frame to frame, in pixels."""
-    return f"shifted by {least:.2f} to {largest:.2f} px, not alike in all frames: frames at another time, or unsteady"
+    shifts = f"a shift of {least:+.1f} px in some frames, {largest:+.1f} px in others"
+    return f"shown at other times, more than {REACH} frames off, or unsteady: {shifts}"
 
 
 def order_fault(back: Sequence[Place], reverse: bool) -> str:

@@ -112,7 +112,8 @@ def _ends(motion: np.ndarray, covariance: np.ndarray, axis: int, size: tuple[int
     at_ends = np.array([[1, -1], [1, 1]])
     begin, end = at_ends @ motion[both] * length
     variance = np.diagonal(at_ends @ covariance[both, both] @ at_ends.T).max()
-    return Displacement(float(begin), float(end), float(np.sqrt(variance) * length))
+    # rounding leaves variances below 0 where nothing is known, as in frames of a few pixels
+    return Displacement(float(begin), float(end), float(np.sqrt(variance) * length) if variance >= 0 else np.inf)
 
 
 def _refine(restored: np.ndarray, truth: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -94,7 +94,7 @@ class Displacements:
             moved = there.largest <= LIES_WELL or CLEARLY * there.residual < here.residual
             if moved or _certain(here):
                 self._moved.append(moved)
-            self.beyond_reach |= not moved and abs(sample.place.offset) == REACH
+            self.beyond_reach |= there.largest > LIES_WELL and abs(sample.place.offset) == REACH
             here = there if moved else here
         self._registered.append(here)
 
@@ -107,6 +107,11 @@ class Displacements:
     def typical(self) -> tuple[Displacement | None, Displacement | None]:
         """Along the rows and the columns, the median of those that are certain enough; ``None`` if most are not."""
         return _typical([one.x for one in self._registered]), _typical([one.y for one in self._registered])
+
+    @property
+    def found(self) -> list[bool]:
+        """Of each sample, whether it shows the truth at another place, beyond doubt."""
+        return [_certain(one) and _gain(one) > CLEARLY for one in self._registered]
 
     @property
     def improve(self) -> bool:
