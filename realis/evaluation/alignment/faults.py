@@ -80,7 +80,9 @@ def _is_convention(displacement: float) -> bool:
 
 def unsteady_fault(least: float, largest: float) -> str:
     """Describe a shift along an axis that changes from frame to frame, in pixels."""
-    shifts = f"a shift of {least:+.1f} px in some frames, {largest:+.1f} px in others"
+    shifts = "a shift of {:+.1f} px in some frames, {:+.1f} px in others".format(
+        *(round(n, 1) + 0.0 for n in (least, largest))
+    )
     return f"shown at other times, more than {REACH} frames off, or unsteady: {shifts}"
 
 

@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from realis.evaluation.alignment.faults import LIMIT
 from realis.evaluation.alignment.frame_order import REACH, Place, Thumbnail
 from realis.evaluation.alignment.registration import Displacement, Registration, register
 
 EXAMINED = 5  # frames of a clip whose displacement is measured
 LARGEST_UNCERTAINTY = 0.12  # pixels: above it nothing is known, as where frames are flat
-LIES_WELL = 0.25  # pixels of displacement
 IMPROVES = 1.08  # times the difference that is left must be what it was before: else the displacement is by chance
 CLEARLY = 1.5  # the same, for a frame that is displaced and at another time too
 UNSTEADY = 1.0  # pixels between the displacements of two frames
@@ -91,10 +91,10 @@ class Displacements:
         if sample.place.offset:
             # in a pan a displaced frame is like one of another time; it is one if it then lies as it should
             there = register(sample.pair.luma[0], sample.shown, size)
-            moved = there.largest <= LIES_WELL or CLEARLY * there.residual < here.residual
+            moved = there.largest <= LIMIT or CLEARLY * there.residual < here.residual
             if moved or _certain(here):
                 self._moved.append(moved)
-            self.beyond_reach |= there.largest > LIES_WELL and abs(sample.place.offset) == REACH
+            self.beyond_reach |= there.largest > LIMIT and abs(sample.place.offset) == REACH
             here = there if moved else here
         self._registered.append(here)
 
@@ -124,7 +124,7 @@ class Displacements:
 
         Not the extremes: methods that smooth along time displace the frames at the ends, which lack neighbours.
         """
-        sure = [one for one in self._registered if _certain(one) and (_gain(one) > CLEARLY or one.largest <= LIES_WELL)]
+        sure = [one for one in self._registered if _certain(one) and (_gain(one) > CLEARLY or one.largest <= LIMIT)]
         for axis in ("x", "y"):
             shifts = sorted((getattr(one, axis).begin + getattr(one, axis).end) / 2 for one in sure)[1:-1]
             if shifts and shifts[-1] - shifts[0] > UNSTEADY:
