@@ -98,7 +98,7 @@ def measure(instruments: Instruments, task: Task) -> Measured:
     metrics = [METRICS[name] for name in instruments.metrics]
     _check_sizes(metrics, size, instruments.protocol)
     frames = task.restored.announced_frames()
-    check, seen, tools = AlignmentCheck(frames), [0, 0], _tools(instruments)
+    check, seen, tools = AlignmentCheck(), [0, 0], _tools(instruments)
     pairs, total = _prepared(_pairs(task, check, seen), instruments), frames - 2 * instruments.protocol.drop_ends
     with torch.no_grad():
         values = {name: found.tolist() for name, found in measure_pairs(pairs, metrics, tools, total).items()}

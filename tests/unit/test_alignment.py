@@ -12,6 +12,8 @@ from realis.data.photographs import CameraMove, film, photograph
 from realis.evaluation.alignment.check import AlignmentCheck
 from realis.evaluation.alignment.color_misread import EXPLANATIONS
 from realis.evaluation.alignment.faults import size_fault
+from realis.evaluation.alignment.frame_order import Place, Thumbnail
+from realis.evaluation.alignment.samples import Pair, Sample, Samples
 from realis.ops.filters import gaussian_blur, unsharp_mask
 from realis.ops.jpeg import jpeg
 from realis.ops.resize import resize
@@ -34,7 +36,7 @@ def clip(name="slow"):
 
 
 def check(restored, truth):
-    examined = AlignmentCheck(len(truth))
+    examined = AlignmentCheck()
     for pair in zip(restored, truth, strict=True):
         examined.add(*pair)
     return examined.result()
@@ -140,6 +142,80 @@ def test_frames_at_another_time_are_named(name, order, offset, words):
     assert sentence.startswith(words)
 
 
+@lru_cache
+def small_clip(name="fast", frames=24):
+    """More frames, and smaller ones."""
+    photo, move = CLIPS[name]
+    return film(photograph(photo), move, frames, (96, 128))
+
+
+PAIRS_SWAPPED = [number ^ 1 for number in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("order", "offset", "words"),
+    [
+        (PAIRS_SWAPPED, None, "frames are in another order: 1 shows the truth's 0, 3 shows the truth's 2"),
+        (range(23, -1, -1), None, "frames are in reverse order"),
+        ([1, 0], None, "frames are in another order: 1 shows the truth's 0"),
+        ([0] * 5 + [*range(19)], 5, "shown 5 frames late"),
+        ([*range(3, 24), 23, 23, 23], -3, "shown 3 frames early"),
+    ],
+)
+def test_frames_in_another_order_are_not_taken_for_a_shift(order, offset, words):
+    truth = small_clip()[: len(order)]
+    found = check(upscaled(truth)[list(order)], truth)
+    assert found.frame_offset == offset
+    (sentence,) = found.faults
+    assert sentence.startswith(words)
+
+
+@pytest.mark.parametrize("name", ["slow", "fast"])
+def test_of_a_delay_beyond_reach_no_cause_in_space_comes_first(name):
+    truth = small_clip(name)
+    found = check(upscaled(truth)[[0] * 12 + [*range(12)]], truth)
+    words = {"slow": "shown at other times, more than 8 frames off", "fast": "does not show what the truth shows"}
+    assert found.faults[0].startswith(words[name])
+
+
+OTHER = {
+    "another clip": (lambda f: upscaled(clip("fast")[:3]), "another clip, or far from its time or place"),
+    "black": (torch.zeros_like, "another clip"),
+    "mirrored": (lambda f: upscaled(f).flip(-1), "mirrored left to right"),
+    "upside down": (lambda f: upscaled(f).flip(-2), "mirrored top to bottom"),
+    "turned": (lambda f: upscaled(f).flip(-1, -2), "turned by 180 degrees"),
+    "negative": (lambda f: 1 - upscaled(f), "a negative"),
+}
+
+
+@pytest.mark.parametrize("what", OTHER)
+def test_what_does_not_show_the_truth_is_named(what):
+    change, words = OTHER[what]
+    truth = clip()[:3]
+    found = check(change(truth), truth)
+    (sentence,) = found.faults
+    assert sentence.startswith(f"does not show what the truth shows: {words}")
+    assert (found.displacement, found.frame_offset) == (None, None)
+
+
+def test_what_shows_something_else_in_its_second_half_is_named():
+    truth = clip()
+    restored = torch.cat([upscaled(truth[:5]), upscaled(clip("fast")[5:])])
+    assert "does not show what the truth shows: another clip" in check(restored, truth).faults[0]
+
+
+def test_white_is_not_taken_for_black():
+    white = torch.ones(2, 3, *SIZE)
+    assert "does not show what the truth shows" in check(white, 0 * white).faults[0]
+
+
+def test_a_large_shift_is_measured():
+    wide = film(photograph("coffee.png"), CameraMove((200, 300), (200, 300)), 1, (SIZE[0], SIZE[1] + 60))
+    found = check(upscaled(wide[..., :-60].contiguous()), wide[..., 60:].contiguous())
+    assert "shifted by 60.0" in found.faults[0]
+    assert found.shift == pytest.approx((60, 0), abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("numbers", "words"), [((5,), "frame 5 repeats frame 4:"), ((3, 7), "frames 3, 7 repeat the frames before them:")]
 )
@@ -214,6 +290,35 @@ def test_what_restoration_changes_is_no_fault(name, change):
     assert found.frame_offset in ((None,) if name == "still" else (0,))
 
 
+def textured(frames):
+    """Frames with texture that was invented where there is some."""
+    noise = torch.randn(frames.shape[-2:], generator=torch.Generator().manual_seed(0))
+    return (upscaled(frames) + 2 * noise * (frames - upscaled(frames)).abs().mean(1, keepdim=True)).clamp(0, 1)
+
+
+STRONGEST = {
+    "x8": lambda f: upscaled(f, 8),
+    "blur": lambda f: each(lambda image: gaussian_blur(image, 6.0), f),
+    "noise": lambda f: noisy(noisy(upscaled(f))),
+    "JPEG": lambda f: each(lambda i: jpeg((255 * i).round().astype(np.uint8), 10) / np.float32(255), upscaled(f)),
+    "contrast": lambda f: ((upscaled(f) - 0.5) * 1.5 + 0.45).clamp(0, 1),
+    "texture": textured,
+}
+
+
+@pytest.mark.parametrize("change", STRONGEST)
+@pytest.mark.parametrize("name", CLIPS)
+def test_strong_degradations_are_no_fault(name, change):
+    truth = clip(name)[:3]
+    assert check(STRONGEST[change](truth), truth).faults == ()
+
+
+@pytest.mark.parametrize("change", STRONGEST)
+def test_strong_degradations_of_dark_clips_are_no_fault(change):
+    truth = 0.05 * clip()[:2]
+    assert check(0.05 * STRONGEST[change](clip()[:2]), truth).faults == ()
+
+
 @pytest.mark.parametrize("level", [0.0, 0.02, 0.5, 1.0])
 def test_of_flat_frames_nothing_is_known_and_nothing_is_a_fault(level):
     flat = torch.full((3, 3, *SIZE), level)
@@ -226,6 +331,31 @@ def test_one_frame_and_small_frames_are_examined():
     assert check(upscaled(truth), truth).faults == ()
     shifted = clip()[:1, :, :64, 2:98].contiguous()
     assert "2.00 px to the left" in check(shifted, truth).faults[0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (2, 300), (15, 15), (16, 16), (17, 300)])
+def test_of_tiny_frames_what_cannot_be_measured_is_not_known(size):
+    truth = clip()[:2, :, : size[0], : size[1]].repeat(1, 1, 1, 2)[..., : size[1]].contiguous()
+    found = check(truth, truth)
+    assert found.faults == ()
+    if min(size) < 16:
+        assert (found.displacement, found.border) == (None, None)
+
+
+def test_of_no_frames_nothing_is_known():
+    found = AlignmentCheck().result()
+    assert (found.displacement, found.frame_offset, found.color, found.border, found.faults) == (None,) * 4 + ((),)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 9, 10, 11, 23, 40])
+def test_frames_are_examined_at_equal_distances_whatever_the_length(frames):
+    samples, dot = Samples(), np.zeros((1, 1), np.float32)
+    for number in filter(samples.wants, range(frames)):
+        pair = Pair(number, (dot, dot), (Thumbnail(dot), Thumbnail(dot)), ())
+        samples.add(Sample(pair, Place(number, 0, False), dot, None))
+    chosen = [sample.pair.number for sample in samples.chosen()]
+    assert len(chosen) == min(frames, 5)
+    assert chosen[0] <= frames / 5 and chosen[-1] >= 0.7 * (frames - 1)
 
 
 def test_displacement_is_in_pixels_of_large_frames():

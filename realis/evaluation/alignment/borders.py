@@ -6,6 +6,7 @@ import numpy as np
 ALONG = 9  # pixels of a row or column over which differences are averaged: what is left is less like fine detail
 DETAIL = 3.0  # pixels, standard deviation of the low-pass that leaves the detail
 STANDS_OUT = 3.0  # times the difference further inside
+LEAST_INSIDE = 0.5  # smaller differences are of less than a grey level, as in dark clips
 LEAST_WIDTH = 2  # pixels: the outermost row and column differ wherever a filter ends
 
 
@@ -16,8 +17,10 @@ def border_profiles(restored: np.ndarray, truth: np.ndarray) -> list[np.ndarray]
         restored: (H, W) float32, luma in [0, 1].
         truth: the same of the truth.
     """
-    gain, offset = np.polyfit(truth[::4, ::4].ravel(), restored[::4, ::4].ravel(), 1) if np.ptp(truth) else (1, 0)
-    difference = restored - np.float32(gain) * truth - np.float32(offset)
+    level = truth[::4, ::4].mean()
+    centred = truth[::4, ::4] - level
+    gain = (centred * restored[::4, ::4]).mean() / max((centred * centred).mean(), 1e-12)
+    difference = restored - gain * truth - (restored[::4, ::4].mean() - gain * level)
     detail = truth - cv2.GaussianBlur(truth, (0, 0), DETAIL)
     profiles = []
     for axis, window in ((0, (1, ALONG)), (1, (ALONG, 1))):
@@ -29,7 +32,7 @@ def border_profiles(restored: np.ndarray, truth: np.ndarray) -> list[np.ndarray]
 
 def border_width(profile: np.ndarray) -> int:
     """Return how many of the first values of a profile stand out against those further inside."""
-    inside = np.median(profile[len(profile) // 16 : len(profile) // 4])
+    inside = max(np.median(profile[len(profile) // 16 : len(profile) // 4]), LEAST_INSIDE)
     outer = profile[: len(profile) // 8] > STANDS_OUT * inside
     width = len(outer) if outer.all() else int(np.argmin(outer))
     if width < LEAST_WIDTH:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 
+from realis.evaluation.alignment.frame_order import REACH, Place
 from realis.evaluation.alignment.registration import Displacement
 
 LIMIT = 0.25  # pixels of displacement anywhere in the frame; more is a fault
@@ -18,23 +19,33 @@ SIDES = ("left", "right", "top", "bottom")
 LISTED = 5  # numbers of frames in a sentence
 
 
-def displacement_faults(x: Displacement | None, y: Displacement | None, size: tuple[int, int]) -> list[str]:
+def content_fault(instead: str) -> str:
+    """Describe a clip that shows something else."""
+    return f"does not show what the truth shows: {instead}"
+
+
+def displacement_faults(
+    x: Displacement | None, y: Displacement | None, size: tuple[int, int], perhaps_time: bool
+) -> list[str]:
     """Describe a displacement, if it is a fault.
 
     Args:
         x: along the rows; ``None``: not known.
         y: along the columns.
         size: (H, W) of the frames.
+        perhaps_time: whether it may be one in time instead.
     """
     wrong = [axis for axis in (x, y) if axis and axis.largest > max(LIMIT, SURE * axis.uncertainty)]
     if not wrong:
         return []
     if all(abs(axis.end - axis.begin) / 2 <= LIMIT for axis in wrong):
-        return [_shift_fault(x if x in wrong else None, y if y in wrong else None)]
-    return [_scale_fault(x, y, size)]
+        what, cause = _shift_fault(x if x in wrong else None, y if y in wrong else None)
+    else:
+        what, cause = _scale_fault(x, y, size)
+    return [f"{what}: {f'shown at another time, more than {REACH} frames off, or ' if perhaps_time else ''}{cause}"]
 
 
-def _shift_fault(x: Displacement | None, y: Displacement | None) -> str:
+def _shift_fault(x: Displacement | None, y: Displacement | None) -> tuple[str, str]:
     along = {
         ("to the right" if right else "down", "to the left" if right else "up"): (axis.begin + axis.end) / 2
         for axis, right in ((x, True), (y, False)) if axis
@@ -43,10 +54,10 @@ def _shift_fault(x: Displacement | None, y: Displacement | None) -> str:
     cause = "cropped or padded at one side and not put back, or a filter beside its centre"
     if all(_is_convention(shift) for shift in along.values()):
         cause = "resized by another convention of where the centres of pixels are"
-    return f"shifted by {' and '.join(sizes)}: {cause}"
+    return f"shifted by {' and '.join(sizes)}", cause
 
 
-def _scale_fault(x: Displacement | None, y: Displacement | None, size: tuple[int, int]) -> str:
+def _scale_fault(x: Displacement | None, y: Displacement | None, size: tuple[int, int]) -> tuple[str, str]:
     axes = [(axis, name, length) for axis, name, length in ((x, "width", size[1]), (y, "height", size[0])) if axis]
     changes = [f"{100 * (axis.scale(length) - 1):+.2f} % in {name}" for axis, name, length in axes]
     largest = max(axis.largest for axis, _, _ in axes)
@@ -60,16 +71,33 @@ def _scale_fault(x: Displacement | None, y: Displacement | None, size: tuple[int
         cause = "cropped around the centre and resized to the size"
     else:
         cause = "cropped at some sides and resized to the size"
-    return f"stretched by {' and '.join(changes)}, by up to {largest:.2f} px at the borders: {cause}"
+    return f"stretched by {' and '.join(changes)}, by up to {largest:.2f} px at the borders", cause
 
 
 def _is_convention(displacement: float) -> bool:
     return any(abs(abs(displacement) - known) < CLOSE for known in CONVENTIONS)
 
 
+def unsteady_fault(least: float, largest: float) -> str:
+    """Describe a shift along an axis that changes from frame to frame, in pixels."""
+    shifts = "a shift of {:+.1f} px in some frames, {:+.1f} px in others".format(
+        *(round(n, 1) + 0.0 for n in (least, largest))
+    )
+    return f"shown at other times, more than {REACH} frames off, or unsteady: {shifts}"
+
+
+def order_fault(back: Sequence[Place], reverse: bool) -> str:
+    """Describe frames at which time runs backwards; ``reverse``: it nearly always does."""
+    if reverse:
+        return "frames are in reverse order"
+    listed = ", ".join(f"{one.number} shows the truth's {one.shown}" for one in back[:LISTED])
+    return f"frames are in another order: {listed}{f' and {len(back) - LISTED} more' if len(back) > LISTED else ''}"
+
+
 def offset_fault(offset: int, numbers: Sequence[int], frames: int) -> str:
     """Describe frames that are shown late, or early if ``offset`` is below 0; ``numbers`` is which of all ``frames``."""
     count = "one frame" if abs(offset) == 1 else f"{abs(offset)} frames"
+    count = f"at least {count}" if abs(offset) == REACH else count
     # at its ends a clip repeats frames where it lacks others: of these nothing is known
     whole = numbers[0] <= 2 * abs(offset) and numbers[-1] >= frames - 1 - 2 * abs(offset)
     which = "" if whole else f"frames {numbers[0]} to {numbers[-1]} are "
