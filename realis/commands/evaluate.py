@@ -32,6 +32,7 @@ from realis.evaluation.test_sets import (
 from realis.video.fingerprint import fingerprint
 
 BARE_METHODS, BARE_FRAMES = ("bicubic", "lanczos", "cpc"), 9
+FAULTS_SHOWN = 10  # in the terminal; the table has all
 
 
 def evaluate(config: EvaluateConfig) -> Path:
@@ -67,6 +68,8 @@ def evaluate(config: EvaluateConfig) -> Path:
     show(head(table))
     for case in table.cases:
         show(["", *([f"{case}:"] if case else []), *means_of(table, case)])
+    for one in table.faulty()[:FAULTS_SHOWN]:
+        logger.warning("%s: %s", ", ".join(filter(None, (one.case, one.row, one.clip))), "; ".join(one.measured.faults))
     logger.info("wrote %s", ", ".join(map(str, files)))
     bad = [one for one in table.faulty() if one.measured.values is None or not config.allow_misaligned]
     if bad:

@@ -41,7 +41,7 @@ class EvaluateConfig:
     seed: int = 0  # of drawn degradations
     frames: int = 0  # of each clip at most; 0: all
     protocol: str = "realis"  # realis, realisvsr, realbasicvsr, stablevsr, dgaf_vsr, videogigagan, tecogan
-    metrics: tuple[str, ...] = ()  # in place of those of the protocol; docs/evaluation.md lists them
+    metrics: tuple[str, ...] = ()  # in place of those of the protocol; docs/protocols.md lists them
     flow: Literal["", "farneback", "raft", "spynet"] = ""  # estimator of optical flow; empty: the protocol's
     flow_weights: str = ""  # file with the weights of raft or spynet
     weights: str = ""  # folder with the networks of metrics; empty: where torch keeps what it downloads

@@ -12,17 +12,19 @@ from realis.evaluation.protocols import PROTOCOLS
 from realis.metrics.base import Metric
 
 FILE = Path(__file__).with_name("published.yaml")
-DATA_SETS: dict[str, tuple[str, int | None]] = {  # what it is, and how many clips it has; None: not known
-    "reds4": ("REDS4: the clips 000, 011, 015 and 020 of REDS' training set", 4),
-    "reds30": ("REDS30: the 30 clips of REDS' validation set, presumably", 30),
-    "vid4": ("Vid4", 4),
-    "vimeo90k_t": ("Vimeo-90K-T", 7824),
-    "spmcs": ("SPMCS", 30),
-    "udm10": ("UDM10", 10),
-    "youtube_hq": ("YouTube-HQ", None),
-    "videolq": ("VideoLQ", 50),
-    "realisvideo_720p": ("RealisVideo-720P", 140),
-    "realisvideo_4k": ("RealisVideo-4K", 140),
+DATA_SETS: dict[
+    str, tuple[str, int | None, int | None]
+] = {  # what it is, its clips and the frames of each, where known
+    "reds4": ("REDS4: the clips 000, 011, 015 and 020 of REDS' training set", 4, 100),
+    "reds30": ("REDS30: the 30 clips of REDS' validation set, presumably", 30, 100),
+    "vid4": ("Vid4", 4, None),
+    "vimeo90k_t": ("Vimeo-90K-T", 7824, 7),
+    "spmcs": ("SPMCS", 30, None),
+    "udm10": ("UDM10", 10, 32),
+    "youtube_hq": ("YouTube-HQ", None, None),
+    "videolq": ("VideoLQ", 50, None),
+    "realisvideo_720p": ("RealisVideo-720P", 140, None),
+    "realisvideo_4k": ("RealisVideo-4K", 140, None),
 }
 # Bicubic; blur and subsampling; RealBasicVSR's second-order degradation; low-resolution videos as they were found
 Degradation = Literal["bi", "bd", "second_order", "none"]
@@ -111,16 +113,18 @@ class Conditions:
         flow: the estimator of optical flow.
         degradation: what made the inputs; empty: not known.
         scale: of super-resolution.
-        clips: how many were measured.
-        whole: whether all frames of each were.
+        inputs: what made them, by our name.
+        clips: how many were measured; ``None``: not known.
+        frames: how many of each; empty: not known.
     """
 
     protocol: str
     flow: str = ""
     degradation: Degradation | Literal[""] = ""
     scale: int = 4
+    inputs: str = ""
     clips: int | None = None
-    whole: bool = True
+    frames: tuple[int, ...] = ()
 
 
 def rows(data_set: str, protocol: str) -> Iterator[PublishedRow]:
@@ -146,13 +150,13 @@ def not_comparable(metric: Metric, row: PublishedRow, ours: Conditions) -> str:
     if table.degradation == "second_order":
         return "Its inputs were degraded at random, and neither they nor the draws are published."
     if (ours.degradation, ours.scale) != (table.degradation, table.scale):
-        known = f"{ours.degradation} x{ours.scale}" if ours.degradation else "not known"
+        known = f"{name} x{ours.scale}" if (name := ours.inputs or ours.degradation) else "not known"
         return f"The degradation of its inputs is {table.degradation} x{table.scale}, of ours {known}."
-    if not ours.whole:
-        return "Its clips were measured whole, ours in part."
-    wanted = DATA_SETS[table.data_set][1]
-    if ours.clips is not None and wanted not in (None, ours.clips):
-        return f"Its data set has {wanted} clips, ours {ours.clips}."
+    _, clips, frames = DATA_SETS[table.data_set]
+    if ours.clips is not None and clips not in (None, ours.clips):
+        return f"Its data set has {clips} clips, ours {ours.clips}."
+    if ours.frames and frames is not None and set(ours.frames) != {frames}:
+        return f"Its clips have {frames} frames, ours {', '.join(map(str, sorted(ours.frames)))}."
     if deviation := table.deviations.get(metric.name) or theirs.deviations.get(metric.name):
         return deviation
     if metric.flow and ours.flow != theirs.flow:

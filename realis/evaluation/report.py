@@ -15,6 +15,7 @@ from realis.evaluation.published import Conditions
 from realis.evaluation.statistics import Estimate
 from realis.evaluation.table import Result, Table
 from realis.metrics.base import Metric
+from realis.metrics.registry import METRICS
 
 WORST = 10  # clips of a row that the Markdown shows; the CSV has all
 FORMULA = (
@@ -130,7 +131,9 @@ def markdown(table: Table) -> Iterator[str]:
         yield from ("", f"## {escaped(case)}" if case else "## Results", "", *means_of(table, case))
         yield from published_beside(table, case)
         if len(table.rows) > 1:
-            yield from ("", f"Over {escaped(table.rows[0])}, with 95 % intervals (bootstrap over clips):", "")
+            several = len(table.of(case, table.rows[0])) > 1
+            intervals = ", with 95 % intervals (bootstrap over clips)" if several else ""
+            yield from ("", f"Over {escaped(table.rows[0])}{intervals}:", "")
             yield from gains_of(table, case)
     if faulty := table.faulty():
         hidden = (
@@ -154,7 +157,8 @@ def head(table: Table) -> Iterator[str]:
         *([f"{protocol.drop_ends} frames left out at both ends"] if protocol.drop_ends else []),
         "mean over frames, then over clips",
     ]
-    yield f"Protocol {protocol.name}: {protocol.source}; {', '.join(how)}."
+    inputs = f" Inputs: {escaped(table.facts['inputs'])}." if table.facts["inputs"] else ""
+    yield f"Protocol {protocol.name}: {protocol.source}; {', '.join(how)}.{inputs}"
     yield ""
     for metric in table.columns:
         networks = [*metric.networks, *([f"optical flow by {table.flow}"] if metric.flow else [])]
@@ -162,7 +166,7 @@ def head(table: Table) -> Iterator[str]:
         deviation = f". {protocol.deviations[metric.name]}" if metric.name in protocol.deviations else ""
         yield f"- **{metric.title}** ({', '.join(facts)}): {metric.source}{deviation}"
     for name, why in table.missing.items():
-        yield f"- **{name}** is missing: {escaped(why)}"
+        yield f"- **{METRICS[name].title}** is missing: `{why.replace('`', ' ')}`"
 
 
 def means_of(table: Table, case: str) -> Iterator[str]:
@@ -186,8 +190,14 @@ def _with_count(table: Table, case: str, row: str) -> str:
     """Return the name of a row, with the number of its clips that count where some do not."""
     results = table.of(case, row)
     lying = sum(not result.measured.faults for result in results)
-    some = lying < len(results) and not table.allow_misaligned
-    return escaped(row) + (f" ({lying} of {len(results)} clips)" if some else "")
+    if lying == len(results):
+        return escaped(row)
+    faults = (
+        f"{len(results) - lying} of {len(results)} with faults"
+        if table.allow_misaligned
+        else f"{lying} of {len(results)} clips"
+    )
+    return f"{escaped(row)} ({faults})"
 
 
 def _best_in_bold(
@@ -208,25 +218,26 @@ def published_beside(table: Table, case: str) -> Iterator[str]:
     """Yield the rows of papers that may stand below ours, and the figures that may not, with the reasons."""
     if not table.data_set:
         return
-    facts, clips = table.facts, len({result.clip for result in table.results})
-    made_by: Literal["bi", "bd", ""] = PUBLISHED_AS.get(case or facts["inputs"], "")
+    facts, inputs = table.facts, case or table.facts["inputs"]
     conditions = Conditions(
-        table.protocol.name, table.flow, made_by, facts["scale"], clips, not facts["frames at most"]
-    )
+        table.protocol.name, table.flow, PUBLISHED_AS.get(inputs, ""), facts["scale"], inputs,
+        len({result.clip for result in table.results}), tuple({result.measured.frames for result in table.results}),
+    )  # fmt: skip
     found = table.published(conditions)
     for row in found:
         if row.figures:
             cells = [f"{row.figures[m.name]:.{m.digits}f}" if m.name in row.figures else "" for m in table.columns]
-            yield _line([f"*{escaped(row.name)}*", *cells])
-    others = [row for row in found if row.others]
-    if others or table.other_protocols():
-        yield from ("", f"Published figures of {table.data_set} that ours do not compare with:", "")
-    for row in others:
-        reasons: dict[str, list[str]] = {}
+            timed = any(table.seconds(case, name) is not None for name in table.rows)
+            note = f" {escaped(row.note)}" if row.note else ""
+            yield _line([f"*{escaped(row.name)}*{note}", *cells, *([""] if timed else [])])
+    reasons: dict[str, list[str]] = {}
+    for row in found:
         for name, (figure, why) in row.others.items():
-            reasons.setdefault(why, []).append(f"{name} {figure:g}")
-        said = " ".join(f"{', '.join(figures)}: {why}" for why, figures in reasons.items())
-        yield f"- {escaped(f'{row.name}: {said} {row.note}')}"
+            reasons.setdefault(why, []).append(f"{row.name} {name} {figure:g}")
+    if reasons or table.other_protocols():
+        yield from ("", f"Published figures of {table.data_set} that ours do not compare with:", "")
+    for why, figures in reasons.items():
+        yield f"- {escaped(why)} {escaped('; '.join(figures))}"
     for name in table.other_protocols():
         yield f"- All that is measured by the protocol {name}, ours by {table.protocol.name}: --protocol {name} measures as it does."
 

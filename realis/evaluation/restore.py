@@ -116,8 +116,13 @@ class Restorer:
         with open_source(lr.path) as source:
             plan = announced_plan(config, self.loader.needs(bool(config.prompt)), source, file)
         if what := differences(before, result_key(config, lr.path, plan)):
+            what = (
+                "of another input (other frames, degradation or seed)"
+                if what.startswith("the input was")
+                else f"{what}"
+            )
             raise InputError(
-                f"{file}: is there from an earlier run, but {what}; --restart restores anew, or choose another --output"
+                f"{file}: is there from an earlier run: {what}; --restart restores anew, or choose another --output"
             )
 
     def restore(

@@ -1,6 +1,8 @@
 """The results that are measured: those in folders of others, or made by methods from clips that are degraded first."""
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,17 @@ def folder_rows(words: Sequence[str]) -> dict[str, Path]:
     return rows
 
 
+@contextmanager
+def warnings_only(is_on: bool) -> Iterator[None]:
+    """Leave out messages that are no warnings, if this ``is_on``."""
+    level = logger.level
+    logger.setLevel(logging.WARNING if is_on else level)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def check_names(rows: Sequence[str]) -> None:
     """Make sure that rows can be told apart, also as folders.
 
@@ -115,9 +128,10 @@ def make_results(
         restorer = restorers.pop(0)  # the one before goes with its weights
         row = restorer.row.name
         for done, (case, clip, lr, size) in enumerate(inputs, 1):
-            logger.info("%s: clip %d of %d: %s", row, done, len(inputs), clip.name)
+            logger.info("%s: %d of %d: %s", row, done, len(inputs), ", ".join(filter(None, (case, clip.name))))
             try:
-                footage, seconds = restorer.restore(clip, lr, size, folder_of(case, row), config.restart)
+                with warnings_only(done > 1):  # the plan is much the same for all
+                    footage, seconds = restorer.restore(clip, lr, size, folder_of(case, row), config.restart)
             except CLIP_ERRORS as error:
                 logger.warning("%s, %s: could not be restored: %s", row, clip.name, error)
                 yield Restored(case, row, clip, None, fault=f"could not be restored: {error}")

@@ -29,6 +29,7 @@ LARGEST = (720, 1280)  # height and width that footage is shrunk to fit
 LEAST_LINES = 360  # of footage: from less than a quarter of it nobody restores anything
 FILM_SIZE = (192, 256)  # height and width of what is rendered
 LOSSLESS, CHUNK = Encoding("ffv1"), 8  # frames that are encoded at a time
+LARGEST_RATE = 240  # frames a second
 RATE = Fraction(25)  # frames a second of what is rendered
 
 
@@ -210,6 +211,8 @@ def match(clips: Sequence[Clip], folder: Path, flag: str) -> list[Footage]:
     """
     found = {one.name: one.path for one in find_sequences(folder, results=True)}
     if len(found) == len(clips) == 1:
+        if clips[0].name not in found:
+            logger.info("%s %s: %s is taken as the result of %s", flag, folder, *found, clips[0].name)
         named = {clips[0].name: list(found)}
     else:
         others = set(found) - {clip.name for clip in clips}
@@ -242,4 +245,4 @@ def whole_file_of(footage: Footage, folder: Path, name: str) -> Footage:
 def rate_of(footage: Footage) -> Fraction:
     """Return the frames a second of a clip."""
     with open_source(footage.path) as source:
-        return source.rate
+        return source.rate if source.rate <= LARGEST_RATE else RATE  # Matroska of two frames does not tell it

@@ -270,7 +270,7 @@ def test_metrics_without_their_weights_are_named_in_the_table(sets, capsys):
     table = evaluate("--outputs", "results", "--ground-truth", "truth", "--protocol", "videogigagan", "--weights", "results",
                      "--flow", "farneback")  # fmt: skip
     assert "vgg16-397923af.pth: no file there; curl -L" in table["missing"]["lpips_vgg"]
-    assert "**lpips_vgg** is missing" in written("md")
+    assert "**LPIPS (VGG16)** is missing" in written("md")
     assert {"psnr_rgb", "ssim_rgb", "rwe"} <= set(table["means"][0]["mean"]) and "is missing" in capsys.readouterr().err
 
 
@@ -314,7 +314,7 @@ def test_results_of_other_settings_are_not_taken_for_these(sets, capsys):
     words = ["--method", "bicubic", "--ground-truth", "truth", "--metrics", "psnr_rgb", "--degradation", "bi"]
     evaluate(*words)
     before = written("json")
-    fails([*words, "--frames", "5"], capsys, "is there from an earlier run, but the input was", "--restart")
+    fails([*words, "--frames", "5"], capsys, "is there from an earlier run: of another input", "--restart")
     assert written("json") == before
     assert evaluate(*words, "--frames", "5", "--restart")["clips"][0]["measured"]["frames"] == 5
 

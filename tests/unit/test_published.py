@@ -154,7 +154,8 @@ def test_a_figure_of_the_same_protocol_inputs_and_flow_is_comparable():
         (replace(BI, degradation="bd"), "The degradation of its inputs is bi x4, of ours bd x4."),
         (replace(BI, scale=2), "The degradation of its inputs is bi x4, of ours bi x2."),
         (replace(BI, clips=2), "Its data set has 4 clips, ours 2."),
-        (replace(BI, whole=False), "Its clips were measured whole, ours in part."),
+        (replace(BI, frames=(100, 9)), "Its clips have 100 frames, ours 9, 100."),
+        (replace(BI, degradation="", inputs="mid"), "The degradation of its inputs is bi x4, of ours mid x4."),
         (replace(BI, degradation=""), "The degradation of its inputs is bi x4, of ours not known."),
     ],
 )
