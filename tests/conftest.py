@@ -6,6 +6,7 @@ import copy
 import os
 import signal
 
+import cv2
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
@@ -17,6 +18,7 @@ from realis.models.cpc.controlnet import CpcControlNet
 # Where the tests run in the background of a shell, all processes would be deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
+cv2.setNumThreads(1)  # its threads do not survive the forks of loaders
 os.environ["OMP_NUM_THREADS"] = "1"  # of the commands that tests start: there are tests beside them
 torch.set_flush_denormal(True)
 

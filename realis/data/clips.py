@@ -254,6 +254,9 @@ class ClipSet(Dataset):
             worker_init_fn=_begin_worker, prefetch_factor=2 if self.config.readers else None,
             generator=torch.Generator(),  # else it would draw from the global one
         )  # fmt: skip
+        if self.config.readers:
+            # OpenCV's threads do not survive the fork: a worker that changes their number would wait for them for ever
+            cv2.setNumThreads(1)
         try:
             for fetched in loader:
                 self._take_note(fetched)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -124,6 +125,17 @@ def test_only_the_named_part_of_a_file_is_used(tmp_path, footage):
         frames = np.stack(list(video))
     starts = {found(frames, clips[n].batch["hr"].permute(1, 2, 3, 0).numpy())[0] for n in range(12)}
     assert starts == {4, 5}
+
+
+@pytest.mark.timeout(60)
+def test_workers_begin_where_opencv_has_threads(config):
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.resize(np.zeros((2000, 2000, 3), np.float32), (3000, 3000), interpolation=cv2.INTER_CUBIC)  # starts them
+        assert len(single(ClipSet(replace(config, workers=1), 0, 1).batches([range(1)]))) == 1
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
