@@ -57,7 +57,11 @@ class Moment:
         self._known: dict[str, torch.Tensor] = {}
         if previous:
             previous.previous = None  # else every frame would stay in memory
-            previous._known.clear()
+            previous.forget()
+
+    def forget(self) -> None:
+        """Let go of what was computed once; the frames stay."""
+        self._known.clear()
 
     def frame(self, video: Video) -> "torch.Tensor":
         """Return the frame of one of the two videos, (3, H, W)."""

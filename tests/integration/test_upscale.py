@@ -286,7 +286,7 @@ def test_the_realis_program(arguments, code):
         [Path(sys.executable).parent / "realis", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == code
-    assert ("upscale | plan | methods | degrade | precompute | train" in done.stdout) == (code == 0)
+    assert ("upscale | plan | evaluate | methods | degrade | precompute | train" in done.stdout) == (code == 0)
     assert bool(done.stderr.strip()) == (code == 2)
 
 

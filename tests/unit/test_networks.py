@@ -131,7 +131,7 @@ def test_files_are_looked_for_where_torch_hub_keeps_them(environment, monkeypatc
 
 
 def without(monkeypatch, *packages):
-    monkeypatch.setattr(networks, "_is_installed", lambda package: package not in packages)
+    monkeypatch.setattr(networks, "is_installed", lambda package: package not in packages)
 
 
 def test_what_is_missing_is_said_with_the_command_that_gets_it(tmp_path, monkeypatch):

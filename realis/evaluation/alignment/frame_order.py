@@ -23,13 +23,13 @@ class Thumbnail:
     def __init__(self, image: np.ndarray) -> None:
         """Prepare ``image`` (h, w) float32, low-passed luma in [0, 1]."""
         self.image = image
-        self._centred = (image - image.mean()).ravel()
-        self._energy = float(self._centred @ self._centred)
+        self.centred = (image - image.mean()).ravel()
+        self.energy = float(self.centred @ self.centred)
 
     def difference(self, other: "Thumbnail") -> float:
         """Return the mean square of what of this is not ``other`` in another brightness or contrast."""
-        alike = max(float(self._centred @ other._centred), 0.0) ** 2 / max(other._energy, 1e-12)
-        return max(self._energy - alike, 0.0) / self._centred.size
+        alike = max(float(self.centred @ other.centred), 0.0) ** 2 / max(other.energy, 1e-12)
+        return max(self.energy - alike, 0.0) / self.centred.size
 
 
 @dataclass(frozen=True)
