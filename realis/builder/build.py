@@ -12,10 +12,10 @@ from realis.builder.on_ray import Cluster
 from realis.builder.pipeline import Pipeline
 from realis.builder.settings import CALIBRATED, Settings, check_build_folder
 from realis.core.config import as_plain
-from realis.core.errors import InputError, file_error, require
+from realis.core.errors import require
 from realis.core.files import remove_leftovers
 from realis.core.log import logger
-from realis.core.system import lock
+from realis.core.system import locked_file
 from realis.core.units import count
 from realis.data.lr_sets.clips import DEGRADING
 from realis.parallel.workers import Workers
@@ -69,14 +69,5 @@ def lock_folder(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process is building there, or the folder cannot be written.
     """
-    try:
-        (folder / "work").mkdir(parents=True, exist_ok=True)
-        file = (folder / "work" / "lock").open("w")
-    except OSError as error:
-        raise file_error(
-            f"--output {folder}: cannot be written ({error.strerror}); choose another folder", error
-        ) from error
-    with file:
-        if not lock(file, wait=False):
-            raise InputError(f"--output {folder}: another process is building there; wait, or choose another folder")
+    with locked_file(folder / "work" / "lock", f"--output {folder}", "building"):
         yield

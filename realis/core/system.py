@@ -2,10 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
+from realis.core.errors import InputError, file_error
 from realis.core.log import logger
 
 try:
@@ -42,6 +45,30 @@ def lock(file: IO[Any], wait: bool) -> bool:
 def warn_once(what: str) -> None:
     """Warn that no lock keeps processes apart."""
     logger.warning("%s; see to it that no other process writes to the same output", what)
+
+
+@contextmanager
+def locked_file(file: Path, flag: str, doing: str = "writing") -> Iterator[BinaryIO]:
+    """Open a file for reading and appending, unbuffered, and keep other processes out of it; it is made if it is not there.
+
+    Args:
+        file: in the folder that is protected by it, or in a folder in that; they are made.
+        flag: and value that name the folder, for messages.
+        doing: what another process would be doing there.
+
+    Raises:
+        InputError: another process has it, or the folder cannot be written.
+        RunError: the disk is full or fails.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.open("ab+", buffering=0)
+    except OSError as error:
+        raise file_error(f"{flag}: cannot be written ({error.strerror}); choose another folder", error) from error
+    with opened:
+        if not lock(opened, wait=False):
+            raise InputError(f"{flag}: another process is {doing} there; wait, or choose another folder")
+        yield opened
 
 
 def peak_memory() -> float | None:

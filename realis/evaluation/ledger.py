@@ -1,13 +1,13 @@
 """What was measured, kept line by line, so that a run that was stopped goes on where it was."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from realis.core.errors import InputError, file_error
 from realis.core.records import append_row, load_json, whole_lines
-from realis.core.system import lock
+from realis.core.system import locked_file
 
 LEDGER = "measured.jsonl"
 
@@ -43,18 +43,11 @@ def open_ledger(output: Path) -> Iterator[Ledger]:
     Raises:
         InputError: one is in it, or nothing can be written there.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        file = (output / LEDGER).open("ab+", buffering=0)
-    except OSError as error:
-        raise file_error(f"--output {output}: cannot be written ({error.strerror})", error) from error
-    with file:
-        if not lock(file, wait=False):
-            raise InputError(f"--output {output}: another process is writing there; wait, or choose another folder")
+    with locked_file(output / LEDGER, f"--output {output}") as file:
         try:
             yield Ledger(file)
         finally:
-            if not (output / LEDGER).stat().st_size:  # nothing was measured: as if nothing had been begun
+            if not os.fstat(file.fileno()).st_size:  # nothing was measured: as if nothing had been begun
                 (output / LEDGER).unlink()
                 with suppress(OSError):
                     output.rmdir()

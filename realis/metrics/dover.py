@@ -6,7 +6,7 @@ for commercial use. What differs from evaluate_one_video.py:
 * Its draws have a seed, so that a value can be had again.
 * Frames come one by one, and only what is sampled of them is kept.
 * Frames are resized without antialiasing. So torchvision did by default when the networks were trained; it smooths since
-  0.17, which lowers the aesthetic score by far.
+  0.17, which changes the aesthetic score.
 """
 
 import io
@@ -84,10 +84,11 @@ class DoverMeter:
 
     def add(self, moment: Moment) -> None:
         if self._network is None:
-            assert moment.total, "DOVER samples a clip, whose number of frames it has to know"
+            wanted = "a file that does: DOVER samples the clip; convert it to .mp4, or to a folder of images"
+            require(moment.total > 0, "DOVER", "a file that does not say how many frames it has", wanted)
             self._network, self._total = moment.tools.networks["dover"], moment.total
             self._technical, self._aesthetic = sample_frames(moment.total)
-        frame = to_uint8(moment.frame("restored"))
+        frame = to_uint8(moment.frame("restored")).cpu()  # where the means are that it is normalised by
         for clip, numbers in enumerate(np.split(self._technical, CLIPS)):
             if self._seen in numbers:
                 self._fragments[clip, self._seen] = fragments(frame)[:, clip]

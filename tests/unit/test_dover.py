@@ -89,6 +89,11 @@ def test_a_clip_of_another_length_than_it_was_said_to_have_is_refused():
         measured(lambda *_: torch.zeros(2), total=10, frames=9).values()
 
 
+def test_a_file_that_does_not_say_its_length_is_refused():
+    with pytest.raises(InputError, match="DOVER: got a file that does not say how many frames it has"):
+        measured(lambda *_: torch.zeros(2), total=0, frames=9)
+
+
 def test_scores_are_fused_as_by_the_authors():
     assert fuse(0.1107, -0.08285) == 50  # their means
     assert fuse(0.1107 + 0.07355, -0.08285) == pytest.approx(100 / (1 + np.exp(-0.6104)))

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from realis.core.errors import InputError, file_error
 from realis.core.files import sha256
 from realis.core.records import append_row, build_record, load_json, whole_lines
-from realis.core.system import lock
+from realis.core.system import locked_file
 
 RECORD = ".made.jsonl"  # hidden, for it is no part of the set: when files were written differs from run to run
 
@@ -112,12 +111,5 @@ def open_record(output: Path) -> Iterator[Record]:
     Raises:
         InputError: one is in it, or nothing can be written there.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        file = (output / RECORD).open("ab+", buffering=0)
-    except OSError as error:
-        raise file_error(f"--output {output}: cannot be written ({error.strerror})", error) from error
-    with file:
-        if not lock(file, wait=False):
-            raise InputError(f"--output {output}: another process is writing there; wait, or choose another folder")
+    with locked_file(output / RECORD, f"--output {output}") as file:
         yield Record(file)
