@@ -1,6 +1,7 @@
 """Side data of frames that is lost in a result, because PyAV passes none to an encoder."""
 
 import av
+from av.sidedata.sidedata import SideDataContainer
 
 WITH_PROFILES = ("png", "apng", "mjpeg", "webp", "tiff", "jpegxl")  # PyAV frees a colour profile's name twice
 NOT_KEPT = {  # by libavutil's names
@@ -26,7 +27,8 @@ def not_kept(frame: av.VideoFrame, codec: str) -> set[str]:
     if codec in WITH_PROFILES:
         return set()
     try:
-        names = {data.type.name for data in list(frame.side_data)}  # pyright: ignore - PyAV's stub
+        # Not by frame.side_data, which the frame keeps and which keeps the frame: hundreds would wait for the collector
+        names = {data.type.name for data in list(SideDataContainer(frame))}  # pyright: ignore - PyAV's stub
     except ValueError as error:  # one kind that PyAV does not know hides all the others
         return {f"side data of an unknown kind ({str(error).split()[0]})"}
     return {NOT_KEPT[name] for name in names & NOT_KEPT.keys()}

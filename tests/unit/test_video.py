@@ -1,5 +1,6 @@
 """Reading and writing: frames, rate, size, colour; nothing under the final name after an error."""
 
+import gc
 import os
 import re
 from fractions import Fraction
@@ -15,6 +16,7 @@ from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
 from realis.pictures.sheet import before_after_sheet, detailed_places
 from realis.video.encoding import CODECS, Encoding
 from realis.video.read import VideoReader
+from realis.video.source import open_source
 from realis.video.target import target_size
 from realis.video.write import SegmentWriter, check_output, unfinished_name
 
@@ -231,6 +233,19 @@ def test_a_video_that_changes_its_size_is_refused(tmp_path):
     joined.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
     with VideoReader(joined) as video, pytest.raises(InputError, match="96x64 instead of 64x64"):
         list(video)
+
+
+def test_frames_that_were_read_do_not_wait_for_the_garbage_collector(tmp_path):
+    with SegmentWriter(tmp_path / "clip.mkv", (48, 64), Fraction(25), Encoding("ffv1")) as sink:
+        sink.write(0, [np.full((48, 64, 3), n, np.uint8) for n in range(40)])
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(tmp_path / "clip.mkv") as source:
+            assert len(list(source.frames())) == 40
+            assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 10
+    finally:
+        gc.enable()
 
 
 def test_playlists_and_scripts_are_no_videos_whatever_their_ending(tmp_path):
