@@ -65,12 +65,8 @@ class EvaluateConfig:
             given = [*truths, *(["--lr"] if self.lr else [])]
             require(not given, ", ".join(given), "nothing to measure", "--outputs or --method beside it")
         require(self.protocol in PROTOCOLS, "--protocol", self.protocol, f"one of {', '.join(PROTOCOLS)}")
-        require(
-            not self.data_set or self.data_set in DATA_SETS,
-            "--data-set",
-            self.data_set,
-            f"one of {', '.join(DATA_SETS)}",
-        )
+        known = not self.data_set or self.data_set in DATA_SETS
+        require(known, "--data-set", self.data_set, f"one of {', '.join(DATA_SETS)}")
         for name in self.metrics:
             require(name in METRICS, "--metrics", name, f"some of {', '.join(METRICS)}")
         for name in self.degradation:
@@ -79,17 +75,10 @@ class EvaluateConfig:
             words = getattr(self, flag)
             twice = next((word for word in words if words.count(word) > 1), None)
             require(twice is None, f"--{flag}", f"{twice} twice", "each once")
-        are_given = bool(self.outputs or self.lr)
-        require(
-            not are_given or len(self.degradation) <= 1,
-            "--degradation",
-            ", ".join(self.degradation),
-            "one: of what is given",
-        )
-        is_network = self.flow in ("raft", "spynet")
-        require(
-            is_network or not self.flow_weights, "--flow-weights", self.flow_weights, "--flow raft or spynet with it"
-        )
+        one_at_most = len(self.degradation) <= 1 or not (self.outputs or self.lr)
+        require(one_at_most, "--degradation", ", ".join(self.degradation), "one: of what is given")
+        fits = self.flow in ("raft", "spynet") or not self.flow_weights
+        require(fits, "--flow-weights", self.flow_weights, "--flow raft or spynet with it")
         for name, least in (("scale", 1), ("seed", 0), ("frames", 0), ("workers", 0)):
             require(getattr(self, name) >= least, f"--{name}", getattr(self, name), f"{least} or more")
         known = re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)
@@ -101,21 +90,10 @@ class EvaluateConfig:
         Raises:
             InputError: one is missing, or the output is in one of them.
         """
-        for flag in ("ground_truth", "clips", "lr", "weights"):
-            folder = getattr(self, flag)
-            require(not folder or Path(folder).is_dir(), f"--{flag.replace('_', '-')} {folder}", "no folder", "one")
-            inside = (
-                flag != "weights"
-                and folder
-                and Path(folder).resolve()
-                in (
-                    Path(self.output).resolve(),
-                    *Path(self.output).resolve().parents,
-                )
-            )
-            require(
-                not inside,
-                "--output",
-                self.output,
-                f"a folder that is not in --{flag.replace('_', '-')}, where clips are looked for",
-            )
+        output = Path(self.output).resolve()
+        for name in ("ground_truth", "clips", "lr", "weights"):
+            flag, folder = f"--{name.replace('_', '-')}", getattr(self, name)
+            require(not folder or Path(folder).is_dir(), f"{flag} {folder}", "no folder", "one")
+            holds_output = folder and Path(folder).resolve() in (output, *output.parents)
+            wanted = f"a folder that is not in {flag}, where clips are looked for"
+            require(name == "weights" or not holds_output, "--output", self.output, wanted)

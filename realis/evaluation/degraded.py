@@ -98,7 +98,7 @@ def make_lr(clip: Clip, degradation: str, scale: int, seed: int, folder: Path) -
     require(
         min(size) >= 2 * scale, f"{truth.path}: size", f"{size[1]}x{size[0]}", f"at least {2 * scale} pixels a side"
     )
-    file = folder / fitting_name(file_name(clip.name), ".mkv")
+    file = folder / file_name(clip.name, ending=".mkv")
     key = {"degradation": degradation, "ranges": ranges_of(degradation), "scale": scale, "seed": seed, **truth.facts()}
     if is_finished(file, key):
         return Footage(file)

@@ -90,16 +90,16 @@ def _content(files: tuple[Path, ...], facts: str) -> str:
     return content_of(list(files))
 
 
-def file_name(*parts: str) -> str:
+def file_name(*parts: str, ending: str = "") -> str:
     """Return a name for a file or folder of what ``parts`` name (a case, a row, a clip), which every file system takes.
 
     Where a character had to be replaced a digest is added: ``a/b`` and ``a_b`` are two files.
 
-    >>> file_name("mid", "000")
-    'mid_000'
+    >>> file_name("mid", "000", ending=".mkv")
+    'mid_000.mkv'
     """
     text = "_".join(filter(None, parts))
     safe = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip(".")
     if safe != text:
         safe += f"~{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
-    return fitting_name(safe, "")
+    return fitting_name(safe, ending)

@@ -75,12 +75,8 @@ def find_instruments(config: EvaluateConfig, has_truth: bool) -> tuple[Instrumen
         require(not config.metrics, f"--metrics {name}", f"it cannot be measured: {why}", "others, or what it lacks")
         logger.warning("%s is missing: %s", METRICS[name].title, why)
     left = tuple(name for name in names if name not in missing)
-    require(
-        bool(left),
-        f"--protocol {protocol.name}",
-        "no metric that can be measured",
-        "what is missing, or other --metrics",
-    )
+    wanted = "what is missing, or other --metrics"
+    require(bool(left), f"--protocol {protocol.name}", "no metric that can be measured", wanted)
     return replace(instruments, metrics=left, device=usable_device(config.device)), missing
 
 

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from realis.evaluation.alignment.check import AlignmentCheck
 
-MEMORY_PER_PIXEL = (
-    600  # bytes that measuring a frame takes: 2.5 GiB and 1.7 GiB of ffmpeg at 4K, by all without networks
-)
+# Bytes that measuring takes: at 4K 2.5 GiB, and 1.7 GiB of ffmpeg, by all metrics without networks
+MEMORY_PER_PIXEL = 600
 MEMORY_SHARE = 0.7  # of main memory
 MODULES = ("realis.metrics.full_reference", "realis.evaluation.alignment.check", "realis.models.optical_flow.farneback")
 _opened: dict[tuple[str, Path | None, str], Network] = {}

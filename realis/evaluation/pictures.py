@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from realis.core.files import fitting_name, remove_leftovers
+from realis.core.files import remove_leftovers
 from realis.core.log import logger, progress
 from realis.core.records import digest
 from realis.core.units import count
@@ -89,7 +89,7 @@ def sheets_of(found: Sequence[Restored], measured: Sequence[Measured], folder: P
     sheets: dict[Path, Sheet] = {}
     for one, what in zip(found, measured, strict=True):
         if one.footage and one.clip.truth and what.values is not None and one.clip.name in first:
-            file = folder / fitting_name(file_name(one.case, one.clip.name), ".png")
+            file = folder / file_name(one.case, one.clip.name, ending=".png")
             frames = min(what.frames, FRAMES)
             rows = sheets[file].rows if file in sheets else {}
             rows = {**rows, one.row: replace(one.footage, frames=frames)}

@@ -18,19 +18,7 @@ from realis.metrics.base import Metric
 from realis.metrics.registry import METRICS
 
 WORST = 10  # clips of a row that the Markdown shows; the CSV has all
-FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "＝",
-    "＋",
-    "－",
-    "＠",
-)  # how a cell begins that a spreadsheet would compute
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a cell begins that a spreadsheet would compute
 # What published tables call our degradations
 PUBLISHED_AS: dict[str, Literal["bi", "bd"]] = {"clean": "bi", "bi": "bi", "bd": "bd"}
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from realis.core.errors import InputError, require
-from realis.core.files import fitting_name
 from realis.core.log import logger
 from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.test_sets import Clip
@@ -108,7 +107,7 @@ class Restorer:
         Raises:
             InputError: there is one.
         """
-        file = folder / fitting_name(file_name(clip.name), ".mkv")
+        file = folder / file_name(clip.name, ending=".mkv")
         before = read_result_key(file)
         if before is None:
             return
@@ -116,11 +115,8 @@ class Restorer:
         with open_source(lr.path) as source:
             plan = announced_plan(config, self.loader.needs(bool(config.prompt)), source, file)
         if what := differences(before, result_key(config, lr.path, plan)):
-            what = (
-                "of another input (other frames, degradation or seed)"
-                if what.startswith("the input was")
-                else f"{what}"
-            )
+            if what.startswith("the input was"):  # of which only a digest is known
+                what = "of another input (other frames, degradation or seed)"
             raise InputError(
                 f"{file}: is there from an earlier run: {what}; --restart restores anew, or choose another --output"
             )
@@ -144,7 +140,7 @@ class Restorer:
             InputError: the clip cannot be upscaled.
             RunError: the disk is full or memory is too small.
         """
-        file = folder / fitting_name(file_name(clip.name), ".mkv")
+        file = folder / file_name(clip.name, ending=".mkv")
         file.parent.mkdir(parents=True, exist_ok=True)
         config = self._config(clip, lr, size, file, restart)
         job = prepare_job(config, self.loader.needs(bool(config.prompt)), lr.path, file)

@@ -1,4 +1,4 @@
-"""Means over frames and clips, and how sure they are."""
+"""Means over clips, and how sure they are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,9 +104,16 @@ class Table:
         hidden = metric.reference and measured.faults and not self.allow_misaligned
         return np.array([] if hidden or measured.values is None else measured.values[metric.name])
 
+    @cached_property
+    def _known(self) -> dict[tuple[str, str, str], dict[str, Estimate]]:
+        """What :meth:`estimates` and :meth:`gains` returned: a bootstrap takes time, and three forms of the table ask for it."""
+        return {}
+
     def estimates(self, case: str, row: str) -> dict[str, Estimate]:
         """Return the mean of each metric over the clips of a row that have values."""
-        found = {}
+        if found := self._known.get(("mean", case, row)):
+            return found
+        found = self._known["mean", case, row] = {}
         for metric in self.columns:
             clips = [values for result in self.of(case, row) if len(values := self.values(result, metric))]
             if clips:
@@ -114,7 +122,9 @@ class Table:
 
     def gains(self, case: str, row: str) -> dict[str, Estimate]:
         """Return what a row has over the first one: the mean over the clips that both have values of."""
-        found = {}
+        if found := self._known.get(("gain", case, row)):
+            return found
+        found = self._known["gain", case, row] = {}
         first = {result.clip: result for result in self.of(case, self.rows[0])}
         for metric in self.columns:
             pairs = [(self.values(one, metric), self.values(first[one.clip], metric)) for one in self.of(case, row)]

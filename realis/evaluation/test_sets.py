@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realis.core.errors import InputError, require
-from realis.core.files import fitting_name
 from realis.core.log import logger
 from realis.data.manifest import read_manifest
 from realis.evaluation.footage import Footage, file_name
@@ -99,7 +98,7 @@ def clips_of_footage(folder: str, output: Path, frames: int | None, multiple: in
             continue
         scale = min(1.0, *(most / side for most, side in zip(LARGEST, size, strict=True)))
         height, width = (round(side * scale) // multiple * multiple for side in size)
-        file = output / fitting_name(file_name(one.name), ".mkv")
+        file = output / file_name(one.name, ending=".mkv")
         key = {"shrunk to": [height, width], "of": [round(side * scale) for side in size], **footage.facts()}
         write_once(file, key, (height, width), _shrunk(footage, size, scale))
         clips.append(Clip(one.name, Footage(file)))
@@ -237,7 +236,7 @@ def whole_file_of(footage: Footage, folder: Path, name: str) -> Footage:
     ``folder``, unless that was made before."""
     if footage.start == 0 and footage.frames is None and footage.multiple == 1:
         return footage
-    file = folder / fitting_name(file_name(name), ".mkv")
+    file = folder / file_name(name, ending=".mkv")
     write_once(file, {"a part of": footage.facts()}, footage.size(), footage.read(), rate_of(footage))
     return Footage(file)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from realis.metrics.base import Meter, Moment, Network, per_frame
+from realis.metrics.base import Moment, Network, per_frame
 
 
 def niqe_network(file: Path, device: str) -> Network:
@@ -66,19 +66,22 @@ def _batches(model: torch.nn.Module) -> Network:
     return lambda frames: model(frames).reshape(len(frames))
 
 
-def niqe() -> Meter:
-    """Open NIQE."""
-    return per_frame(lambda moment: _quality("niqe", moment))()
+@per_frame
+def niqe(moment: Moment) -> torch.Tensor:
+    """NIQE."""
+    return _quality("niqe", moment)
 
 
-def musiq() -> Meter:
-    """Open MUSIQ."""
-    return per_frame(lambda moment: _quality("musiq", moment))()
+@per_frame
+def musiq(moment: Moment) -> torch.Tensor:
+    """MUSIQ."""
+    return _quality("musiq", moment)
 
 
-def clipiqa() -> Meter:
-    """Open CLIP-IQA."""
-    return per_frame(lambda moment: _quality("clipiqa", moment))()
+@per_frame
+def clipiqa(moment: Moment) -> torch.Tensor:
+    """CLIP-IQA."""
+    return _quality("clipiqa", moment)
 
 
 def _quality(network: str, moment: Moment) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torchmetrics.functional.image.dists import DISTSNetwork
 from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 from torchvision.models import AlexNet_Weights, VGG16_Weights
 
-from realis.metrics.base import Meter, Moment, Network, per_frame
+from realis.metrics.base import Moment, Network, per_frame
 
 BACKBONES = {"alex": AlexNet_Weights, "vgg": VGG16_Weights}
 
@@ -71,19 +71,22 @@ def _frozen(network: nn.Module, device: str) -> nn.Module:
     return network.eval().requires_grad_(False).to(device)
 
 
-def lpips_alex() -> Meter:
-    """Open LPIPS with AlexNet: what tables call LPIPS."""
-    return per_frame(lambda moment: _distance("lpips_alex", moment))()
+@per_frame
+def lpips_alex(moment: Moment) -> torch.Tensor:
+    """LPIPS with AlexNet: what tables call LPIPS."""
+    return _distance("lpips_alex", moment)
 
 
-def lpips_vgg() -> Meter:
-    """Open LPIPS with VGG16."""
-    return per_frame(lambda moment: _distance("lpips_vgg", moment))()
+@per_frame
+def lpips_vgg(moment: Moment) -> torch.Tensor:
+    """LPIPS with VGG16."""
+    return _distance("lpips_vgg", moment)
 
 
-def dists() -> Meter:
-    """Open DISTS."""
-    return per_frame(lambda moment: _distance("dists", moment))()
+@per_frame
+def dists(moment: Moment) -> torch.Tensor:
+    """DISTS."""
+    return _distance("dists", moment)
 
 
 def _distance(network: str, moment: Moment) -> torch.Tensor:

@@ -60,7 +60,7 @@ class Alignment:
 
 
 class AlignmentCheck:
-    """Examines two videos of the same size frame by frame; the memory that it needs does not grow with their length."""
+    """Examines two videos of the same size frame by frame. Of most frames it keeps a few numbers only, however many there are."""
 
     def __init__(self) -> None:
         self._size = (0, 0)
