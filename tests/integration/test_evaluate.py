@@ -195,16 +195,18 @@ PLANTED = {  # what is done to a result, and what is said of it
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", PLANTED)
-def test_planted_faults_are_named_and_nothing_is_measured(fault, sets, truth, capsys):
-    change, said = PLANTED[fault]
-    write(sets / "results" / "a_cup.mkv", change(blurred(truth["a_cup"])))
-    words = ["--outputs", "results", "--ground-truth", "truth", "--metrics", "psnr_rgb"]
-    fails(words, capsys, "1 of 2 results cannot be compared with the truth, such as results, a_cup")
-    text = written("md")
-    assert re.search(rf"- results, a\\_cup: .*{said}", text), text
-    rows = list(csv.DictReader(written("csv").splitlines()))
-    assert [bool(row["mean"]) for row in rows] == [False, True] and rows[0]["faults"]
+def test_planted_faults_are_named_and_nothing_is_measured(sets, truth, capsys):
+    rows = [f"row {number}" for number in range(len(PLANTED))]
+    for row, (change, _) in zip(rows, PLANTED.values(), strict=True):
+        write(sets / row / "a_cup.mkv", change(blurred(truth["a_cup"])))
+        shutil.copy(sets / "results" / "b_cat.mkv", sets / row)
+    words = ["--outputs", *rows, "--ground-truth", "truth", "--metrics", "psnr_rgb"]
+    fails(words, capsys, "8 of 16 results cannot be compared with the truth, such as row 0, a_cup")
+    text, lines = written("md"), list(csv.DictReader(written("csv").splitlines()))
+    for row, (fault, (_, said)) in zip(rows, PLANTED.items(), strict=True):
+        assert re.search(rf"- {row}, a\\_cup: .*{said}", text), (fault, text)
+        figures = [(bool(line["mean"]), bool(line["faults"])) for line in lines if line["row"] == row]
+        assert figures == [(False, True), (True, False)], fault
 
 
 def test_a_shift_may_be_allowed(sets, truth):
