@@ -79,6 +79,7 @@ def parts_of(work: Path, small: bool) -> list[Part]:
         f"infer/upscale.py --device {device} --model {wan}/base --cpc {wan}/cpc "
         f"--prompt-embeds {wan}/prompt.safetensors --input {wan}/clip.mp4 --output {folder}/result.mp4 --restart"
     )
+    four_k = f"{upscale} --target {uhd} --steps 2 --vae-dtype bfloat16"
     return [
         Part("versions", 90, f"-c {shlex.quote(VERSIONS)} {device}"),
         Part("wan_tile", 150, f"benchmarks/wan_tile.py --device {device} {clip}", "transformer, one step"),
@@ -86,7 +87,8 @@ def parts_of(work: Path, small: bool) -> list[Part]:
         Part("gpu_tests", 90, "-m pytest -q -p no:cacheprovider tests/integration/test_gpu.py"),
         Part("random_wan", 90, f"benchmarks/random_wan.py {wan} {'--small' if small else ''}"),
         Part("upscale_720p_single_pass_4_steps", 120, f"{upscale} --target {hd} {single} --steps 4"),
-        Part("upscale_4k_2_steps", 180, f"{upscale} --target {uhd} --steps 2 --vae-dtype bfloat16"),
+        Part("upscale_4k_fused_2_steps", 150, f"{four_k} --tiling fused"),
+        Part("upscale_4k_independent_2_steps", 150, f"{four_k} --tiling independent"),
         Part("upscale_720p_4_steps", 120, f"{upscale} --target {hd} --steps 4"),
         Part("demo", 90, f"infer/upscale.py --device {device} --target {sample} --output {folder}/demo.mp4 --restart"),
         Part("upscale_720p_4_steps_compiled", 180, f"{upscale} --target {hd} --steps 4 --compile"),
