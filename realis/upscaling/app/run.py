@@ -271,7 +271,16 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
 
         frames = read_frames(source, decoded, opaque)  # in this thread, as torch in two threads slows both
         for segment in upscale_stream(
-            upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt, config.across_cuts
+            upscaler,
+            frames,
+            plan.size,
+            plan.tiles,
+            config.seed,
+            advance,
+            first,
+            carry,
+            config.prompt,
+            config.across_cuts,
         ):
             pairs = zip(segment.frames, segment.source, strict=True)
             images = [
