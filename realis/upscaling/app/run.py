@@ -299,7 +299,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
             writer.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last)
             del segment, images  # two segments at once would double the memory
     if cuts:
-        logger.info("found %s; no segment goes across", units.count(cuts, "scene cut"))
+        logger.info("found %s, and no segment goes across one", units.count(cuts, "scene cut"))
 
 
 @contextmanager
