@@ -137,6 +137,25 @@ def test_identity_method_returns_its_input(count, height, width, factor, segment
     assert all(n % segments.period == 1 % segments.period for _, n in method.seen)
 
 
+class WhiteAtBothEnds(Identity):
+    """Spoils the first and the last frame of every segment."""
+
+    def upscale(self, frames, size, **others):
+        upscaled, carry = super().upscale(frames, size, **others)
+        upscaled[[0, -1]] = 1
+        return upscaled, carry
+
+
+def test_the_ends_of_segments_do_not_count_where_they_are_shared():
+    """But for those of the video."""
+    video, size = torch.full((25, 3, 4, 6), 0.25), (4, 6)
+    for overlap in (2, 5):
+        tiles, segments = plan_tiles(size, size, 0, 1), Segments(9, overlap)
+        parts = upscale_stream(WhiteAtBothEnds(segments), map(Frame, video), size, tiles, 0, lambda share: None)
+        white = torch.cat([part.frames for part in parts]).amax(dim=(1, 2, 3)) > 0.26
+        assert white.nonzero().flatten().tolist() == [0, 24]
+
+
 @given(st.integers(1, 60), segmentations())
 def test_every_frame_once_and_noise_in_step(count, segments):
     parts = list(cut_segments(range(count), segments, 0))
