@@ -19,8 +19,8 @@ The table compares frames with the same ones of the clip as one segment, so that
 it: of all frames, of those at joins (the shared ones and one on either side), of the worst of these. Lai's warping
 error, by Farneback's flow of the truth, over its own: of pairs at joins, of the worst of these, of all others. Luma:
 the largest change of the mean luma of result - truth from a frame to the next, in levels of 255, at joins. Means over
-joins. Then PSNR over the clip as one segment by the place of a frame in its segment, and its standard error; also of
-segments that are shorter, and of these with 4 frames played backwards before and after, which are cut again.
+joins. Then PSNR over the clip as one segment by the place of a frame in a segment, and its standard error: of segments
+alone, and with 4 frames on either side that are cut again, their first and last frame repeated or all played backwards.
 """
 
 from collections import defaultdict
@@ -48,7 +48,7 @@ from realis.upscaling.stream import pad_frames, segment_noise
 
 OUTPUT = Path("out/joins")
 SCALE = 4  # of super-resolution
-MIRRORED = 4  # frames that are played backwards on either side of a segment: one latent frame
+PADDING = 4  # frames on either side of a segment: one latent frame
 LUMA = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
 COLUMNS = {"all": "+.3f", "at joins": "+.3f", "worst": "+.3f", "E_warp": ".3f", "worst pair": ".3f", "others": ".3f",
            "luma": ".3f"}  # fmt: skip
@@ -87,19 +87,29 @@ def middle(footage: Footage, size: tuple[int, int]) -> torch.Tensor:
     return torch.stack(frames)
 
 
-def restore(upscaler: Upscaler, lr: torch.Tensor, start: int, stop: int, mirrored: int = 0) -> torch.Tensor:
-    """Restore frames ``start`` to ``stop`` of ``lr`` (F, 3, h, w) as one segment and one tile; ``mirrored``: frames that are
-    played backwards before and after them, and cut again."""
-    before, after = range(start + mirrored, start, -1), range(stop - 2, stop - 2 - mirrored, -1)
-    frames = [lr[i] for i in (*before, *range(start, stop), *after)]
-    padded = torch.stack(pad_frames(frames, upscaler.needs.segments.padded(len(frames))))
+def restore(upscaler: Upscaler, lr: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
+    """Restore the frames of ``lr`` (F, 3, h, w) that ``numbers`` names as one segment and one tile."""
+    padded = torch.stack(pad_frames([lr[i] for i in numbers], upscaler.needs.segments.padded(len(numbers))))
     height, width = SCALE * lr.shape[2], SCALE * lr.shape[3]
     tiles = Tiling([(0, height)], [(0, width)])
-    noise = segment_noise(upscaler.needs, 0, start, len(padded), tiles)
+    noise = segment_noise(upscaler.needs, 0, numbers[0], len(padded), tiles)
     restored, _ = upscaler.upscale(
         padded, (height, width), tiles=tiles, noise=noise, carry={}, prompt="", advance=lambda share: None
     )
-    return restored[mirrored : mirrored + stop - start]
+    return restored[: len(numbers)]
+
+
+def restore_between(upscaler: Upscaler, lr: torch.Tensor, numbers: range) -> dict[str, torch.Tensor]:
+    """Restore ``numbers`` as one segment, and with frames before and after them, which are cut again."""
+    first, last, n = numbers[0], numbers[-1], PADDING
+    padding = {
+        "repeated": ([first] * n, [last] * n),
+        "mirrored": (range(first + n, first, -1), range(last - 1, last - 1 - n, -1)),
+    }
+    found = {
+        name: restore(upscaler, lr, [*before, *numbers, *after])[n:-n] for name, (before, after) in padding.items()
+    }
+    return {"alone": restore(upscaler, lr, numbers)} | found
 
 
 def join(pieces: Sequence[Piece], overlap: int, weights: torch.Tensor) -> torch.Tensor:
@@ -157,23 +167,17 @@ def measure_clip(upscaler: Upscaler, lr: torch.Tensor, truth: torch.Tensor, over
     """Add the figures of a clip to those of others."""
     length, tools = upscaler.needs.segments.frames, Tools(flow=FlowOfTruth())
     names = ("psnr_rgb", "e_warp_lai")
-    whole = measure(names, restore(upscaler, lr, 0, len(lr)), truth, tools)
+    whole = measure(names, restore(upscaler, lr, range(len(lr))), truth, tools)
     for overlap in overlaps:
         starts = range(0, len(lr) - overlap, length - overlap)
-        pieces = [(start, restore(upscaler, lr, start, min(start + length, len(lr)))) for start in starts]
+        pieces = [(start, restore(upscaler, lr, range(start, min(start + length, len(lr))))) for start in starts]
         for name, weights in JOINS.items() if overlap else [("none", torch.zeros)]:
             joined = measure(names, join(pieces, overlap, weights(overlap)), truth, tools)
             for column, value in compare(joined, whole, starts[1:], overlap):
                 to.joins[f"{overlap} {name}"][column].append(value)
     step = length - upscaler.needs.segments.overlap
     for start in range(step, len(lr) - length, step):
-        short = start + length - 2 * MIRRORED
-        segments = {
-            "whole": restore(upscaler, lr, start, start + length),
-            "short": restore(upscaler, lr, start, short),
-            "mirrored": restore(upscaler, lr, start, short, MIRRORED),
-        }
-        for name, frames in segments.items():
+        for name, frames in restore_between(upscaler, lr, range(start, start + length - 2 * PADDING)).items():
             stop = start + len(frames)
             found = measure(names[:1], frames, truth[start:stop], tools)["psnr_rgb"]
             to.places[name].append(found - whole["psnr_rgb"][start:stop])
