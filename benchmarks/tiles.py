@@ -1,7 +1,7 @@
-"""How much tiles change a frame that would also fit whole: ways to sample them, overlaps, and how wide they are blended.
+"""How much tiles change a frame that would also fit whole: ways to sample them, and overlaps.
 
     python benchmarks/tiles.py [--clips DIR] [--degradation mild] [--frames 5] [--steps 1 4] [--overlap 0 16 32 64 96]
-        [--blend 0 16 32 64 all] [--tiling independent fused shifted] [--decoder lr wan] [--output out/tiles]
+        [--tiling fused shifted independent] [--decoder lr wan] [--output out/tiles]
 
 Clips are those of ``infer/evaluate.py``, made small by 4 and degraded; realis-tiny in float32 restores the first frames of
 each whole, and in tiles of the size that it was made for, at strength 1. Printed are, of the tiled result against the
@@ -12,7 +12,7 @@ picture shows the whole frame, and 16 times the difference of every row.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice, product, starmap
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from realis.evaluation.test_sets import clips_of_footage, rendered_clips
 from realis.models.wan.geometry import TOKEN
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.pictures.sheet import grid_sheet, save_sheet
-from realis.tiling.blend import blended_ranges
+from realis.tiling.blend import overlaps
 from realis.tiling.plan import TileSampling, plan_tiles
 from realis.upscaler import Placement, Tiling
 from realis.upscaling.cpc_config import CpcConfig
@@ -47,11 +47,9 @@ class Row:
     steps: int
     tiling: TileSampling
     overlap: int
-    blend: int | None
 
     def __str__(self) -> str:
-        blended = "all" if self.blend is None else self.blend
-        return f"{self.decoder} {self.steps} {self.tiling} {self.overlap} {blended}"
+        return f"{self.decoder} {self.steps} {self.tiling} {self.overlap}"
 
 
 def restore(lr: torch.Tensor, size: tuple[int, int], tiles: Tiling, row: Row) -> torch.Tensor:
@@ -71,16 +69,15 @@ def near_lines(tiles: Tiling, size: tuple[int, int]) -> torch.Tensor:
     """Return the mask (height, width) of the pixels near a line between tiles."""
     mask = torch.zeros(size, dtype=torch.bool)
     for axis, spans in enumerate((tiles.rows, tiles.columns)):
-        for start, stop in blended_ranges(spans, tiles.blend):
+        for start, stop in overlaps(spans):
             middle = (start + stop) // 2
             mask.narrow(axis, middle - NEAR, min(2 * NEAR, size[axis] - middle + NEAR)).fill_(True)
     return mask
 
 
 def rows_of(a) -> Iterator[Row]:
-    """Yield the rows that the command line asks for; blends wider than the overlap are no rows of their own."""
-    for decoder, steps, tiling, overlap, blend in product(a.decoder, a.steps, a.tiling, a.overlap, a.blend):
-        yield Row(decoder, steps, tiling, overlap, None if blend == "all" else int(blend))
+    """Yield the rows that the command line asks for."""
+    return starmap(Row, product(a.decoder, a.steps, a.tiling, a.overlap))
 
 
 def main() -> None:
@@ -92,7 +89,6 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", type=count, default=[1, 4])
     parser.add_argument("--tiling", nargs="+", default=["independent", "fused", "shifted"])
     parser.add_argument("--overlap", nargs="+", type=int, default=[0, 16, 32, 64, 96])
-    parser.add_argument("--blend", nargs="+", default=["0", "16", "32", "64", "all"])
     parser.add_argument("--output", type=Path, default=OUTPUT)
     a = parser.parse_args()
     log.setup()
@@ -108,7 +104,7 @@ def main() -> None:
         truth = torch.stack(list(islice(clip.truth.read(), a.frames)))
         whole: dict[tuple[str, int], torch.Tensor] = {}
         pictures: list[tuple[str, np.ndarray]] = []
-        print(f"\n{clip.name}, {size[1]}x{size[0]}: decoder steps tiling overlap blend | tiles, PSNR to whole, near lines, "
+        print(f"\n{clip.name}, {size[1]}x{size[0]}: decoder steps tiling overlap | tiles, PSNR to whole, near lines, "
               "largest difference | gain")  # fmt: skip
         for row in rows_of(a):
             key = (row.decoder, row.steps)
@@ -116,7 +112,7 @@ def main() -> None:
                 whole[key] = restore(lr, size, plan_tiles(size, None, 0, TOKEN), row)
                 if not pictures:
                     pictures.append((WHOLE, planes_to_image(to_uint8(whole[key][-1]))))
-            tiles = plan_tiles(size, window, row.overlap, TOKEN, exact=True, blend=row.blend)
+            tiles = plan_tiles(size, window, row.overlap, TOKEN, exact=True)
             tiled = restore(lr, size, tiles, row)
             near, difference = near_lines(tiles, size), tiled - whole[key]
             gain = psnr(tiled, truth) - psnr(whole[key], truth)

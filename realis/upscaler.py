@@ -87,7 +87,6 @@ class Needs:
         tile_turns: whether tiles are turned by 90 degrees for frames that are higher than wide.
         tile_exact: whether tiles are just that large, as it was trained on that size; otherwise no larger.
         tile_overlap: pixels that tiles share at least.
-        tile_blend: pixels over which tiles are blended at most, in the middle of what they share; ``None``: over all of it.
         tile_context: pixels that it sees around a tile besides, where the frame has them.
         tile_values: values that a tile keeps for each of its latent cells while all tiles of a segment are sampled together;
             0 if they are not, or it keeps none.
@@ -112,7 +111,6 @@ class Needs:
     tile_turns: bool = False
     tile_exact: bool = False
     tile_overlap: int = 0
-    tile_blend: int | None = None
     tile_context: int = 0
     tile_values: int = 0
     multiple: int = 1
@@ -168,17 +166,10 @@ class Tiling:
     """The tiles of a canvas: every pair of a row span and a column span ``(start, stop)``.
 
     The canvas may be larger than the frame, to be a multiple of what the method requires; the excess is cropped at the end.
-
-    Args:
-        rows: spans of rows, in order.
-        columns: spans of columns, in order.
-        blend: rows or columns over which neighbours are blended at most, in the middle of what they share; ``None``: over
-            all of it.
     """
 
     rows: Sequence[tuple[int, int]]
     columns: Sequence[tuple[int, int]]
-    blend: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -188,7 +179,7 @@ class Tiling:
     def in_cells(self, pixels: int) -> "Tiling":
         """Return the same tiles in cells of ``pixels`` a side."""
         rows, columns = ([(a // pixels, b // pixels) for a, b in spans] for spans in (self.rows, self.columns))
-        return Tiling(rows, columns, None if self.blend is None else self.blend // pixels)
+        return Tiling(rows, columns)
 
     def __iter__(self) -> Iterator[Tile]:
         return (Tile(*row, *column) for row in self.rows for column in self.columns)

@@ -18,30 +18,24 @@ def ramp(length: int) -> torch.Tensor:
     )
 
 
-def blended_ranges(spans: Sequence[tuple[int, int]], most: int | None = None) -> list[tuple[int, int]]:
-    """Return for each pair of neighbours the ``(start, stop)`` over which they are blended: at most ``most`` in the middle
-    of what they share, all of it for ``None``; empty where they only touch.
+def overlaps(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return for each pair of neighbours the ``(start, stop)`` that they share, where they are blended; empty where they
+    only touch.
 
-    >>> blended_ranges([(0, 256), (176, 432), (352, 608)], 32)
-    [(200, 232), (376, 408)]
+    >>> overlaps([(0, 256), (176, 432), (352, 608)])
+    [(176, 256), (352, 432)]
     """
-    ranges = []
-    for (_, stop), (start, _) in zip(spans, spans[1:], strict=False):
-        shared = stop - start
-        left_out = 0 if most is None else max(shared - most, 0)
-        ranges.append((start + left_out // 2, stop - (left_out - left_out // 2)))
-    return ranges
+    return [(start, stop) for (_, stop), (start, _) in zip(spans, spans[1:], strict=False)]
 
 
-def span_weights(spans: Sequence[tuple[int, int]], most: int | None = None) -> list[torch.Tensor]:
-    """Return the weights of each span: 1, with ramps to 0 where it is blended with the span before and the span after."""
+def span_weights(spans: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
+    """Return the weights of each span: 1, with ramps where it overlaps the span before and the span after."""
     weights = [torch.ones(stop - start) for start, stop in spans]
-    for i, (first, last) in enumerate(blended_ranges(spans, most)):
-        (start, _), (next_start, _), rising = spans[i], spans[i + 1], ramp(last - first)
-        weights[i][first - start : last - start] *= 1 - rising
-        weights[i][last - start :] = 0
-        weights[i + 1][: first - next_start] = 0
-        weights[i + 1][first - next_start : last - next_start] *= rising
+    for (start, stop), before, after in zip(overlaps(spans), weights, weights[1:], strict=False):
+        shared = stop - start
+        if shared > 0:
+            before[-shared:] *= 1 - ramp(shared)
+            after[:shared] *= ramp(shared)
     return weights
 
 
@@ -73,9 +67,7 @@ class Canvas:
     ) -> None:
         self._sum = torch.zeros(*shape, device=device, dtype=dtype)
         # Rounded to the canvas's dtype before they are summed, so that what is added is what is divided by
-        rows, columns = (
-            [w.to(self._sum) for w in span_weights(spans, tiling.blend)] for spans in (tiling.rows, tiling.columns)
-        )
+        rows, columns = ([w.to(self._sum) for w in span_weights(spans)] for spans in (tiling.rows, tiling.columns))
         self._row_weight = dict(zip(tiling.rows, rows, strict=True))
         self._column_weight = dict(zip(tiling.columns, columns, strict=True))
         self._total = (summed_weights(tiling.rows, rows), summed_weights(tiling.columns, columns))

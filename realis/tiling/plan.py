@@ -6,8 +6,8 @@ from typing import Literal
 from realis.core.errors import InputError
 from realis.upscaler import Tiling
 
-# When tiles of latents are blended: once they are sampled; or at every step; or so, on a grid that every other step moves
-TileSampling = Literal["independent", "fused", "shifted"]
+# When tiles of latents are blended: at every step; or so, on a grid that every other step moves; or once they are sampled
+TileSampling = Literal["fused", "shifted", "independent"]
 # Where what the steps of a tile share stays from step to step, if all tiles take a step before the next; none: nowhere
 Cache = Literal["device", "host", "none"]
 
@@ -65,10 +65,9 @@ def plan_tiles(
     multiple: int,
     *,
     exact: bool = False,
-    blend: int | None = None,
 ) -> Tiling:
     """Plan the tiles of a canvas of ``size`` = (height, width), as :func:`cover` does each way; ``tile=None``: one tile for
-    all. ``blend``: see :class:`realis.upscaler.Tiling`.
+    all.
 
     Raises:
         InputError: as :func:`cover`.
@@ -76,7 +75,7 @@ def plan_tiles(
     if tile is None:
         tile, overlap = (round_up(size[0], multiple), round_up(size[1], multiple)), 0
     rows, columns = (cover(size[axis], tile[axis], overlap, multiple, exact) for axis in (0, 1))
-    return Tiling(rows, columns, blend)
+    return Tiling(rows, columns)
 
 
 def shifted(tiles: Tiling, multiple: int) -> Tiling:
@@ -91,4 +90,4 @@ def shifted(tiles: Tiling, multiple: int) -> Tiling:
         between = [(one + other) // 2 // multiple * multiple for one, other in zip(starts, starts[1:], strict=False)]
         return [(start, start + length) for start in dict.fromkeys([starts[0], *between, starts[-1]])]
 
-    return Tiling(move(tiles.rows), move(tiles.columns), tiles.blend)
+    return Tiling(move(tiles.rows), move(tiles.columns))

@@ -31,8 +31,8 @@ class CpcConfig:
     tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
     tile_width: int = 0  # pixels, as --tile-height
     tile_overlap: int = 32  # pixels that tiles share at least
-    # tiles are sampled one by one, and blended then; or step by step, and blended at every step; or so, moved every other step
-    tiling: TileSampling = "independent"
+    # tiles take steps together, and are blended at each; or so, moved at every other step; or one by one, blended at the end
+    tiling: TileSampling = "fused"
     # where fused tiles keep a static CPC's features from step to step; auto: the device if it has room, else main memory
     control_cache: Annotated[Literal["auto"] | Cache, RUN] = "auto"
     segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for

@@ -14,7 +14,6 @@ from realis.upscaling.cpc_config import CpcConfig
 if TYPE_CHECKING:
     from realis.upscaling.cpc import CpcUpscaler
 
-TILE_BLEND = 64  # pixels
 TRAINED_SCALE = 4  # the largest scale in the paper and in the training recipes
 
 
@@ -59,7 +58,6 @@ class CpcMethod:
             tile_turns=not (config.tile_height or config.tile_width),
             tile_exact=True,
             tile_overlap=config.tile_overlap,
-            tile_blend=TILE_BLEND,
             tile_values=kept_per_cell(config, controlnet, sampling["steps"]),
             multiple=TOKEN,
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),

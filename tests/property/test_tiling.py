@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realis.tiling.blend import Canvas, blended_ranges, span_weights, summed_weights
+from realis.tiling.blend import Canvas, span_weights, summed_weights
 from realis.tiling.plan import cover, plan_tiles, shifted
 from realis.upscaler import Needs, NoiseGrid, Segments, Tiling
 from realis.upscaling.stream import Frame, cut_segments, pad_frames, segment_noise, upscale_stream
@@ -38,21 +38,14 @@ def test_spans_cover_any_length(arguments):
     assert all(start % multiple == stop % multiple == 0 for start, stop in spans)
 
 
-blends = st.one_of(st.none(), st.integers(0, 40))
-
-
 @settings(deadline=None)
-@given(covers(), blends)
-def test_weights_are_positive_everywhere_and_one_at_the_border(arguments, blend):
+@given(covers())
+def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
     spans = cover(*arguments)
-    weights = span_weights(spans, blend)
+    weights = span_weights(spans)
     assert summed_weights(spans, weights).min() > 0
     assert weights[0][0] == weights[-1][-1] == 1
-    if blend is None:
-        assert all((w > 0).all() for w in weights)
-    for (first, last), before, after in zip(blended_ranges(spans, blend), spans, spans[1:], strict=False):
-        assert 0 <= last - first <= (before[1] - after[0] if blend is None else blend)
-        assert abs((first - after[0]) - (before[1] - last)) <= 1  # in the middle of what they share
+    assert all((w > 0).all() for w in weights)
 
 
 @settings(deadline=None)
@@ -72,15 +65,15 @@ def test_moved_tiles_cover_the_same_and_stand_between_the_others(arguments):
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)), tile=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     overlap=st.integers(0, 5), multiple=st.sampled_from([1, 2]), dtype=st.sampled_from([torch.float32, torch.float64]),
-    lead=st.sampled_from([(), (16, 2), (1, 16, 3)]), blend=blends,
+    lead=st.sampled_from([(), (16, 2), (1, 16, 3)]), exact=st.booleans(),
 )  # fmt: skip
 def test_a_canvas_gives_back_what_was_cut_whatever_its_shape_and_dtype(
-    size, tile, overlap, multiple, dtype, lead, blend
+    size, tile, overlap, multiple, dtype, lead, exact
 ):
     """Latents of 16 channels as well as pixels; tiles of latent cells are multiples of the patch size, 2."""
     tile = (tile[0] * multiple, tile[1] * multiple)
     least = min(overlap, *(side // multiple - 1 for side in tile)) * multiple
-    tiles = plan_tiles(size, tile, least, multiple, exact=blend is not None, blend=blend)
+    tiles = plan_tiles(size, tile, least, multiple, exact=exact)
     whole = torch.randn(*lead, *tiles.size, dtype=dtype, generator=torch.Generator().manual_seed(size[0]))
     canvas = Canvas((*lead, *size), tiles, dtype=dtype)
     for part in tiles:
@@ -93,8 +86,8 @@ def test_a_canvas_gives_back_what_was_cut_whatever_its_shape_and_dtype(
 @given(covers(), st.sampled_from([4, 8]))
 def test_tiles_of_pixels_are_the_same_tiles_of_latent_cells(arguments, pixels):
     *lengths, exact = arguments
-    cells = Tiling(cover(*lengths, exact=exact), [(0, 6)], 3)
-    tiles = Tiling(cover(*(n * pixels for n in lengths), exact=exact), [(0, 6 * pixels)], 3 * pixels)
+    cells = Tiling(cover(*lengths, exact=exact), [(0, 6)])
+    tiles = Tiling(cover(*(n * pixels for n in lengths), exact=exact), [(0, 6 * pixels)])
     assert tiles.in_cells(pixels) == cells
 
 

@@ -79,7 +79,7 @@ def tile_for(size: tuple[int, int], needs: Needs) -> tuple[int, int] | None:
 
 def tiles_of(size: tuple[int, int], needs: Needs, tile: tuple[int, int] | None) -> Tiling:
     """Return the tiles of frames of ``size``, ``tile`` being what :func:`tile_for` returned, or less where memory is short."""
-    return plan_tiles(size, tile, needs.tile_overlap, needs.multiple, exact=needs.tile_exact, blend=needs.tile_blend)
+    return plan_tiles(size, tile, needs.tile_overlap, needs.multiple, exact=needs.tile_exact)
 
 
 def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, plan: Plan) -> str:
