@@ -67,7 +67,7 @@ def upright(line: Line, frame: torch.Tensor) -> torch.Tensor:
 
 def step_of(levels: float) -> Callable[[torch.Tensor, Line], None]:
     def plant(frame: torch.Tensor, line: Line) -> None:
-        frame[..., (line.start + line.stop) // 2 :] += levels / 255
+        frame[..., line.start :] += levels / 255
 
     return plant
 
@@ -77,18 +77,20 @@ def shift(frame: torch.Tensor, line: Line) -> None:
 
 
 def blur(frame: torch.Tensor, line: Line) -> None:
-    """Average as a blend of two results does that are a pixel apart."""
+    """Blur a blend by 1 2 1 along both axes."""
+    band = frame[..., line.start - 1 : line.stop + 1]
+    across = (band[..., :-2] + 2 * band[..., 1:-1] + band[..., 2:]) / 4
+    frame[..., 1:-1, line.start : line.stop] = (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 4
+
+
+def noise(frame: torch.Tensor, line: Line) -> None:
+    """Add noise of 2 levels to a blend."""
     band = frame[..., line.start : line.stop]
-    band.copy_((band + frame[..., line.start + 1 : line.stop + 1]) / 2)
+    band += 2 / 255 * torch.randn(band.shape, generator=torch.Generator().manual_seed(line.start))
 
 
-SEAMS = {
-    "step of 0.5 levels": step_of(0.5),
-    "step of 1 level": step_of(1),
-    "step of 2 levels": step_of(2),
-    "shift by a pixel": shift,
-    "blurred blend": blur,
-}
+HARD = {f"step of {levels:g} levels": step_of(levels) for levels in (0.5, 1, 2)} | {"shift by a pixel": shift}
+BLENDS = {"blurred blend": blur, "noise of 2 levels": noise}
 
 
 def draw_lines(size: tuple[int, int], number: int, rng: np.random.Generator) -> Iterator[Line]:
@@ -191,9 +193,8 @@ def main() -> None:
         frames = list(spread)
         for line in draw_lines(result.size(), a.lines, rng):
             clean_seams.append(measured_seam(frames, line))
-            for kind, plant in SEAMS.items():
-                if kind != "blurred blend" or line.stop > line.start:
-                    seams[kind].append(measured_seam(frames, line, plant))
+            for kind, plant in (BLENDS if line.stop > line.start else HARD).items():
+                seams[kind].append(measured_seam(frames, line, plant))
         if number >= (LEAST + 1) * LATENT:
             clean, planted = measured_pulses(zip(result.read(), lr.read(), strict=True))
             clean_pulses += clean

@@ -22,7 +22,7 @@ BORDER = 2  # pixels around the end of a blend in which its step may lie, as whe
 ROW_STEP = 4  # every fourth row is measured
 BLOCK = 16  # measured rows over which gradients are averaged with their signs: a seam has one sign, texture both
 MOST = 1.0  # grey levels, to which gradients are clamped: an edge of the content must count no more than a seam
-STEP, DETAIL = 1.35, 1.45  # ratios from which on a seam is seen: benchmarks/meters.py
+STEP, DETAIL = 1.75, 1.6  # ratios from which on a seam is seen: benchmarks/meters.py
 
 
 @dataclass(frozen=True)
