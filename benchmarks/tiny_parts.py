@@ -39,12 +39,12 @@ from realis.models.wan.loading import Wan, load_controlnet
 from realis.ops.resize import resize
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Carry, Needs, NoiseGrid, Segments, Tiling, Upscaler
-from realis.upscaling.cpc import Condition, CpcWindow, Sampling
+from realis.upscaling.cpc import CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt
 from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.upscaling.stream import Frame, upscale_stream
-from realis.upscaling.tiled import restore_tiles
+from realis.upscaling.tiled import TiledRestoration
 
 TV_WEIGHT, UNSHARP_RADIUS, UNSHARP_AMOUNT = 0.015, 3.0, 1.0  # the best of a grid on the held-out photographs
 OUTPUT = Path("out/tiny_parts")
@@ -74,11 +74,11 @@ class WithoutTransformer(CpcWindow):
 
     share: float = 1.0
 
-    def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Callable[[float], None]) -> torch.Tensor:
+    def sample(self, velocity: Velocity, noise: torch.Tensor) -> torch.Tensor:
         return noise
 
-    def decode(self, latents: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return super().decode(self.share * condition.latents, condition)
+    def decode(self, latents: torch.Tensor, lr: torch.Tensor) -> torch.Tensor:
+        return super().decode(self.share * self.encode(lr), lr)
 
 
 class WindowUpscaler:
@@ -100,7 +100,7 @@ class WindowUpscaler:
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
         assert noise is not None
-        return restore_tiles(self.window, frames, size, tiles, noise, advance), {}
+        return TiledRestoration(self.window).restore(frames, size, tiles, noise, advance), {}
 
 
 def open_networks(model: str, dtype: torch.dtype = torch.bfloat16) -> CpcNetworks:
@@ -141,7 +141,7 @@ def restore(
     upscaler: Upscaler, lr: Footage, size: tuple[int, int], tile: tuple[int, int], seed: int
 ) -> Iterator[torch.Tensor]:
     """Yield the frames of ``lr`` upscaled to ``size``, on 8-bit levels as in a file."""
-    tiles = plan_tiles(size, tile, 32, 16)
+    tiles = plan_tiles(size, tile, 32, 16, exact=True)
     for segment in upscale_stream(upscaler, map(Frame, lr.read()), size, tiles, seed, advance=lambda share: None):
         yield from (segment.frames * 255).round() / 255
 

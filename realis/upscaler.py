@@ -81,8 +81,13 @@ class Needs:
             makes any size itself.
         trained_scale: the largest scale factor that its weights were trained for.
         tile: height and width of its tiles, in pixels of its output; ``None``: whole frames.
+        tile_turns: whether tiles are turned by 90 degrees for frames that are higher than wide.
+        tile_exact: whether tiles are just that large, as it was trained on that size; otherwise no larger.
         tile_overlap: pixels that tiles share at least.
+        tile_blend: pixels over which tiles are blended at most, in the middle of what they share; ``None``: over all of it.
         tile_context: pixels that it sees around a tile besides, where the frame has them.
+        tile_values: values that a tile keeps for each of its latent cells while all tiles of a segment are sampled together;
+            0 if they are not, or it keeps none.
         multiple: the sides of a tile, or of a whole frame, must be multiples of it.
         noise: the grid of its noise; ``None``: it draws none.
         text: whether it reads a prompt.
@@ -101,8 +106,12 @@ class Needs:
     scales: tuple[int, ...] | None = None
     trained_scale: int | None = None
     tile: tuple[int, int] | None = None
+    tile_turns: bool = False
+    tile_exact: bool = False
     tile_overlap: int = 0
+    tile_blend: int | None = None
     tile_context: int = 0
+    tile_values: int = 0
     multiple: int = 1
     noise: NoiseGrid | None = None
     text: bool = False
@@ -119,6 +128,13 @@ class Needs:
     def is_network(self) -> bool:
         """Whether weights or noise make its result, which then depends on settings of networks."""
         return bool(self.weights or self.noise)
+
+    def kept_values(self, tiles: "Tiling", latent_frames: int) -> int:
+        """Return how many values all tiles of a segment keep while they are sampled together."""
+        if not self.noise:
+            return 0
+        area = sum((tile.bottom - tile.top) * (tile.right - tile.left) for tile in tiles)
+        return self.tile_values * latent_frames * area // self.noise.pixels**2
 
     def native_size(self, lr: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width that the method itself makes of frames of size ``lr`` when ``size`` is asked for: by
@@ -139,9 +155,9 @@ class Tile:
     left: int
     right: int
 
-    def in_cells(self, pixels: int) -> "Tile":
-        """Return the same window in latent cells of ``pixels`` a side."""
-        return Tile(self.top // pixels, self.bottom // pixels, self.left // pixels, self.right // pixels)
+    def of(self, canvas: "torch.Tensor") -> "torch.Tensor":
+        """Return this window of ``canvas`` (..., height, width)."""
+        return canvas[..., self.top : self.bottom, self.left : self.right]
 
 
 @dataclass(frozen=True)
@@ -149,15 +165,27 @@ class Tiling:
     """The tiles of a canvas: every pair of a row span and a column span ``(start, stop)``.
 
     The canvas may be larger than the frame, to be a multiple of what the method requires; the excess is cropped at the end.
+
+    Args:
+        rows: spans of rows, in order.
+        columns: spans of columns, in order.
+        blend: rows or columns over which neighbours are blended at most, in the middle of what they share; ``None``: over
+            all of it.
     """
 
     rows: Sequence[tuple[int, int]]
     columns: Sequence[tuple[int, int]]
+    blend: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the canvas."""
         return self.rows[-1][1], self.columns[-1][1]
+
+    def in_cells(self, pixels: int) -> "Tiling":
+        """Return the same tiles in cells of ``pixels`` a side."""
+        rows, columns = ([(a // pixels, b // pixels) for a, b in spans] for spans in (self.rows, self.columns))
+        return Tiling(rows, columns, None if self.blend is None else self.blend // pixels)
 
     def __iter__(self) -> Iterator[Tile]:
         return (Tile(*row, *column) for row in self.rows for column in self.columns)

@@ -37,23 +37,21 @@ def sampling_sigmas(steps: int, shift: float) -> torch.Tensor:
     return shift_sigmas(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift).float()
 
 
-def euler(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Callable[[], None]) -> torch.Tensor:
+def euler(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
     """Integrate from ``z`` at ``sigmas[0]`` to the clean latent at ``sigmas[-1]`` = 0 by Euler steps.
 
     Args:
         velocity: (z, sigma (B,)) -> v; called once a step.
         z: (B, C, f, h, w) float32.
         sigmas: falling, float32.
-        advance: called after every step.
     """
     sigmas = sigmas.to(z.device)
     for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
         z = z + (sigma_next - sigma) * velocity(z, sigma.expand(len(z)))
-        advance()
     return z
 
 
-def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Callable[[], None]) -> torch.Tensor:
+def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
     """Integrate as :func:`euler`, by diffusers' UniPC (order 2, bh2), Wan2.1's own solver; its noise levels are whole
     thousandths."""
     scheduler = UniPCMultistepScheduler(
@@ -64,7 +62,6 @@ def unipc(velocity: Velocity, z: torch.Tensor, sigmas: torch.Tensor, advance: Ca
         v = velocity(z, timestep.double().expand(len(z)) / 1000)  # double: a thousand times it is whole again
         with torch.autocast(z.device.type, enabled=False):  # the solver's own sums, also where training autocasts
             z = scheduler.step(v, timestep, z, return_dict=False)[0]
-        advance()
     return z
 
 
@@ -77,8 +74,7 @@ def sample(
     steps: int,
     shift: float,
     sampler: str,
-    advance: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """Sample clean latents from ``noise`` (B, C, f, h, w) float32 in ``steps`` steps of a sampler, one of
-    :data:`SAMPLERS`; ``advance`` is called after every step."""
-    return SAMPLERS[sampler](velocity, noise, sampling_sigmas(steps, shift), advance)
+    :data:`SAMPLERS`."""
+    return SAMPLERS[sampler](velocity, noise, sampling_sigmas(steps, shift))

@@ -19,7 +19,7 @@ REACH = 24  # pixels to both sides of a line that it is compared with
 LEAST_OUTSIDE = 12  # of them that must be there, and in no other line
 LEAST_BAND = 8  # pixels: narrower blends have too few to compare their detail
 BORDER = 2  # pixels around the end of a blend in which its step may lie, as where the result was resized
-ROW_STEP = 4  # every fourth row is measured
+ROWS = 270  # measured of a frame of that many or more, evenly spread: the cost of a line does not grow with the frame
 BLOCK = 16  # measured rows over which gradients are averaged with their signs: a seam has one sign, texture both
 MOST = 1.0  # grey levels, to which gradients are clamped: an edge of the content must count no more than a seam
 STEP, DETAIL = 1.75, 1.6  # ratios from which on a seam is seen: benchmarks/meters.py
@@ -85,10 +85,10 @@ class SeamMeter:
         grey, sums, rows = luma(source), [], {}
         for axis in {line.axis for line in self.lines}:
             small, height = (grey, result.shape[1]) if axis == "x" else (grey.T, result.shape[2])
-            rows[axis] = _every_fourth_row(small.shape[0], height) @ small
+            rows[axis] = _measured_rows(len(small), height) @ small
         for line, (start, stop) in zip(self.lines, self._strips, strict=True):
             large = result if line.axis == "x" else result.transpose(1, 2)
-            strip, small = luma(large[:, ::ROW_STEP, start:stop]), rows[line.axis]
+            strip, small = luma(large[:, :: row_step(large.shape[1]), start:stop]), rows[line.axis]
             enlarged = resize_window(small, (len(small), large.shape[2]), (0, len(small)), (start, stop)).clamp_(0, 1)
             sums.append(_gradients(255 * strip, 255 * enlarged))
         if sums:
@@ -127,11 +127,17 @@ def _within(columns: torch.Tensor, line: Line) -> torch.Tensor:
     return (columns > line.start - BORDER) & (columns < line.stop + BORDER)
 
 
+def row_step(height: int) -> int:
+    """Return the distance between measured rows of a frame."""
+    return max(height // ROWS, 1)
+
+
 @lru_cache(maxsize=8)
-def _every_fourth_row(in_size: int, out_size: int) -> torch.Tensor:
-    """Return every fourth row of the matrix that enlarges ``in_size`` pixels to ``out_size``."""
+def _measured_rows(in_size: int, out_size: int) -> torch.Tensor:
+    """Return the measured rows of the matrix that enlarges ``in_size`` pixels to ``out_size``, sparse."""
     step = in_size / out_size
-    return sampling_matrix(in_size, (torch.arange(0, out_size, ROW_STEP).double() + 0.5) * step, step)
+    centres = (torch.arange(0, out_size, row_step(out_size)).double() + 0.5) * step
+    return sampling_matrix(in_size, centres, step).to_sparse()
 
 
 def _gradients(strip: torch.Tensor, enlarged: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,9 @@
-"""Blend tiles and segments: linear ramps over their overlap, divided by the accumulated weight.
+"""Blend tiles and segments: cosine ramps where they overlap, divided by the accumulated weight.
 
 Ramps stand on interior edges only; the border of the frame is never faded.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -11,18 +12,36 @@ from realis.upscaler import Tile, Tiling
 
 
 def ramp(length: int) -> torch.Tensor:
-    """Return weights (length,) that rise from near 0 to near 1; ``1 - ramp`` is the same reversed."""
-    return (torch.arange(length, dtype=torch.float32) + 0.5) / max(length, 1)
+    """Return weights (length,) that rise from near 0 to near 1 as a squared sine; ``1 - ramp`` is the same reversed."""
+    return (
+        torch.sin((torch.arange(length, dtype=torch.float64) + 0.5) / max(length, 1) * (math.pi / 2)).square().float()
+    )
 
 
-def span_weights(spans: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
-    """Return the weights of each span: 1, with ramps where it overlaps the span before and the span after."""
-    weights = [torch.ones(stop - start) for start, stop in spans]
-    for (_, stop), (start, _), before, after in zip(spans, spans[1:], weights, weights[1:], strict=False):
+def blended_ranges(spans: Sequence[tuple[int, int]], most: int | None = None) -> list[tuple[int, int]]:
+    """Return for each pair of neighbours the ``(start, stop)`` over which they are blended: at most ``most`` in the middle
+    of what they share, all of it for ``None``; empty where they only touch.
+
+    >>> blended_ranges([(0, 256), (176, 432), (352, 608)], 32)
+    [(200, 232), (376, 408)]
+    """
+    ranges = []
+    for (_, stop), (start, _) in zip(spans, spans[1:], strict=False):
         shared = stop - start
-        if shared > 0:
-            before[-shared:] *= 1 - ramp(shared)
-            after[:shared] *= ramp(shared)
+        left_out = 0 if most is None else max(shared - most, 0)
+        ranges.append((start + left_out // 2, stop - (left_out - left_out // 2)))
+    return ranges
+
+
+def span_weights(spans: Sequence[tuple[int, int]], most: int | None = None) -> list[torch.Tensor]:
+    """Return the weights of each span: 1, with ramps to 0 where it is blended with the span before and the span after."""
+    weights = [torch.ones(stop - start) for start, stop in spans]
+    for i, (first, last) in enumerate(blended_ranges(spans, most)):
+        (start, _), (next_start, _), rising = spans[i], spans[i + 1], ramp(last - first)
+        weights[i][first - start : last - start] *= 1 - rising
+        weights[i][last - start :] = 0
+        weights[i + 1][: first - next_start] = 0
+        weights[i + 1][first - next_start : last - next_start] *= rising
     return weights
 
 
@@ -54,7 +73,9 @@ class Canvas:
     ) -> None:
         self._sum = torch.zeros(*shape, device=device, dtype=dtype)
         # Rounded to the canvas's dtype before they are summed, so that what is added is what is divided by
-        rows, columns = ([w.to(self._sum) for w in span_weights(spans)] for spans in (tiling.rows, tiling.columns))
+        rows, columns = (
+            [w.to(self._sum) for w in span_weights(spans, tiling.blend)] for spans in (tiling.rows, tiling.columns)
+        )
         self._row_weight = dict(zip(tiling.rows, rows, strict=True))
         self._column_weight = dict(zip(tiling.columns, columns, strict=True))
         self._total = (summed_weights(tiling.rows, rows), summed_weights(tiling.columns, columns))

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
 from realis.diffusion.guidance import guided
 from realis.diffusion.rectified_flow import Velocity, sample
 from realis.models.cpc.controlled import Condition, ControlledWan
-from realis.models.wan.geometry import CELL
+from realis.models.wan.geometry import CELL, PATCH
 from realis.models.wan.latents import decode_video, encode_video
+from realis.tiling.plan import Cache, TileSampling
 from realis.upscaler import Carry, Needs, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
-from realis.upscaling.tiled import restore_tiles
+from realis.upscaling.tiled import TiledRestoration
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,8 @@ class Sampling:
     guidance: float = 1.0  # 1: no classifier-free guidance, one pass a step
     cpc_scale: float = 1.0
     sampler: str = "euler"
-
-
-@dataclass(frozen=True)
-class WindowCondition:
-    """What sampling and decoding a window are conditioned on.
-
-    Args:
-        lr: (B, 3, F, H, W) in [-1, 1], enlarged to the output size.
-        control: of its latents.
-    """
-
-    lr: torch.Tensor
-    control: Condition
+    tiling: TileSampling = "independent"
+    cache: Literal["auto"] | Cache = "auto"  # auto: the device if it has room
 
 
 @dataclass(frozen=True)
@@ -54,6 +44,7 @@ class CpcWindow:
     """
 
     cell: ClassVar = CELL
+    patch: ClassVar = PATCH
 
     networks: CpcNetworks
     prompt: Prompt
@@ -68,34 +59,41 @@ class CpcWindow:
         """The transformer under its control branch."""
         return ControlledWan(self.networks.transformer, self.networks.controlnet, self.prompt.empty)
 
-    def encode(self, lr: torch.Tensor) -> WindowCondition:
-        return WindowCondition(lr, self.model.condition(encode_video(self.networks.vae, lr)))
+    @property
+    def steps(self) -> int:
+        return self.sampling.steps
 
-    def velocity(self, condition: WindowCondition) -> Velocity:
+    def encode(self, lr: torch.Tensor) -> torch.Tensor:
+        return encode_video(self.networks.vae, lr)
+
+    def condition(self, lr_latents: torch.Tensor) -> Condition:
+        return self.model.condition(lr_latents)
+
+    def velocity(self, condition: Condition) -> Velocity:
         model, scale = self.model, self.sampling.cpc_scale
 
         def under(prompt: torch.Tensor) -> Velocity:
-            return lambda z, sigma: model.velocity(z, sigma, condition.control, prompt, scale)
+            return lambda z, sigma: model.velocity(z, sigma, condition, prompt, scale)
 
         return guided(under(self.prompt.text), under(self.prompt.negative), self.sampling.guidance)
 
-    def sample(self, velocity: Velocity, noise: torch.Tensor, advance: Callable[[float], None]) -> torch.Tensor:
+    def sample(self, velocity: Velocity, noise: torch.Tensor) -> torch.Tensor:
         s = self.sampling
-        return sample(velocity, noise, s.steps, s.shift, s.sampler, lambda: advance(1 / s.steps))
+        return sample(velocity, noise, s.steps, s.shift, s.sampler)
 
-    def decode(self, latents: torch.Tensor, condition: WindowCondition) -> torch.Tensor:
+    def decode(self, latents: torch.Tensor, lr: torch.Tensor) -> torch.Tensor:
         if self.networks.lr_decoder is None:
             return decode_video(self.networks.vae, latents)
-        return self.networks.lr_decoder(latents, condition.lr.float())
+        return self.networks.lr_decoder(latents, lr.float())
 
 
 class CpcUpscaler:
-    """RealisVSR over whole frames: independent tiles, blended; see :class:`realis.upscaler.Upscaler`.
+    """RealisVSR over whole frames, tile by tile; see :class:`realis.upscaler.Upscaler`.
 
     Args:
         networks: on ``device``, or offloaded to main memory.
         prompts: the embedded prompts.
-        sampling: the settings of every window.
+        sampling: the settings of every window, and of its tiles.
         needs: what :meth:`realis.upscaler.Method.needs` returned.
         device: where windows are computed.
     """
@@ -123,4 +121,16 @@ class CpcUpscaler:
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile, as :meth:`realis.upscaler.Upscaler.upscale` says."""
         assert noise is not None
-        return restore_tiles(self.window(prompt), frames, size, tiles, noise, advance), {}
+        cache = self.place_of_control(tiles, noise)
+        tiled = TiledRestoration(self.window(prompt), self.sampling.tiling, cache)
+        return tiled.restore(frames, size, tiles, noise, advance), {}
+
+    def place_of_control(self, tiles: Tiling, noise: torch.Tensor) -> Cache:
+        """Return where the control features of the tiles of a segment are kept, whose noise is (C, f, h, w): where they are
+        told to; else on the device if they take no more than half of what is free there."""
+        if not self.needs.tile_values:
+            return "none"
+        if self.sampling.cache != "auto" or self.device.type != "cuda":
+            return "device" if self.sampling.cache == "auto" else self.sampling.cache
+        taken = self.needs.kept_values(tiles, noise.shape[1]) * self.networks.transformer.dtype.itemsize
+        return "device" if taken <= torch.cuda.mem_get_info(self.device)[0] / 2 else "host"

@@ -8,6 +8,7 @@ from realis.core.config import RUN
 from realis.core.errors import InputError, require
 from realis.models.hub import TINY
 from realis.models.wan.geometry import TOKEN
+from realis.tiling.plan import Cache, TileSampling
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class CpcConfig:
     tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
     tile_width: int = 0  # pixels, as --tile-height
     tile_overlap: int = 32  # pixels that tiles share at least
+    # tiles are sampled one by one, and blended then; or step by step, and blended at every step; or so, moved every other step
+    tiling: TileSampling = "independent"
+    # where fused tiles keep a static CPC's features from step to step; auto: the device if it has room, else main memory
+    control_cache: Annotated[Literal["auto"] | Cache, RUN] = "auto"
     segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for
     segment_overlap: int = 5  # frames that segments share, 4 n + 1
     prompt_embeds: Annotated[str, RUN] = ""  # safetensors file with cached prompt embeddings, in place of --prompt

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from realis.core import units
 from realis.core.errors import InputError
 from realis.models.hub import check_parts, has_text_encoder, has_wan_vae, model_folder
-from realis.models.wan.geometry import CELL, FRAMES, TOKEN
+from realis.models.wan.geometry import CELL, FRAMES, PATCH, TOKEN
 from realis.upscaler import MethodCard, Needs, NoiseGrid, Placement, Segments
 from realis.upscaling.cpc_config import CpcConfig
 
 if TYPE_CHECKING:
     from realis.upscaling.cpc import CpcUpscaler
 
+TILE_BLEND = 64  # pixels
 TRAINED_SCALE = 4  # the largest scale in the paper and in the training recipes
 
 
@@ -55,7 +56,11 @@ class CpcMethod:
             segments,
             trained_scale=TRAINED_SCALE,
             tile=(config.tile_height or tile_height, config.tile_width or tile_width),
+            tile_turns=not (config.tile_height or config.tile_width),
+            tile_exact=True,
             tile_overlap=config.tile_overlap,
+            tile_blend=TILE_BLEND,
+            tile_values=kept_per_cell(config, controlnet, sampling["steps"]),
             multiple=TOKEN,
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
             text=has_text_encoder(folder) and controlnet.get("text_conditioned", True),
@@ -90,7 +95,10 @@ class CpcMethod:
         networks = load_networks(wan, controlnet, lr_decoder=config.decoder != "wan")
         apply_placement(networks, placement)
         settings = {name: needs.settings[name] for name in ("steps", "shift", "sampler")}
-        sampling = Sampling(**settings, guidance=config.guidance, cpc_scale=config.cpc_scale)
+        sampling = Sampling(
+            **settings, guidance=config.guidance, cpc_scale=config.cpc_scale, tiling=config.tiling,
+            cache=config.control_cache,
+        )  # fmt: skip
         return CpcUpscaler(networks, embedded, sampling, needs, placement.device)
 
 
@@ -116,6 +124,18 @@ def sampling_settings(config: CpcConfig, controlnet: dict) -> dict[str, Any]:
         "shift": config.shift or controlnet.get("shift", 3.0),
         "sampler": controlnet.get("sampler", "euler") if config.sampler == "auto" else config.sampler,
     }
+
+
+def kept_per_cell(config: CpcConfig, controlnet: dict, steps: int) -> int:
+    """Return how many values of a static CPC's features stay for each latent cell of a tile, from one step to the next: in
+    every of its layers a token's, which stands for PATCH x PATCH cells."""
+    is_static = controlnet.get("control_input", "lr") == "lr" and not (
+        controlnet.get("time_conditioned", True) or controlnet.get("text_conditioned", True)
+    )
+    if config.tiling == "independent" or config.control_cache == "none" or steps == 1 or not is_static:
+        return 0
+    width = controlnet.get("num_attention_heads", 12) * controlnet.get("attention_head_dim", 128)
+    return controlnet.get("num_layers", 4) * width // PATCH**2
 
 
 def choose_vae_dtype(config: CpcConfig, folder: Path) -> str:

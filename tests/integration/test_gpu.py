@@ -20,7 +20,7 @@ from realis.training.steps.cpc import CpcStep
 from realis.upscaling.cpc import CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt
-from realis.upscaling.tiled import restore_window
+from windows import restore_window
 
 ROOT = Path(__file__).parents[2]
 

@@ -39,8 +39,8 @@ from realis.training.settings import CpcLoopConfig, OptimizerConfig
 from realis.upscaler import Placement
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.cpc_method import METHOD
-from realis.upscaling.tiled import restore_window
 from training_runs import SMALL_CPC, assert_equal, exported, train_cpc
+from windows import restore_window
 
 ROOT = Path(__file__).parents[2]
 OWN_CPC = PRESETS / "tiny" / "controlnet"

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realis.tiling.blend import Canvas, span_weights, summed_weights
-from realis.tiling.plan import cover, plan_tiles
+from realis.tiling.blend import Canvas, blended_ranges, span_weights, summed_weights
+from realis.tiling.plan import cover, plan_tiles, shifted
 from realis.upscaler import Needs, NoiseGrid, Segments, Tiling
 from realis.upscaling.stream import Frame, cut_segments, pad_frames, upscale_stream
 
@@ -18,46 +18,73 @@ def covers(draw):
     multiple = draw(multiples)
     tile = draw(st.integers(1, 24)) * multiple
     overlap = draw(st.integers(0, tile // multiple - 1)) * multiple
-    return draw(st.integers(1, 700)), tile, overlap, multiple
+    return draw(st.integers(1, 700)), tile, overlap, multiple, draw(st.booleans())
 
 
 @given(covers())
 def test_spans_cover_any_length(arguments):
-    length, tile, overlap, multiple = arguments
+    length, tile, overlap, multiple, exact = arguments
     spans = cover(*arguments)
     assert spans[0][0] == 0
     assert spans[-1][1] == -(-length // multiple) * multiple
     assert len({stop - start for start, stop in spans}) == 1
     assert spans[0][1] - spans[0][0] <= max(tile, multiple)
+    assert len(spans) == 1 or not exact or spans[0][1] - spans[0][0] == tile
+    least = -(-(spans[-1][1] - overlap) // (tile - overlap))  # spans that are needed, at the most that they can cover
+    assert len(spans) == max(least, 1)
     for (start, stop), (next_start, next_stop) in zip(spans, spans[1:], strict=False):
         assert start < next_start and stop < next_stop
         assert stop - next_start >= overlap
     assert all(start % multiple == stop % multiple == 0 for start, stop in spans)
 
 
-@given(covers())
-def test_weights_are_positive_everywhere_and_one_at_the_border(arguments):
+blends = st.one_of(st.none(), st.integers(0, 40))
+
+
+@settings(deadline=None)
+@given(covers(), blends)
+def test_weights_are_positive_everywhere_and_one_at_the_border(arguments, blend):
     spans = cover(*arguments)
-    weights = span_weights(spans)
+    weights = span_weights(spans, blend)
     assert summed_weights(spans, weights).min() > 0
-    assert weights[0][0] == 1 or (len(spans) > 1 and spans[1][0] == 0)
-    assert all((w > 0).all() for w in weights)
+    assert weights[0][0] == weights[-1][-1] == 1
+    if blend is None:
+        assert all((w > 0).all() for w in weights)
+    for (first, last), before, after in zip(blended_ranges(spans, blend), spans, spans[1:], strict=False):
+        assert 0 <= last - first <= (before[1] - after[0] if blend is None else blend)
+        assert abs((first - after[0]) - (before[1] - last)) <= 1  # in the middle of what they share
+
+
+@settings(deadline=None)
+@given(covers())
+def test_moved_tiles_cover_the_same_and_stand_between_the_others(arguments):
+    spans, multiple = cover(*arguments), arguments[3]
+    moved = shifted(Tiling(spans, [(0, multiple)]), multiple).rows
+    assert (moved[0], moved[-1]) == (spans[0], spans[-1]) and len(moved) <= len(spans) + 1
+    assert {stop - start for start, stop in moved} == {spans[0][1] - spans[0][0]}
+    assert all(start % multiple == 0 for start, _ in moved)
+    between = set(moved) - {spans[0], spans[-1]}
+    gaps = list(zip(spans, spans[1:], strict=False))
+    assert all(any(before[0] <= start < after[0] for before, after in gaps) for start, _ in between)
 
 
 @settings(deadline=None)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)), tile=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     overlap=st.integers(0, 5), multiple=st.sampled_from([1, 2]), dtype=st.sampled_from([torch.float32, torch.float64]),
-    lead=st.sampled_from([(), (16, 2), (1, 16, 3)]),
+    lead=st.sampled_from([(), (16, 2), (1, 16, 3)]), blend=blends,
 )  # fmt: skip
-def test_a_canvas_gives_back_what_was_cut_whatever_its_shape_and_dtype(size, tile, overlap, multiple, dtype, lead):
+def test_a_canvas_gives_back_what_was_cut_whatever_its_shape_and_dtype(
+    size, tile, overlap, multiple, dtype, lead, blend
+):
     """Latents of 16 channels as well as pixels; tiles of latent cells are multiples of the patch size, 2."""
     tile = (tile[0] * multiple, tile[1] * multiple)
-    tiles = plan_tiles(size, tile, min(overlap, *(side // multiple - 1 for side in tile)) * multiple, multiple)
+    least = min(overlap, *(side // multiple - 1 for side in tile)) * multiple
+    tiles = plan_tiles(size, tile, least, multiple, exact=blend is not None, blend=blend)
     whole = torch.randn(*lead, *tiles.size, dtype=dtype, generator=torch.Generator().manual_seed(size[0]))
     canvas = Canvas((*lead, *size), tiles, dtype=dtype)
     for part in tiles:
-        canvas.add(part, whole[..., part.top : part.bottom, part.left : part.right])
+        canvas.add(part, part.of(whole))
     result = canvas.result()
     assert result.dtype == dtype
     torch.testing.assert_close(result, whole[..., : size[0], : size[1]])
@@ -65,9 +92,10 @@ def test_a_canvas_gives_back_what_was_cut_whatever_its_shape_and_dtype(size, til
 
 @given(covers(), st.sampled_from([4, 8]))
 def test_tiles_of_pixels_are_the_same_tiles_of_latent_cells(arguments, pixels):
-    cells = Tiling(cover(*arguments), [(0, 6)])
-    tiles = Tiling(cover(*(n * pixels for n in arguments)), [(0, 6 * pixels)])
-    assert [tile.in_cells(pixels) for tile in tiles] == list(cells)
+    *lengths, exact = arguments
+    cells = Tiling(cover(*lengths, exact=exact), [(0, 6)], 3)
+    tiles = Tiling(cover(*(n * pixels for n in lengths), exact=exact), [(0, 6 * pixels)], 3 * pixels)
+    assert tiles.in_cells(pixels) == cells
 
 
 def test_the_weights_live_where_the_canvas_does():

@@ -12,7 +12,7 @@ from realis.ops.pixels import signed
 from realis.tiling.plan import plan_tiles
 from realis.training.latents import LatentCodec
 from realis.upscaling.app.frames import as_tensor
-from realis.upscaling.tiled import restore_tiles
+from realis.upscaling.tiled import TiledRestoration
 from realis.video.source import TimedFrame
 
 
@@ -28,21 +28,25 @@ def clip(seed, frames, height, width):
 class Recorder:
     """A window of a latent method that keeps the LR of each tile."""
 
-    cell, device = 8, torch.device("cpu")
+    cell, patch, steps, device = 8, 2, 1, torch.device("cpu")
 
     def __init__(self):
         self.seen = []
 
     def encode(self, lr):
         self.seen.append(lr.clone())
+        return torch.zeros(1, 16, 2, lr.shape[3] // 8, lr.shape[4] // 8)
+
+    def condition(self, lr_latents):
+        return lr_latents
 
     def velocity(self, condition):
         return None
 
-    def sample(self, velocity, noise, advance):
+    def sample(self, velocity, noise):
         return noise
 
-    def decode(self, latents, condition):
+    def decode(self, latents, lr):
         return self.seen[-1]
 
 
@@ -55,9 +59,8 @@ def test_the_lr_of_training_is_that_of_inference_to_the_last_bit(scale):
     for one, wanted in zip(lr, resized, strict=True):
         decoded = [TimedFrame(image.numpy(), 255, None, 0, 1) for image in one.permute(1, 2, 3, 0)]
         frames, window = torch.stack([as_tensor(frame) for frame in decoded]), Recorder()
-        restore_tiles(
-            window, frames, size, plan_tiles(size, None, 0, 16), torch.zeros(16, 2, 12, 18), lambda share: None
-        )
+        noise = torch.zeros(16, 2, 12, 18)
+        TiledRestoration(window).restore(frames, size, plan_tiles(size, None, 0, 16), noise, lambda share: None)
         assert torch.equal(window.seen[0][0], wanted)
     assert resized.dtype == torch.float32 and resized.min() == -1 and resized.max() == 1
     if scale > 1:

@@ -20,7 +20,7 @@ from realis.training.settings import FlowConfig
 from realis.training.steps.cpc import CpcStep
 from realis.upscaler import Placement
 from realis.upscaling.cpc_config import CpcConfig
-from realis.upscaling.tiled import restore_window
+from windows import restore_window
 
 METHOD = find_method("cpc")
 

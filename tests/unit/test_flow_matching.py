@@ -26,7 +26,7 @@ def test_samplers_follow_a_straight_flow_to_its_end(sampler, steps):
         told.append(sigma)
         return (z - x0) / sigma.float().view(-1, 1, 1, 1, 1)
 
-    result = SAMPLERS[sampler](velocity, noise, sampling_sigmas(steps, 3.0), lambda: None)
+    result = SAMPLERS[sampler](velocity, noise, sampling_sigmas(steps, 3.0))
     torch.testing.assert_close(result, x0, atol=2e-2 if sampler == "unipc" else 1e-5, rtol=0)
     assert len(told) == steps
     assert all(sigma.shape == (2,) for sigma in told)
@@ -59,5 +59,5 @@ def test_euler_levels_are_where_the_latents_are():
         devices.append(sigma.device)
         return torch.zeros_like(z)
 
-    SAMPLERS["euler"](velocity, torch.zeros(1, 4, 1, 2, 2, device="meta"), sampling_sigmas(2, 3.0), lambda: None)
+    SAMPLERS["euler"](velocity, torch.zeros(1, 4, 1, 2, 2, device="meta"), sampling_sigmas(2, 3.0))
     assert {d.type for d in devices} == {"meta"}

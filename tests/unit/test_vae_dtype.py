@@ -17,7 +17,7 @@ from realis.models.wan.latents import encode_video
 from realis.upscaler import Placement
 from realis.upscaling.app.plan import weights_memory
 from realis.upscaling.cpc_config import CpcConfig
-from realis.upscaling.tiled import restore_window
+from windows import restore_window
 
 METHOD = find_method("cpc")
 BFLOAT16, FLOAT32 = torch.bfloat16, torch.float32

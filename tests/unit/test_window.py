@@ -15,7 +15,7 @@ from realis.upscaling.cpc import CpcUpscaler, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
 from realis.upscaling.stream import segment_noise
-from realis.upscaling.tiled import restore_window
+from windows import restore_window
 
 PARTS = ("vae", "transformer", "controlnet", "lr_decoder")
 
@@ -75,12 +75,6 @@ def test_guidance_one_ignores_the_negative_prompt(vae, transformer, clip, prompt
     assert not torch.equal(plain, guided)
 
 
-def test_progress_is_told_after_every_step(vae, transformer, clip, prompt):
-    told = []
-    restore_window(CpcWindow(make(vae, transformer), prompt, Sampling(steps=4)), *clip, told.append)
-    assert told == [0.25] * 4
-
-
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
 def test_decoders_and_samplers_give_the_window_back_in_size(vae, transformer, clip, prompt, sampler):
     for decoder in (None, LrDecoder(16, 8, 1)):
@@ -131,23 +125,86 @@ def test_stages_of_several_windows_may_be_taken_in_any_order(vae, transformer, c
     )
     clips = [clip, tuple(-x for x in clip)]
     with torch.no_grad():
-        conditions = [window.encode(lr) for lr, _ in clips]
-        velocities = [window.velocity(condition) for condition in conditions]
-        latents = [window.sample(v, noise, lambda share: None) for v, (_, noise) in zip(velocities, clips, strict=True)]
-        restored = [window.decode(*one) for one in zip(latents, conditions, strict=True)]
+        encoded = [window.encode(lr) for lr, _ in clips]
+        velocities = [window.velocity(window.condition(lr_latents)) for lr_latents in encoded]
+        latents = [window.sample(v, noise) for v, (_, noise) in zip(velocities, clips, strict=True)]
+        restored = [window.decode(z, lr) for z, (lr, _) in zip(latents, clips, strict=True)]
     assert all(torch.equal(one, restore_window(window, *own)) for one, own in zip(restored, clips, strict=True))
 
 
-def test_tiles_of_one_segment_use_one_noise_field(vae, transformer, prompt, monkeypatch):
+NEEDS = Needs(Segments(5, 1, 4), noise=NoiseGrid(16, frames=4, pixels=8))
+
+
+def upscaled(networks, prompt, tiles, advance=lambda share: None, **settings):
+    """The result for 5 frames of 16x40, twice as large, by some tiles."""
+    upscaler = CpcUpscaler(networks, Prompts({"": prompt.text}), Sampling(**settings), NEEDS)
+    frames = torch.rand(5, 3, 16, 40, generator=torch.Generator().manual_seed(5))
+    noise = segment_noise(NEEDS, 7, 0, 5, tiles)
+    return upscaler.upscale(frames, (32, 80), tiles=tiles, noise=noise, carry={}, prompt="", advance=advance)[0]
+
+
+@pytest.fixture
+def tiles():
+    """Two tiles of 32x48 that share 16 columns."""
+    return plan_tiles((32, 80), (32, 48), 16, 16, exact=True)
+
+
+@pytest.fixture
+def static(vae, transformer):
+    return make(vae, transformer, time_conditioned=False, text_conditioned=False)
+
+
+def test_tiles_of_one_segment_use_one_noise_field(static, prompt, tiles, monkeypatch):
     """Two tilings of a frame start from the same noise where they overlap: the field depends on the place alone."""
     seen = []
-    monkeypatch.setattr(CpcWindow, "sample", lambda self, velocity, noise, advance: seen.append(noise) or noise)
-    needs = Needs(Segments(5, 1, 4), noise=NoiseGrid(16, frames=4, pixels=8))
-    upscaler = CpcUpscaler(make(vae, transformer), Prompts({"": prompt.text}), Sampling(), needs)
-    tiles = plan_tiles((32, 64), (32, 48), 16, 16)
-    frames = torch.rand(5, 3, 16, 32)
-    noise = segment_noise(needs, 7, 0, 5, tiles)
-    upscaler.upscale(frames, (32, 64), tiles=tiles, noise=noise, carry={}, prompt="", advance=lambda share: None)
-    (_, first_stop), (second_start, _) = tiles.columns
-    shared = (first_stop - second_start) // 8
-    assert torch.equal(seen[0][..., -shared:], seen[1][..., :shared])
+    monkeypatch.setattr(CpcWindow, "sample", lambda self, velocity, noise: seen.append(noise) or noise)
+    upscaled(static, prompt, tiles)
+    assert torch.equal(seen[0][..., -2:], seen[1][..., :2])
+
+
+@pytest.mark.parametrize("tiling", ["independent", "fused", "shifted"])
+def test_one_tile_is_the_same_however_tiles_are_sampled(static, prompt, tiling):
+    whole = plan_tiles((32, 80), None, 0, 16)
+    wanted = upscaled(static, prompt, whole, steps=3)
+    assert torch.equal(upscaled(static, prompt, whole, steps=3, tiling=tiling), wanted)
+
+
+def test_with_one_step_blending_before_and_after_it_is_the_same(static, prompt, tiles):
+    """A step of Euler's is linear in the velocity."""
+    once, fused = (upscaled(static, prompt, tiles, tiling=tiling) for tiling in ("independent", "fused"))
+    torch.testing.assert_close(fused, once, rtol=0, atol=1e-4)
+    several = [
+        upscaled(static, prompt, tiles, steps=3, tiling=tiling) for tiling in ("independent", "fused", "shifted")
+    ]
+    assert all((one - other).abs().max() > 1e-6 for one, other in zip(several, several[1:], strict=False))
+
+
+def test_a_velocity_that_knows_no_neighbours_is_sampled_the_same_whatever_the_tiles(static, prompt, tiles, monkeypatch):
+    """Fused tiles of a pointwise velocity are the whole canvas, at every step and on every grid."""
+    monkeypatch.setattr(CpcWindow, "velocity", lambda self, condition: lambda z, sigma: z - condition.lr_latents)
+    monkeypatch.setattr(CpcWindow, "encode", lambda self, lr: lr[:, :1, ::4, ::8, ::8].expand(-1, 16, -1, -1, -1))
+    monkeypatch.setattr(CpcWindow, "decode", lambda self, latents, lr: latents[:, :3].repeat_interleave(8, 3).repeat_interleave(8, 4).repeat(1, 1, 3, 1, 1)[:, :, :5])  # fmt: skip
+    wanted = upscaled(static, prompt, plan_tiles((32, 80), None, 0, 16), steps=4)
+    for tiling in ("independent", "fused", "shifted"):
+        torch.testing.assert_close(upscaled(static, prompt, tiles, steps=4, tiling=tiling), wanted)
+
+
+@pytest.mark.parametrize(
+    ("tiling", "cache", "forwards"),
+    [("independent", "auto", 2), ("fused", "device", 2), ("fused", "host", 2), ("shifted", "host", 3), ("fused", "none", 6)],
+)  # fmt: skip
+def test_static_control_is_computed_once_a_tile(static, prompt, tiles, tiling, cache, forwards, monkeypatch):
+    """Of two tiles over three steps; the grid that is moved has one more between them."""
+    monkeypatch.setattr(CpcUpscaler, "place_of_control", lambda *_: cache)
+    calls = counted(static)
+    result = upscaled(static, prompt, tiles, steps=3, tiling=tiling, guidance=2.0)
+    assert len(calls) == forwards
+    anew = upscaled(static, prompt, tiles, steps=3, tiling=tiling, guidance=2.0) if cache == "none" else result
+    assert torch.equal(result, anew)
+
+
+@pytest.mark.parametrize("tiling", ["independent", "fused", "shifted"])
+def test_progress_sums_to_one(static, prompt, tiles, tiling):
+    told = []
+    upscaled(static, prompt, tiles, steps=4, tiling=tiling, advance=told.append)
+    assert sum(told) == pytest.approx(1) and len(told) >= 2 * 6

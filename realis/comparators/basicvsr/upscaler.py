@@ -48,9 +48,7 @@ class BasicVsrUpscaler:
         # The next segment begins before the frames that this one looked ahead to; a shorter one has no next
         segments = self.needs.segments
         last = segments.frames - segments.overlap - 1 if count == segments.frames else None
-        lr_tiles = Tiling(
-            *([(start // SCALE, stop // SCALE) for start, stop in spans] for spans in (tiles.rows, tiles.columns))
-        )
+        lr_tiles = tiles.in_cells(SCALE)
         enlarged = [Canvas((3, *size), tiles) for _ in frames]
         carried = Canvas((network.channels, *lr_size), lr_tiles)
         share = 1 / (4 * count * len(tiles))

@@ -24,6 +24,11 @@ class Condition:
     lr_latents: torch.Tensor
     control: tuple[torch.Tensor, ...] | None
 
+    def to(self, device: torch.device) -> "Condition":
+        """Return it on another device."""
+        control = None if self.control is None else tuple(x.to(device) for x in self.control)
+        return Condition(self.lr_latents.to(device), control)
+
 
 class ControlledWan(nn.Module):
     """The frozen main transformer under its control branch.

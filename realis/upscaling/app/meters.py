@@ -57,10 +57,11 @@ class Meters:
 def tile_lines(plan: Plan) -> "list[Line]":
     """Return the lines of the result at which tiles of the plan meet."""
     from realis.metrics.seam import Line
+    from realis.tiling.blend import blended_ranges
 
-    lines = []
-    for axis, spans, native, size in zip("yx", (plan.tiles.rows, plan.tiles.columns), plan.native_size, plan.size, strict=True):
-        for (_, stop), (start, _) in zip(spans, spans[1:], strict=False):
+    lines, both = [], (plan.tiles.rows, plan.tiles.columns)
+    for axis, spans, native, size in zip("yx", both, plan.native_size, plan.size, strict=True):
+        for start, stop in blended_ranges(spans, plan.tiles.blend):
             first, last = start * size // native, -(-stop * size // native)
             if first < size:  # the canvas may be larger than the frame
                 lines.append(Line(axis, first, min(last, size)))

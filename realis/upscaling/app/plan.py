@@ -66,8 +66,20 @@ def make_plan(config: UpscaleConfig, needs: Needs, video_format: VideoFormat, ou
     aspect = Fraction(width * size[0], height * size[1])
     distorts = abs(aspect - 1) > ASPECT_ERROR + 2 / min(size)
     native_size = needs.native_size(video_format.size, size)
-    tiles = plan_tiles(native_size, needs.tile, needs.tile_overlap, needs.multiple)
+    tiles = tiles_of(native_size, needs, tile_for(native_size, needs))
     return Plan(size, aspect.limit_denominator(1000) if distorts else Fraction(1), encoding, needs, native_size, tiles)
+
+
+def tile_for(size: tuple[int, int], needs: Needs) -> tuple[int, int] | None:
+    """Return height and width of the tiles that a method needs for frames of ``size``; ``None``: whole frames."""
+    if needs.tile and needs.tile_turns and (size[0] > size[1]) != (needs.tile[0] > needs.tile[1]):
+        return needs.tile[1], needs.tile[0]
+    return needs.tile
+
+
+def tiles_of(size: tuple[int, int], needs: Needs, tile: tuple[int, int] | None) -> Tiling:
+    """Return the tiles of frames of ``size``, ``tile`` being what :func:`tile_for` returned, or less where memory is short."""
+    return plan_tiles(size, tile, needs.tile_overlap, needs.multiple, exact=needs.tile_exact, blend=needs.tile_blend)
 
 
 def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, plan: Plan) -> str:

@@ -16,7 +16,7 @@ from realis.core.files import remove_temporary_files
 from realis.core.log import logger, progress
 from realis.core.system import peak_memory
 from realis.parallel.queues import BackgroundWriter, prefetch
-from realis.tiling.plan import plan_tiles, round_up
+from realis.tiling.plan import round_up
 from realis.upscaler import Needs
 from realis.upscaling.app.comparison import (
     check_sheet,
@@ -31,7 +31,7 @@ from realis.upscaling.app.findings import Findings
 from realis.upscaling.app.frames import quantize, read_frames
 from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
 from realis.upscaling.app.meters import Meters, log_meters
-from realis.upscaling.app.plan import Plan, advice, describe, make_plan
+from realis.upscaling.app.plan import Plan, advice, describe, make_plan, tiles_of
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
 from realis.video.finished import check_replaced, is_finished
@@ -229,7 +229,7 @@ def write_result(job: Job, loader: Loader) -> None:
 
 def with_tile(plan: Plan, tile: tuple[int, int]) -> Plan:
     """Return ``plan`` with tiles of another height and width."""
-    return replace(plan, tiles=plan_tiles(plan.native_size, tile, plan.needs.tile_overlap, plan.needs.multiple))
+    return replace(plan, tiles=tiles_of(plan.native_size, plan.needs, tile))
 
 
 def with_half_the_tile(plan: Plan) -> Plan:
