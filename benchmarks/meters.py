@@ -1,11 +1,12 @@
 """What the meters of seams and pulses find, and how often they accuse a result that has none.
 
-    python benchmarks/meters.py [--clips DIR] [--frames 97] [--method "--method cpc"] [--degradation clean mid]
-        [--lines 12] [--output out/meters]
+    python benchmarks/meters.py [--clips DIR] [--frames 97] [--footage-frames 9] [--flags "--method cpc"]
+        [--degradation clean mid] [--lines 12] [--output out/meters]
 
 Two photographs that nothing was trained on, filmed at rest, slowly and fast, and with --clips every video of 360 lines
 or more in DIR, are made small and restored as a whole: in one tile and one segment, which can have neither seams nor
-pulses but those of the latent frames. Results are kept in --output. On every clip
+pulses but those of the latent frames. Results are kept in --output. The truth is measured as well, as the result of a
+method that restores all detail. On every clip
 
 1. lines are drawn at random, half of them hard cuts and half blends over 32 pixels, and measured as if tiles met there;
    then with seams planted there, one at a time;
@@ -16,8 +17,9 @@ Prints how often the untouched ones are accused at the thresholds of the meters,
 read from, and the share of what was planted that is found.
 """
 
+import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -31,18 +33,19 @@ from realis.evaluation.degraded import check_degradation, make_lr
 from realis.evaluation.footage import Footage
 from realis.evaluation.restore import Restorer, method_rows
 from realis.evaluation.test_sets import clips_of_footage, rendered_clips
-from realis.metrics.pulse import LEAST, SCORE, SIZES, PulseMeter
-from realis.metrics.seam import DETAIL, REACH, STEP, Line, SeamMeter
+from realis.metrics.pulse import LEAST, SCORE, SIZES, Pulse, PulseMeter
+from realis.metrics.seam import DETAIL, REACH, STEP, Line, Seam, SeamMeter
 
 SCALE, BLEND = 4, 32  # of super-resolution; pixels
 PERIODS, LATENT, SEGMENT = (5, 7, 9, 11), 5, 11  # frames
 SEAM_FRAMES = 8  # of a clip that lines are measured in, evenly spread
 WHOLE = "--segment-frames {frames} --tile-height 1280 --tile-width 1280"
+Plant = Callable[[torch.Tensor, Line], None]  # changes a frame in place, around a vertical line
 Frames = list[tuple[torch.Tensor, torch.Tensor]]  # result and input
 
 
-def restored(a) -> Iterator[tuple[str, Footage, Footage]]:
-    """Yield name, result and input of every clip, restored as a whole."""
+def results(a: argparse.Namespace) -> Iterator[tuple[str, str, Footage, Footage]]:
+    """Yield of every clip who made a result, its name, the result and its input."""
     clips = rendered_clips(a.output / "truth", a.frames)
     if a.clips:
         clips += clips_of_footage(str(a.clips), a.output / "truth", a.footage_frames, SCALE)
@@ -54,7 +57,9 @@ def restored(a) -> Iterator[tuple[str, Footage, Footage]]:
             frames = -(-(clip.truth.announced_frames() - 1) // 4) * 4 + 1
             (row,) = method_rows([f"whole={a.flags} {WHOLE.format(frames=frames)}"])
             result, _ = Restorer(row, [""]).restore(clip, lr, clip.truth.size(), a.output / "restored" / case, False)
-            yield f"{clip.name}, {case}", result, lr
+            yield "method", f"{clip.name}, {case}", result, lr
+            if case == "clean":
+                yield "truth", clip.name, clip.truth, lr
 
 
 # 1. Seams
@@ -65,7 +70,7 @@ def upright(line: Line, frame: torch.Tensor) -> torch.Tensor:
     return frame if line.axis == "x" else frame.transpose(1, 2)
 
 
-def step_of(levels: float) -> Callable[[torch.Tensor, Line], None]:
+def step_of(levels: float) -> Plant:
     def plant(frame: torch.Tensor, line: Line) -> None:
         frame[..., line.start :] += levels / 255
 
@@ -101,7 +106,7 @@ def draw_lines(size: tuple[int, int], number: int, rng: np.random.Generator) -> 
         yield Line(axis, start, start + width)
 
 
-def measured_seam(frames: Frames, line: Line, plant: Callable[[torch.Tensor, Line], None] | None = None):
+def measured_seam(frames: Frames, line: Line, plant: Plant | None = None) -> Seam:
     meter = SeamMeter([line], frames[0][0].shape[1:], {})
     for result, source in frames:
         changed = result.clone()
@@ -112,8 +117,10 @@ def measured_seam(frames: Frames, line: Line, plant: Callable[[torch.Tensor, Lin
     return seam
 
 
-def print_seams(clean: list, planted: dict[str, list]) -> None:
-    print(f"\nseams, at a step of {STEP} and a detail of {DETAIL}: {rate(clean)} untouched lines accused")
+def print_seams(maker: str, clean: list[Seam], planted: dict[str, list[Seam]]) -> None:
+    print(
+        f"\nseams of the {maker}, at a step of {STEP} and a detail of {DETAIL}: {rate(clean)} untouched lines accused"
+    )
     steps = [seam.step for seam in clean]
     details = [abs(np.log(seam.detail)) for seam in clean if seam.detail != 1]
     for name, values in (("step", steps), ("detail", np.exp(details))):
@@ -122,7 +129,7 @@ def print_seams(clean: list, planted: dict[str, list]) -> None:
         print(f"{name:24s} found {rate(seams)}")
 
 
-def rate(found: list) -> str:
+def rate(found: Sequence[Seam | Pulse]) -> str:
     return f"{sum(one.severity >= 1 for one in found)} of {len(found)}"
 
 
@@ -151,7 +158,7 @@ PULSES = {
 }  # fmt: skip
 
 
-def measured_pulses(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list, dict[str, list]]:
+def measured_pulses(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[Pulse], dict[str, list[Pulse]]]:
     """Return the pulses of an untouched clip, and of what is planted the worst."""
     clean, planted = PulseMeter(PERIODS, {}), {name: PulseMeter([period], {}) for name, (period, _) in PULSES.items()}
     for number, (result, source) in enumerate(pairs):
@@ -162,8 +169,10 @@ def measured_pulses(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> tuple
     return list(clean.pulses()), {name: [pulse] for name, pulse in worst.items() if pulse}
 
 
-def print_pulses(clean: list, planted: dict[str, list]) -> None:
-    print(f"\npulses, at a score of {SCORE} and sizes of {SIZES}: {rate(clean)} untouched series accused")
+def print_pulses(maker: str, clean: list[Pulse], planted: dict[str, list[Pulse]]) -> None:
+    print(
+        f"\npulses of the {maker}, at a score of {SCORE} and sizes of {SIZES}: {rate(clean)} untouched series accused"
+    )
     for what in SIZES:
         scores = [pulse.score for pulse in clean if pulse.what == what]
         usual = np.median([pulse.usual for pulse in clean if pulse.what == what])
@@ -177,7 +186,7 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--frames", type=count, default=97, help="of what is rendered")
-    parser.add_argument("--footage-frames", type=count, default=25, help="of the videos in --clips")
+    parser.add_argument("--footage-frames", type=count, default=9, help="of the videos in --clips")
     parser.add_argument("--flags", default="--method cpc", help="of upscale: the method and its settings")
     parser.add_argument("--degradation", nargs="+", default=["clean", "mid"])
     parser.add_argument("--lines", type=count, default=12, help="on each clip")
@@ -185,24 +194,26 @@ def main() -> None:
     a = parser.parse_args()
     log.setup()
     torch.set_num_threads(1)
-    rng, clean_seams, clean_pulses = np.random.default_rng(0), [], []
-    seams, pulses = defaultdict(list), defaultdict(list)
-    for name, result, lr in restored(a):
+    rng = np.random.default_rng(0)
+    lines, seams = defaultdict(list), defaultdict(lambda: defaultdict(list))
+    series, pulses = defaultdict(list), defaultdict(lambda: defaultdict(list))
+    for maker, name, result, lr in results(a):
         number = result.announced_frames()
         spread = islice(zip(result.read(), lr.read(), strict=True), 0, None, max(1, number // SEAM_FRAMES))
         frames = list(spread)
         for line in draw_lines(result.size(), a.lines, rng):
-            clean_seams.append(measured_seam(frames, line))
+            lines[maker].append(measured_seam(frames, line))
             for kind, plant in (BLENDS if line.stop > line.start else HARD).items():
-                seams[kind].append(measured_seam(frames, line, plant))
-        if number >= (LEAST + 1) * LATENT:
+                seams[maker][kind].append(measured_seam(frames, line, plant))
+        if number > LEAST * LATENT + 2:
             clean, planted = measured_pulses(zip(result.read(), lr.read(), strict=True))
-            clean_pulses += clean
+            series[maker] += clean
             for kind, found in planted.items():
-                pulses[kind] += found
-        log.logger.info("%s: measured", name)
-    print_seams(clean_seams, seams)
-    print_pulses(clean_pulses, pulses)
+                pulses[maker][kind] += found
+        log.logger.info("%s, %s: measured", maker, name)
+    for maker in lines:
+        print_seams(maker, lines[maker], seams[maker])
+        print_pulses(maker, series[maker], pulses[maker])
 
 
 if __name__ == "__main__":

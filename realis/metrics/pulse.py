@@ -13,6 +13,7 @@ ROW_STEP = 4  # every fourth row is measured
 LEAST = 8  # periods, below which nothing is said
 SCORE = 4.5  # standard errors from which on a pulse is seen: benchmarks/meters.py
 SIZES = {"luma": 0.1, "detail": 0.01}  # grey levels and share of the detail, below which a pulse is none
+UNITS = {"luma": (1.0, "levels"), "detail": (100.0, "%")}  # what sizes are multiplied with, and their unit then
 FLOOR = 0.1  # of them, which is added to differences: their logarithms must not run away near 0
 
 
@@ -65,6 +66,14 @@ class Pulse:
         """1 or more: a pulse, one that can be told from chance and is large enough to matter."""
         return min(self.score / SCORE, self.size / SIZES[self.what])
 
+    def __str__(self) -> str:
+        verdict = "the result probably pulses" if self.severity >= 1 else "none seen"
+        factor, unit = UNITS[self.what]
+        return (
+            f"{verdict}; the worst is of {self.what}, every {self.period} frames: frame {self.position} differs from its "
+            f"neighbours by {factor * self.size:.2g} {unit}, others by {factor * self.usual:.2g}"
+        )
+
 
 class PulseMeter:
     """Accumulates by position in a segment how much luma and detail of a frame differ from the mean of its neighbours.
@@ -102,7 +111,9 @@ class PulseMeter:
     def _count(self, position: int, values: torch.Tensor) -> None:
         for period in self.periods:
             place = position % period
-            self.state[f"period {period}"][:, :, place] += torch.stack([torch.ones_like(values), values, values**2], dim=1)
+            self.state[f"period {period}"][:, :, place] += torch.stack(
+                [torch.ones_like(values), values, values**2], dim=1
+            )
 
     def pulses(self) -> Iterator[Pulse]:
         """Yield the strongest pulse of luma and detail of each period that was seen :data:`LEAST` times."""

@@ -62,6 +62,10 @@ class Seam:
         """1 or more: a seam."""
         return max(math.log(max(self.step, 1e-9)) / math.log(STEP), abs(math.log(self.detail)) / math.log(DETAIL))
 
+    def __str__(self) -> str:
+        verdict = "tiles probably show" if self.severity >= 1 else "none seen between tiles"
+        return f"{verdict}; the worst is at {self.line}: steps {self.step:.2f} and detail {self.detail:.2f} times those beside it"
+
 
 class SeamMeter:
     """Accumulates gradients of the residual around the lines between tiles.
@@ -108,9 +112,11 @@ class SeamMeter:
             step = float(steps[ends].max() / steps[beside].quantile(0.9).clamp(min=1e-9))
             detail = 1.0
             if line.stop - line.start >= LEAST_BAND:
+                of_residual, of_content = (
+                    (g[band].mean() + 1e-9) / (g[beside].mean() + 1e-9) for g in (residual, content)
+                )
                 # the residual grows about as the root of the content's gradient, which differs inside and beside
-                of_residual, of_content = (float((g[band].mean() + 1e-9) / (g[beside].mean() + 1e-9)) for g in (residual, content))
-                detail = of_residual / math.sqrt(of_content)
+                detail = float(of_residual / of_content.sqrt())
             yield Seam(str(line), step, detail)
 
     def worst(self) -> Seam | None:
@@ -144,6 +150,7 @@ def _gradients(strip: torch.Tensor, enlarged: torch.Tensor) -> torch.Tensor:
     """Return for each gap between columns (3, W - 1) float64: gradients of the residual averaged with their signs over
     blocks of rows, those of single rows, and those of the enlarged input; their magnitudes, averaged over rows."""
     residual, content = (strip - enlarged).diff(dim=1), enlarged.diff(dim=1)
-    blocks = residual.clamp(-MOST, MOST)[: len(residual) // BLOCK * BLOCK or None].unflatten(0, (-1, min(BLOCK, len(residual))))
+    block = min(BLOCK, len(residual))
+    blocks = residual[: len(residual) // block * block].clamp(-MOST, MOST).unflatten(0, (-1, block))
     averaged = blocks.mean(dim=1).abs().mean(dim=0)
     return torch.stack([averaged, residual.abs().mean(dim=0), content.abs().mean(dim=0)]).double()

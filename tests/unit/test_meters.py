@@ -2,10 +2,10 @@
 
 from fractions import Fraction
 
-import pytest
 import torch
 
-from realis.metrics.seam import Line
+from realis.metrics.pulse import Pulse
+from realis.metrics.seam import Line, Seam
 from realis.ops.resize import resize
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, NoiseGrid, Segments
@@ -55,18 +55,18 @@ def test_state_goes_on_and_is_taken_out_of_what_a_method_keeps():
     assert parts.notes() == whole.notes() and whole.notes().keys() == {"seams", "pulses"}
 
 
-@pytest.mark.parametrize(("severity", "level", "said"), [(0.4, "INFO", "none seen"), (1.2, "WARNING", "probably")])
-def test_what_is_bad_is_a_warning(caplog, severity, level, said):
+def test_what_is_bad_is_a_warning(caplog):
+    seams = {"x = 832": Seam("x = 832", 1.04, 0.97), "x = 80": Seam("x = 80", 2.5, 1.0)}
+    pulses = {"fine": Pulse("luma", 12, 3, 0.05, 0.03, 2.0), "bad": Pulse("detail", 4, 0, 0.021, 0.004, 9.0)}
+    said = {"seams": seams["x = 832"], "pulses": pulses["bad"]}, {"seams": seams["x = 80"], "pulses": pulses["fine"]}
     with caplog.at_level("INFO", logger="realis"):
-        log_meters(
-            {
-                "seams": {"line": "x = 832", "step": 1.04, "detail": 0.97, "severity": severity},
-                "pulses": {"what": "detail", "period": 4, "position": 0, "size": 0.021, "usual": 0.004,
-                           "score": 5.0, "severity": severity},
-            }
-        )  # fmt: skip
-    seams, pulses = caplog.records
-    assert seams.levelname == pulses.levelname == level
-    assert "at x = 832 steps are 1.04 times and detail 0.97 times" in seams.getMessage() and said in seams.getMessage()
-    assert "differs from its neighbours by 2.1 %, of others by 0.4" in pulses.getMessage()
-    assert said in pulses.getMessage()
+        for one in said:
+            log_meters({name: {"severity": found.severity, "summary": str(found)} for name, found in one.items()})
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "seams: none seen between tiles; the worst is at x = 832: steps 1.04 and detail 0.97 times those beside it"),
+        ("WARNING", "pulses: the result probably pulses; the worst is of detail, every 4 frames: frame 0 differs from its "
+                    "neighbours by 2.1 %, others by 0.4"),
+        ("WARNING", "seams: tiles probably show; the worst is at x = 80: steps 2.50 and detail 1.00 times those beside it"),
+        ("INFO", "pulses: none seen; the worst is of luma, every 12 frames: frame 3 differs from its neighbours by 0.05 "
+                 "levels, others by 0.03"),
+    ]  # fmt: skip

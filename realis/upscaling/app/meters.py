@@ -1,7 +1,9 @@
 """Meters that run with every upscale by a network, and say of the result whether its tiles or its segments show."""
 
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from realis.core.log import logger
 from realis.upscaling.app.plan import Plan
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     from realis.metrics.seam import Line
 
 Notes = dict[str, dict[str, str | float]]  # what a meter measured, by its name
-UNITS = {"luma": (1.0, "levels"), "detail": (100.0, "%")}  # what sizes are multiplied with, and their unit then
 
 
 class Meters:
@@ -51,7 +52,9 @@ class Meters:
     def notes(self) -> Notes:
         """Return what was measured, for :func:`log_meters`; nothing of what cannot be told."""
         worst = {"seams": self.seam.worst(), "pulses": self.pulse.worst()}
-        return {name: asdict(one) | {"severity": one.severity} for name, one in worst.items() if one}
+        return {
+            name: asdict(one) | {"severity": one.severity, "summary": str(one)} for name, one in worst.items() if one
+        }
 
 
 def tile_lines(plan: Plan) -> "list[Line]":
@@ -59,28 +62,18 @@ def tile_lines(plan: Plan) -> "list[Line]":
     from realis.metrics.seam import Line
     from realis.tiling.blend import blended_ranges
 
-    lines, both = [], (plan.tiles.rows, plan.tiles.columns)
-    for axis, spans, native, size in zip("yx", both, plan.native_size, plan.size, strict=True):
+    def of(axis: Literal["x", "y"], spans: Sequence[tuple[int, int]], native: int, size: int) -> Iterator[Line]:
         for start, stop in blended_ranges(spans, plan.tiles.blend):
             first, last = start * size // native, -(-stop * size // native)
             if first < size:  # the canvas may be larger than the frame
-                lines.append(Line(axis, first, min(last, size)))
-    return lines
+                yield Line(axis, first, min(last, size))
+
+    (height, width), (rows, columns) = plan.native_size, plan.size
+    return [*of("y", plan.tiles.rows, height, rows), *of("x", plan.tiles.columns, width, columns)]
 
 
 def log_meters(notes: Notes) -> None:
     """Log a line for each meter that measured something, a warning where the result shows a seam or a pulse."""
-    if seam := notes.get("seams"):
-        place = f"at {seam['line']} steps are {seam['step']:.2f} times and detail {seam['detail']:.2f} times those beside it"
-        if seam["severity"] >= 1:
-            logger.warning("seams: tiles probably show: %s; larger tiles, or a larger overlap of them, may help", place)
-        else:
-            logger.info("seams: none seen between tiles; the worst: %s", place)
-    if pulse := notes.get("pulses"):
-        factor, unit = UNITS[str(pulse["what"])]
-        place = (f"{pulse['what']} of frame {pulse['position']} of every {pulse['period']} differs from its neighbours by "
-                 f"{factor * pulse['size']:.2g} {unit}, of others by {factor * pulse['usual']:.2g}")  # fmt: skip
-        if pulse["severity"] >= 1:
-            logger.warning("pulses: the result probably pulses: %s", place)
-        else:
-            logger.info("pulses: none seen; the worst: %s", place)
+    for name, measured in notes.items():
+        level = logging.WARNING if float(measured["severity"]) >= 1 else logging.INFO
+        logger.log(level, "%s: %s", name, measured["summary"])
