@@ -69,9 +69,40 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
     assert (
         "MiB for the model" in said
         and "GPU" not in said
-        and re.search(r"on cpu\); disk while at work: .* free: ", said)
+        and re.search(r"on cpu with [\d.]+ [MG]iB of memory\); disk while at work: .* free: ", said)
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def planned(folder, capsys, monkeypatch, *words):
+    """What a dry run of realis-tiny says of 5 frames."""
+    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: 60.0)
+    source = folder / "in.mp4"
+    if not source.exists():
+        clip(source, 5)
+    run_plan(["--input", str(source), *words])
+    return capsys.readouterr().err
+
+
+def test_tiles_are_of_the_size_that_the_model_is_made_for_and_turned_with_the_frame(tmp_path, monkeypatch, capsys):
+    def said(*words):
+        return planned(tmp_path, capsys, monkeypatch, *words)
+
+    assert "4 tiles of 256x256" in said("--target", "320x400")
+    small = said("--target", "640x192")
+    assert "3 tiles of 256x192" in small and "smaller than the 256x256 that the model is made for" in small
+    monkeypatch.setattr(cpc_method, "check_parts", lambda *_: {"window": [17, 64, 160], "in_channels": 16})
+    landscape, portrait = said("--target", "640x192"), said("--target", "192x640")
+    assert "of 160x64" in landscape and "of 64x160" in portrait and "smaller than" not in landscape + portrait
+    assert "of 160x64" in said("--target", "192x640", "--tile-height", "64")
+
+
+def test_the_plan_counts_what_fused_tiles_keep(tmp_path, monkeypatch, capsys):
+    """realis-tiny: 3 layers of 128 values a token, two tiles of 16x16 tokens, 2 latent frames, 2 bytes each: 768 KiB."""
+    cases = (["fused", "--steps", "2"], ["fused"], ["independent", "--steps", "2"],
+             ["fused", "--steps", "2", "--control-cache", "none"])  # fmt: skip
+    said = [planned(tmp_path, capsys, monkeypatch, "--target", "480x256", "--tiling", *words) for words in cases]
+    assert ["768 KiB for the control of all tiles" in one for one in said] == [True, False, False, False]
 
 
 def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, capsys, monkeypatch):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from realis.core import units
 from realis.core.log import logger
+from realis.core.system import peak_memory
 from realis.tiling.plan import plan_tiles
 from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
-from realis.upscaling.app.plan import Plan
+from realis.upscaling.app.plan import Plan, frames_memory, kept_memory
 from realis.video.source import VideoFormat
 
 WARM_UP = 10.0  # seconds: a tile that takes less is timed a second time, without the warm-up of the first
@@ -57,8 +58,8 @@ class CostEstimator:
         segments = plan.segments
         at_a_time = min(segments.frames, segments.padded(plan.frames)) if plan.frames else segments.frames
         segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * len(plan.tiles)
-        device = self.loader.device
-        pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {device}{gpu_memory(device)}"
+        memory = memory_used(self.loader, video_format, plan)
+        pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {self.loader.device}{memory}"
         if not plan.frames:
             logger.info("about %s; how many frames there are is not known", pace)
             return Estimate()
@@ -102,13 +103,16 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
     return first if first > WARM_UP else run()
 
 
-def gpu_memory(device: str) -> str:
-    """Describe the peak GPU memory so far, that of the model and the timed tile; empty on other devices."""
+def memory_used(loader: Loader, video_format: VideoFormat, plan: Plan) -> str:
+    """Describe the memory that the work will take at its peak: what the model and the timed tile took, and what a segment
+    of whole frames and the control of its tiles take beside it."""
     import torch
 
-    if not device.startswith("cuda"):
-        return ""
-    return f" with {units.size(torch.cuda.max_memory_allocated(device))} of GPU memory"
+    device, kept, frames = loader.device, kept_memory(loader.config, plan), frames_memory(plan, video_format)
+    if device.startswith("cuda"):
+        return f" with {units.size(torch.cuda.max_memory_allocated(device) + kept)} of GPU memory"
+    peak = peak_memory()
+    return f" with {units.size(peak * 2**30 + kept + frames)} of memory" if peak else ""
 
 
 def disk_space(plan: Plan, result: float, output: Path) -> str:

@@ -86,8 +86,6 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
     """Describe the plan in one line: sizes, encoding, segments, tiles, memory."""
     segments, needs, size, count = plan.segments, plan.needs, plan.size, plan.frames
     height, width = video_format.size
-    held = min(segments.frames, count or segments.frames) + segments.overlap  # frames in memory at a time
-    frame_bytes = held * 3 * 4 * (2 * size[0] * size[1] + width * height)
     length = "one image" if count == 1 else f"{count or 'as yet unknown'} frames at {float(rate):.5g} a second"
     length += f" ({config.span})" * (config.span != WHOLE)
     parts = [
@@ -95,7 +93,7 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
     ]
     if plan.native_size != size:
         parts.append(f"--method {config.method} makes {plan.native_size[1]}x{plan.native_size[0]}, which is resized")
-    memory = f"memory: about {units.size(frame_bytes)} for frames"
+    memory = f"memory: about {units.size(frames_memory(plan, video_format))} for frames"
     if needs.weights:
         number = units.count(segments.count(count), "segment") if count else "segments"
         tiles = (
@@ -105,8 +103,29 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
         strength = config.strength_for(needs)
         sampling += f", strength {strength:g}" * (strength != 1)
         parts.append(f"{number} of up to {units.count(segments.frames, 'frame')}{tiles}{sampling}")
+        kept = kept_memory(config, plan)
+        memory += f", {units.size(kept)} for the control of all tiles" if kept else ""
         memory += f" and {units.size(weights_memory(needs))} for the model"
     return "; ".join([*parts, memory])
+
+
+def frames_memory(plan: Plan, video_format: VideoFormat) -> int:
+    """Return the bytes that the frames of a segment take, of input and result, and its latents."""
+    segments, (height, width), noise = plan.segments, video_format.size, plan.needs.noise
+    frames = min(segments.frames, segments.padded(plan.frames or segments.frames))
+    held = frames + segments.overlap
+    latents = 0
+    if noise:  # of the LR, noise, sampled, and those of a step
+        cells = plan.tiles.size[0] * plan.tiles.size[1] // noise.pixels**2
+        latents = 4 * noise.channels * -(-frames // noise.frames) * cells
+    return 4 * (held * 3 * (2 * plan.size[0] * plan.size[1] + height * width) + latents)
+
+
+def kept_memory(config: UpscaleConfig, plan: Plan) -> int:
+    """Return the bytes that tiles keep while all of a segment are sampled together."""
+    needs, frames = plan.needs, min(plan.segments.frames, plan.segments.padded(plan.frames or plan.segments.frames))
+    latent_frames = -(-frames // needs.noise.frames) if needs.noise else 0
+    return needs.kept_values(plan.tiles, latent_frames) * BYTES[config.dtype]
 
 
 def weights_memory(needs: Needs) -> int:
@@ -134,6 +153,10 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     """Yield advice on settings that would probably give better results, or as good ones in less time."""
     needs = plan.needs
     yield from needs.remarks
+    trained = tile_for(plan.native_size, needs)
+    if trained and needs.tile_exact and plan.tile != trained:
+        yield (f"the frame is smaller than the {trained[1]}x{trained[0]} that the model is made for, and is restored as it is, "
+               f"{plan.tile[1]}x{plan.tile[0]}")  # fmt: skip
     if config.strength != "auto" and not needs.is_network:
         yield f"--strength {config.strength:g}: changes nothing; {config.method} is the resized input, which others are blended with"
     if plan.pixel_aspect != 1:
