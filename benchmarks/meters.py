@@ -8,7 +8,7 @@ or more in DIR, are made small and restored as a whole: in one tile and one segm
 pulses but those of the latent frames. Results are kept in --output. The truth is measured as well, as the result of a
 method that restores all detail. On every clip
 
-1. lines are drawn at random, half of them hard cuts and half blends over 32 pixels, and measured as if tiles met there;
+1. lines are drawn at random, half of them hard cuts and half blends over 64 pixels, and measured as if tiles met there;
    then with seams planted there, one at a time;
 2. luma and detail are folded by periods that nothing in the result has, 5, 7, 9 and 11 frames; then with pulses planted
    of 5 and 11 frames, in the place of those of a latent frame and of a segment.
@@ -36,7 +36,7 @@ from realis.evaluation.test_sets import clips_of_footage, rendered_clips
 from realis.metrics.pulse import LEAST, SCORE, SIZES, Pulse, PulseMeter
 from realis.metrics.seam import DETAIL, REACH, STEP, Line, Seam, SeamMeter
 
-SCALE, BLEND = 4, 32  # of super-resolution; pixels
+SCALE, BLEND = 4, 64  # of super-resolution; pixels
 PERIODS, LATENT, SEGMENT = (5, 7, 9, 11), 5, 11  # frames
 SEAM_FRAMES = 8  # of a clip that lines are measured in, evenly spread
 WHOLE = "--segment-frames {frames} --tile-height 1280 --tile-width 1280"

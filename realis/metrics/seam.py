@@ -15,7 +15,7 @@ import torch
 from realis.ops.pixels import luma
 from realis.ops.resize import resize_window, sampling_matrix
 
-REACH = 24  # pixels to both sides of a line that it is compared with
+REACH = 32  # pixels to both sides of a line that it is compared with
 LEAST_OUTSIDE = 12  # of them that must be there, and in no other line
 LEAST_BAND = 8  # pixels: narrower blends have too few to compare their detail
 BORDER = 2  # pixels around the end of a blend in which its step may lie, as where the result was resized
