@@ -3,11 +3,15 @@
 import ctypes
 import statistics
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 Work = Callable[[], object]
 
@@ -35,7 +39,13 @@ def median_seconds(work: Work, runs: int) -> float:
 
 def flops(work: Work) -> int:
     """FLOPs of matrix products, convolutions and attention, as PyTorch counts them."""
-    with FlopCounterMode(display=False) as counter:
+
+    def attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+        return sdpa_flop_count(query, key, value)
+
+    # A kernel for CPUs that PyTorch's counter does not know
+    known = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
         work()
     return counter.get_total_flops()
 
@@ -57,6 +67,40 @@ def peak_memory(work: Work, device: torch.device) -> float:
 def _peak_resident() -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made within it and still alive; ``peak`` is the most there was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self._now = 0
+        self._storages: dict[int, int] = {}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._note((args, kwargs), made=False)  # first, for what is returned may be a view of a weight
+        result = function(*args, **(kwargs or {}))
+        self._note(result, made=True)
+        return result
+
+    def _note(self, tensors: Any, made: bool) -> None:
+        for x in tree_leaves(tensors):
+            if isinstance(x, torch.Tensor) and (key := (storage := x.untyped_storage())._cdata) not in self._storages:
+                self._storages[key] = storage.nbytes() if made else 0
+                weakref.finalize(storage, self._forget, key)
+                self._now += self._storages[key]
+        self.peak = max(self.peak, self._now)
+
+    def _forget(self, key: int) -> None:
+        self._now -= self._storages.pop(key)
+
+
+def peak_tensors(work: Work) -> float:
+    """GiB of tensors that ``work`` makes and holds at most at a time. Fake tensors (``FakeTensorMode``) tell it as well.
+    What kernels need while they compute, and what an allocator loses, are not in it."""
+    with LiveTensors() as live:
+        work()
+    return live.peak / 2**30
 
 
 def matmul_rate(device: torch.device, runs: int) -> float:

@@ -143,7 +143,7 @@ def block_bytes_a_token(name: str) -> float:
 def predict() -> None:
     """Print the memory table."""
     print("GB a GPU, predicted; eight GPUs where sharded; one clip of 49 frames a GPU (or a pair of GPUs)")
-    for name, height, width in (("1.3B", 480, 832), ("1.3B", 704, 1280), ("14B", 480, 832)):
+    for name, height, width in (("1.3B", 480, 832), ("1.3B", 720, 1280), ("14B", 480, 832)):
         sizes = MODELS[name]
         with torch.device("meta"):
             transformer = random_transformer(sizes)

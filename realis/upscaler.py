@@ -25,9 +25,11 @@ class Segments:
     Args:
         frames: number of frames in a segment.
         overlap: frames that a segment shares with the one before.
-        period: segments start at multiples of it and have ``period n + 1`` frames (4 for Wan's VAE; 1: any number).
+        period: segments have ``period n + 1`` frames (4 for Wan's VAE; 1: any number), and those of one shot start at
+            multiples of it from the first frame of the shot.
         blend: whether the two results of shared frames are blended; if not, the later one counts, and the frames at the end
             of a segment are there for the method to look ahead.
+        independent: whether no frame depends on another, so that it does not matter where segments end.
 
     Raises:
         InputError: the three contradict each other.
@@ -37,6 +39,7 @@ class Segments:
     overlap: int = 0
     period: int = 1
     blend: bool = True
+    independent: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.frames:

@@ -19,7 +19,8 @@ class ClipsConfig:
 
     manifest: str = ""  # JSONL, CSV or Parquet with file_name (and caption, start, frames), or a folder; empty: none
     frames: int = 49  # of a clip; Wan takes 4 n + 1
-    buckets: tuple[str, ...] = BUCKETS  # WIDTHxHEIGHT of clips, one after the other every step; for Wan multiples of 32
+    # WIDTHxHEIGHT of clips, one after the other every step; for Wan multiples of 32, of 16 with HOG cells of 1 or 2
+    buckets: tuple[str, ...] = BUCKETS
     scale: int = 4  # the LR is this much smaller: 1, 2 or 4
     degradation: str = "realbasicvsr"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
     embeddings: str = ""  # folder of the captions' embeddings from train/precompute.py; empty: no text

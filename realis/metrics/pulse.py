@@ -90,7 +90,13 @@ class PulseMeter:
     def __init__(self, periods: Sequence[int], state: Mapping[str, torch.Tensor]) -> None:
         self.periods = periods
         tables = {f"period {n}": torch.zeros(len(SIZES), 3, n, dtype=torch.float64) for n in periods}
-        self.state = {"recent": torch.zeros(0, 1 + len(SIZES), dtype=torch.float64), **tables} | dict(state)
+        self.state = tables | dict(state)
+        if not state:
+            self.begin_shot()
+
+    def begin_shot(self) -> None:
+        """Compare no frame after this with one before: a scene cut is no pulse."""
+        self.state["recent"] = torch.zeros(0, 1 + len(SIZES), dtype=torch.float64)
 
     def add(self, result: torch.Tensor, source: torch.Tensor, position: int) -> None:
         """Add a frame: ``result`` (3, H, W) of ``source`` (3, h, w), float32 in [0, 1], at a position in its segment."""

@@ -1,5 +1,6 @@
 """Gaussian and Poisson noise of degradations, and the noise that diffusion starts from."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import cv2
@@ -60,7 +61,7 @@ def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
         (65536,) uint32, at ``256 * level + outcome``: threshold << 16 | cell of the alias; and (65536,) float32, the
         noise ``value / peak - level / 255`` of that outcome.
     """
-    # Slow to import, and inference, which takes NoiseField from this file, draws no Poisson noise
+    # Slow to import, and inference, which takes noise_field from this file, draws no Poisson noise
     from scipy.stats import poisson
 
     means = np.arange(256)[:, None] / 255 * peak
@@ -83,18 +84,18 @@ def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
     return (thresholds << 16 | cells).ravel(), noise.astype(np.float32).ravel()
 
 
-class NoiseField:
-    """One global field of Gaussian noise over a video's latent grid, so that segments and tiles that overlap agree.
+def noise_field(seed: int, numbers: Iterable[int], channels: int, h: int, w: int) -> torch.Tensor:
+    """Return frames of one global field of Gaussian noise over a video's latent grid, so that segments and tiles agree.
 
     Args:
-        seed: with the frame number, the only source of randomness; 0 to 2 ** 31 - 1.
-        first: number in the video of the latent frame to begin with (start of a segment / 4).
+        seed: with the number of a frame, the only source of randomness; 0 to 2 ** 31 - 1.
+        numbers: of the F latent frames.
+        channels: of a latent.
+        h: height of the grid.
+        w: width of the grid.
+
+    Returns:
+        (channels, F, h, w) float32 on the CPU.
     """
-
-    def __init__(self, seed: int, first: int = 0) -> None:
-        self.seed, self.first = seed, first
-
-    def __call__(self, count: int, channels: int, h: int, w: int) -> torch.Tensor:
-        """Return the noise (channels, count, h, w) of ``count`` latent frames from ``first`` on, float32 on CPU."""
-        generators = (torch.Generator().manual_seed(self.seed * 1_000_003 + self.first + k) for k in range(count))
-        return torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)
+    generators = (torch.Generator().manual_seed(seed * 1_000_003 + number) for number in numbers)
+    return torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)

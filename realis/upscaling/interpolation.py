@@ -29,7 +29,7 @@ class LanczosConfig:
 class InterpolationUpscaler:
     """Resize every frame by a kernel; see :class:`realis.upscaler.Upscaler`."""
 
-    needs = Needs(Segments(frames=8))
+    needs = Needs(Segments(frames=8, independent=True))
 
     def __init__(self, kernel: "Kernel" = "bicubic") -> None:
         self.kernel: Kernel = kernel

@@ -7,9 +7,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from realis.ops.noise import NoiseField
+from realis.ops.noise import noise_field
 from realis.ops.pixels import check_finite
 from realis.ops.resize import resize
+from realis.ops.scene_cuts import CutDetector
 from realis.tiling.blend import blend_frames
 from realis.upscaler import Carry, Needs, Segments, Tiling, Upscaler
 from realis.video.playback import Fault
@@ -44,7 +45,8 @@ class UpscaledSegment:
         start: number of its first frame in the video.
         frames: (F, 3, H, W) float32 in [0, 1].
         source: the F input frames that they come from.
-        carry: the state to resume from after this segment.
+        carry: the state to resume from after this segment; empty where the shot ends.
+        cut: whether the shot ends here, and the video goes on with another.
         last: whether it is the end of the video.
     """
 
@@ -52,21 +54,37 @@ class UpscaledSegment:
     frames: torch.Tensor
     source: Sequence[Frame]
     carry: Carry
+    cut: bool
     last: bool
 
 
-def cut_segments(frames: Iterable[Item], segments: Segments, start: int) -> Iterator[tuple[int, list[Item], bool]]:
-    """Cut a stream of frames, the first of which has the number ``start``, into ``(start, frames, is_last)``; the last
-    one may be shorter."""
+def cut_segments(
+    frames: Iterable[Item], segments: Segments, start: int, begins_shot: Callable[[Item], bool]
+) -> Iterator[tuple[int, list[Item], bool, bool]]:
+    """Cut a stream of frames, the first of which has the number ``start``, into segments.
+
+    The next segment begins in the last ``segments.overlap`` frames of the one before or, at a scene cut, after it.
+
+    Args:
+        frames: read up to the first one beyond a segment.
+        segments: their frames and overlap.
+        start: number of the first frame.
+        begins_shot: called with each frame in order; whether it belongs to another shot than the one before.
+
+    Yields:
+        Number of the first frame; the frames, fewer than ``segments.frames`` before a cut and at the end; whether the next
+        frame begins another shot; whether there is no next frame.
+    """
     held: list[Item] = []
     for frame in frames:
-        if len(held) == segments.frames:
-            yield start, held, False
-            start += segments.frames - segments.overlap
-            held = held[segments.frames - segments.overlap :]
+        cut = begins_shot(frame)
+        if held and (cut or len(held) == segments.frames):
+            yield start, held, cut, False
+            finished = len(held) if cut else segments.frames - segments.overlap
+            start, held = start + finished, held[finished:]
         held.append(frame)
     if held:
-        yield start, held, True
+        yield start, held, False, True
 
 
 def pad_frames(frames: Sequence[Item], length: int) -> list[Item]:
@@ -85,6 +103,7 @@ def upscale_stream(
     start: int = 0,
     carry: Carry | None = None,
     prompt: str = "",
+    across_cuts: bool = False,
 ) -> Iterator[UpscaledSegment]:
     """Upscale a stream of frames.
 
@@ -97,6 +116,7 @@ def upscale_stream(
         start: number of the first frame: 0, or that of the segment after the one whose ``carry`` is given.
         carry: of the last finished segment, to resume from.
         prompt: what the video shows.
+        across_cuts: let segments go on across scene cuts.
 
     Yields:
         Segments in order; together they hold every frame exactly once. A resumed stream yields the same as an uninterrupted
@@ -108,8 +128,10 @@ def upscale_stream(
     needs, segments = upscaler.needs, upscaler.needs.segments
     carry = dict(carry or {})
     tail = carry.pop("tail", None)
-    for begin, source, is_last in cut_segments(frames, segments, start):
-        finished = len(source) if is_last else len(source) - segments.overlap
+    detector = None if across_cuts or segments.independent else CutDetector()
+    parts = cut_segments(frames, segments, start, lambda frame: detector is not None and detector(frame.pixels))
+    for begin, source, cut, is_last in parts:
+        finished = len(source) if cut or is_last else len(source) - segments.overlap
         padded = torch.stack([frame.pixels for frame in pad_frames(source, segments.padded(len(source)))])
         native = needs.native_size(padded.shape[-2:], size)
         try:
@@ -125,10 +147,12 @@ def upscale_stream(
         upscaled = upscaled[: len(source)]
         if tail is not None:
             upscaled[: len(tail)] = blend_frames(tail.float() / TAIL_WHITE, upscaled[: len(tail)])
+        if cut:  # nothing of a shot goes on into the next
+            carry, tail = {}, None
         kept = dict(carry)
-        if segments.blend:
+        if segments.blend and not cut:
             kept["tail"] = tail = (upscaled[finished:] * TAIL_WHITE).round().to(torch.uint16)
-        yield UpscaledSegment(begin, upscaled[:finished], source[:finished], kept, is_last)
+        yield UpscaledSegment(begin, upscaled[:finished], source[:finished], kept, cut, is_last)
         del upscaled, padded, source  # two segments at once would double the memory
 
 
@@ -139,5 +163,6 @@ def segment_noise(needs: Needs, seed: int, start: int, frames: int, tiles: Tilin
     if grid is None:
         return None
     height, width = tiles.size
-    field = NoiseField(seed, first=start // grid.frames)
-    return field(-(-frames // grid.frames), grid.channels, height // grid.pixels, width // grid.pixels)
+    # A latent frame has the number of the last frame that it covers: overlapping segments agree wherever they start
+    numbers = range(start, start + frames, grid.frames)
+    return noise_field(seed, numbers, grid.channels, height // grid.pixels, width // grid.pixels)

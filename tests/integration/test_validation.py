@@ -71,13 +71,14 @@ def test_a_run_that_goes_on_measures_what_is_missing_and_keeps_the_rest(run, tmp
 
 
 def test_footage_is_measured_on_other_footage(tmp_path, capsys):
+    """In clips of 80x48, as 1280x720 multiples of 16 and not of 32."""
     for i in range(3):
         film(tmp_path / f"{i}.mp4", frames=9, size=(64, 96), place=20 * i)
     clips, held_out = (
         str(manifest(tmp_path, [{"file_name": f"{i}.mp4"} for i in numbers], f"{name}.jsonl"))
         for name, numbers in (("clips", (0, 1)), ("held_out", (2,)))
     )
-    flags = ["--clips.manifest", clips, "--clips.frames", "5", "--clips.buckets", "64x64", "--clips.workers", "0",
+    flags = ["--clips.manifest", clips, "--clips.frames", "5", "--clips.buckets", "80x48", "--clips.workers", "0",
              "--controlnet.layers", "3", "--controlnet.steps", "1", "--loss.cell", "2", "--run.steps", "1", "--run.threads",
              "1", "--run.precision", "no", "--run.output", str(tmp_path / "run")]  # fmt: skip
     with unread_fields(TrainCpcConfig) as unread:
@@ -85,6 +86,7 @@ def test_footage_is_measured_on_other_footage(tmp_path, capsys):
     assert not {name for name in unread if not name.startswith(("DataConfig.", "TrainCpcConfig.data"))}  # test_train
     (row,) = rows(tmp_path / "run")
     assert row["step"] == 1 and row["HR-Loss"] > 0
+    assert json.loads((tmp_path / "run" / "export" / "config.json").read_text())["window"] == [5, 48, 80]
     capsys.readouterr()
     refuses([*flags, "--validation.manifest", clips], capsys, "--validation.manifest", "--clips.manifest names, too: 2")
     refuses([*flags, "--validation.manifest", held_out, "--validation.every", "0"], capsys, "--validation.every")

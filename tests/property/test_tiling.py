@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from realis.tiling.blend import Canvas, blended_ranges, span_weights, summed_weights
 from realis.tiling.plan import cover, plan_tiles, shifted
 from realis.upscaler import Needs, NoiseGrid, Segments, Tiling
-from realis.upscaling.stream import Frame, cut_segments, pad_frames, upscale_stream
+from realis.upscaling.stream import Frame, cut_segments, pad_frames, segment_noise, upscale_stream
 
 multiples = st.sampled_from([1, 2, 8, 16])
 
@@ -144,6 +144,7 @@ def segmentations(draw):
     segments=segmentations(), tile=st.integers(1, 4), overlap=st.integers(0, 3), multiple=st.sampled_from([1, 8, 16]),
 )  # fmt: skip
 def test_identity_method_returns_its_input(count, height, width, factor, segments, tile, overlap, multiple):
+    """Noise has no shots, so that segments must go on across what looks like cuts."""
     video = torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(count)) / 255
     size = (height * factor, width * factor)
     method = Identity(segments)
@@ -151,7 +152,7 @@ def test_identity_method_returns_its_input(count, height, width, factor, segment
     tiles = plan_tiles(size, (edge, edge), min(overlap, tile - 1) * multiple, multiple)
     frames = (Frame(pixels, alpha=pixels[0].numpy(), time=3 * i, duration=i + 1) for i, pixels in enumerate(video))
     told = []
-    parts = list(upscale_stream(method, frames, size, tiles, 0, told.append))
+    parts = list(upscale_stream(method, frames, size, tiles, 0, told.append, across_cuts=True))
     joined = torch.cat([part.frames for part in parts])
     wanted = video.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     assert torch.equal((joined * 255).round().byte(), (wanted * 255).round().byte())
@@ -165,13 +166,77 @@ def test_identity_method_returns_its_input(count, height, width, factor, segment
     assert all(n % segments.period == 1 % segments.period for _, n in method.seen)
 
 
-@given(st.integers(1, 60), segmentations())
-def test_every_frame_once_and_noise_in_step(count, segments):
-    parts = list(cut_segments(range(count), segments, 0))
-    assert [is_last for *_, is_last in parts] == [False] * (len(parts) - 1) + [True]
-    assert all(start % segments.period == 0 for start, *_ in parts)
-    assert all(part == list(range(start, start + len(part))) for start, part, _ in parts)
-    assert parts[-1][0] + len(parts[-1][1]) == count
+def cut_at(cuts, segments, start, stop):
+    """The segments of frames ``start`` to ``stop`` - 1; a frame is a cut if it is in ``cuts`` and not the first."""
+    return list(cut_segments(range(start, stop), segments, start, lambda n: n in cuts and n > start))
+
+
+@given(st.integers(1, 60), segmentations(), st.sets(st.integers(1, 59)))
+def test_every_frame_once_and_no_segment_goes_across_a_cut(count, segments, cuts):
+    parts = cut_at(cuts, segments, 0, count)
+    assert [last for *_, last in parts] == [False] * (len(parts) - 1) + [True]
+    assert all(part == list(range(start, start + len(part))) for start, part, *_ in parts)
+    assert all(len(part) <= segments.frames and not cuts & set(part[1:]) for _, part, *_ in parts)
+    assert {start + len(part) for start, part, cut, _ in parts if cut} == {n for n in cuts if n < count}
+    shot = 0
+    for (start, part, cut, _), (following, *_) in zip(parts, [*parts[1:], (count,)], strict=True):
+        assert (start - shot) % segments.period == 0
+        stop = start + len(part)
+        if cut:
+            shot = following
+        assert following == stop - (0 if cut or stop == count else segments.overlap)
+
+
+@given(st.integers(1, 60), segmentations(), st.sets(st.integers(1, 59)))
+def test_what_is_left_is_cut_in_the_same_way_from_any_segment_on(count, segments, cuts):
+    parts = cut_at(cuts, segments, 0, count)
+    for number, (start, *_) in enumerate(parts):
+        assert cut_at(cuts, segments, start, count) == parts[number:]
+
+
+class Mean:
+    """Returns for each frame the mean of its segment, of the noise, and of all segments before: whatever reaches it shows."""
+
+    def __init__(self, segments):
+        self.needs = Needs(segments, noise=NoiseGrid(channels=1, frames=segments.period, pixels=1))
+
+    def upscale(self, frames, size, *, tiles, noise, carry, prompt, advance):
+        seen = frames.mean(0) / 4 + noise.mean(1) / 64 + carry.get("seen", torch.zeros(3, 1, 1)) / 2
+        return (frames / 4 + seen).clamp(0, 1), {"seen": seen}
+
+
+@settings(max_examples=15, deadline=None)
+@given(segments=segmentations(), lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4))
+def test_each_shot_is_upscaled_as_if_it_were_alone_and_from_any_segment_on(segments, lengths):
+    generator = torch.Generator().manual_seed(0)
+    stills = [torch.rand(3, 32, 32, generator=generator) for _ in lengths]
+    video = [still + 0.05 * torch.rand(3, 32, 32, generator=generator) for still, n in zip(stills, lengths, strict=True)
+             for _ in range(n)]  # fmt: skip
+    tiles = plan_tiles((32, 32), (32, 32), 0, 1)
+
+    def run(start, stop, carry=None):
+        frames = map(Frame, video[start:stop])
+        return list(upscale_stream(Mean(segments), frames, (32, 32), tiles, 0, lambda share: None, start, carry))
+
+    parts = run(0, len(video))
+    whole = torch.cat([part.frames for part in parts])
+    ends = np.cumsum(lengths)
+    assert [part.start + len(part.frames) for part in parts if part.cut or part.last] == ends.tolist()
+    alone = [part.frames for end, n in zip(ends, lengths, strict=True) for part in run(end - n, end)]
+    assert torch.equal(whole, torch.cat(alone))
+    for part in parts[:-1]:
+        stop = part.start + len(part.frames)
+        assert torch.equal(torch.cat([again.frames for again in run(stop, len(video), part.carry)]), whole[stop:])
+
+
+@given(st.integers(0, 50), st.integers(1, 3), st.integers(0, 2))
+def test_segments_that_overlap_start_from_the_same_noise(start, n, shared):
+    needs = Needs(Segments(4 * n + 1, 1, 4), noise=NoiseGrid(channels=2, frames=4, pixels=1))
+    tiles = plan_tiles((3, 5), (3, 5), 0, 1)
+    shared = min(shared, n)
+    first, second = (segment_noise(needs, 3, at, 4 * n + 1, tiles) for at in (start, start + 4 * (n - shared)))
+    assert first.shape == (2, n + 1, 3, 5)
+    assert torch.equal(first[:, n - shared :], second[:, : shared + 1])
 
 
 @given(st.integers(1, 40), st.sampled_from([1, 4, 8]))

@@ -13,6 +13,8 @@ from realis.core.config import dump, parse, recipe_flags
 from realis.degradation.config import DegradationConfig
 from realis.methods.flags import make_config, parse_upscale
 from realis.methods.registry import DEFAULT, METHODS, find_method
+from realis.models.wan.geometry import TOKEN, tokens
+from realis.tiling.plan import plan_tiles
 from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.cpc_config import CpcConfig
 
@@ -67,6 +69,18 @@ def command_of(recipe):
     if recipe.stem.startswith("build_"):
         return "build_realisvideo"
     return name if (name := f"train_{recipe.stem}") in CONFIGS else "train_cpc"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "count", "tokens_of_a_tile"),
+    [("4k_h100", (2160, 3840), 25, 20_280), ("4k_h20", (2160, 3840), 25, 20_280), ("4k_24gb", (2160, 3840), 25, 20_280),
+     ("720p_single_pass", (720, 1280), 1, 46_800)],
+)  # fmt: skip
+def test_recipes_have_the_tiles_that_their_comments_count(name, size, count, tokens_of_a_tile):
+    options = parse_upscale([str(ROOT / "infer" / "recipes" / f"{name}.yaml")]).options
+    tile = (options.tile_height, options.tile_width)
+    assert len(plan_tiles(size, tile, options.tile_overlap, TOKEN)) == count
+    assert tokens(49, *tile) == tokens_of_a_tile
 
 
 LAUNCH = sorted((ROOT / "train" / "launch").glob("*.yaml"))

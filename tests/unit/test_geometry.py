@@ -5,7 +5,9 @@ import contextlib
 import pytest
 import torch
 
+from command_lines import ROOT
 from realis.commands.train_cpc import ControlConfig, TrainCpcConfig
+from realis.core.config import parse
 from realis.core.errors import InputError
 from realis.data.clips_config import ClipsConfig
 from realis.losses.config import HrLossConfig
@@ -47,6 +49,14 @@ def test_clips_that_the_model_does_not_take_whole_are_refused_by_its_command(cli
     footage = ClipsConfig(manifest="train.jsonl", **clips)  # which knows no model
     with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
         TrainCpcConfig(clips=footage, loss=HrLossConfig(**loss))
+
+
+def test_the_720p_recipe_trains_the_papers_single_pass():
+    """The first bucket becomes the window of the export, which inference uses at a time; no other has more tokens."""
+    config = parse(TrainCpcConfig, [str(ROOT / "train" / "recipes" / "cpc_1.3b_720p.yaml")], "train_cpc.py")
+    counts = [tokens(config.clips.frames, *size) for size in config.clips.sizes]
+    assert config.window == (49, 720, 1280) and counts[0] == max(counts) == 46_800
+    assert min(counts) > 0.98 * 46_800 and not any(n % config.run.sequence_parallel for n in counts)
 
 
 @pytest.mark.parametrize("window", [(48, 64, 64), (9, 64, 72), (9, 0, 64), (0, 64, 64)])

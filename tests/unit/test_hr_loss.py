@@ -97,6 +97,14 @@ def test_loss_and_gradient_are_finite(case, domain, binning, dtype):
     assert case != "equal" or losses["loss"] == 0
 
 
+@pytest.mark.parametrize(("cell", "left_out"), [(2, 0), (4, 1)])
+def test_of_720_pixels_cells_of_2_leave_no_row_out(cell, left_out):
+    """They are 90 latent rows. Cells of 4 end at row 88, whose gradients reach one row further."""
+    x = torch.randn(90, 160, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    hog(x, cell).square().sum().backward()
+    assert int((x.grad.abs().sum(dim=1) == 0).sum()) == left_out
+
+
 def test_autocast_changes_nothing():
     v, target, z = latents(1, 4, 2, 8, 12)
     loss = HrLoss(HrLossConfig())

@@ -11,6 +11,8 @@ import pytest
 from benchmark_files import load_benchmark
 from realis.commands.upscale import upscale
 from realis.methods.flags import parse_upscale
+from realis.models.wan.geometry import TOKEN
+from realis.tiling.plan import plan_tiles
 from realis.video.source import open_source
 
 on_gpu, random_wan = load_benchmark("on_gpu"), load_benchmark("random_wan")
@@ -36,6 +38,15 @@ def test_its_commands_are_right(work, small):
                 Path(name).exists()
                 for name in (*config.input, config.options.cpc or work, config.options.prompt_embeds or work)
             )
+
+
+@pytest.mark.parametrize(("small", "size"), [(True, (64, 96)), (False, (720, 1280))])
+def test_the_single_pass_is_a_single_tile(work, small, size):
+    """Of what the clip is upscaled to: 960x540 to 720p, 48x32 to twice that."""
+    (part,) = [part for part in on_gpu.parts_of(work, small) if "single_pass" in part.name]
+    options = parse_upscale(shlex.split(part.command)[1:]).options
+    assert (options.tile_height, options.tile_width) == size
+    assert len(plan_tiles(size, size, options.tile_overlap, TOKEN)) == 1
 
 
 def test_a_model_of_random_weights_upscales_its_clip(work):

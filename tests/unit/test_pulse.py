@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from realis.metrics.pulse import SCORE, PulseMeter, pulse
+from realis.metrics.pulse import LEAST, SCORE, PulseMeter, pulse
 from realis.ops.resize import resize
 
 
@@ -63,6 +63,22 @@ def test_a_clean_result_is_not_accused(clip):
 def test_a_flash_of_the_content_is_not_accused(clip):
     flashes = [(r + 0.1, s + 0.1) if number % 7 == 3 else (r, s) for number, (r, s) in enumerate(clip)]
     assert all(pulse.severity < 0.8 for pulse in measured(flashes).values())
+
+
+def test_a_scene_cut_at_each_join_is_not_accused(clip):
+    """What a method adds differs from shot to shot."""
+
+    def jumps(told):
+        meter = PulseMeter([7], {})
+        for number, (result, source) in enumerate(clip):
+            if number % 7 == 0 and told:
+                meter.begin_shot()
+            meter.add(result + (number // 7 % 2) * 0.5 / 255, source, number % 7)
+        return meter.state["period 7"][0, 0, 0], meter.worst()
+
+    count, found = jumps(told=False)
+    assert count >= LEAST and found is not None and found.severity >= 1
+    assert jumps(told=True) == (0, None)
 
 
 @pytest.mark.parametrize(("change", "what", "size"), [

@@ -75,7 +75,7 @@ def network_needs(config: ImageConfig, network: "ImageModelDescriptor") -> Needs
     require(overlap < min(height, width), flag("tile_overlap"), overlap, f"less than a tile, {min(height, width)}")
     scale, weights = network.scale, Path(config.weights)
     return Needs(
-        Segments(round_up(SEGMENT, config.batch)),
+        Segments(round_up(SEGMENT, config.batch), independent=True),
         scales=(scale,),
         tile=None if whole else (height * scale, width * scale),
         tile_overlap=overlap * scale,

@@ -71,7 +71,8 @@ class ControlledWanTransformer3DModel(WanTransformer3DModel):
             else:
                 hidden_states = block(hidden_states, text, timestep_proj, rotary_emb)
             if control_residuals:
-                hidden_states = hidden_states + control_scale * control_residuals[i // r]
+                # One pass over memory, the only cost of a step whose residuals were computed before
+                hidden_states = torch.add(hidden_states, control_residuals[i // r], alpha=control_scale)
 
         # 3. Output norm, projection and unpatchify
         shift, scale = (self.scale_shift_table.to(temb.device) + temb.unsqueeze(1)).chunk(2, dim=1)

@@ -49,6 +49,8 @@ class UpscaleConfig(Generic[Options]):
     # how much of the result is taken over the resized input, 0 to 1; auto: what the model is best at
     strength: Annotated[float | Literal["auto"], NETWORK] = "auto"
     deinterlace: Deinterlace = "no"  # frame: a frame of each pair of fields; field: one of each, at twice the rate
+    # let segments go on across scene cuts, as if the video were one shot
+    across_cuts: Annotated[bool, NETWORK] = False
     drop_alpha: bool = False  # leave transparency out
     strict: Annotated[bool, RUN] = False  # decode all of the input first, and refuse it if anything in it is damaged
     prompt: Annotated[str, NETWORK] = ""  # what the video shows

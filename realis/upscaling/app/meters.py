@@ -43,6 +43,10 @@ class Meters:
         self.seam.add(result, source)
         self.pulse.add(result, source, position)
 
+    def begin_shot(self) -> None:
+        """Compare no frame after this with one before."""
+        self.pulse.begin_shot()
+
     @property
     def state(self) -> "dict[str, torch.Tensor]":
         """What a run that goes on after this frame needs."""

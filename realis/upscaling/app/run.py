@@ -261,7 +261,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
     upscaler, carry, strength = loader.upscaler, sink.journal.carry(), config.strength_for(plan.needs)
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
     meters = Meters(plan, carry)
-    opaque = not plan.encoding.alpha and not config.drop_alpha
+    opaque, cuts = not plan.encoding.alpha and not config.drop_alpha, 0
     with (
         explain_interrupt(sink, plan),
         closing(prefetch(source.frames(first), READ_AHEAD)) as decoded,  # closed before the source is
@@ -274,13 +274,26 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
 
         frames = read_frames(source, decoded, opaque)  # in this thread, as torch in two threads slows both
         for segment in upscale_stream(
-            upscaler, frames, plan.size, plan.tiles, config.seed, advance, first, carry, config.prompt
+            upscaler,
+            frames,
+            plan.size,
+            plan.tiles,
+            config.seed,
+            advance,
+            first,
+            carry,
+            config.prompt,
+            config.across_cuts,
         ):
             images = []
             for position, (pixels, frame) in enumerate(zip(segment.frames, segment.source, strict=True)):
                 result = blend_with_input(fix(pixels, frame.pixels), frame.pixels, strength)
                 meters.add(result, frame.pixels, position)
                 images.append(quantize(result, frame.alpha, plan.encoding))
+            if segment.cut:
+                cuts += 1
+                fix.state.clear()  # the next shot has colours of its own
+                meters.begin_shot()
             kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()} | meters.state
             measured = meters.notes() if segment.last else {}
             times = [frame.time for frame in segment.source]
@@ -288,6 +301,8 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
             faults = findings.log_frames(segment.start, (frame.fault for frame in segment.source), source)
             writer.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last, measured)
             del segment, images  # two segments at once would double the memory
+    if cuts:
+        logger.info("found %s, and no segment goes across one", units.count(cuts, "scene cut"))
 
 
 @contextmanager
