@@ -11,6 +11,7 @@ from realis.tiling.plan import plan_tiles
 from realis.upscaler import Needs, NoiseGrid, Segments
 from realis.upscaling.app.meters import Meters, log_meters, tile_lines
 from realis.upscaling.app.plan import Plan
+from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.video.encoding import Encoding
 
 SIZE = (96, 160)
@@ -38,7 +39,7 @@ def test_lines_are_where_tiles_share_pixels_of_the_result():
 
 
 def test_a_method_that_only_resizes_is_not_measured():
-    meters = Meters(plan_of(needs=Needs(Segments(8))), {})
+    meters = Meters(plan_of(needs=InterpolationUpscaler.needs), {})
     for number, (result, source) in enumerate(frames(9)):
         meters.add(result, source, number % 8)
     assert meters.notes() == {}

@@ -1,4 +1,4 @@
-"""Meters that run with every upscale by a network, and say of the result whether its tiles or its segments show."""
+"""Meters that run with every upscale, and say of the result whether its tiles or its segments show."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ Notes = dict[str, dict[str, str | float]]  # what a meter measured, by its name
 class Meters:
     """A meter of seams between the tiles of a plan, and one of pulses with its segments.
 
-    Of a method that only resizes they measure nothing: it adds nothing to the input that could show either.
+    Without tiles or segments on which frames depend, as of a method that only resizes, they measure nothing.
 
     Args:
         plan: of the result.
@@ -33,9 +33,9 @@ class Meters:
         def taken(prefix: str) -> "dict[str, torch.Tensor]":
             return {name.removeprefix(prefix): carry.pop(name) for name in list(carry) if name.startswith(prefix)}
 
-        segments, adds = plan.segments, plan.needs.is_network
-        periods = {segments.frames - segments.overlap, segments.period} - {1} if adds else set()
-        self.seam = SeamMeter(tile_lines(plan) if adds else [], plan.size, taken("seam."))
+        segments = plan.segments
+        periods = set() if segments.independent else {segments.frames - segments.overlap, segments.period} - {1}
+        self.seam = SeamMeter(tile_lines(plan), plan.size, taken("seam."))
         self.pulse = PulseMeter(sorted(periods), taken("pulse."))
 
     def add(self, result: "torch.Tensor", source: "torch.Tensor", position: int) -> None:
