@@ -20,9 +20,10 @@ LEAST_OUTSIDE = 12  # of them that must be there, and in no other line
 LEAST_BAND = 8  # pixels: narrower blends have too few to compare their detail
 BORDER = 2  # pixels around the end of a blend in which its step may lie, as where the result was resized
 ROWS = 270  # measured of a frame of that many or more, evenly spread: the cost of a line does not grow with the frame
-BLOCK = 16  # measured rows over which gradients are averaged with their signs: a seam has one sign, texture both
+BLOCK, LEAST_ROWS = 64, 16  # pixels, and measured rows at least, over which gradients are averaged with their signs: a
+# seam has one sign, texture both
 MOST = 1.0  # grey levels, to which gradients are clamped: an edge of the content must count no more than a seam
-STEP, DETAIL = 1.75, 1.6  # ratios from which on a seam is seen: benchmarks/meters.py
+STEP, DETAIL = 1.75, 1.7  # ratios from which on a seam is seen: benchmarks/meters.py
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ class SeamMeter:
             rows[axis] = _measured_rows(len(small), height) @ small
         for line, (start, stop) in zip(self.lines, self._strips, strict=True):
             large = result if line.axis == "x" else result.transpose(1, 2)
-            strip, small = luma(large[:, :: row_step(large.shape[1]), start:stop]), rows[line.axis]
+            step, small = row_step(large.shape[1]), rows[line.axis]
+            strip = luma(large[:, ::step, start:stop])
             enlarged = resize_window(small, (len(small), large.shape[2]), (0, len(small)), (start, stop)).clamp_(0, 1)
-            sums.append(_gradients(255 * strip, 255 * enlarged))
+            sums.append(_gradients(255 * strip, 255 * enlarged, max(BLOCK // step, LEAST_ROWS)))
         if sums:
             self.state["sums"] += torch.cat(sums, dim=1)
 
@@ -146,11 +148,11 @@ def _measured_rows(in_size: int, out_size: int) -> torch.Tensor:
     return sampling_matrix(in_size, centres, step).to_sparse()
 
 
-def _gradients(strip: torch.Tensor, enlarged: torch.Tensor) -> torch.Tensor:
+def _gradients(strip: torch.Tensor, enlarged: torch.Tensor, block: int) -> torch.Tensor:
     """Return for each gap between columns (3, W - 1) float64: gradients of the residual averaged with their signs over
-    blocks of rows, those of single rows, and those of the enlarged input; their magnitudes, averaged over rows."""
+    blocks of so many rows, those of single rows, and those of the enlarged input; their magnitudes, averaged over rows."""
     residual, content = (strip - enlarged).diff(dim=1), enlarged.diff(dim=1)
-    block = min(BLOCK, len(residual))
+    block = min(block, len(residual))
     blocks = residual[: len(residual) // block * block].clamp(-MOST, MOST).unflatten(0, (-1, block))
     averaged = blocks.mean(dim=1).abs().mean(dim=0)
     return torch.stack([averaged, residual.abs().mean(dim=0), content.abs().mean(dim=0)]).double()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from realis.metrics.seam import Line, SeamMeter
+from realis.metrics.seam import DETAIL, STEP, Line, SeamMeter
 from realis.ops.filters import gaussian_blur
 from realis.ops.pixels import image_to_planes, planes_to_image
 from realis.ops.resize import resize
@@ -69,7 +69,7 @@ def test_a_planted_seam_is_found_where_it_is(clip, plant, line, what):
     worst = max(seams.values(), key=lambda seam: seam.severity)
     assert worst.line == line and worst.severity >= 1
     assert sum(seam.severity >= 1 for seam in seams.values()) == 1
-    assert {"step": worst.step > 1.75, "blur": worst.detail < 0.6, "noise": worst.detail > 1.6}[what]
+    assert {"step": worst.step > STEP, "blur": worst.detail < 1 / DETAIL, "noise": worst.detail > DETAIL}[what]
 
 
 def test_a_step_of_both_signs_is_found(clip):
