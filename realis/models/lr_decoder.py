@@ -13,12 +13,32 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from realis.models.wan.geometry import FRAMES, latent_frame, phase, video_size
+from realis.models.wan.geometry import CELL, FRAMES, latent_frame, phase, video_size
 from realis.ops.shapes import check_shape
 
 PHASES = (
     1 + FRAMES
 )  # a latent frame covers the very first frame alone, later ones four frames each: 1 + 4 places in time
+FLAT = 0.25 * 2 / 255  # contrast of the LR frame below which the residual's detail fades: a quarter of a grey level
+
+
+def low_frequencies(x: torch.Tensor) -> torch.Tensor:
+    """Return the means of 8x8 pixels of ``x`` (N, C, H, W), interpolated: nothing is left of a pattern that repeats every
+    2, 4 or 8 pixels. H and W are multiples of 8."""
+    return F.interpolate(F.avg_pool2d(x, CELL), scale_factor=CELL, mode="bilinear")
+
+
+def fade_on_flat_areas(residual: torch.Tensor, lr: torch.Tensor) -> torch.Tensor:
+    """Take the detail of ``residual`` away where ``lr`` has none; both (N, 3, H, W), in units of [-1, 1].
+
+    The pixels of a cell come from output channels with weights of their own, and those of a latent cell likewise, so that
+    on flat input they never agree to better than about a tenth of a grey level: rounded to 8 bits, a grid of dots. With v
+    the variance of ``lr`` about its low frequencies, detail is multiplied by v / (v + FLAT^2), as in a Wiener filter. Low
+    frequencies of the residual stay: they remove blocks.
+    """
+    low = low_frequencies(residual)
+    variance = low_frequencies((lr - low_frequencies(lr)).square().mean(dim=1, keepdim=True))
+    return low + variance / (variance + FLAT**2) * (residual - low)
 
 
 class ResidualBlock(nn.Module):
@@ -39,7 +59,8 @@ class LrDecoder(ModelMixin, ConfigMixin):
     """Convolutional decoder of a latent and the LR frames.
 
     Each output frame is computed at a quarter of its resolution from ``2 radius + 1`` LR frames (folded by
-    pixel-unshuffle) and the latent frame that covers it, together with that frame's phase inside the latent frame.
+    pixel-unshuffle) and the latent frame that covers it, together with that frame's phase inside the latent frame. Where
+    the LR frame is flat, only low frequencies are added to it.
 
     Args:
         latent_channels: C of the latent.
@@ -100,5 +121,9 @@ class LrDecoder(ModelMixin, ConfigMixin):
         hidden_states = hidden_states + F.pixel_shuffle(self.latent_in(latent.flatten(0, 1)), 2)
         for block in self.blocks:
             hidden_states = block(hidden_states)
-        residual = F.pixel_shuffle(self.conv_out(hidden_states), self.FOLD).unflatten(0, (len(lr), len(frames)))
-        return lr[:, :, list(frames)] + residual.transpose(1, 2).to(lr.dtype)
+        residual = F.pixel_shuffle(self.conv_out(hidden_states), self.FOLD)
+
+        # 4. Added to the LR frame, without detail where that has none
+        decoded = lr[:, :, list(frames)].transpose(1, 2)  # (B, frames, 3, H, W)
+        residual = fade_on_flat_areas(residual.to(lr.dtype), decoded.flatten(0, 1))
+        return (decoded + residual.unflatten(0, decoded.shape[:2])).transpose(1, 2)

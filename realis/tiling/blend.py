@@ -1,4 +1,4 @@
-"""Blend tiles and segments: cosine ramps where they overlap, divided by the accumulated weight.
+"""Blend tiles by cosine ramps where they overlap, divided by the accumulated weight; cross-fade segments.
 
 Ramps stand on interior edges only; the border of the frame is never faded.
 """
@@ -95,6 +95,11 @@ class Canvas:
 
 
 def blend_frames(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Cross-fade two results for the same frames (F, 3, H, W), from ``before`` to ``after``."""
-    weight = ramp(len(before)).view(-1, 1, 1, 1).to(before)
+    """Cross-fade two results for the same frames (F, 3, H, W), from ``before`` alone at the first to ``after`` alone at the
+    last; a single frame is that of ``before``.
+
+    The last frame of a segment, which nothing comes after, and the first, which nothing comes before, are its worst, so
+    that neither counts where the other segment has the frame too.
+    """
+    weight = torch.linspace(0, 1, len(before)).view(-1, 1, 1, 1).to(before)
     return torch.lerp(before, after, weight)

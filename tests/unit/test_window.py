@@ -10,7 +10,7 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
 from realis.models.wan.loading import Wan, load_controlnet
 from realis.tiling.plan import plan_tiles
-from realis.upscaler import Needs, NoiseGrid, Segments
+from realis.upscaler import Needs, NoiseGrid, Segments, Tiling
 from realis.upscaling.cpc import CpcUpscaler, CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks, load_networks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
@@ -208,3 +208,12 @@ def test_progress_sums_to_one(static, prompt, tiles, tiling):
     told = []
     upscaled(static, prompt, tiles, steps=4, tiling=tiling, advance=told.append)
     assert sum(told) == pytest.approx(1) and len(told) >= 2 * 6
+
+
+@pytest.mark.parametrize("tiling", ["independent", "fused", "shifted"])
+def test_the_order_of_tiles_does_not_matter(static, prompt, tiling, monkeypatch):
+    tiles = plan_tiles((32, 80), (16, 32), 0, 16, exact=True)
+    wanted = upscaled(static, prompt, tiles, steps=2, tiling=tiling)
+    in_order = Tiling.__iter__
+    monkeypatch.setattr(Tiling, "__iter__", lambda self: reversed(list(in_order(self))))
+    torch.testing.assert_close(upscaled(static, prompt, tiles, steps=2, tiling=tiling), wanted, rtol=0, atol=1e-5)
