@@ -23,7 +23,7 @@ ROWS = 270  # measured of a frame of that many or more, evenly spread: the cost 
 BLOCK, LEAST_ROWS = 64, 16  # pixels, and measured rows at least, over which gradients are averaged with their signs: a
 # seam has one sign, texture both
 MOST = 1.0  # grey levels, to which gradients are clamped: an edge of the content must count no more than a seam
-STEP, DETAIL = 1.75, 1.7  # ratios from which on a seam is seen: benchmarks/meters.py
+STEP, DETAIL = 1.6, 1.7  # ratios from which on a seam is seen: benchmarks/meters.py
 
 
 @dataclass(frozen=True)
