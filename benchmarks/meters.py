@@ -192,6 +192,8 @@ def main() -> None:
     parser.add_argument("--lines", type=count, default=12, help="on each clip")
     parser.add_argument("--output", type=Path, default=Path("out/meters"))
     a = parser.parse_args()
+    if a.frames < LEAST * SEGMENT + 3:
+        parser.error(f"--frames: got {a.frames}, wanted {LEAST * SEGMENT + 3} or more: {LEAST} periods of {SEGMENT}")
     log.setup()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -199,8 +201,8 @@ def main() -> None:
     series, pulses = defaultdict(list), defaultdict(lambda: defaultdict(list))
     for maker, name, result, lr in results(a):
         number = result.announced_frames()
-        spread = islice(zip(result.read(), lr.read(), strict=True), 0, None, max(1, number // SEAM_FRAMES))
-        frames = list(spread)
+        pairs = zip(result.read(), lr.read(), strict=True)
+        frames = list(islice(pairs, 0, None, max(1, number // SEAM_FRAMES)))
         for line in draw_lines(result.size(), a.lines, rng):
             lines[maker].append(measured_seam(frames, line))
             for kind, plant in (BLENDS if line.stop > line.start else HARD).items():
