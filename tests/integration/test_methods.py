@@ -113,7 +113,7 @@ def test_a_method_of_one_scale_makes_what_was_asked_for(network, tmp_path, capsy
     frames = write_images(tmp_path / "in")
     run_upscale([
         "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--target", f"{factor}x",
-        "--method", "doubling", "--doubling.network", str(network), "--doubling.offset", "0.2",
+        "--method", "doubling", "--doubling.network", str(network), "--doubling.offset", "0.2", "--across-cuts",
     ])  # fmt: skip
 
     # The result: what the method makes, and at 3x the rest resized
