@@ -35,6 +35,12 @@ def to_uint8(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels.clamp(0, 1) * 255).round().byte()
 
 
+def luma(planes: torch.Tensor) -> torch.Tensor:
+    """Return the luma (..., H, W) of planes (..., 3, H, W), by the weights of BT.601."""
+    red, green, blue = planes.unbind(dim=-3)
+    return (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+
+
 def stack_uint8(frames: Iterable[torch.Tensor]) -> torch.Tensor:
     """Convert frames (3, H, W) of floats to (3, F, H, W) uint8; one at a time, which fits the cache, is 3 times as fast."""
     return torch.stack([to_uint8(frame) for frame in frames], dim=1)

@@ -40,6 +40,7 @@ class Segment:
         last: whether it is the last of the result.
         faults: numbers of the frames that have a fault of the source, by its name.
         size: bytes of its encoded file or files.
+        measured: of the last one, what was measured of the whole result: by the name of the meter, plain values.
     """
 
     start: int
@@ -48,6 +49,7 @@ class Segment:
     last: bool
     faults: dict[str, tuple[int, ...]] = field(default_factory=dict)
     size: int = 0
+    measured: dict[str, dict[str, str | float]] = field(default_factory=dict)
 
     @property
     def stop(self) -> int:

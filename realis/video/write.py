@@ -174,6 +174,7 @@ class SegmentWriter:
         faults: dict[str, list[int]] | None = None,
         carry: dict[str, Any] | None = None,
         last: bool = False,
+        measured: dict[str, dict[str, str | float]] | None = None,
     ) -> None:
         """Encode frames as the next segment, and sync it to disk.
 
@@ -185,11 +186,13 @@ class SegmentWriter:
             faults: numbers of the frames that have a fault of the source, by its name.
             carry: tensors that the next segment depends on.
             last: whether this is the last segment.
+            measured: of the last one, what was measured of the whole result, for the notes beside it.
         """
         images = list(images)
         numbers = list(range(start, start + len(images)))
         found = {name: tuple(frames) for name, frames in (faults or {}).items()}
-        segment = Segment(start, tuple(times or numbers), tuple(durations or [1] * len(images)), last, found)
+        segment = Segment(start, tuple(times or numbers), tuple(durations or [1] * len(images)), last, found,
+                          measured=measured or {})  # fmt: skip
         with self._errors_in_one_line():
             self.journal.add(segment, carry or {}, lambda file: self._encode(file, images))
 
@@ -217,7 +220,8 @@ class SegmentWriter:
             temporary.unlink(missing_ok=True) if not temporary.is_dir() else shutil.rmtree(temporary)
         if self.journal.key is not None:
             faults = {name: as_ranges(numbers) for name, numbers in self.journal.faults().items()}
-            notes = {"damage of the input": list(self.damage), "faults of the input, by frames": faults}
+            notes = {"damage of the input": list(self.damage), "faults of the input, by frames": faults,
+                     **self.journal.segments[-1].measured}  # fmt: skip
             note_result(self.output, self.journal.key, {name: found for name, found in notes.items() if found})
 
     def _join(self, temporary: Path, parts: list[Path]) -> None:

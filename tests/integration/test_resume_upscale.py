@@ -16,6 +16,7 @@ from commands import Command
 from realis.commands.__main__ import run_upscale
 from realis.video.encoding import Encoding
 from realis.video.journal import Journal, Segment
+from realis.video.results import notes_file
 from realis.video.write import SegmentWriter
 
 ROOT = Path(__file__).parents[2]
@@ -34,11 +35,16 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(clip, tmp_path_factory):
+def undisturbed_output(clip, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "out.mp4"
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
     assert not list(output.parent.glob(".*"))
-    return output.read_bytes()
+    return output
+
+
+@pytest.fixture(scope="module")
+def undisturbed(undisturbed_output):
+    return undisturbed_output.read_bytes()
 
 
 def parts(output):
@@ -66,12 +72,14 @@ def test_what_a_run_leaves_that_is_killed_while_it_tidies_up_goes(clip, tmp_path
     assert not list(tmp_path.glob(".*"))
 
 
-def test_ctrl_c_says_how_to_go_on(clip, undisturbed, tmp_path):
+def test_ctrl_c_says_how_to_go_on(clip, undisturbed_output, tmp_path):
     output = tmp_path / "out.mp4"
     code, said = stop(clip, output, 2, signal.SIGINT)
     assert code == 130 and "the same command (without --restart) goes on" in said and "Traceback" not in said
     run_upscale(["--input", str(clip), "--output", str(output), *SMALL])
-    assert output.read_bytes() == undisturbed
+    assert output.read_bytes() == undisturbed_output.read_bytes()
+    notes, undisturbed = (json.loads(notes_file(one).read_text()) for one in (output, undisturbed_output))
+    assert notes["seams"] == undisturbed["seams"]
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from realis.upscaling.app.config import UpscaleConfig
 from realis.upscaling.app.findings import Findings
 from realis.upscaling.app.frames import quantize, read_frames
 from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
+from realis.upscaling.app.meters import Meters, log_meters
 from realis.upscaling.app.plan import Plan, advice, describe, make_plan, tiles_of
 from realis.video.encoding import CODECS
 from realis.video.fingerprint import fingerprint, fingerprint_all
@@ -217,6 +218,7 @@ def write_result(job: Job, loader: Loader) -> None:
                 if input_content(job.path) != job.key[INPUT]:
                     raise InputError(f"{job.path}: was changed while it was read; nothing was written. Give the same command "
                                      "with --restart")  # fmt: skip
+                log_meters(sink.journal.segments[-1].measured)
                 return
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -258,6 +260,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
 
     upscaler, carry, strength = loader.upscaler, sink.journal.carry(), config.strength_for(plan.needs)
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
+    meters = Meters(plan, carry)
     opaque, cuts = not plan.encoding.alpha and not config.drop_alpha, 0
     with (
         explain_interrupt(sink, plan),
@@ -282,21 +285,21 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
             config.prompt,
             config.across_cuts,
         ):
-            pairs = zip(segment.frames, segment.source, strict=True)
-            images = [
-                quantize(
-                    blend_with_input(fix(pixels, frame.pixels), frame.pixels, strength), frame.alpha, plan.encoding
-                )
-                for pixels, frame in pairs
-            ]
+            images = []
+            for position, (pixels, frame) in enumerate(zip(segment.frames, segment.source, strict=True)):
+                result = blend_with_input(fix(pixels, frame.pixels), frame.pixels, strength)
+                meters.add(result, frame.pixels, position)
+                images.append(quantize(result, frame.alpha, plan.encoding))
             if segment.cut:
                 cuts += 1
                 fix.state.clear()  # the next shot has colours of its own
-            kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()}
+                meters.begin_shot()
+            kept = segment.carry | {f"color.{name}": x.clone() for name, x in fix.state.items()} | meters.state
+            measured = meters.notes() if segment.last else {}
             times = [frame.time for frame in segment.source]
             durations = [frame.duration for frame in segment.source]
             faults = findings.log_frames(segment.start, (frame.fault for frame in segment.source), source)
-            writer.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last)
+            writer.do(sink.write, segment.start, images, times, durations, faults, kept, segment.last, measured)
             del segment, images  # two segments at once would double the memory
     if cuts:
         logger.info("found %s, and no segment goes across one", units.count(cuts, "scene cut"))

@@ -1,0 +1,83 @@
+"""Meters that run with every upscale, and say of the result whether its tiles or its segments show."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal
+
+from realis.core.log import logger
+from realis.upscaling.app.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from realis.metrics.seam import Line
+
+Notes = dict[str, dict[str, str | float]]  # what a meter measured, by its name
+
+
+class Meters:
+    """A meter of seams between the tiles of a plan, and one of pulses with its segments.
+
+    Without tiles or segments on which frames depend, as of a method that only resizes, they measure nothing.
+
+    Args:
+        plan: of the result.
+        carry: of the last finished segment, out of which :attr:`state` is taken; empty at the start.
+    """
+
+    def __init__(self, plan: Plan, carry: "dict[str, torch.Tensor]") -> None:
+        from realis.metrics.pulse import PulseMeter
+        from realis.metrics.seam import SeamMeter
+
+        def taken(prefix: str) -> "dict[str, torch.Tensor]":
+            return {name.removeprefix(prefix): carry.pop(name) for name in list(carry) if name.startswith(prefix)}
+
+        segments = plan.segments
+        periods = set() if segments.independent else {segments.frames - segments.overlap, segments.period} - {1}
+        self.seam = SeamMeter(tile_lines(plan), plan.size, taken("seam."))
+        self.pulse = PulseMeter(sorted(periods), taken("pulse."))
+
+    def add(self, result: "torch.Tensor", source: "torch.Tensor", position: int) -> None:
+        """Add a frame: ``result`` (3, H, W) of ``source`` (3, h, w), float32 in [0, 1], at a position in its segment."""
+        self.seam.add(result, source)
+        self.pulse.add(result, source, position)
+
+    def begin_shot(self) -> None:
+        """Compare no frame after this with one before."""
+        self.pulse.begin_shot()
+
+    @property
+    def state(self) -> "dict[str, torch.Tensor]":
+        """What a run that goes on after this frame needs."""
+        states = {"seam.": self.seam.state, "pulse.": self.pulse.state}
+        return {prefix + name: x.clone() for prefix, state in states.items() for name, x in state.items()}
+
+    def notes(self) -> Notes:
+        """Return what was measured, for :func:`log_meters`; nothing of what cannot be told."""
+        worst = {"seams": self.seam.worst(), "pulses": self.pulse.worst()}
+        return {
+            name: asdict(one) | {"severity": one.severity, "summary": str(one)} for name, one in worst.items() if one
+        }
+
+
+def tile_lines(plan: Plan) -> "list[Line]":
+    """Return the lines of the result at which tiles of the plan meet."""
+    from realis.metrics.seam import Line
+    from realis.tiling.blend import blended_ranges
+
+    def of(axis: Literal["x", "y"], spans: Sequence[tuple[int, int]], native: int, size: int) -> Iterator[Line]:
+        for start, stop in blended_ranges(spans, plan.tiles.blend):
+            first, last = start * size // native, -(-stop * size // native)
+            if first < size:  # the canvas may be larger than the frame
+                yield Line(axis, first, min(last, size))
+
+    (height, width), (rows, columns) = plan.native_size, plan.size
+    return [*of("y", plan.tiles.rows, height, rows), *of("x", plan.tiles.columns, width, columns)]
+
+
+def log_meters(notes: Notes) -> None:
+    """Log a line for each meter that measured something, a warning where the result shows a seam or a pulse."""
+    for name, measured in notes.items():
+        level = logging.WARNING if float(measured["severity"]) >= 1 else logging.INFO
+        logger.log(level, "%s: %s", name, measured["summary"])
