@@ -94,7 +94,7 @@ def test_a_result_belongs_to_all_that_it_was_made_from(tmp_path, monkeypatch):
     other = replace(config, start="1", duration="2")
     assert result_key(other, source, plan)["the part"] == "from 1s to 3s" != key["the part"]
     free = {"input", "output", "start", "duration", "device", "offload", "prompt_file", "compare", "preview", "restart",
-            "dry_run", "strict", "prompt_embeds", "empty_prompt_embeds", "options"}  # fmt: skip
+            "dry_run", "strict", "control_cache", "prompt_embeds", "empty_prompt_embeds", "options"}  # fmt: skip
     assert {one.name for one in (*fields(config), *fields(config.options))} - key.keys() == free
 
 

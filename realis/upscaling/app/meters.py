@@ -64,10 +64,10 @@ class Meters:
 def tile_lines(plan: Plan) -> "list[Line]":
     """Return the lines of the result at which tiles of the plan meet."""
     from realis.metrics.seam import Line
-    from realis.tiling.blend import blended_ranges
+    from realis.tiling.blend import overlaps
 
     def of(axis: Literal["x", "y"], spans: Sequence[tuple[int, int]], native: int, size: int) -> Iterator[Line]:
-        for start, stop in blended_ranges(spans, plan.tiles.blend):
+        for start, stop in overlaps(spans):
             first, last = start * size // native, -(-stop * size // native)
             if first < size:  # the canvas may be larger than the frame
                 yield Line(axis, first, min(last, size))
