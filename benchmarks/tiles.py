@@ -1,19 +1,24 @@
-"""How much tiles change a frame that would also fit whole: ways to sample them, and overlaps.
+"""How much tiles change a frame that would also fit whole: ways to sample them, and how much they share.
 
-    python benchmarks/tiles.py [--clips DIR] [--degradation mild] [--frames 5] [--steps 1 4] [--overlap 0 16 32 64 96]
+    python benchmarks/tiles.py [--clips DIR] [--degradation mild] [--frames 5] [--steps 1 4] [--overlap 0 32 64 96]
         [--tiling fused shifted independent] [--decoder lr wan] [--output out/tiles]
 
-Clips are those of ``infer/evaluate.py``, made small by 4 and degraded; realis-tiny in float32 restores the first frames of
-each whole, and in tiles of the size that it was made for, at strength 1. Printed are, of the tiled result against the
-whole one: PSNR of all of the frame and of the 32 pixels to either side of the tile lines, and the largest difference in
-grey levels; how much nearer to the truth the tiled result is than the whole one; and the score of the seam meter. A
-picture shows the whole frame, and 16 times the difference of every row.
+Clips are those of ``infer/evaluate.py``, made small by 4 and degraded; realis-tiny in float32 restores their first frames
+whole, and in tiles of the size that it is made for, at strength 1. Of the tiled result are printed its PSNR to the whole
+one, of all of the frame and of the 32 pixels to either side of the tile lines; the largest difference, in grey levels;
+how much nearer to the truth it is than the whole one, in dB; and what the seam meter says of the worst line, of the tiled
+and of the whole result. A picture shows the whole frame, and 16 times the difference of every row.
+
+Before that, the VAE alone: latents of the LR frames by tiles against those of whole frames, as the error over their
+standard deviation; and the same latents decoded by tiles against whole, as above.
 """
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, product, starmap
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,28 +27,31 @@ from command_line import count, parser_of
 from realis.core import log
 from realis.core.errors import run_command
 from realis.evaluation.degraded import make_lr
-from realis.evaluation.test_sets import clips_of_footage, rendered_clips
+from realis.evaluation.test_sets import Clip, clips_of_footage, rendered_clips
+from realis.metrics.seam import Line, SeamMeter
 from realis.models.wan.geometry import TOKEN
 from realis.ops.pixels import planes_to_image, to_uint8
+from realis.ops.resize import enlarge_window
 from realis.pictures.sheet import grid_sheet, save_sheet
-from realis.tiling.blend import overlaps
+from realis.tiling.blend import Canvas, overlaps
 from realis.tiling.plan import TileSampling, plan_tiles
 from realis.upscaler import Placement, Tiling
+from realis.upscaling.cpc import CpcUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.cpc_method import METHOD
 from realis.upscaling.stream import segment_noise
 
 NEAR = 32  # pixels to either side of a line
 AMPLIFIED = 16
+SCALE = 4  # of super-resolution
 OUTPUT = Path("out/tiles")
-WHOLE = "whole frame"
 
 
 @dataclass(frozen=True)
 class Row:
     """How a frame is cut, and how its tiles are sampled."""
 
-    decoder: str
+    decoder: Literal["lr", "wan"]
     steps: int
     tiling: TileSampling
     overlap: int
@@ -51,11 +59,19 @@ class Row:
     def __str__(self) -> str:
         return f"{self.decoder} {self.steps} {self.tiling} {self.overlap}"
 
+    def load(self) -> CpcUpscaler:
+        """Load the method with these settings, in float32."""
+        return METHOD.load(CpcConfig(steps=self.steps, tiling=self.tiling, decoder=self.decoder), Placement(), [""])
+
+
+def tiles_of(size: tuple[int, int], overlap: int) -> Tiling:
+    """Return the tiles of frames of ``size`` = (height, width)."""
+    return plan_tiles(size, METHOD.needs(CpcConfig(), False).tile, overlap, TOKEN, exact=True)
+
 
 def restore(lr: torch.Tensor, size: tuple[int, int], tiles: Tiling, row: Row) -> torch.Tensor:
     """Restore frames (F, 3, h, w) in [0, 1] to ``size``."""
-    config = CpcConfig(steps=row.steps, tiling=row.tiling, decoder=row.decoder)
-    upscaler = METHOD.load(config, Placement(), [""])
+    upscaler = row.load()
     noise = segment_noise(upscaler.needs, 0, 0, len(lr), tiles)
     return upscaler.upscale(lr, size, tiles=tiles, noise=noise, carry={}, prompt="", advance=lambda share: None)[0]
 
@@ -75,9 +91,69 @@ def near_lines(tiles: Tiling, size: tuple[int, int]) -> torch.Tensor:
     return mask
 
 
-def rows_of(a) -> Iterator[Row]:
-    """Yield the rows that the command line asks for."""
-    return starmap(Row, product(a.decoder, a.steps, a.tiling, a.overlap))
+def compared(tiled: torch.Tensor, whole: torch.Tensor, tiles: Tiling) -> str:
+    """Say how far two results (F, 3, H, W) are apart."""
+    near, largest = near_lines(tiles, tiled.shape[-2:]), 255 * (tiled - whole).abs().max().item()
+    return f"{psnr(tiled, whole):6.2f} {psnr(tiled[..., near], whole[..., near]):6.2f} {largest:6.2f}"
+
+
+def seam(result: torch.Tensor, lr: torch.Tensor, tiles: Tiling) -> str:
+    """Return what the seam meter says of the worst line: its step and detail."""
+    size = result.shape[-2:]
+    lines = [Line("y", start, min(stop, size[0])) for start, stop in overlaps(tiles.rows)]
+    lines += [Line("x", start, min(stop, size[1])) for start, stop in overlaps(tiles.columns)]
+    meter = SeamMeter(lines, size, {})
+    for large, small in zip(result, lr, strict=True):
+        meter.add(large, small)
+    worst = meter.worst()
+    return f"{worst.step:.2f} {worst.detail:.2f}" if worst else "-"
+
+
+@torch.no_grad()
+def print_vae(lr: torch.Tensor, size: tuple[int, int], a: argparse.Namespace) -> None:
+    """Print what encoding and decoding by tiles change."""
+    print("VAE alone: decoder, overlap | error of the latents | PSNR of decoded frames to whole, near lines, largest")
+    for decoder in a.decoder:
+        window, whole = Row(decoder, 1, "fused", 0).load().window(""), plan_tiles(size, None, 0, TOKEN)
+        height, width = whole.size
+        enlarged = enlarge_window(lr, size, (0, height), (0, width)).transpose(0, 1)[None]
+        latents = window.encode(enlarged)
+        decoded = window.decode(latents, enlarged)
+        for overlap in a.overlap:
+            tiles = tiles_of(size, overlap)
+            cells = tiles.in_cells(window.cell)
+            encoded, canvas = Canvas(latents.shape, cells), Canvas(decoded.shape, tiles)
+            for tile, tile_cells in zip(tiles, cells, strict=True):
+                encoded.add(tile_cells, window.encode(tile.of(enlarged)))
+                canvas.add(tile, window.decode(tile_cells.of(latents), tile.of(enlarged)))
+            error = float((encoded.result() - latents).std() / latents.std())
+            frames = [(x[0].transpose(0, 1)[..., : size[0], : size[1]] + 1) / 2 for x in (canvas.result(), decoded)]
+            print(f"{decoder} {overlap:3d} | {100 * error:.3f} % | {compared(*frames, tiles)}", flush=True)
+
+
+def print_rows(clip: Clip, lr: torch.Tensor, rows: Iterator[Row], output: Path) -> None:
+    """Print what each row changes, and save the picture."""
+    assert clip.truth
+    size, truth = clip.truth.size(), torch.stack(list(islice(clip.truth.read(), len(lr))))
+    whole: dict[tuple[str, int], torch.Tensor] = {}
+    pictures: list[tuple[str, np.ndarray]] = []
+    print(
+        "decoder steps tiling overlap | tiles | PSNR to whole, near lines, largest | over whole | step, detail; of whole"
+    )
+    for row in rows:
+        key = (row.decoder, row.steps)
+        if key not in whole:
+            whole[key] = restore(lr, size, plan_tiles(size, None, 0, TOKEN), row)
+            if not pictures:
+                pictures.append(("whole frame", planes_to_image(to_uint8(whole[key][-1]))))
+        tiles, reference = tiles_of(size, row.overlap), whole[key]
+        tiled = restore(lr, size, tiles, row)
+        gain = psnr(tiled, truth) - psnr(reference, truth)
+        print(f"{row!s:22} | {len(tiles.rows)}x{len(tiles.columns)} | {compared(tiled, reference, tiles)} | {gain:+.3f} | "
+              f"{seam(tiled, lr, tiles)}; {seam(reference, lr, tiles)}", flush=True)  # fmt: skip
+        shown = (0.5 + AMPLIFIED * (tiled - reference)[-1]).clamp(0, 1)
+        pictures.append((f"{row}, difference x{AMPLIFIED}", planes_to_image(to_uint8(shown))))
+    save_sheet(grid_sheet(pictures, 3, size[1] // 2), output / f"{clip.name}.png")
 
 
 def main() -> None:
@@ -87,43 +163,21 @@ def main() -> None:
     parser.add_argument("--frames", type=count, default=5)
     parser.add_argument("--decoder", nargs="+", choices=("lr", "wan"), default=["lr"])
     parser.add_argument("--steps", nargs="+", type=count, default=[1, 4])
-    parser.add_argument("--tiling", nargs="+", default=["independent", "fused", "shifted"])
-    parser.add_argument("--overlap", nargs="+", type=int, default=[0, 16, 32, 64, 96])
+    parser.add_argument("--tiling", nargs="+", default=["fused", "shifted", "independent"])
+    parser.add_argument("--overlap", nargs="+", type=int, default=[0, 32, 64, 96])
     parser.add_argument("--output", type=Path, default=OUTPUT)
     a = parser.parse_args()
     log.setup()
     if a.frames % 4 != 1:
         parser.error(f"--frames: got {a.frames}, wanted 4 n + 1")
     truths = a.output / "truth"
-    clips = clips_of_footage(str(a.clips), truths, a.frames, 4) if a.clips else rendered_clips(truths, a.frames)
-    window = METHOD.needs(CpcConfig(), False).tile
+    clips = clips_of_footage(str(a.clips), truths, a.frames, SCALE) if a.clips else rendered_clips(truths, a.frames)
     for clip in clips:
         assert clip.truth
-        size = clip.truth.size()
-        lr = torch.stack(list(islice(make_lr(clip, a.degradation, 4, 0, a.output / "lr").read(), a.frames)))
-        truth = torch.stack(list(islice(clip.truth.read(), a.frames)))
-        whole: dict[tuple[str, int], torch.Tensor] = {}
-        pictures: list[tuple[str, np.ndarray]] = []
-        print(f"\n{clip.name}, {size[1]}x{size[0]}: decoder steps tiling overlap | tiles, PSNR to whole, near lines, "
-              "largest difference | gain")  # fmt: skip
-        for row in rows_of(a):
-            key = (row.decoder, row.steps)
-            if key not in whole:
-                whole[key] = restore(lr, size, plan_tiles(size, None, 0, TOKEN), row)
-                if not pictures:
-                    pictures.append((WHOLE, planes_to_image(to_uint8(whole[key][-1]))))
-            tiles = plan_tiles(size, window, row.overlap, TOKEN, exact=True)
-            tiled = restore(lr, size, tiles, row)
-            near, difference = near_lines(tiles, size), tiled - whole[key]
-            gain = psnr(tiled, truth) - psnr(whole[key], truth)
-            print(
-                f"{row!s:32} | {len(tiles.rows)}x{len(tiles.columns)} {psnr(tiled, whole[key]):6.2f} "
-                f"{psnr(tiled[..., near], whole[key][..., near]):6.2f} {255 * difference.abs().max().item():6.2f} | {gain:+.3f}",
-                flush=True,
-            )
-            shown = (0.5 + AMPLIFIED * difference[-1]).clamp(0, 1)
-            pictures.append((f"{row}, difference x{AMPLIFIED}", planes_to_image(to_uint8(shown))))
-        save_sheet(grid_sheet(pictures, 3, size[1]), a.output / f"{clip.name}.png")
+        lr = torch.stack(list(islice(make_lr(clip, a.degradation, SCALE, 0, a.output / "lr").read(), a.frames)))
+        print(f"\n{clip.name}, {clip.truth.size()[1]}x{clip.truth.size()[0]}")
+        print_vae(lr, clip.truth.size(), a)
+        print_rows(clip, lr, starmap(Row, product(a.decoder, a.steps, a.tiling, a.overlap)), a.output)
 
 
 if __name__ == "__main__":

@@ -126,11 +126,13 @@ class CpcUpscaler:
         return tiled.restore(frames, size, tiles, noise, advance), {}
 
     def place_of_control(self, tiles: Tiling, noise: torch.Tensor) -> Cache:
-        """Return where the control features of the tiles of a segment are kept, whose noise is (C, f, h, w): where they are
-        told to; else on the device if they take no more than half of what is free there."""
+        """Return where the control features of the tiles of a segment, whose noise is (C, f, h, w), are kept from step to
+        step; if that is left open, on the device if they take no more than half of what is free there."""
         if not self.needs.tile_values:
             return "none"
-        if self.sampling.cache != "auto" or self.device.type != "cuda":
-            return "device" if self.sampling.cache == "auto" else self.sampling.cache
+        if self.sampling.cache != "auto":
+            return self.sampling.cache
+        if self.device.type != "cuda":
+            return "device"
         taken = self.needs.kept_values(tiles, noise.shape[1]) * self.networks.transformer.dtype.itemsize
         return "device" if taken <= torch.cuda.mem_get_info(self.device)[0] / 2 else "host"
