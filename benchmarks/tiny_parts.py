@@ -100,7 +100,7 @@ class WindowUpscaler:
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
         assert noise is not None
-        return TiledRestoration(self.window).restore(frames, size, tiles, noise, advance), {}
+        return TiledRestoration(self.window, [tiles]).restore(frames, size, noise, advance), {}
 
 
 def open_networks(model: str, dtype: torch.dtype = torch.bfloat16) -> CpcNetworks:

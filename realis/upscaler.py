@@ -5,10 +5,10 @@ works through the tiles of its frames. So reading, writing, resuming, audio, col
 methods.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from realis.core.errors import InputError
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 Carry = dict[str, "torch.Tensor"]  # state that a method hands from one segment to the next
+# When the tiles of latents are blended: at every sampling step; so, and moved at every other step; or after the last step
+TileSampling = Literal["fused", "shifted", "independent"]
+# Where what the steps of a tile share stays while tiles are fused; auto: on the device if it has room, else in main memory
+TileCache = Literal["auto", "device", "host", "none"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Needs:
         tile_exact: whether tiles are just that large, as it was trained on that size; otherwise no larger.
         tile_overlap: pixels that tiles share at least.
         tile_context: pixels that it sees around a tile besides, where the frame has them.
+        tile_shift: whether tiles are moved at every other sampling step.
         tile_values: values that a tile keeps for each of its latent cells while all tiles of a segment are sampled together;
             0 if they are not, or it keeps none.
         multiple: the sides of a tile, or of a whole frame, must be multiples of it.
@@ -112,6 +117,7 @@ class Needs:
     tile_exact: bool = False
     tile_overlap: int = 0
     tile_context: int = 0
+    tile_shift: bool = False
     tile_values: int = 0
     multiple: int = 1
     noise: NoiseGrid | None = None
@@ -130,11 +136,11 @@ class Needs:
         """Whether weights or noise make its result, which then depends on settings of networks."""
         return bool(self.weights or self.noise)
 
-    def kept_values(self, tiles: "Tiling", latent_frames: int) -> int:
-        """Return how many values all tiles of a segment keep while they are sampled together."""
+    def kept_values(self, tiles: "Iterable[Tile]", latent_frames: int) -> int:
+        """Return how many values ``tiles`` of a segment keep while they are sampled together."""
         if not self.noise:
             return 0
-        area = sum((tile.bottom - tile.top) * (tile.right - tile.left) for tile in tiles)
+        area = sum((tile.bottom - tile.top) * (tile.right - tile.left) for tile in set(tiles))
         return self.tile_values * latent_frames * area // self.noise.pixels**2
 
     def native_size(self, lr: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

@@ -1,15 +1,9 @@
 """Plan how a canvas is cut into equal, overlapping tiles."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from realis.core.errors import InputError
-from realis.upscaler import Tiling
-
-# When tiles of latents are blended: at every step; or so, on a grid that every other step moves; or once they are sampled
-TileSampling = Literal["fused", "shifted", "independent"]
-# Where what the steps of a tile share stays from step to step, if all tiles take a step before the next; none: nowhere
-Cache = Literal["device", "host", "none"]
+from realis.upscaler import Needs, Tiling
 
 
 def round_up(n: int, multiple: int) -> int:
@@ -44,12 +38,13 @@ def cover(length: int, tile: int, overlap: int, multiple: int, exact: bool = Fal
     >>> cover(600, 256, 32, 16, exact=True)
     [(0, 256), (176, 432), (352, 608)]
     """
-    if length < 1 or tile < multiple or tile % multiple or overlap % multiple or not 0 <= overlap < tile:
+    total = round_up(length, multiple)
+    fits = total <= tile or 0 <= overlap < tile
+    if length < 1 or tile < multiple or tile % multiple or overlap % multiple or not fits:
         raise InputError(
             f"tiles: got size {tile} with overlap {overlap} for {length} pixels; wanted multiples of {multiple}, "
             "the overlap smaller than the tile"
         )
-    total = round_up(length, multiple)
     if total <= tile:
         return [(0, total)]
     count = -(-(total - overlap) // (tile - overlap))
@@ -91,3 +86,8 @@ def shifted(tiles: Tiling, multiple: int) -> Tiling:
         return [(start, start + length) for start in dict.fromkeys([starts[0], *between, starts[-1]])]
 
     return Tiling(move(tiles.rows), move(tiles.columns))
+
+
+def step_grids(tiles: Tiling, needs: Needs) -> list[Tiling]:
+    """Return the tiles of a sampling step and of the next: the same, or as the method needs it moved ones."""
+    return [tiles, shifted(tiles, needs.multiple) if needs.tile_shift else tiles]

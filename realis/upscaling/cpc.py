@@ -1,7 +1,8 @@
 """RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, tile by tile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Literal
 
 import torch
@@ -9,10 +10,10 @@ import torch
 from realis.diffusion.guidance import guided
 from realis.diffusion.rectified_flow import Velocity, sample
 from realis.models.cpc.controlled import Condition, ControlledWan
-from realis.models.wan.geometry import CELL, PATCH
+from realis.models.wan.geometry import CELL
 from realis.models.wan.latents import decode_video, encode_video
-from realis.tiling.plan import Cache, TileSampling
-from realis.upscaler import Carry, Needs, Tiling
+from realis.tiling.plan import step_grids
+from realis.upscaler import Carry, Needs, Tile, TileCache, TileSampling, Tiling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt, Prompts
 from realis.upscaling.tiled import TiledRestoration
@@ -27,8 +28,8 @@ class Sampling:
     guidance: float = 1.0  # 1: no classifier-free guidance, one pass a step
     cpc_scale: float = 1.0
     sampler: str = "euler"
-    tiling: TileSampling = "independent"
-    cache: Literal["auto"] | Cache = "auto"  # auto: the device if it has room
+    tiling: TileSampling = "fused"
+    cache: TileCache = "auto"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ class CpcWindow:
     """
 
     cell: ClassVar = CELL
-    patch: ClassVar = PATCH
 
     networks: CpcNetworks
     prompt: Prompt
@@ -121,18 +121,23 @@ class CpcUpscaler:
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile, as :meth:`realis.upscaler.Upscaler.upscale` says."""
         assert noise is not None
-        cache = self.place_of_control(tiles, noise)
-        tiled = TiledRestoration(self.window(prompt), self.sampling.tiling, cache)
-        return tiled.restore(frames, size, tiles, noise, advance), {}
+        grids = step_grids(tiles, self.needs)
+        place = self.place_of_control(chain.from_iterable(grids), noise.shape[1])
+        tiled = TiledRestoration(self.window(prompt), grids, self.sampling.tiling, place)
+        return tiled.restore(frames, size, noise, advance), {}
 
-    def place_of_control(self, tiles: Tiling, noise: torch.Tensor) -> Cache:
-        """Return where the control features of the tiles of a segment, whose noise is (C, f, h, w), are kept from step to
-        step; if that is left open, on the device if they take no more than half of what is free there."""
+    def place_of_control(self, tiles: Iterable[Tile], latent_frames: int) -> Literal["device", "host", "none"]:
+        """Return where the control features of ``tiles`` of a segment are kept from step to step; if that is left open, on
+        the device if they take no more than half of what is free there."""
         if not self.needs.tile_values:
             return "none"
         if self.sampling.cache != "auto":
             return self.sampling.cache
-        if self.device.type != "cuda":
-            return "device"
-        taken = self.needs.kept_values(tiles, noise.shape[1]) * self.networks.transformer.dtype.itemsize
-        return "device" if taken <= torch.cuda.mem_get_info(self.device)[0] / 2 else "host"
+        taken = self.needs.kept_values(tiles, latent_frames) * self.networks.transformer.dtype.itemsize
+        return "device" if self.device.type != "cuda" or taken <= free_memory(self.device) / 2 else "host"
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of a GPU that are free, for PyTorch: those that its allocator holds unused as well."""
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + cached

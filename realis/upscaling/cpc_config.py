@@ -8,7 +8,7 @@ from realis.core.config import RUN
 from realis.core.errors import InputError, require
 from realis.models.hub import TINY
 from realis.models.wan.geometry import TOKEN
-from realis.tiling.plan import Cache, TileSampling
+from realis.upscaler import TileCache, TileSampling
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CpcConfig:
     # tiles take steps together, and are blended at each; or so, moved at every other step; or one by one, blended at the end
     tiling: TileSampling = "fused"
     # where fused tiles keep a static CPC's features from step to step; auto: the device if it has room, else main memory
-    control_cache: Annotated[Literal["auto"] | Cache, RUN] = "auto"
+    control_cache: Annotated[TileCache, RUN] = "auto"
     segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for
     segment_overlap: int = 5  # frames that segments share, 4 n + 1
     prompt_embeds: Annotated[str, RUN] = ""  # safetensors file with cached prompt embeddings, in place of --prompt

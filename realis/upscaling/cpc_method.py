@@ -45,6 +45,7 @@ class CpcMethod:
             )
         frames, tile_height, tile_width = controlnet["window"]
         sampling, vae_dtype = sampling_settings(config, controlnet), choose_vae_dtype(config, folder)
+        kept = kept_per_cell(config, controlnet, sampling["steps"])
         files = {"model": folder, "cpc": cpc, "prompt_embeds": config.prompt_embeds,
                  "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
         try:
@@ -58,7 +59,8 @@ class CpcMethod:
             tile_turns=not (config.tile_height or config.tile_width),
             tile_exact=True,
             tile_overlap=config.tile_overlap,
-            tile_values=kept_per_cell(config, controlnet, sampling["steps"]),
+            tile_shift=config.tiling == "shifted",
+            tile_values=kept,
             multiple=TOKEN,
             noise=NoiseGrid(controlnet["in_channels"], frames=FRAMES, pixels=CELL),
             text=has_text_encoder(folder) and controlnet.get("text_conditioned", True),
@@ -69,7 +71,8 @@ class CpcMethod:
             sampling=f"{units.count(sampling['steps'], 'step')} of {sampling['sampler']} at shift {sampling['shift']:g}"
             + f", VAE in {vae_dtype}" * (vae_dtype != "auto"),
             less_memory="smaller tiles (--tile-height, --tile-width), fewer --segment-frames, --offload"
-            + ", --vae-dtype bfloat16" * (vae_dtype == "float32"),
+            + ", --vae-dtype bfloat16" * (vae_dtype == "float32")
+            + ", --control-cache host" * (kept > 0),
             label="/".join(Path(config.cpc or config.model).parts[-2:]),
             remarks=list(remarks(config, controlnet, prompted, has_text_encoder(folder))),
         )

@@ -1,14 +1,14 @@
 """Tiled restoration: whole frames by windows of the size that a latent method was trained on.
 
 Encoding, sampling and decoding go over all tiles one after the other, and each leaves one canvas to the next: the latents
-of the LR video, the sampled latents, the frames. What differs is when the tiles of sampling are blended: once at the end
-(``independent``), or at every step (``fused``, as MultiDiffusion, Bar-Tal et al. 2023).
+of the LR video, the sampled latents, the frames. The tiles of sampling are blended at every step, after MultiDiffusion
+(Bar-Tal et al. 2023), at every step on a grid that moves, or after the last step.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Literal, Protocol, Self, TypeVar
 
 import torch
 
@@ -16,8 +16,7 @@ from realis.diffusion.rectified_flow import Velocity
 from realis.ops.pixels import check_finite
 from realis.ops.resize import enlarge_window
 from realis.tiling.blend import Canvas
-from realis.tiling.plan import Cache, TileSampling, shifted
-from realis.upscaler import Tile, Tiling
+from realis.upscaler import Tile, TileSampling, Tiling
 
 Advance = Callable[[float], None]  # called with the share of the work that was just done; shares sum to 1
 
@@ -36,16 +35,12 @@ class Window(Protocol[Condition]):
 
     Attributes:
         cell: side of a latent cell in pixels.
-        patch: cells of a latent that its transformer takes together, each way.
         steps: sampling steps.
         device: where windows are computed.
     """
 
     @property
     def cell(self) -> int: ...
-
-    @property
-    def patch(self) -> int: ...
 
     @property
     def steps(self) -> int: ...
@@ -81,24 +76,30 @@ class TiledRestoration(Generic[Condition]):
 
     Args:
         window: restores a tile.
-        sampling: when its tiles are blended.
-        cache: where the conditions of all tiles stay from step to step, if ``sampling`` is not ``independent``.
+        grids: the tiles of the first sampling step, in pixels, and those of the second; then these again.
+        sampling: when tiles are blended; ``independent``: all steps have the tiles of the first.
+        cache: where the conditions of tiles stay from step to step, unless ``sampling`` is ``independent``.
     """
 
     window: Window[Condition]
-    sampling: TileSampling = "independent"
-    cache: Cache = "device"
+    grids: Sequence[Tiling]
+    sampling: TileSampling = "fused"
+    cache: Literal["device", "host", "none"] = "device"
+
+    @property
+    def tiles(self) -> Tiling:
+        """The tiles that are encoded and decoded."""
+        return self.grids[0]
 
     @torch.no_grad()
     def restore(
-        self, frames: torch.Tensor, size: tuple[int, int], tiles: Tiling, noise: torch.Tensor, advance: Advance
+        self, frames: torch.Tensor, size: tuple[int, int], noise: torch.Tensor, advance: Advance
     ) -> torch.Tensor:
         """Restore a segment; of pixels, only one tile at a time is on the device.
 
         Args:
             frames: (F, 3, H, W) float32 in [0, 1].
             size: height and width of the result.
-            tiles: tiles of its canvas.
             noise: (C, f, h, w) float32 over the canvas.
             advance: called after a tile is encoded, after each of its sampling steps, and after it is decoded.
 
@@ -108,46 +109,58 @@ class TiledRestoration(Generic[Condition]):
         Raises:
             FloatingPointError: a restored tile is not finite.
         """
-        window, cells = self.window, tiles.in_cells(self.window.cell)
-        grids = self.grids(cells)
-        share = 1 / (2 * len(tiles) + sum(len(grid) for grid in grids))
+        steps = list(islice(cycle(self.grids), self.window.steps))
+        share = 1 / (2 * len(self.tiles) + sum(len(grid) for grid in steps))
 
-        def lr_tiles() -> Iterator[tuple[Tile, Tile, torch.Tensor]]:
-            for tile, tile_cells in zip(tiles, cells, strict=True):
-                lr = enlarge_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
-                yield tile, tile_cells, lr.transpose(0, 1)[None].to(window.device)
-
-        encoded = Canvas((1, *noise.shape), cells, device=window.device)
-        for _, tile, lr in lr_tiles():
-            encoded.add(tile, window.encode(lr))
+        def done() -> None:
             advance(share)
-        latents = self.sample(encoded.result(), noise[None].to(window.device), grids, lambda: advance(share))
-        canvas = Canvas((len(frames), 3, *size), tiles)
-        for tile, tile_cells, lr in lr_tiles():
-            restored = window.decode(tile_cells.of(latents), lr)
+
+        lr_latents = self.encode(frames, size, done)
+        latents = self.sample(lr_latents, noise[None].to(self.window.device), steps, done)
+        return self.decode(latents, frames, size, done)
+
+    def lr_tile(self, frames: torch.Tensor, size: tuple[int, int], tile: Tile) -> torch.Tensor:
+        """Return a tile of the enlarged LR frames, (1, 3, F, height, width) in [-1, 1] on the device."""
+        enlarged = enlarge_window(frames, size, (tile.top, tile.bottom), (tile.left, tile.right))
+        return enlarged.transpose(0, 1)[None].to(self.window.device)
+
+    def encode(self, frames: torch.Tensor, size: tuple[int, int], done: Callable[[], None]) -> torch.Tensor:
+        """Return the latents (1, C, f, h, w) of LR frames (F, 3, H, W) enlarged to the canvas."""
+        canvas, cells = None, self.tiles.in_cells(self.window.cell)
+        for tile, tile_cells in zip(self.tiles, cells, strict=True):
+            latents = self.window.encode(self.lr_tile(frames, size, tile))
+            canvas = canvas or Canvas((*latents.shape[:3], *cells.size), cells, device=self.window.device)
+            canvas.add(tile_cells, latents)
+            done()
+        assert canvas
+        return canvas.result()
+
+    def decode(
+        self, latents: torch.Tensor, frames: torch.Tensor, size: tuple[int, int], done: Callable[[], None]
+    ) -> torch.Tensor:
+        """Return the frames (F, 3, *size) in [0, 1], on the CPU, of latents (1, C, f, h, w) of the canvas."""
+        canvas, cells = Canvas((len(frames), 3, *size), self.tiles), self.tiles.in_cells(self.window.cell)
+        for tile, tile_cells in zip(self.tiles, cells, strict=True):
+            restored = self.window.decode(tile_cells.of(latents), self.lr_tile(frames, size, tile))
             check_finite(restored, f"the tile at row {tile.top}, column {tile.left}")
             canvas.add(tile, (restored[0].transpose(0, 1) + 1) / 2)
-            advance(share)
+            done()
         return canvas.result().clamp_(0, 1)
 
-    def grids(self, tiles: Tiling) -> list[Tiling]:
-        """Return the tiles of each sampling step."""
-        kinds = [tiles, shifted(tiles, self.window.patch)] if self.sampling == "shifted" else [tiles]
-        return list(islice(cycle(kinds), self.window.steps))
-
     def sample(
-        self, lr_latents: torch.Tensor, noise: torch.Tensor, grids: list[Tiling], advance: Callable[[], None]
+        self, lr_latents: torch.Tensor, noise: torch.Tensor, steps: Sequence[Tiling], done: Callable[[], None]
     ) -> torch.Tensor:
-        """Sample the latents of a canvas from ``noise``, both (1, C, f, h, w) float32, by the tiles of each step;
-        ``advance`` is called after every step of every tile."""
+        """Sample the latents of the canvas from ``noise``, both (1, C, f, h, w) float32, by the tiles of each step; ``done``
+        is called after every step of every tile."""
         window = self.window
         if self.sampling != "independent":
             condition_of = self.conditions(lr_latents)
-            velocities = iter([fused(window, condition_of, grid, advance) for grid in grids])
+            velocities = iter([fused(window, condition_of, tiles.in_cells(window.cell), done) for tiles in steps])
             return window.sample(lambda z, sigma: next(velocities)(z, sigma), noise)
-        canvas = Canvas(noise.shape, grids[0], device=window.device)
-        for tile in grids[0]:
-            velocity = counted(window.velocity(window.condition(tile.of(lr_latents))), advance)
+        cells = self.tiles.in_cells(window.cell)
+        canvas = Canvas(noise.shape, cells, device=window.device)
+        for tile in cells:
+            velocity = with_progress(window.velocity(window.condition(tile.of(lr_latents))), done)
             canvas.add(tile, window.sample(velocity, tile.of(noise)))
         return canvas.result()
 
@@ -182,7 +195,7 @@ def fused(
     return velocity
 
 
-def counted(velocity: Velocity, advance: Callable[[], None]) -> Velocity:
+def with_progress(velocity: Velocity, advance: Callable[[], None]) -> Velocity:
     """Return ``velocity``, which then calls ``advance`` after every call."""
 
     def once(z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

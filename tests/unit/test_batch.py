@@ -28,7 +28,7 @@ def clip(seed, frames, height, width):
 class Recorder:
     """A window of a latent method that keeps the LR of each tile."""
 
-    cell, patch, steps, device = 8, 2, 1, torch.device("cpu")
+    cell, steps, device = 8, 1, torch.device("cpu")
 
     def __init__(self):
         self.seen = []
@@ -60,7 +60,7 @@ def test_the_lr_of_training_is_that_of_inference_to_the_last_bit(scale):
         decoded = [TimedFrame(image.numpy(), 255, None, 0, 1) for image in one.permute(1, 2, 3, 0)]
         frames, window = torch.stack([as_tensor(frame) for frame in decoded]), Recorder()
         noise = torch.zeros(16, 2, 12, 18)
-        TiledRestoration(window).restore(frames, size, plan_tiles(size, None, 0, 16), noise, lambda share: None)
+        TiledRestoration(window, [plan_tiles(size, None, 0, 16)]).restore(frames, size, noise, lambda share: None)
         assert torch.equal(window.seen[0][0], wanted)
     assert resized.dtype == torch.float32 and resized.min() == -1 and resized.max() == 1
     if scale > 1:

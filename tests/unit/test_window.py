@@ -137,7 +137,9 @@ NEEDS = Needs(Segments(5, 1, 4), noise=NoiseGrid(16, frames=4, pixels=8))
 
 def upscaled(networks, prompt, tiles, advance=lambda share: None, **settings):
     """The result for 5 frames of 16x40, twice as large, by some tiles."""
-    upscaler = CpcUpscaler(networks, Prompts({"": prompt.text}), Sampling(**settings), NEEDS)
+    sampling = Sampling(**settings)
+    needs = replace(NEEDS, tile_shift=sampling.tiling == "shifted", tile_values=4)
+    upscaler = CpcUpscaler(networks, Prompts({"": prompt.text}), sampling, needs)
     frames = torch.rand(5, 3, 16, 40, generator=torch.Generator().manual_seed(5))
     noise = segment_noise(NEEDS, 7, 0, 5, tiles)
     return upscaler.upscale(frames, (32, 80), tiles=tiles, noise=noise, carry={}, prompt="", advance=advance)[0]
@@ -158,7 +160,7 @@ def test_tiles_of_one_segment_use_one_noise_field(static, prompt, tiles, monkeyp
     """Two tilings of a frame start from the same noise where they overlap: the field depends on the place alone."""
     seen = []
     monkeypatch.setattr(CpcWindow, "sample", lambda self, velocity, noise: seen.append(noise) or noise)
-    upscaled(static, prompt, tiles)
+    upscaled(static, prompt, tiles, tiling="independent")
     assert torch.equal(seen[0][..., -2:], seen[1][..., :2])
 
 
@@ -189,18 +191,28 @@ def test_a_velocity_that_knows_no_neighbours_is_sampled_the_same_whatever_the_ti
         torch.testing.assert_close(upscaled(static, prompt, tiles, steps=4, tiling=tiling), wanted)
 
 
-@pytest.mark.parametrize(
-    ("tiling", "cache", "forwards"),
-    [("independent", "auto", 2), ("fused", "device", 2), ("fused", "host", 2), ("shifted", "host", 3), ("fused", "none", 6)],
-)  # fmt: skip
-def test_static_control_is_computed_once_a_tile(static, prompt, tiles, tiling, cache, forwards, monkeypatch):
-    """Of two tiles over three steps; the grid that is moved has one more between them."""
-    monkeypatch.setattr(CpcUpscaler, "place_of_control", lambda *_: cache)
-    calls = counted(static)
-    result = upscaled(static, prompt, tiles, steps=3, tiling=tiling, guidance=2.0)
-    assert len(calls) == forwards
-    anew = upscaled(static, prompt, tiles, steps=3, tiling=tiling, guidance=2.0) if cache == "none" else result
-    assert torch.equal(result, anew)
+@pytest.mark.parametrize(("tiling", "computed", "anew"), [("independent", 2, 2), ("fused", 2, 6), ("shifted", 3, 7)])
+def test_static_control_is_computed_once_a_tile(static, prompt, tiles, tiling, computed, anew):
+    """Of two tiles over three steps, guided; the grid that is moved has one more between them."""
+    calls, results = counted(static), []
+    for cache, forwards in (("device", computed), ("host", computed), ("none", anew)):
+        del calls[:]
+        results.append(upscaled(static, prompt, tiles, steps=3, tiling=tiling, guidance=2.0, cache=cache))
+        assert len(calls) == forwards
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+
+
+def test_control_is_kept_on_a_gpu_that_has_room_for_twice_as_much(static, prompt, tiles, monkeypatch):
+    taken = 2 * 2 * (32 * 48) // 64 * 4 * 4  # tiles, latent frames, cells, values, bytes
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 100)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 76)
+    needs = replace(NEEDS, tile_values=4)
+    for cache, free, place in (("auto", 2 * taken, "device"), ("auto", 2 * taken - 1, "host"), ("host", 10**9, "host")):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free - 24, 10**9))
+        upscaler = CpcUpscaler(static, Prompts({"": prompt.text}), Sampling(cache=cache), needs, "cuda")
+        assert upscaler.place_of_control(tiles, 2) == place
+    upscaler = CpcUpscaler(static, Prompts({"": prompt.text}), Sampling(), NEEDS, "cuda")
+    assert upscaler.place_of_control(tiles, 2) == "none"  # a CPC that is computed at every step
 
 
 @pytest.mark.parametrize("tiling", ["independent", "fused", "shifted"])

@@ -97,6 +97,7 @@ class UpscaleConfig(Generic[Options]):
         """Return the settings that a result depends on, as plain values; where a choice is left to the method (``steps`` of 0),
         the value that it chose."""
         without = (RUN,) if needs.is_network else (RUN, NETWORK)
-        chosen = replace(self, strength=self.strength_for(needs))
+        across_cuts = self.across_cuts and not needs.segments.independent
+        chosen = replace(self, strength=self.strength_for(needs), across_cuts=across_cuts)
         own = {**key_fields(self.options, without), **needs.settings}
         return {**key_fields(chosen, without), **{self.prefix + name: value for name, value in own.items()}}

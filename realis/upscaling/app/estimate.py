@@ -4,11 +4,12 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from realis.core import units
 from realis.core.log import logger
 from realis.core.system import peak_memory
-from realis.tiling.plan import plan_tiles
+from realis.tiling.plan import plan_tiles, step_grids
 from realis.upscaling.app.loading import Loader, is_out_of_memory, out_of_memory_error
 from realis.upscaling.app.plan import Plan, frames_memory, kept_memory
 from realis.video.source import VideoFormat
@@ -57,7 +58,8 @@ class CostEstimator:
         """
         segments = plan.segments
         at_a_time = min(segments.frames, segments.padded(plan.frames)) if plan.frames else segments.frames
-        segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * len(plan.tiles)
+        tiles = fmean(len(grid) for grid in step_grids(plan.tiles, plan.needs))
+        segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * tiles
         memory = memory_used(self.loader, video_format, plan)
         pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {self.loader.device}{memory}"
         if not plan.frames:

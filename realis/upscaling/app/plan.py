@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from realis.core import units
-from realis.tiling.plan import plan_tiles
+from realis.tiling.plan import plan_tiles, step_grids
 from realis.upscaler import Needs, Segments, Tiling
 from realis.upscaling.app.config import UpscaleConfig
 from realis.video.encoding import Encoding, choose_encoding
@@ -125,7 +126,8 @@ def kept_memory(config: UpscaleConfig, plan: Plan) -> int:
     """Return the bytes that tiles keep while all of a segment are sampled together."""
     needs, frames = plan.needs, min(plan.segments.frames, plan.segments.padded(plan.frames or plan.segments.frames))
     latent_frames = -(-frames // needs.noise.frames) if needs.noise else 0
-    return needs.kept_values(plan.tiles, latent_frames) * BYTES[config.dtype]
+    tiles = chain.from_iterable(step_grids(plan.tiles, needs))
+    return needs.kept_values(tiles, latent_frames) * BYTES[config.dtype]
 
 
 def weights_memory(needs: Needs) -> int:

@@ -238,8 +238,10 @@ def with_half_the_tile(plan: Plan) -> Plan:
     Raises:
         RunError: they would be too small, or the method takes whole frames.
     """
-    height, width = (round_up(side // 2, plan.needs.multiple) for side in plan.tile)
-    if plan.needs.tile is None or min(height, width) < max(LEAST_TILE, 2 * plan.needs.tile_overlap):
+    least = max(LEAST_TILE, 2 * plan.needs.tile_overlap)
+    halves = (round_up(side // 2, plan.needs.multiple) for side in plan.tile)
+    height, width = (half if half >= least else side for half, side in zip(halves, plan.tile, strict=True))
+    if plan.needs.tile is None or (height, width) == plan.tile:
         raise out_of_memory_error(plan)
     return with_tile(plan, (height, width))
 
