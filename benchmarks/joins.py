@@ -40,6 +40,7 @@ from realis.evaluation.test_sets import clips_of_footage, rendered_clips
 from realis.metrics.base import Tools, measure_pairs
 from realis.metrics.registry import METRICS
 from realis.models.optical_flow.farneback import farneback
+from realis.ops.pixels import luma
 from realis.tiling.blend import ramp
 from realis.upscaler import Placement, Tiling, Upscaler
 from realis.upscaling.cpc_config import CpcConfig
@@ -49,7 +50,6 @@ from realis.upscaling.stream import pad_frames, segment_noise
 OUTPUT = Path("out/joins")
 SCALE = 4  # of super-resolution
 PADDING = 4  # frames on either side of a segment: one latent frame
-LUMA = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
 COLUMNS = {"all": "+.3f", "at joins": "+.3f", "worst": "+.3f", "E_warp": ".3f", "worst pair": ".3f", "others": ".3f",
            "luma": ".3f"}  # fmt: skip
 
@@ -146,9 +146,9 @@ class FlowOfTruth:
 def measure(names: Sequence[str], restored: torch.Tensor, truth: torch.Tensor, tools: Tools) -> dict[str, np.ndarray]:
     """Compare a result (F, 3, H, W), on 8-bit levels as in a file, with the truth: ``names``, and the steps of ``luma``."""
     levels = (restored * 255).round() / 255
-    luma = 255 * ((levels - truth) * LUMA).sum(1).mean((1, 2))
+    added = 255 * luma(levels - truth).mean((1, 2))
     found = measure_pairs(zip(levels, truth, strict=True), [METRICS[name] for name in names], tools)
-    return found | {"luma": luma.diff().abs().numpy()}
+    return found | {"luma": added.diff().abs().numpy()}
 
 
 def compare(

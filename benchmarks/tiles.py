@@ -1,10 +1,10 @@
 """How much tiles change a frame that would also fit whole: ways to sample them, and how much they share.
 
     python benchmarks/tiles.py [--clips DIR] [--degradation mild] [--frames 5] [--steps 1 4] [--overlap 0 32 64 96]
-        [--tiling fused shifted independent] [--decoder lr wan] [--output out/tiles]
+        [--tiling fused shifted independent] [--decoder lr wan] [--tile HEIGHT WIDTH] [--output out/tiles]
 
 Clips are those of ``infer/evaluate.py``, made small by 4 and degraded; realis-tiny in float32 restores their first frames
-whole, and in tiles of the size that it is made for, at strength 1. Of the tiled result are printed its PSNR to the whole
+whole, and in tiles, of the size that it is made for unless told otherwise, at strength 1. Of the tiled result are printed its PSNR to the whole
 one, of all of the frame and of the 32 pixels to either side of the tile lines; the largest difference, in grey levels;
 how much nearer to the truth it is than the whole one, in dB; and what the seam meter says of the worst line, of the tiled
 and of the whole result. A picture shows the whole frame, and 16 times the difference of every row.
@@ -31,19 +31,20 @@ from realis.evaluation.test_sets import Clip, clips_of_footage, rendered_clips
 from realis.metrics.seam import Line, SeamMeter
 from realis.models.wan.geometry import TOKEN
 from realis.ops.pixels import planes_to_image, to_uint8
-from realis.ops.resize import enlarge_window
 from realis.pictures.sheet import grid_sheet, save_sheet
-from realis.tiling.blend import Canvas, overlaps
-from realis.tiling.plan import TileSampling, plan_tiles
-from realis.upscaler import Placement, Tiling
+from realis.tiling.blend import overlaps
+from realis.tiling.plan import plan_tiles
+from realis.upscaler import Placement, TileSampling, Tiling
 from realis.upscaling.cpc import CpcUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.cpc_method import METHOD
 from realis.upscaling.stream import segment_noise
+from realis.upscaling.tiled import TiledRestoration
 
 NEAR = 32  # pixels to either side of a line
 AMPLIFIED = 16
 SCALE = 4  # of super-resolution
+WIDEST = 640  # pixels of a picture
 OUTPUT = Path("out/tiles")
 
 
@@ -62,11 +63,6 @@ class Row:
     def load(self) -> CpcUpscaler:
         """Load the method with these settings, in float32."""
         return METHOD.load(CpcConfig(steps=self.steps, tiling=self.tiling, decoder=self.decoder), Placement(), [""])
-
-
-def tiles_of(size: tuple[int, int], overlap: int) -> Tiling:
-    """Return the tiles of frames of ``size`` = (height, width)."""
-    return plan_tiles(size, METHOD.needs(CpcConfig(), False).tile, overlap, TOKEN, exact=True)
 
 
 def restore(lr: torch.Tensor, size: tuple[int, int], tiles: Tiling, row: Row) -> torch.Tensor:
@@ -112,26 +108,23 @@ def seam(result: torch.Tensor, lr: torch.Tensor, tiles: Tiling) -> str:
 @torch.no_grad()
 def print_vae(lr: torch.Tensor, size: tuple[int, int], a: argparse.Namespace) -> None:
     """Print what encoding and decoding by tiles change."""
+
+    def stages(tiles: Tiling) -> TiledRestoration:
+        return TiledRestoration(window, [tiles])
+
     print("VAE alone: decoder, overlap | error of the latents | PSNR of decoded frames to whole, near lines, largest")
     for decoder in a.decoder:
         window, whole = Row(decoder, 1, "fused", 0).load().window(""), plan_tiles(size, None, 0, TOKEN)
-        height, width = whole.size
-        enlarged = enlarge_window(lr, size, (0, height), (0, width)).transpose(0, 1)[None]
-        latents = window.encode(enlarged)
-        decoded = window.decode(latents, enlarged)
+        latents = stages(whole).encode(lr, size, lambda: None)
+        decoded = stages(whole).decode(latents, lr, size, lambda: None)
         for overlap in a.overlap:
-            tiles = tiles_of(size, overlap)
-            cells = tiles.in_cells(window.cell)
-            encoded, canvas = Canvas(latents.shape, cells), Canvas(decoded.shape, tiles)
-            for tile, tile_cells in zip(tiles, cells, strict=True):
-                encoded.add(tile_cells, window.encode(tile.of(enlarged)))
-                canvas.add(tile, window.decode(tile_cells.of(latents), tile.of(enlarged)))
-            error = float((encoded.result() - latents).std() / latents.std())
-            frames = [(x[0].transpose(0, 1)[..., : size[0], : size[1]] + 1) / 2 for x in (canvas.result(), decoded)]
-            print(f"{decoder} {overlap:3d} | {100 * error:.3f} % | {compared(*frames, tiles)}", flush=True)
+            tiles = plan_tiles(size, a.tile, overlap, TOKEN, exact=True)
+            error = (stages(tiles).encode(lr, size, lambda: None) - latents).std() / latents.std()
+            by_tiles = stages(tiles).decode(latents, lr, size, lambda: None)
+            print(f"{decoder} {overlap:3d} | {100 * error:.3f} % | {compared(by_tiles, decoded, tiles)}", flush=True)
 
 
-def print_rows(clip: Clip, lr: torch.Tensor, rows: Iterator[Row], output: Path) -> None:
+def print_rows(clip: Clip, lr: torch.Tensor, rows: Iterator[Row], a: argparse.Namespace) -> None:
     """Print what each row changes, and save the picture."""
     assert clip.truth
     size, truth = clip.truth.size(), torch.stack(list(islice(clip.truth.read(), len(lr))))
@@ -146,14 +139,14 @@ def print_rows(clip: Clip, lr: torch.Tensor, rows: Iterator[Row], output: Path) 
             whole[key] = restore(lr, size, plan_tiles(size, None, 0, TOKEN), row)
             if not pictures:
                 pictures.append(("whole frame", planes_to_image(to_uint8(whole[key][-1]))))
-        tiles, reference = tiles_of(size, row.overlap), whole[key]
+        tiles, reference = plan_tiles(size, a.tile, row.overlap, TOKEN, exact=True), whole[key]
         tiled = restore(lr, size, tiles, row)
         gain = psnr(tiled, truth) - psnr(reference, truth)
         print(f"{row!s:22} | {len(tiles.rows)}x{len(tiles.columns)} | {compared(tiled, reference, tiles)} | {gain:+.3f} | "
               f"{seam(tiled, lr, tiles)}; {seam(reference, lr, tiles)}", flush=True)  # fmt: skip
         shown = (0.5 + AMPLIFIED * (tiled - reference)[-1]).clamp(0, 1)
         pictures.append((f"{row}, difference x{AMPLIFIED}", planes_to_image(to_uint8(shown))))
-    save_sheet(grid_sheet(pictures, 3, size[1] // 2), output / f"{clip.name}.png")
+    save_sheet(grid_sheet(pictures, 3, min(size[1], WIDEST)), a.output / f"{clip.name}.png")
 
 
 def main() -> None:
@@ -165,6 +158,7 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", type=count, default=[1, 4])
     parser.add_argument("--tiling", nargs="+", default=["fused", "shifted", "independent"])
     parser.add_argument("--overlap", nargs="+", type=int, default=[0, 32, 64, 96])
+    parser.add_argument("--tile", nargs=2, type=int, default=METHOD.needs(CpcConfig(), False).tile)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     a = parser.parse_args()
     log.setup()
@@ -177,7 +171,7 @@ def main() -> None:
         lr = torch.stack(list(islice(make_lr(clip, a.degradation, SCALE, 0, a.output / "lr").read(), a.frames)))
         print(f"\n{clip.name}, {clip.truth.size()[1]}x{clip.truth.size()[0]}")
         print_vae(lr, clip.truth.size(), a)
-        print_rows(clip, lr, starmap(Row, product(a.decoder, a.steps, a.tiling, a.overlap)), a.output)
+        print_rows(clip, lr, starmap(Row, product(a.decoder, a.steps, a.tiling, a.overlap)), a)
 
 
 if __name__ == "__main__":
