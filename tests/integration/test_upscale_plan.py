@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_a_dry_run_times_a_tile(tmp_path, capsys):
 
 def planned(folder, capsys, monkeypatch, *words):
     """What a dry run of realis-tiny says of 5 frames."""
-    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: 60.0)
+    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: estimate.Sample(60.0))
     source = folder / "in.mp4"
     if not source.exists():
         clip(source, 5)
@@ -105,9 +106,22 @@ def test_the_plan_counts_what_fused_tiles_keep(tmp_path, monkeypatch, capsys):
     assert ["768 KiB for the control of all tiles" in one for one in said] == [True, False, False, False]
 
 
+def test_what_tiles_keep_is_needed_while_they_are_sampled_only(monkeypatch):
+    GiB = 2**30
+    sample = estimate.Sample(60.0, [5 * GiB, GiB, GiB, 8 * GiB])  # encoding, two steps, decoding
+    loader = SimpleNamespace(config=None)
+    monkeypatch.setattr(estimate, "frames_memory", lambda *_: 3 * GiB)
+    monkeypatch.setattr(estimate, "peak_memory", lambda: 4.0)
+    for kept, on_gpu, on_cpu in ((6, "8.0 GiB of GPU memory", "10 GiB"), (9, "10 GiB of GPU memory", "13 GiB"),
+                                 (0, "8.0 GiB of GPU memory", "7.0 GiB")):  # fmt: skip
+        monkeypatch.setattr(estimate, "kept_memory", lambda *_, kept=kept: kept * GiB)
+        said = [estimate.memory_needed(loader, None, None, one) for one in (sample, estimate.Sample(60.0))]
+        assert on_gpu in said[0] and on_cpu in said[1]
+
+
 def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: timed.append(case) or 60.0)
+    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: timed.append(case) or estimate.Sample(60.0))
     run("--input", folder, "--output", tmp_path / "out", "--dry-run")
     assert [shape for _, _, shape, _ in timed] == [(8, 3, 30, 44)]
     assert "3 of 3 in all: about 6.0 min for 27 frames" in capsys.readouterr().err
@@ -116,7 +130,7 @@ def test_a_dry_run_of_several_times_a_tile_once_and_adds_up(folder, tmp_path, ca
 
 def test_a_dry_run_of_a_preview_times_what_it_will_do(folder, tmp_path, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: timed.append(case) or 60.0)
+    monkeypatch.setattr(estimate, "time_a_tile", lambda *case: timed.append(case) or estimate.Sample(60.0))
     run_upscale(["--input", str(clip(tmp_path / "in.mp4", 29)), "--target", "2x", "--preview", "--dry-run"])
     assert [shape[0] for _, _, shape, _ in timed] == [5] and "60 s for 5 frames on cpu" in capsys.readouterr().err
 

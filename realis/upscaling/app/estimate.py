@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -48,7 +49,7 @@ class CostEstimator:
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
-        self._seconds: dict[tuple, float] = {}  # by the frames and the sizes of a tile
+        self._samples: dict[tuple, Sample] = {}  # by the frames and the sizes of a tile
 
     def estimate(self, video_format: VideoFormat, plan: Plan, output: Path, prompt: str) -> Estimate:
         """Time one tile, log the cost of the whole input, and return it; zero where the number of frames is not known.
@@ -59,8 +60,8 @@ class CostEstimator:
         segments = plan.segments
         at_a_time = min(segments.frames, segments.padded(plan.frames)) if plan.frames else segments.frames
         tiles = fmean(len(grid) for grid in step_grids(plan.tiles, plan.needs))
-        segment = self._tile_seconds(video_format, plan, at_a_time, prompt) * tiles
-        memory = memory_used(self.loader, video_format, plan)
+        sample = self._sample(video_format, plan, at_a_time, prompt)
+        segment, memory = sample.seconds * tiles, memory_needed(self.loader, video_format, plan, sample)
         pace = f"{units.duration(segment)} for {units.count(at_a_time, 'frame')} on {self.loader.device}{memory}"
         if not plan.frames:
             logger.info("about %s; how many frames there are is not known", pace)
@@ -70,24 +71,37 @@ class CostEstimator:
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 
-    def _tile_seconds(self, video_format: VideoFormat, plan: Plan, frames: int, prompt: str) -> float:
+    def _sample(self, video_format: VideoFormat, plan: Plan, frames: int, prompt: str) -> "Sample":
         scale = plan.native_size[0] / video_format.size[0]
         windows = (side + 2 * plan.needs.tile_context for side in plan.tile)
         lr_size = tuple(
             min(max(1, round(side / scale)), whole) for side, whole in zip(windows, video_format.size, strict=True)
         )
         case = (frames, plan.tile, lr_size)
-        if case not in self._seconds:
+        if case not in self._samples:
             logger.info("timing a sample of the work")
             try:
-                self._seconds[case] = time_a_tile(self.loader, plan, (frames, 3, *lr_size), prompt)
+                self._samples[case] = time_a_tile(self.loader, plan, (frames, 3, *lr_size), prompt)
             except RuntimeError as error:
                 raise (out_of_memory_error(plan) if is_out_of_memory(error) else error) from None
-        return self._seconds[case]
+        return self._samples[case]
 
 
-def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str) -> float:
-    """Return the seconds that the method takes for one tile of random frames of ``shape`` (F, 3, h, w)."""
+@dataclass(frozen=True)
+class Sample:
+    """What one tile took.
+
+    Args:
+        seconds: of work.
+        peaks: of a GPU, the bytes in use at most up to each report of progress, such as of a sampling step.
+    """
+
+    seconds: float
+    peaks: Sequence[int] = ()
+
+
+def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str) -> Sample:
+    """Return what the method takes for one tile of random frames of ``shape`` (F, 3, h, w)."""
     import torch
 
     from realis.upscaling.stream import segment_noise
@@ -95,26 +109,31 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
     lr, size = torch.rand(shape), plan.needs.native_size((shape[2], shape[3]), plan.tile)
     upscaler, one = loader.upscaler, plan_tiles(size, None, 0, plan.needs.multiple)
     noise = segment_noise(plan.needs, 0, 0, len(lr), one)
+    on_gpu, peaks = loader.device.startswith("cuda"), []
+
+    def advance(share: float) -> None:
+        if on_gpu:
+            peaks.append(torch.cuda.max_memory_allocated(loader.device))
+            torch.cuda.reset_peak_memory_stats(loader.device)
 
     def run() -> float:
         began = time.monotonic()
-        upscaler.upscale(lr, size, tiles=one, noise=noise, carry={}, prompt=prompt, advance=lambda share: None)
+        upscaler.upscale(lr, size, tiles=one, noise=noise, carry={}, prompt=prompt, advance=advance)
         return time.monotonic() - began
 
     first = run()
-    return first if first > WARM_UP else run()
+    return Sample(first if first > WARM_UP else run(), peaks)
 
 
-def memory_used(loader: Loader, video_format: VideoFormat, plan: Plan) -> str:
-    """Describe the memory that the work will take at its peak: what the model and the timed tile took, and what a segment
-    of whole frames and the control of its tiles take beside it."""
-    import torch
-
-    device, kept, frames = loader.device, kept_memory(loader.config, plan), frames_memory(plan, video_format)
-    if device.startswith("cuda"):
-        return f" with {units.size(torch.cuda.max_memory_allocated(device) + kept)} of GPU memory"
-    peak = peak_memory()
-    return f" with {units.size(peak * 2**30 + kept + frames)} of memory" if peak else ""
+def memory_needed(loader: Loader, video_format: VideoFormat, plan: Plan, sample: Sample) -> str:
+    """Describe the memory that the work takes at its peak: what the model and a tile take, and of a segment what its frames
+    take, or what its tiles keep from step to step; they do so before there are frames of the result."""
+    kept, frames, peak = kept_memory(loader.config, plan), frames_memory(plan, video_format), peak_memory()
+    if sample.peaks:
+        steps = sample.peaks[1:-1]  # the first is of encoding, the last of decoding
+        most = max(*sample.peaks, *(step + kept for step in steps))
+        return f" with {units.size(most)} of GPU memory"
+    return f" with {units.size(peak * 2**30 + max(kept, frames))} of memory" if peak else ""
 
 
 def disk_space(plan: Plan, result: float, output: Path) -> str:
