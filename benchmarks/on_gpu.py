@@ -71,7 +71,7 @@ class Outcome:
 
 def parts_of(work: Path, small: bool) -> list[Part]:
     """Return all parts in their order: what matters most comes first, as the budget may end before the last."""
-    device, clip = ("cpu", "--runs 1 --layers 2 --frames 5 --height 64 --width 128") if small else ("cuda", "--runs 3")
+    device, clip = ("cpu", "--runs 1 --layers 2 --frames 5 --height 64 --width 64") if small else ("cuda", "--runs 3")
     sample, hd, uhd = ("1x", "2x", "4x") if small else ("4k", "720p", "4k")
     single = "--tile-height 64 --tile-width 96" if small else "--tile-height 720 --tile-width 1280"
     folder = shlex.quote(str(work))
