@@ -2,10 +2,11 @@
 
 Each part is a command with a time limit of its own, all within a budget: one tile and one training step at the true
 sizes of Wan2.1-T2V-1.3B, the tests that need a GPU, the demo, and whole upscales of 49 frames: to 720p in a single pass
-and in tiles of 480p, and to 4K. The weights are random: times and memory are the real ones, pictures are not. A part
-that fails or takes too long does not stop the rest. OUT gets a log of each part, and report.md with a table and what
-the tile and the training step measured; GPU memory is what everything on the card has in use, which nvidia-smi is asked
-for twice a second. Exit code 1 if a part failed, took too long, or had no time left.
+and in tiles of 480p, and to 4K under a static CPC, whose features fused tiles keep on the device or in main memory. The
+weights are random: times and memory are the real ones, pictures are not. A part that fails or takes too long does not
+stop the rest. OUT gets a log of each part, and report.md with a table and what the tile and the training step measured;
+GPU memory is what everything on the card has in use, which nvidia-smi is asked for twice a second. Exit code 1 if a part
+failed, took too long, or had no time left.
 """
 
 import contextlib
@@ -70,28 +71,33 @@ class Outcome:
 
 def parts_of(work: Path, small: bool) -> list[Part]:
     """Return all parts in their order: what matters most comes first, as the budget may end before the last."""
-    device, clip = ("cpu", "--runs 1 --layers 2 --frames 5 --height 64 --width 128") if small else ("cuda", "--runs 3")
+    device, clip = ("cpu", "--runs 1 --layers 2 --frames 5 --height 64 --width 64") if small else ("cuda", "--runs 3")
     sample, hd, uhd = ("1x", "2x", "4x") if small else ("4k", "720p", "4k")
     single = "--tile-height 64 --tile-width 96" if small else "--tile-height 720 --tile-width 1280"
     folder = shlex.quote(str(work))
     wan = f"{folder}/wan"
     upscale = (
-        f"infer/upscale.py --device {device} --model {wan}/base --cpc {wan}/cpc "
-        f"--prompt-embeds {wan}/prompt.safetensors --input {wan}/clip.mp4 --output {folder}/result.mp4 --restart"
+        f"infer/upscale.py --device {device} --model {wan}/base "
+        f"--input {wan}/clip.mp4 --output {folder}/result.mp4 --restart"
     )
-    four_k = f"{upscale} --target {uhd} --steps 2 --vae-dtype bfloat16"
+    prompted = f"--cpc {wan}/cpc --prompt-embeds {wan}/prompt.safetensors"
+    static = f"--cpc {wan}/cpc_static --empty-prompt-embeds {wan}/prompt.safetensors"
+    hd_4_steps = f"{upscale} {prompted} --target {hd} --steps 4"
+    uhd_2_steps = f"{upscale} {static} --target {uhd} --steps 2 --vae-dtype bfloat16"
     return [
         Part("versions", 90, f"-c {shlex.quote(VERSIONS)} {device}"),
         Part("wan_tile", 150, f"benchmarks/wan_tile.py --device {device} {clip}", "transformer, one step"),
         Part("training_step", 120, f"benchmarks/training_step.py --device {device} {clip}", "step:"),
         Part("gpu_tests", 90, "-m pytest -q -p no:cacheprovider tests/integration/test_gpu.py"),
         Part("random_wan", 90, f"benchmarks/random_wan.py {wan} {'--small' if small else ''}"),
-        Part("upscale_720p_single_pass_4_steps", 120, f"{upscale} --target {hd} {single} --steps 4"),
-        Part("upscale_4k_fused_2_steps", 150, f"{four_k} --tiling fused"),
-        Part("upscale_4k_independent_2_steps", 150, f"{four_k} --tiling independent"),
-        Part("upscale_720p_4_steps", 120, f"{upscale} --target {hd} --steps 4"),
+        Part("upscale_720p_single_pass_4_steps", 120, f"{hd_4_steps} {single}"),
+        Part("upscale_4k_fused_2_steps", 150, f"{uhd_2_steps} --tiling fused --control-cache device"),
+        Part("upscale_4k_fused_host_2_steps", 150, f"{uhd_2_steps} --tiling fused --control-cache host"),
+        Part("upscale_4k_independent_2_steps", 150, f"{uhd_2_steps} --tiling independent"),
+        Part("upscale_720p_4_steps", 120, hd_4_steps),
         Part("demo", 90, f"infer/upscale.py --device {device} --target {sample} --output {folder}/demo.mp4 --restart"),
-        Part("upscale_720p_4_steps_compiled", 180, f"{upscale} --target {hd} --steps 4 --compile"),
+        Part("upscale_720p_4_steps_compiled", 180, f"{hd_4_steps} --compile"),
+        Part("upscale_4k_shifted_2_steps", 150, f"{uhd_2_steps} --tiling shifted"),
     ]
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/random_wan.py FOLDER [--small]
 
-FOLDER gets base/ (transformer and VAE), cpc/ (four blocks), prompt.safetensors and clip.mp4, 49 frames of 960x540 from
-a photograph that scikit-image carries: 3.7 GB. Such a model's output is noise; its times and memory are the real ones.
---small writes the same in miniature.
+FOLDER gets base/ (transformer and VAE), cpc/ (four blocks, which take time and text), cpc_static/ (the same weights
+without either), prompt.safetensors and clip.mp4, 49 frames of 960x540 from a photograph that scikit-image carries: 4 GB.
+Such a model's output is noise; its times and memory are the real ones. --small writes the same in miniature.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,8 @@ def random_transformer(sizes: Sizes) -> ControlledWanTransformer3DModel:
 
 
 def write_model(folder: Path, sizes: Sizes) -> None:
-    """Write base/, cpc/ and prompt.safetensors: the VAE in float32, as Wan's is published, the rest in bfloat16."""
+    """Write base/, cpc/, cpc_static/ and prompt.safetensors: the VAE in float32, as Wan's is published, the rest in
+    bfloat16."""
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # a minute on a CPU
         transformer = random_transformer(sizes)
@@ -65,6 +66,8 @@ def write_model(folder: Path, sizes: Sizes) -> None:
         if model is not vae:
             halve(model)
         model.save_pretrained(folder / name)
+    controlnet.register_to_config(time_conditioned=False, text_conditioned=False)
+    controlnet.save_pretrained(folder / "cpc_static")
     save_file({"prompt_embeds": torch.randn(512, sizes.text_dim).bfloat16()}, folder / "prompt.safetensors")
 
 

@@ -15,11 +15,13 @@ from realis.losses.hr_loss import HrLoss
 from realis.models.cpc.controlled import ControlledWan
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.lr_decoder import LrDecoder
+from realis.tiling.plan import plan_tiles
 from realis.training.settings import FlowConfig
 from realis.training.steps.cpc import CpcStep
 from realis.upscaling.cpc import CpcWindow, Sampling
 from realis.upscaling.cpc_networks import CpcNetworks
 from realis.upscaling.cpc_prompts import Prompt
+from realis.upscaling.tiled import TiledRestoration
 from windows import restore_window
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +42,27 @@ def test_a_window_is_the_same_on_the_gpu(vae, transformer, sampler):
         part.to("cuda")
     got = restore_window(CpcWindow(networks, Prompt(text.cuda(), empty.cuda(), empty.cuda()), sampling), *clip)
     torch.testing.assert_close(got.cpu(), wanted, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("cache", ["device", "host"])
+def test_fused_tiles_are_the_same_on_the_gpu(vae, transformer, cache):
+    """Two tiles under a static CPC, whose features wait for the next step on the GPU or in main memory."""
+    static = {"time_conditioned": False, "text_conditioned": False}
+    controlnet = randomise_projections(CpcControlNet.from_transformer(transformer, 2, **static))
+    networks = CpcNetworks(vae, transformer, controlnet, None)
+    g = torch.Generator().manual_seed(3)
+    frames, noise = torch.rand(5, 3, 16, 40, generator=g), torch.randn(16, 2, 4, 10, generator=g)
+    tiles = plan_tiles((32, 80), (32, 48), 16, 16, exact=True)
+
+    def restored(device, cache):
+        for part in (networks.vae, networks.transformer, networks.controlnet):
+            part.to(device)
+        window = CpcWindow(networks, Prompt(*torch.zeros(3, 1, 3, 16, device=device)), Sampling(steps=3))
+        tiled = TiledRestoration(window, "fused", cache)
+        return tiled.restore(frames, (32, 80), tiles, noise, lambda share: None)
+
+    wanted = restored("cpu", "none")
+    torch.testing.assert_close(restored("cuda", cache), wanted, atol=1e-3, rtol=0)  # without control they differ by 0.1
 
 
 def test_a_training_step_is_the_same_on_the_gpu(transformer, controlnet):

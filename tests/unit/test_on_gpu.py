@@ -11,9 +11,11 @@ import pytest
 from benchmark_files import load_benchmark
 from realis.commands.upscale import upscale
 from realis.methods.flags import parse_upscale
-from realis.models.wan.geometry import TOKEN
-from realis.tiling.plan import plan_tiles
+from realis.methods.registry import find_method
+from realis.upscaler import Tile
+from realis.upscaling.app.plan import tile_for, tiles_of
 from realis.video.source import open_source
+from realis.video.target import target_size
 
 on_gpu, random_wan = load_benchmark("on_gpu"), load_benchmark("random_wan")
 
@@ -34,19 +36,42 @@ def test_its_commands_are_right(work, small):
         if script == "infer/upscale.py":
             config = parse_upscale(flags)
             assert config.device == ("cpu" if small else "cuda")
-            assert all(
-                Path(name).exists()
-                for name in (*config.input, config.options.cpc or work, config.options.prompt_embeds or work)
-            )
+            options = config.options
+            files = (*config.input, options.cpc, options.prompt_embeds, options.empty_prompt_embeds)
+            assert all(Path(file).exists() for file in files)  # an empty name is the current folder
 
 
-@pytest.mark.parametrize(("small", "size"), [(True, (64, 96)), (False, (720, 1280))])
-def test_the_single_pass_is_a_single_tile(work, small, size):
-    """Of what the clip is upscaled to: 960x540 to 720p, 48x32 to twice that."""
+def planned(part, small):
+    """The flags of a part that upscales the clip, what its method needs, the size of the result, and its tiles."""
+    config = parse_upscale(shlex.split(part.command)[1:])
+    needs = find_method(config.method).needs(config.options, prompted=False)
+    _, height, width = (random_wan.SMALL if small else random_wan.Sizes()).clip
+    size = target_size(config.target, width, height, even=True)
+    return config, needs, size, tiles_of(size, needs, tile_for(size, needs))
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_the_single_pass_is_a_single_tile(work, small):
     (part,) = [part for part in on_gpu.parts_of(work, small) if "single_pass" in part.name]
-    options = parse_upscale(shlex.split(part.command)[1:]).options
-    assert (options.tile_height, options.tile_width) == size
-    assert len(plan_tiles(size, size, options.tile_overlap, TOKEN)) == 1
+    _, _, size, tiles = planned(part, small)
+    assert list(tiles) == [Tile(0, size[0], 0, size[1])]
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_tiles_of_4k_keep_control_features_where_the_name_says(work, small):
+    """Under the CPC of the other parts, which is not static, no tile keeps any."""
+    kept = {}
+    for part in on_gpu.parts_of(work, small):
+        if part.name.startswith("upscale"):
+            config, needs, _, tiles = planned(part, small)
+            if needs.tile_values:
+                assert len(tiles) > 1
+                kept[part.name] = config.options.control_cache
+    assert kept == {
+        "upscale_4k_fused_2_steps": "device",
+        "upscale_4k_fused_host_2_steps": "host",
+        "upscale_4k_shifted_2_steps": "auto",
+    }
 
 
 def test_a_model_of_random_weights_upscales_its_clip(work):
