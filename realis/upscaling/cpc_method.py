@@ -149,7 +149,8 @@ def choose_vae_dtype(config: CpcConfig, folder: Path) -> str:
 
 def remarks(config: CpcConfig, controlnet: dict, prompted: bool, has_text: bool) -> Iterator[str]:
     """Yield advice: other settings that this CPC would probably do better with."""
-    prompted, takes_text = prompted or bool(config.prompt_embeds), has_text and controlnet.get("text_conditioned", True)
+    prompted, reads_text = prompted or bool(config.prompt_embeds), has_text or bool(config.prompt_embeds)
+    takes_text = reads_text and controlnet.get("text_conditioned", True)
     if takes_text and not prompted:
         yield ("no prompt: this CPC was made to be trained with a caption of each clip; --prompt (or --prompt-file, for "
                "several) tells it what the video shows")  # fmt: skip

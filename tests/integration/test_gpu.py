@@ -58,8 +58,8 @@ def test_fused_tiles_are_the_same_on_the_gpu(vae, transformer, cache):
         for part in (networks.vae, networks.transformer, networks.controlnet):
             part.to(device)
         window = CpcWindow(networks, Prompt(*torch.zeros(3, 1, 3, 16, device=device)), Sampling(steps=3))
-        tiled = TiledRestoration(window, "fused", cache)
-        return tiled.restore(frames, (32, 80), tiles, noise, lambda share: None)
+        tiled = TiledRestoration(window, [tiles], "fused", cache)
+        return tiled.restore(frames, (32, 80), noise, lambda share: None)
 
     wanted = restored("cpu", "none")
     torch.testing.assert_close(restored("cuda", cache), wanted, atol=1e-3, rtol=0)  # without control they differ by 0.1
