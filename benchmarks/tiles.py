@@ -28,7 +28,7 @@ from realis.core import log
 from realis.core.errors import run_command
 from realis.evaluation.degraded import make_lr
 from realis.evaluation.test_sets import Clip, clips_of_footage, rendered_clips
-from realis.metrics.seam import Line, SeamMeter
+from realis.metrics.seam import SeamMeter
 from realis.models.wan.geometry import TOKEN
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.ops.resize import enlarge_window
@@ -36,6 +36,7 @@ from realis.pictures.sheet import grid_sheet, save_sheet
 from realis.tiling.blend import Canvas, overlaps
 from realis.tiling.plan import TileSampling, plan_tiles
 from realis.upscaler import Placement, Tiling
+from realis.upscaling.app.meters import tile_lines
 from realis.upscaling.cpc import CpcUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.cpc_method import METHOD
@@ -100,9 +101,7 @@ def compared(tiled: torch.Tensor, whole: torch.Tensor, tiles: Tiling) -> str:
 def seam(result: torch.Tensor, lr: torch.Tensor, tiles: Tiling) -> str:
     """Return what the seam meter says of the worst line: its step and detail."""
     size = result.shape[-2:]
-    lines = [Line("y", start, min(stop, size[0])) for start, stop in overlaps(tiles.rows)]
-    lines += [Line("x", start, min(stop, size[1])) for start, stop in overlaps(tiles.columns)]
-    meter = SeamMeter(lines, size, {})
+    meter = SeamMeter(tile_lines(tiles, size, size), size, {})
     for large, small in zip(result, lr, strict=True):
         meter.add(large, small)
     worst = meter.worst()
