@@ -24,8 +24,8 @@ BLOCK, LEAST_ROWS = 64, 16  # pixels, and measured rows at least, over which gra
 # their signs: a seam has one sign, texture both
 LEAST = 0.15  # grey levels: smaller gradients count as this, so that nothing invisible is accused beside a flat content
 MOST = 1.0  # grey levels, to which gradients are clamped: an edge of the content must count no more than a seam
-STEP, DETAIL = 1.6, 1.7  # ratios from which on a seam is seen: benchmarks/meters.py
-OFFSET = 1.0  # grey levels from which on it is: also there
+STEP, DETAIL = 1.8, 1.9  # ratios from which on a seam is seen: benchmarks/meters.py
+OFFSET = 1.25  # grey levels from which on one is: also there
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,10 @@ class SeamMeter:
         self.state["frames"] += torch.tensor([0, 1])
 
     def seams(self) -> Iterator[Seam]:
-        """Yield what was measured at each line that has enough beside it."""
+        """Yield what was measured at each line that has enough beside it; nothing before the first frame."""
         first, number = self.state["frames"].tolist()
+        if not number:
+            return
         sums = (self.state["sums"] / number).split([stop - start - 1 for start, stop in self._strips], dim=1)
         offsets = (self.state["offsets"] / number).abs().split(self._blocks)
         measured = zip(self.lines, self._strips, sums, offsets, strict=True)

@@ -146,4 +146,4 @@ def test_the_state_of_other_lines_does_not_count(clip):
 def test_lines_without_anything_beside_them_are_left_out(clip):
     """As where tiles are so small that all of the frame is blended."""
     assert measured(clip, lines=[Line("x", x, x + 32) for x in range(0, 224, 32)]) == {}
-    assert SeamMeter([], SIZE, {}).worst() is None
+    assert SeamMeter([], SIZE, {}).worst() is None and SeamMeter(LINES, SIZE, {}).worst() is None
