@@ -1,7 +1,7 @@
 """What the meters of seams and pulses find, and how often they accuse a result that has none.
 
     python benchmarks/meters.py [--clips DIR] [--frames 97] [--footage-frames 9] [--flags "--method cpc"]
-        [--degradation clean mid] [--lines 24] [--output out/meters]
+        [--degradation clean mid] [--lines 16] [--output out/meters]
 
 Two photographs that nothing was trained on, filmed at rest, slowly and fast, and with --clips every video of 360 lines
 or more in DIR, are made small and restored as a whole: in one tile and one segment, which can have neither seams nor
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--footage-frames", type=count, default=9, help="of the videos in --clips")
     parser.add_argument("--flags", default="--method cpc", help="of upscale: the method and its settings")
     parser.add_argument("--degradation", nargs="+", default=["clean", "mid"])
-    parser.add_argument("--lines", type=count, default=24, help="on each clip")
+    parser.add_argument("--lines", type=count, default=16, help="on each clip")
     parser.add_argument("--output", type=Path, default=Path("out/meters"))
     a = parser.parse_args()
     if a.frames < LEAST * SEGMENT + 3:
