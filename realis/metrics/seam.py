@@ -24,7 +24,7 @@ BLOCK, LEAST_ROWS = 64, 16  # pixels, and measured rows at least, over which gra
 # their signs: a seam has one sign, texture both
 LEAST = 0.15  # grey levels: smaller gradients count as this, so that nothing invisible is accused beside a flat content
 MOST = 1.0  # grey levels, to which gradients are clamped: an edge of the content must count no more than a seam
-# From here on a seam is seen: some 15 % above the largest of untouched lines, benchmarks/meters.py
+# From here on a seam is seen: 12 to 25 % above the largest of untouched lines, benchmarks/meters.py
 STEP, DETAIL = 1.8, 1.9  # ratios
 OFFSET = 2.0  # grey levels: the largest was 1.04 at a strength of 0.65, which is 1.6 at 1
 
