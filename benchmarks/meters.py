@@ -1,20 +1,23 @@
 """What the meters of seams and pulses find, and how often they accuse a result that has none.
 
     python benchmarks/meters.py [--clips DIR] [--frames 97] [--footage-frames 9] [--flags "--method cpc"]
-        [--degradation clean mid] [--lines 12] [--output out/meters]
+        [--degradation clean mid] [--lines 16] [--output out/meters]
 
 Two photographs that nothing was trained on, filmed at rest, slowly and fast, and with --clips every video of 360 lines
 or more in DIR, are made small and restored as a whole: in one tile and one segment, which can have neither seams nor
 pulses but those of the latent frames. Results are kept in --output. The truth is measured as well, as the result of a
 method that restores all detail. On every clip
 
-1. lines are drawn at random, half of them hard cuts and half blends over 64 pixels, and measured as if tiles met there;
-   then with seams planted there, one at a time;
+1. lines are drawn at random, hard cuts and blends over 32, 64 and 176 pixels, and measured as if tiles met there; then
+   with seams planted there, one at a time;
 2. luma and detail are folded by periods that nothing in the result has, 5, 7, 9 and 11 frames; then with pulses planted
    of 5 and 11 frames, in the place of those of a latent frame and of a segment.
 
 Prints how often the untouched ones are accused at the thresholds of the meters, the quantiles that thresholds can be
-read from, and the share of what was planted that is found.
+read from, and the share of what was planted that is found. Untouched ones are in two halves, by scene, which is what
+names begin with up to the first underscore: thresholds are chosen on one, so that only the other says how often they
+accuse by mistake. If it never happens on n, then the rate is below 3 / n with a confidence of 95 %, were all independent;
+those of one clip are not.
 """
 
 import argparse
@@ -34,9 +37,12 @@ from realis.evaluation.footage import Footage
 from realis.evaluation.restore import Restorer, method_rows
 from realis.evaluation.test_sets import clips_of_footage, rendered_clips
 from realis.metrics.pulse import LEAST, SCORE, SIZES, Pulse, PulseMeter
-from realis.metrics.seam import DETAIL, REACH, STEP, Line, Seam, SeamMeter
+from realis.metrics.seam import BANDS, DETAIL, OFFSET, REACH, STEP, Line, Seam, SeamMeter
+from realis.tiling.blend import ramp
 
-SCALE, BLEND = 4, 64  # of super-resolution; pixels
+SCALE = 4  # of super-resolution
+WIDTHS = (0, 32, 64, 176)  # pixels over which tiles are blended
+HALVES = ("scenes that thresholds were chosen on", "other scenes")
 PERIODS, LATENT, SEGMENT = (5, 7, 9, 11), 5, 11  # frames
 SEAM_FRAMES = 8  # of a clip that lines are measured in, evenly spread
 WHOLE = "--segment-frames {frames} --tile-height 1280 --tile-width 1280"
@@ -94,16 +100,35 @@ def noise(frame: torch.Tensor, line: Line) -> None:
     band += 2 / 255 * torch.randn(band.shape, generator=torch.Generator().manual_seed(line.start))
 
 
+def offset_of(levels: float) -> Plant:
+    def plant(frame: torch.Tensor, line: Line) -> None:
+        frame[..., line.start : line.stop] += levels / 255 * ramp(line.stop - line.start)
+        frame[..., line.stop :] += levels / 255
+
+    return plant
+
+
 HARD = {f"step of {levels:g} levels": step_of(levels) for levels in (0.5, 1, 2)} | {"shift by a pixel": shift}
+OFFSETS = {f"offset of {levels:g} levels": offset_of(levels) for levels in (0.5, 1, 2, 4)}
 BLENDS = {"blurred blend": blur, "noise of 2 levels": noise}
 
 
+def plants_of(line: Line) -> dict[str, Plant]:
+    """Return the seams that are planted at a line, by their names."""
+    width = line.stop - line.start
+    if not width:
+        return HARD
+    return {f"{name} over {width}": plant for name, plant in (OFFSETS | (BLENDS if width in BANDS else {})).items()}
+
+
 def draw_lines(size: tuple[int, int], number: int, rng: np.random.Generator) -> Iterator[Line]:
+    """Yield so many lines, of every width along both axes; fewer where a width does not fit the frame."""
     for i in range(number):
-        axis, width = "xy"[i % 2], (0, BLEND)[i // 2 % 2]
-        side = size[1] if axis == "x" else size[0]
-        start = int(rng.integers(REACH, side - REACH - width))
-        yield Line(axis, start, start + width)
+        axis, width = "xy"[i % 2], WIDTHS[i // 2 % len(WIDTHS)]
+        last = (size[1] if axis == "x" else size[0]) - REACH - width
+        if last > REACH:
+            start = int(rng.integers(REACH, last))
+            yield Line(axis, start, start + width)
 
 
 def measured_seam(frames: Frames, line: Line, plant: Plant | None = None) -> Seam:
@@ -117,16 +142,20 @@ def measured_seam(frames: Frames, line: Line, plant: Plant | None = None) -> Sea
     return seam
 
 
-def print_seams(maker: str, clean: list[Seam], planted: dict[str, list[Seam]]) -> None:
-    print(
-        f"\nseams of the {maker}, at a step of {STEP} and a detail of {DETAIL}: {rate(clean)} untouched lines accused"
-    )
-    steps = [seam.step for seam in clean]
-    details = [abs(np.log(seam.detail)) for seam in clean if seam.detail != 1]
-    for name, values in (("step", steps), ("detail", np.exp(details))):
-        print(f"{name:8s}", " ".join(f"{q:.1%}: {np.quantile(values, q):.2f}" for q in (0.5, 0.95, 0.99, 0.995, 1)))
-    for name, seams in planted.items():
-        print(f"{name:24s} found {rate(seams)}")
+def print_seams(maker: str, clean: Sequence[list[Seam]], planted: dict[str, list[Seam]]) -> None:
+    print(f"\nseams of the {maker}, at a step of {STEP}, a detail of {DETAIL} and an offset of {OFFSET} levels")
+    for half, seams in zip(HALVES, clean, strict=True):
+        print(f"{half}: {rate(seams)} untouched lines accused")
+        figures = {
+            "step": [seam.step for seam in seams],
+            "detail": [np.exp(abs(np.log(seam.detail))) for seam in seams if seam.detail != 1],
+            "offset": [seam.offset for seam in seams],
+        }
+        for name, values in figures.items():
+            quantiles = " ".join(f"{q:.0%}: {np.quantile(values, q):.2f}" for q in (0.5, 0.95, 0.99, 1) if values)
+            print(f"{name:8s} {quantiles}")
+    for name, seams in sorted(planted.items()):
+        print(f"{name:32s} found {rate(seams)}")
 
 
 def rate(found: Sequence[Seam | Pulse]) -> str:
@@ -169,15 +198,15 @@ def measured_pulses(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> tuple
     return list(clean.pulses()), {name: [pulse] for name, pulse in worst.items() if pulse}
 
 
-def print_pulses(maker: str, clean: list[Pulse], planted: dict[str, list[Pulse]]) -> None:
-    print(
-        f"\npulses of the {maker}, at a score of {SCORE} and sizes of {SIZES}: {rate(clean)} untouched series accused"
-    )
-    for what in SIZES:
-        scores = [pulse.score for pulse in clean if pulse.what == what]
-        usual = np.median([pulse.usual for pulse in clean if pulse.what == what])
-        quantiles = " ".join(f"{q:.0%}: {np.quantile(scores, q):.2f}" for q in (0.5, 0.95, 0.99, 1))
-        print(f"{what:8s} score {quantiles}; differences of neighbours {usual:.2g}")
+def print_pulses(maker: str, clean: Sequence[list[Pulse]], planted: dict[str, list[Pulse]]) -> None:
+    print(f"\npulses of the {maker}, at a score of {SCORE} and sizes of {SIZES}")
+    for half, pulses in zip(HALVES, clean, strict=True):
+        print(f"{half}: {rate(pulses)} untouched series accused")
+        for what in SIZES:
+            scores = [pulse.score for pulse in pulses if pulse.what == what]
+            usual = np.median([pulse.usual for pulse in pulses if pulse.what == what])
+            quantiles = " ".join(f"{q:.0%}: {np.quantile(scores, q):.2f}" for q in (0.5, 0.95, 0.99, 1))
+            print(f"{what:8s} score {quantiles}; differences of neighbours {usual:.2g}")
     for name, pulses in planted.items():
         print(f"{name:34s} found {rate(pulses)}")
 
@@ -189,7 +218,7 @@ def main() -> None:
     parser.add_argument("--footage-frames", type=count, default=9, help="of the videos in --clips")
     parser.add_argument("--flags", default="--method cpc", help="of upscale: the method and its settings")
     parser.add_argument("--degradation", nargs="+", default=["clean", "mid"])
-    parser.add_argument("--lines", type=count, default=12, help="on each clip")
+    parser.add_argument("--lines", type=count, default=16, help="on each clip")
     parser.add_argument("--output", type=Path, default=Path("out/meters"))
     a = parser.parse_args()
     if a.frames < LEAST * SEGMENT + 3:
@@ -197,19 +226,21 @@ def main() -> None:
     log.setup()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    lines, seams = defaultdict(list), defaultdict(lambda: defaultdict(list))
-    series, pulses = defaultdict(list), defaultdict(lambda: defaultdict(list))
+    lines, series = (defaultdict[str, tuple[list, list]](lambda: ([], [])) for _ in range(2))
+    seams, pulses = (defaultdict[str, dict[str, list]](lambda: defaultdict(list)) for _ in range(2))
+    scenes: dict[str, int] = {}
     for maker, name, result, lr in results(a):
+        half = scenes.setdefault(name.split("_")[0], len(scenes) % 2)
         number = result.announced_frames()
         pairs = zip(result.read(), lr.read(), strict=True)
         frames = list(islice(pairs, 0, None, max(1, number // SEAM_FRAMES)))
         for line in draw_lines(result.size(), a.lines, rng):
-            lines[maker].append(measured_seam(frames, line))
-            for kind, plant in (BLENDS if line.stop > line.start else HARD).items():
+            lines[maker][half].append(measured_seam(frames, line))
+            for kind, plant in plants_of(line).items():
                 seams[maker][kind].append(measured_seam(frames, line, plant))
         if number > LEAST * LATENT + 2:
             clean, planted = measured_pulses(zip(result.read(), lr.read(), strict=True))
-            series[maker] += clean
+            series[maker][half].extend(clean)
             for kind, found in planted.items():
                 pulses[maker][kind] += found
         log.logger.info("%s, %s: measured", maker, name)

@@ -28,13 +28,14 @@ from realis.core import log
 from realis.core.errors import run_command
 from realis.evaluation.degraded import make_lr
 from realis.evaluation.test_sets import Clip, clips_of_footage, rendered_clips
-from realis.metrics.seam import Line, SeamMeter
+from realis.metrics.seam import SeamMeter
 from realis.models.wan.geometry import TOKEN
 from realis.ops.pixels import planes_to_image, to_uint8
 from realis.pictures.sheet import grid_sheet, save_sheet
 from realis.tiling.blend import overlaps
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement, TileSampling, Tiling
+from realis.upscaling.app.meters import tile_lines
 from realis.upscaling.cpc import CpcUpscaler
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.cpc_method import METHOD
@@ -94,15 +95,13 @@ def compared(tiled: torch.Tensor, whole: torch.Tensor, tiles: Tiling) -> str:
 
 
 def seam(result: torch.Tensor, lr: torch.Tensor, tiles: Tiling) -> str:
-    """Return what the seam meter says of the worst line: its step and detail."""
+    """Return what the seam meter says of the worst line: its step, detail and offset."""
     size = result.shape[-2:]
-    lines = [Line("y", start, min(stop, size[0])) for start, stop in overlaps(tiles.rows)]
-    lines += [Line("x", start, min(stop, size[1])) for start, stop in overlaps(tiles.columns)]
-    meter = SeamMeter(lines, size, {})
+    meter = SeamMeter(tile_lines(tiles, size, size), size, {})
     for large, small in zip(result, lr, strict=True):
         meter.add(large, small)
     worst = meter.worst()
-    return f"{worst.step:.2f} {worst.detail:.2f}" if worst else "-"
+    return f"{worst.step:.2f} {worst.detail:.2f} {worst.offset:.2f}" if worst else "-"
 
 
 @torch.no_grad()
@@ -131,7 +130,7 @@ def print_rows(clip: Clip, lr: torch.Tensor, rows: Iterator[Row], a: argparse.Na
     whole: dict[tuple[str, int], torch.Tensor] = {}
     pictures: list[tuple[str, np.ndarray]] = []
     print(
-        "decoder steps tiling overlap | tiles | PSNR to whole, near lines, largest | over whole | step, detail; of whole"
+        "decoder steps tiling overlap | tiles | PSNR to whole, near lines, largest | over whole | step, detail, offset; of whole"
     )
     for row in rows:
         key = (row.decoder, row.steps)

@@ -1,5 +1,6 @@
 """What ``upscale`` says beforehand, and what happens where memory does not do."""
 
+import json
 import re
 import shutil
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from realis.upscaling.app.loading import Loader, is_out_of_memory
 from realis.upscaling.cpc_config import CpcConfig
 from realis.upscaling.interpolation import InterpolationUpscaler
 from realis.video.journal import Journal
+from realis.video.results import notes_file
 from small_clips import clip, images, run, three_clips
 
 
@@ -51,6 +53,7 @@ def test_too_little_memory_halves_the_tiles_and_goes_on(tmp_path, monkeypatch, c
                  "--tile-width", "128"])  # fmt: skip
     said = capsys.readouterr().err
     assert "out of memory; going on with tiles of 64x64" in said and "going on from frame 8" in said
+    assert json.loads(notes_file(tmp_path / "out.mp4").read_text())["seams"]["first"] == 8
     run("--input", source, "--output", tmp_path / "whole.mp4", "--target", "4x")
     assert len(images(tmp_path / "out.mp4")) == 29
     SmallMemory.calls = 1

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from realis.core.log import logger
+from realis.upscaler import Tiling
 from realis.upscaling.app.plan import Plan
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ class Meters:
     Args:
         plan: of the result.
         carry: of the last finished segment, out of which :attr:`state` is taken; empty at the start.
+        first: number of the frame that is added next.
     """
 
-    def __init__(self, plan: Plan, carry: "dict[str, torch.Tensor]") -> None:
+    def __init__(self, plan: Plan, carry: "dict[str, torch.Tensor]", first: int = 0) -> None:
         from realis.metrics.pulse import PulseMeter
         from realis.metrics.seam import SeamMeter
 
@@ -35,7 +37,7 @@ class Meters:
 
         segments = plan.segments
         periods = set() if segments.independent else {segments.frames - segments.overlap, segments.period} - {1}
-        self.seam = SeamMeter(tile_lines(plan), plan.size, taken("seam."))
+        self.seam = SeamMeter(tile_lines(plan.tiles, plan.native_size, plan.size), plan.size, taken("seam."), first)
         self.pulse = PulseMeter(sorted(periods), taken("pulse."))
 
     def add(self, result: "torch.Tensor", source: "torch.Tensor", position: int) -> None:
@@ -61,19 +63,18 @@ class Meters:
         }
 
 
-def tile_lines(plan: Plan) -> "list[Line]":
-    """Return the lines of the result at which tiles of the plan meet."""
+def tile_lines(tiles: Tiling, native_size: tuple[int, int], size: tuple[int, int]) -> "list[Line]":
+    """Return the lines at which tiles of frames of ``native_size`` meet in a result that is resized to ``size``."""
     from realis.metrics.seam import Line
     from realis.tiling.blend import overlaps
 
-    def of(axis: Literal["x", "y"], spans: Sequence[tuple[int, int]], native: int, size: int) -> Iterator[Line]:
+    def of(axis: Literal["x", "y"], spans: Sequence[tuple[int, int]], native: int, side: int) -> Iterator[Line]:
         for start, stop in overlaps(spans):
-            first, last = start * size // native, -(-stop * size // native)
-            if first < size:  # the canvas may be larger than the frame
-                yield Line(axis, first, min(last, size))
+            first, last = start * side // native, -(-stop * side // native)
+            if first < side:  # the canvas may be larger than the frame
+                yield Line(axis, first, min(last, side))
 
-    (height, width), (rows, columns) = plan.native_size, plan.size
-    return [*of("y", plan.tiles.rows, height, rows), *of("x", plan.tiles.columns, width, columns)]
+    return [*of("y", tiles.rows, native_size[0], size[0]), *of("x", tiles.columns, native_size[1], size[1])]
 
 
 def log_meters(notes: Notes) -> None:

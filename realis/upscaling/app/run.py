@@ -262,7 +262,7 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
 
     upscaler, carry, strength = loader.upscaler, sink.journal.carry(), config.strength_for(plan.needs)
     fix = ColorFix(config.color_fix, {n[6:]: carry.pop(n) for n in list(carry) if n.startswith("color.")})
-    meters = Meters(plan, carry)
+    meters = Meters(plan, carry, first)
     opaque, cuts = not plan.encoding.alpha and not config.drop_alpha, 0
     with (
         explain_interrupt(sink, plan),
