@@ -74,11 +74,14 @@ class Seam:
         return max(step, detail, self.offset / OFFSET)
 
     def __str__(self) -> str:
-        verdict = "tiles probably show" if self.severity >= 1 else "none seen between tiles"
         start = f" from frame {self.first} on" if self.first else ""
+        shows = self.severity >= 1
+        verdict = (
+            f"tiles probably show{start}, and more overlap may help" if shows else f"none seen between tiles{start}"
+        )
         return (
-            f"{verdict}{start}; the worst is at {self.line}: steps {self.step:.2f} and detail {self.detail:.2f} times those "
-            f"beside it, {self.offset:.2g} levels from side to side"
+            f"{verdict}; the worst is at {self.line}: steps {self.step:.2f} times those beside it (a seam: {STEP}), detail "
+            f"{self.detail:.2f} ({DETAIL}), {self.offset:.2g} levels from side to side ({OFFSET:g})"
         )
 
 

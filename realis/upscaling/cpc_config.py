@@ -30,10 +30,10 @@ class CpcConfig:
     vae_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     tile_height: int = 0  # pixels, a multiple of 16; 0: what the model was made for
     tile_width: int = 0  # pixels, as --tile-height
-    tile_overlap: int = 32  # pixels that tiles share at least
-    # tiles take steps together, and are blended at each; or so, moved at every other step; or one by one, blended at the end
+    tile_overlap: int = 32  # pixels that tiles share at least, a multiple of 16
+    # tiles take each step together and are blended; or so, moved at every other step; or one by one, blended at the end
     tiling: TileSampling = "fused"
-    # where fused tiles keep a static CPC's features from step to step; auto: the device if it has room, else main memory
+    # where tiles that are not independent keep a static CPC's features from step to step; auto: the device, if it has room
     control_cache: Annotated[TileCache, RUN] = "auto"
     segment_frames: int = 0  # frames processed at a time, 4 n + 1; 0: what the model was made for
     segment_overlap: int = 5  # frames that segments share, 4 n + 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.core import units
-from realis.core.errors import InputError
+from realis.core.errors import InputError, require
 from realis.models.hub import check_parts, has_text_encoder, has_wan_vae, model_folder
 from realis.models.wan.geometry import CELL, FRAMES, PATCH, TOKEN
 from realis.upscaler import MethodCard, Needs, NoiseGrid, Placement, Segments
@@ -48,6 +48,10 @@ class CpcMethod:
         kept = kept_per_cell(config, controlnet, sampling["steps"])
         files = {"model": folder, "cpc": cpc, "prompt_embeds": config.prompt_embeds,
                  "empty_prompt_embeds": config.empty_prompt_embeds}  # fmt: skip
+        tile = (config.tile_height or tile_height, config.tile_width or tile_width)
+        require(
+            config.tile_overlap < min(tile), "--tile-overlap", config.tile_overlap, f"less than a tile, {min(tile)}"
+        )
         try:
             segments = Segments(config.segment_frames or frames, config.segment_overlap, period=FRAMES)
         except InputError as error:
@@ -55,7 +59,7 @@ class CpcMethod:
         return Needs(
             segments,
             trained_scale=TRAINED_SCALE,
-            tile=(config.tile_height or tile_height, config.tile_width or tile_width),
+            tile=tile,
             tile_turns=not (config.tile_height or config.tile_width),
             tile_exact=True,
             tile_overlap=config.tile_overlap,

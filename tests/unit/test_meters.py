@@ -92,12 +92,12 @@ def test_what_is_bad_is_a_warning(caplog):
         for one in said:
             log_meters({name: {"severity": found.severity, "summary": str(found)} for name, found in one.items()})
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "seams: none seen between tiles; the worst is at x = 832: steps 1.04 and detail 0.97 times those beside it, "
-                 "0.21 levels from side to side"),
+        ("INFO", "seams: none seen between tiles; the worst is at x = 832: steps 1.04 times those beside it "
+                 "(a seam: 1.8), detail 0.97 (1.9), 0.21 levels from side to side (2)"),
         ("WARNING", "pulses: the result probably pulses; the worst is of detail, every 4 frames: frame 0 differs from its "
                     "neighbours by 2.1 %, others by 0.4"),
-        ("WARNING", "seams: tiles probably show from frame 9 on; the worst is at x = 80: steps 2.50 and detail 1.00 times "
-                    "those beside it, 3.4 levels from side to side"),
+        ("WARNING", "seams: tiles probably show from frame 9 on, and more overlap may help; the worst is at x = 80: steps "
+                    "2.50 times those beside it (a seam: 1.8), detail 1.00 (1.9), 3.4 levels from side to side (2)"),
         ("INFO", "pulses: none seen; the worst is of luma, every 12 frames: frame 3 differs from its neighbours by 0.05 "
                  "levels, others by 0.03"),
     ]  # fmt: skip

@@ -157,8 +157,8 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     yield from needs.remarks
     trained = tile_for(plan.native_size, needs)
     if trained and needs.tile_exact and plan.tile != trained:
-        yield (f"the frame is smaller than a tile, {trained[1]}x{trained[0]}, which is what the model is made for: it is restored "
-               f"as {plan.tile[1]}x{plan.tile[0]}")  # fmt: skip
+        yield (f"the frame is smaller than a tile of {trained[1]}x{trained[0]}: tiles are {plan.tile[1]}x{plan.tile[0]}, a size "
+               "for which the model may not be made")  # fmt: skip
     if config.strength != "auto" and not needs.is_network:
         yield f"--strength {config.strength:g}: changes nothing; {config.method} is the resized input, which others are blended with"
     if plan.pixel_aspect != 1:
