@@ -93,7 +93,7 @@ def tile_parts(a: argparse.Namespace) -> tuple[dict[str, Work], dict[str, Callab
     print(f"tile {a.frames}x{a.height}x{a.width}, {f * h * w // 4} tokens")
     z = torch.randn(1, 16, f, h, w, device=a.device)
     video = torch.rand(1, 3, a.frames, a.height, a.width, device=a.device) * 2 - 1
-    return sampling_parts(a.layers, z), vae_parts(video, z)
+    return sampling_parts(a.layers, z), {} if a.no_vae else vae_parts(video, z)
 
 
 def measure(a: argparse.Namespace) -> None:
@@ -103,7 +103,8 @@ def measure(a: argparse.Namespace) -> None:
     rate = matmul_rate(device, a.runs)
     print(f"matrix product: {rate / 1e12:.2f} TFLOP/s, the rate of the floor")
     sampling, vae = tile_parts(a)
-    print_errors(vae)
+    if vae:
+        print_errors(vae)
     parts = sampling | vae
     medians = medians_in_turn(parts, a.runs)
     for name, took in medians.items():
@@ -130,6 +131,9 @@ def predict(a: argparse.Namespace) -> None:
 def main() -> None:
     parser = clip_parser(__doc__)
     parser.add_argument("--predict", action="store_true")
+    parser.add_argument(
+        "--no-vae", action="store_true", help="leave the VAE out, which takes most of the time on a CPU"
+    )
     a = parser.parse_args()
     setup()
     predict(a) if a.predict else measure(a)
