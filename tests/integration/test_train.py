@@ -193,7 +193,7 @@ def test_the_four_parts_build_a_model_that_upscales(tmp_path):
     assert unread == set()
     lr, upscaler = (
         torch.zeros(1, 3, 5, 32, 32),
-        METHOD.load(CpcConfig(str(model), segment_overlap=1), Placement(), [""]),
+        METHOD.load(CpcConfig(str(model), tile_overlap=16, segment_overlap=1), Placement(), [""]),
     )
     restored = restore_window(upscaler.window(""), lr, torch.randn(1, 16, 2, 4, 4))
     assert restored.shape == lr.shape and restored.isfinite().all()
