@@ -26,7 +26,7 @@ class CpcMethod:
         good_at="degraded video: noise, compression, blur",
         bad_at="clean and smooth video, where realis-tiny gains 0.1 dB; and speed: it samples with a transformer",
         scale="any; trained up to 4",
-        memory="0.8 GiB for a result of 640x384 by realis-tiny",
+        memory="0.9 GiB for a result of 640x384 by realis-tiny",
         use="--method cpc [--model FOLDER] [--cpc FOLDER]",
     )
 
