@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from realis.core import units
 from realis.core.errors import InputError, require
+from realis.models.cpc.static import is_static
 from realis.models.hub import check_parts, has_text_encoder, has_wan_vae, model_folder
 from realis.models.wan.geometry import CELL, FRAMES, PATCH, TOKEN
 from realis.upscaler import MethodCard, Needs, NoiseGrid, Placement, Segments
@@ -134,10 +135,7 @@ def sampling_settings(config: CpcConfig, controlnet: dict) -> dict[str, Any]:
 def kept_per_cell(config: CpcConfig, controlnet: dict, steps: int) -> int:
     """Return how many values of a static CPC's features stay for each latent cell of a tile, from one step to the next: in
     every of its layers a token's, which stands for PATCH x PATCH cells."""
-    is_static = controlnet.get("control_input", "lr") == "lr" and not (
-        controlnet.get("time_conditioned", True) or controlnet.get("text_conditioned", True)
-    )
-    if config.tiling == "independent" or config.control_cache == "none" or steps == 1 or not is_static:
+    if config.tiling == "independent" or config.control_cache == "none" or steps == 1 or not is_static(controlnet):
         return 0
     width = controlnet.get("num_attention_heads", 12) * controlnet.get("attention_head_dim", 128)
     return controlnet.get("num_layers", 4) * width // PATCH**2

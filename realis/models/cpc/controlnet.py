@@ -21,6 +21,7 @@ from torch import nn
 
 from realis.diffusion.rectified_flow import SAMPLERS
 from realis.models.cpc.interval import block_interval
+from realis.models.cpc.static import is_static
 
 BLOCK_CONFIG = ("patch_size", "num_attention_heads", "attention_head_dim", "in_channels", "ffn_dim",
                 "cross_attn_norm", "qk_norm", "eps", "rope_max_seq_len")  # fmt: skip
@@ -146,9 +147,8 @@ class CpcControlNet(ModelMixin, ConfigMixin):
 
     @property
     def is_static(self) -> bool:
-        """True if the features depend on nothing but the LR latent, so that one computation serves all steps."""
-        c = self.config
-        return c.control_input == "lr" and not c.time_conditioned and not c.text_conditioned
+        """Whether one computation of the features serves all steps: see :func:`realis.models.cpc.static.is_static`."""
+        return is_static(self.config)
 
     def forward(
         self,

@@ -57,8 +57,7 @@ class CostEstimator:
         Raises:
             RunError: the device runs out of memory.
         """
-        segments = plan.segments
-        at_a_time = min(segments.frames, segments.padded(plan.frames)) if plan.frames else segments.frames
+        at_a_time = plan.frames_at_a_time
         tiles = fmean(len(grid) for grid in step_grids(plan.tiles, plan.needs))
         sample = self._sample(video_format, plan, at_a_time, prompt)
         segment, memory = sample.seconds * tiles, memory_needed(self.loader, video_format, plan, sample)
@@ -67,7 +66,7 @@ class CostEstimator:
             logger.info("about %s; how many frames there are is not known", pace)
             return Estimate()
         result = plan.frames * plan.size[0] * plan.size[1] * plan.encoding.bits_per_pixel / 8
-        found = Estimate(plan.frames, segment * segments.count(plan.frames), result)
+        found = Estimate(plan.frames, segment * plan.segments.count(plan.frames), result)
         logger.info("%s (%s); disk while at work: %s", found, pace, disk_space(plan, result, output))
         return found
 

@@ -48,6 +48,11 @@ class Plan:
         return self.needs.segments
 
     @property
+    def frames_at_a_time(self) -> int:
+        """Frames that the method is given at most: those of a segment, or of a shorter video."""
+        return min(self.segments.frames, self.segments.padded(self.frames or self.segments.frames))
+
+    @property
     def tile(self) -> tuple[int, int]:
         """Height and width of a tile."""
         tile = next(iter(self.tiles))
@@ -112,9 +117,8 @@ def describe(config: UpscaleConfig, video_format: VideoFormat, rate: Fraction, p
 
 def frames_memory(plan: Plan, video_format: VideoFormat) -> int:
     """Return the bytes that the frames of a segment take, of input and result, and its latents."""
-    segments, (height, width), noise = plan.segments, video_format.size, plan.needs.noise
-    frames = min(segments.frames, segments.padded(plan.frames or segments.frames))
-    held = frames + segments.overlap
+    frames, (height, width), noise = plan.frames_at_a_time, video_format.size, plan.needs.noise
+    held = frames + plan.segments.overlap
     latents = 0
     if noise:  # of the LR, noise, sampled, and those of a step
         cells = plan.tiles.size[0] * plan.tiles.size[1] // noise.pixels**2
@@ -124,8 +128,8 @@ def frames_memory(plan: Plan, video_format: VideoFormat) -> int:
 
 def kept_memory(config: UpscaleConfig, plan: Plan) -> int:
     """Return the bytes that tiles keep while all of a segment are sampled together."""
-    needs, frames = plan.needs, min(plan.segments.frames, plan.segments.padded(plan.frames or plan.segments.frames))
-    latent_frames = -(-frames // needs.noise.frames) if needs.noise else 0
+    needs = plan.needs
+    latent_frames = -(-plan.frames_at_a_time // needs.noise.frames) if needs.noise else 0
     tiles = chain.from_iterable(step_grids(plan.tiles, needs))
     return needs.kept_values(tiles, latent_frames) * BYTES[config.dtype]
 
@@ -157,8 +161,8 @@ def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iter
     yield from needs.remarks
     trained = tile_for(plan.native_size, needs)
     if trained and needs.tile_exact and plan.tile != trained:
-        yield (f"the frame is smaller than a tile of {trained[1]}x{trained[0]}: tiles are {plan.tile[1]}x{plan.tile[0]}, a size "
-               "for which the model may not be made")  # fmt: skip
+        yield (f"the frame is smaller than a tile of {trained[1]}x{trained[0]}: tiles are {plan.tile[1]}x{plan.tile[0]}, and the "
+               "model may not have been trained at that size")  # fmt: skip
     if config.strength != "auto" and not needs.is_network:
         yield f"--strength {config.strength:g}: changes nothing; {config.method} is the resized input, which others are blended with"
     if plan.pixel_aspect != 1:

@@ -282,10 +282,10 @@ def upscale_segments(job: Job, loader: Loader, source: Source, sink: SegmentWrit
             plan.tiles,
             config.seed,
             advance,
-            first,
-            carry,
-            config.prompt,
-            config.across_cuts,
+            start=first,
+            carry=carry,
+            prompt=config.prompt,
+            across_cuts=config.across_cuts,
         ):
             images = []
             for position, (pixels, frame) in enumerate(zip(segment.frames, segment.source, strict=True)):
