@@ -93,14 +93,14 @@ class WindowUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: torch.Tensor | None,
+        noise: Iterator[torch.Tensor] | None,
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile."""
         assert noise is not None
-        return TiledRestoration(self.window, [tiles]).restore(frames, size, noise, advance), {}
+        return TiledRestoration(self.window, [tiles]).restore(frames, size, next(noise), advance), {}
 
 
 def open_networks(model: str, dtype: torch.dtype = torch.bfloat16) -> CpcNetworks:

@@ -237,7 +237,7 @@ class Upscaler(Protocol):
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: "torch.Tensor | None",
+        noise: "Iterator[torch.Tensor] | None",
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],
@@ -248,8 +248,8 @@ class Upscaler(Protocol):
             frames: (F, 3, H, W) float32 in [0, 1].
             size: height and width of the result.
             tiles: how its canvas is cut; the canvas is at least ``size``.
-            noise: noise of this segment, (channels, latent frames, h, w) float32 on the CPU over the canvas; ``None`` for
-                a method that needs none.
+            noise: gives noise of this segment over the canvas as often as it is asked, (channels, latent frames, h, w)
+                float32 on the CPU; ``None`` for a method that needs none.
             carry: what the call for the previous segment returned; empty at the start.
             prompt: what the video shows, one of those that the method was loaded with; may be empty.
             advance: called with the share of the segment's work that was just done; shares sum to 1.

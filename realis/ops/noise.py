@@ -1,6 +1,6 @@
 """Gaussian and Poisson noise of degradations, and the noise that diffusion starts from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import cv2
@@ -61,7 +61,7 @@ def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
         (65536,) uint32, at ``256 * level + outcome``: threshold << 16 | cell of the alias; and (65536,) float32, the
         noise ``value / peak - level / 255`` of that outcome.
     """
-    # Slow to import, and inference, which takes noise_field from this file, draws no Poisson noise
+    # Slow to import, and inference, which takes noise_fields from this file, draws no Poisson noise
     from scipy.stats import poisson
 
     means = np.arange(256)[:, None] / 255 * peak
@@ -84,8 +84,9 @@ def _alias_tables(peak: int) -> tuple[np.ndarray, np.ndarray]:
     return (thresholds << 16 | cells).ravel(), noise.astype(np.float32).ravel()
 
 
-def noise_field(seed: int, numbers: Iterable[int], channels: int, h: int, w: int) -> torch.Tensor:
-    """Return frames of one global field of Gaussian noise over a video's latent grid, so that segments and tiles agree.
+def noise_fields(seed: int, numbers: Iterable[int], channels: int, h: int, w: int) -> Iterator[torch.Tensor]:
+    """Yield frames of global fields of Gaussian noise over a video's latent grid, one field after the other without end, so
+    that segments and tiles agree on each.
 
     Args:
         seed: with the number of a frame, the only source of randomness; 0 to 2 ** 31 - 1.
@@ -94,8 +95,9 @@ def noise_field(seed: int, numbers: Iterable[int], channels: int, h: int, w: int
         h: height of the grid.
         w: width of the grid.
 
-    Returns:
+    Yields:
         (channels, F, h, w) float32 on the CPU.
     """
-    generators = (torch.Generator().manual_seed(seed * 1_000_003 + number) for number in numbers)
-    return torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)
+    generators = [torch.Generator().manual_seed(seed * 1_000_003 + number) for number in numbers]
+    while True:
+        yield torch.stack([torch.randn((channels, h, w), generator=g) for g in generators], dim=1)

@@ -1,6 +1,6 @@
 """RealisVSR inference: one window through VAE, CPC, transformer and decoder; and whole frames, tile by tile."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar, Literal
@@ -114,17 +114,17 @@ class CpcUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: torch.Tensor | None,
+        noise: Iterator[torch.Tensor] | None,
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Restore a segment of ``4 n + 1`` frames tile by tile, as :meth:`realis.upscaler.Upscaler.upscale` says."""
         assert noise is not None
-        grids = step_grids(tiles, self.needs)
-        place = self.place_of_control(chain.from_iterable(grids), noise.shape[1])
+        first, grids = next(noise), step_grids(tiles, self.needs)
+        place = self.place_of_control(chain.from_iterable(grids), first.shape[1])
         tiled = TiledRestoration(self.window(prompt), grids, self.sampling.tiling, place)
-        return tiled.restore(frames, size, noise, advance), {}
+        return tiled.restore(frames, size, first, advance), {}
 
     def place_of_control(self, tiles: Iterable[Tile], latent_frames: int) -> Literal["device", "host", "none"]:
         """Return where the control features of ``tiles`` of a segment are kept from step to step; if that is left open, on

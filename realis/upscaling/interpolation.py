@@ -1,6 +1,6 @@
 """Bicubic and Lanczos interpolation as methods: the baselines, and the smallest example of a method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -40,7 +40,7 @@ class InterpolationUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: "torch.Tensor | None",
+        noise: "Iterator[torch.Tensor] | None",
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from realis.ops.noise import noise_field
+from realis.ops.noise import noise_fields
 from realis.ops.pixels import check_finite
 from realis.ops.resize import resize
 from realis.ops.scene_cuts import CutDetector
@@ -155,13 +155,13 @@ def upscale_stream(
         del upscaled, padded, source  # two segments at once would double the memory
 
 
-def segment_noise(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> torch.Tensor | None:
-    """Return the noise of a segment that begins with frame ``start``, (channels, latent frames, h, w), from one field over the
-    video; ``None`` for a method that needs none."""
+def segment_noise(needs: Needs, seed: int, start: int, frames: int, tiles: Tiling) -> Iterator[torch.Tensor] | None:
+    """Return the noise of a segment that begins with frame ``start``, (channels, latent frames, h, w) each time that it is
+    asked for, from fields over the video; ``None`` for a method that needs none."""
     grid = needs.noise
     if grid is None:
         return None
     height, width = tiles.size
     # A latent frame has the number of the last frame that it covers: overlapping segments agree wherever they start
     numbers = range(start, start + frames, grid.frames)
-    return noise_field(seed, numbers, grid.channels, height // grid.pixels, width // grid.pixels)
+    return noise_fields(seed, numbers, grid.channels, height // grid.pixels, width // grid.pixels)

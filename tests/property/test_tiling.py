@@ -117,7 +117,7 @@ class Identity:
         for tile in tiles:
             canvas.add(tile, whole[..., tile.top : tile.bottom, tile.left : tile.right])
             advance(1 / len(tiles))
-        self.seen.append((noise.shape[1], len(frames)))
+        self.seen.append((next(noise).shape[1], len(frames)))
         return canvas.result(), {}
 
 
@@ -194,7 +194,7 @@ class Mean:
         self.needs = Needs(segments, noise=NoiseGrid(channels=1, frames=segments.period, pixels=1))
 
     def upscale(self, frames, size, *, tiles, noise, carry, prompt, advance):
-        seen = frames.mean(0) / 4 + noise.mean(1) / 64 + carry.get("seen", torch.zeros(3, 1, 1)) / 2
+        seen = frames.mean(0) / 4 + next(noise).mean(1) / 64 + carry.get("seen", torch.zeros(3, 1, 1)) / 2
         return (frames / 4 + seen).clamp(0, 1), {"seen": seen}
 
 
@@ -227,7 +227,7 @@ def test_segments_that_overlap_start_from_the_same_noise(start, n, shared):
     needs = Needs(Segments(4 * n + 1, 1, 4), noise=NoiseGrid(channels=2, frames=4, pixels=1))
     tiles = plan_tiles((3, 5), (3, 5), 0, 1)
     shared = min(shared, n)
-    first, second = (segment_noise(needs, 3, at, 4 * n + 1, tiles) for at in (start, start + 4 * (n - shared)))
+    first, second = (next(segment_noise(needs, 3, at, 4 * n + 1, tiles)) for at in (start, start + 4 * (n - shared)))
     assert first.shape == (2, n + 1, 3, 5)
     assert torch.equal(first[:, n - shared :], second[:, : shared + 1])
 

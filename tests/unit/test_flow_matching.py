@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from realis.diffusion.rectified_flow import SAMPLERS, add_noise, draw_sigma, sampling_sigmas, shift_sigmas
-from realis.ops.noise import noise_field
+from realis.ops.noise import noise_fields
 
 
 def test_convention():
@@ -45,11 +45,14 @@ def test_training_sigmas():
     assert rest.median().item() == pytest.approx(shift_sigmas(torch.tensor(0.5), 2.0).item(), abs=0.02)
 
 
-def test_noise_field_is_global():
-    whole = noise_field(3, range(6), 2, 4, 5)
-    assert torch.equal(noise_field(3, range(4, 6), 2, 4, 5), whole[:, 4:])
-    assert not torch.equal(noise_field(4, range(6), 2, 4, 5), whole)
-    assert whole.std().item() == pytest.approx(1, abs=0.15)
+def test_noise_fields_are_global():
+    whole, part = noise_fields(3, range(6), 2, 4, 5), noise_fields(3, range(4, 6), 2, 4, 5)
+    first, second = next(whole), next(whole)
+    assert torch.equal(next(part), first[:, 4:])
+    assert torch.equal(next(part), second[:, 4:])
+    assert not torch.equal(first, second)
+    assert not torch.equal(next(noise_fields(4, range(6), 2, 4, 5)), first)
+    assert first.std().item() == pytest.approx(1, abs=0.15)
 
 
 def test_euler_levels_are_where_the_latents_are():

@@ -1,6 +1,6 @@
 """BasicVSR over whole frames: flow of the whole frames, features tile by tile, the forward state carried on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -29,7 +29,7 @@ class BasicVsrUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: torch.Tensor | None,
+        noise: Iterator[torch.Tensor] | None,
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],

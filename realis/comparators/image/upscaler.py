@@ -1,6 +1,6 @@
 """Upscale frames one by one by a network of images, in batches and tiles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from spandrel import ImageModelDescriptor
@@ -28,7 +28,7 @@ class ImageUpscaler:
         size: tuple[int, int],
         *,
         tiles: Tiling,
-        noise: torch.Tensor | None,
+        noise: Iterator[torch.Tensor] | None,
         carry: Carry,
         prompt: str,
         advance: Callable[[float], None],

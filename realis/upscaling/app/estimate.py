@@ -107,7 +107,6 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
 
     lr, size = torch.rand(shape), plan.needs.native_size((shape[2], shape[3]), plan.tile)
     upscaler, one = loader.upscaler, plan_tiles(size, None, 0, plan.needs.multiple)
-    noise = segment_noise(plan.needs, 0, 0, len(lr), one)
     on_gpu, peaks = loader.device.startswith("cuda"), []
 
     def advance(share: float) -> None:
@@ -116,7 +115,7 @@ def time_a_tile(loader: Loader, plan: Plan, shape: tuple[int, ...], prompt: str)
             torch.cuda.reset_peak_memory_stats(loader.device)
 
     def run() -> float:
-        began = time.monotonic()
+        noise, began = segment_noise(plan.needs, 0, 0, len(lr), one), time.monotonic()
         upscaler.upscale(lr, size, tiles=one, noise=noise, carry={}, prompt=prompt, advance=advance)
         return time.monotonic() - began
 
