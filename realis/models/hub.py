@@ -1,6 +1,7 @@
 """Where a model's files are: the embedded realis-tiny, a local folder, or the Hugging Face hub. No torch needed."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from realis.core.errors import InputError, file_error, require
 from realis.core.records import load_json
 
 TINY = "realis-tiny"
+SD_X4_TINY = "sd-x4-tiny"
 DEPTH, WIDTH = 1000, 65536
 # Whole numbers from 1 in the config.json of a part, and the largest that is no mistake: one that is would be built, or
 # sampled, for hours
@@ -21,13 +23,14 @@ TRANSFORMER = ("num_attention_heads", "attention_head_dim", "in_channels", "patc
 WAN_WIDTH = 96  # base_dim of Wan2.1's VAE, and what diffusers takes where a config.json names none
 FROM_0 = {"num_blocks": DEPTH, "radius": WIDTH}
 PRESETS = Path(__file__).parent / "presets"
+EMBEDDED = {TINY: "tiny", SD_X4_TINY: "sd_x4_tiny"}  # models that the package carries, and their folders
 
 
 def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True) -> Path:
     """Return the local folder of a model in diffusers' format.
 
     Args:
-        name: ``realis-tiny`` (carried by the package), a local folder, or a hub id such as
+        name: one of :data:`EMBEDDED` (carried by the package), a local folder, or a hub id such as
             ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``, downloaded once into the hub's cache.
         flag: what asks for it, for messages.
         text_encoder: also download the text encoder (11 GB for Wan2.1).
@@ -35,25 +38,27 @@ def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True)
     Raises:
         InputError: no such folder, or the hub has no such model or cannot be reached.
     """
-    if name == TINY:
-        return PRESETS / "tiny"
+    if name in EMBEDDED:
+        return PRESETS / EMBEDDED[name]
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise InputError(f"{flag}: got {name!r}, which is no folder; wanted {TINY}, a folder, or a hub id OWNER/NAME")
+        raise InputError(
+            f"{flag}: got {name!r}, which is no folder; wanted {' or '.join(EMBEDDED)}, a folder, or a hub id OWNER/NAME"
+        )
     return _download(name, flag, text_encoder)
 
 
 def has_text_encoder(folder: Path) -> bool:
     """Whether a model reads text: realis-tiny was trained without."""
     index = folder / "model_index.json"
-    named = _read_json(index).get("text_encoder") if index.is_file() else None  # [library, class], both null without
+    named = read_json(index).get("text_encoder") if index.is_file() else None  # [library, class], both null without
     return (isinstance(named, list) and any(named)) or (folder / "text_encoder").is_dir()
 
 
 def has_wan_vae(folder: Path) -> bool:
     """Whether the VAE of a model, once checked, is as wide as Wan's own; realis-tiny's is a sixth of that."""
-    return _read_json(folder / "vae" / "config.json").get("base_dim", WAN_WIDTH) >= WAN_WIDTH
+    return read_json(folder / "vae" / "config.json").get("base_dim", WAN_WIDTH) >= WAN_WIDTH
 
 
 def check_base(folder: Path) -> dict:
@@ -68,7 +73,7 @@ def check_base(folder: Path) -> dict:
         raise InputError(f"{folder}: not a Wan2.1 text-to-video model (x8 VAE, as many channels in as out)")
     index = folder / "model_index.json"
     if index.is_file():
-        _read_json(index)
+        read_json(index)
     return transformer
 
 
@@ -120,24 +125,42 @@ def part_folder(folder: Path, name: str) -> Path:
 
 
 def _check_part(folder: Path) -> dict:
-    """Return the configuration of one part; its weight files are opened, and their sizes checked."""
+    """Return the configuration of a part of Wan or of what stands on it; its numbers and shapes are checked."""
+    _check_types(folder / "config.json", read_json(folder / "config.json"))
+    return read_part(folder, _check_width)
+
+
+def read_part(folder: Path, check: Callable[[Path, Any, dict], None] | None = None) -> dict:
+    """Return the configuration of one part, whose weight files are opened.
+
+    Args:
+        check: called with each of these files, the tensors in it, and the configuration.
+
+    Raises:
+        InputError: there is no configuration, or no weights, or one is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
-    config = _read_json(folder / "config.json")
-    _check_types(folder / "config.json", config)
+    config = read_json(folder / "config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise InputError(f"{folder}: no safetensors weights there; weights in other formats are not opened")
     for file in weights:
         try:
             with safe_open(file, "np") as tensors:
-                _check_width(file, tensors, config)
+                if check:
+                    check(file, tensors, config)
         except (OSError, SafetensorError) as error:
             raise file_error(f"{file}: damaged or not a safetensors file ({error})", error) from error
     return config
 
 
-def _read_json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
+    """Return what a JSON file of a model holds.
+
+    Raises:
+        InputError: it cannot be read, or holds something else than names and values.
+    """
     try:
         content = load_json(file.read_text())
     except (OSError, ValueError) as error:

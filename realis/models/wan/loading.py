@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
 from realis.core.errors import InputError
@@ -16,6 +15,7 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.models.hub import has_text_encoder, part_folder
 from realis.models.lr_decoder import LrDecoder
+from realis.models.parts import check_loaded, load_part
 from realis.models.wan.prompts import TEXT_LENGTH, pad_prompt
 
 
@@ -95,44 +95,6 @@ class Wan:
             tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)
             states = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device)).last_hidden_state
             yield states.to(self.dtype)
-
-
-def check_loaded(info: dict[str, Any], name: str, folder: Path) -> None:
-    """Refuse weights that do not fit, by what ``from_pretrained(output_loading_info=True)`` tells.
-
-    Raises:
-        InputError: missing, unexpected or mismatched weights.
-    """
-    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    wrong = [f"{len(info[kind])} {kind.replace('_', ' ')}" for kind in kinds if info[kind]]
-    if wrong:
-        raise InputError(f"{folder}: the weights do not fit {name}: {', '.join(wrong)}")
-
-
-def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
-    """Load one model strictly.
-
-    Args:
-        part: its class.
-        folder: with ``config.json`` and safetensors weights (sharded or not).
-        dtype: of the loaded weights.
-
-    Raises:
-        InputError: no such folder, corrupt weights, wrong shapes, missing or unexpected weights.
-    """
-    if not (Path(folder) / "config.json").is_file():
-        raise InputError(f"{folder}: no {part.__name__} there (no config.json); wanted a folder in diffusers' format")
-    diffusers_logging.set_verbosity_error()  # what does not fit is said once, below
-    try:
-        loaded: Any = part.from_pretrained(
-            str(folder), torch_dtype=dtype, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=True
-        )
-    except (OSError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, SafetensorError, TypeError,
-            ValueError) as error:  # fmt: skip
-        raise InputError(f"{folder}: {part.__name__} cannot be loaded: {error!r}") from error
-    model, info = loaded
-    check_loaded(info, part.__name__, folder)
-    return model
 
 
 def load_controlnet(folder: Path, dtype: torch.dtype) -> CpcControlNet:

@@ -1,0 +1,108 @@
+"""A Stable Diffusion x4 upscaler from a folder in diffusers' format, and one evaluation of its network."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import SafetensorError
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from realis.core.errors import InputError
+from realis.diffusion.v_prediction import NoiseSchedule
+from realis.models.hub import read_json
+from realis.models.parts import check_loaded, load_part
+from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, TOKENS
+
+
+class SdX4:
+    """The frozen parts of a model, each loaded when it is first used.
+
+    Args:
+        folder: local folder as written by diffusers' ``save_pretrained``.
+        dtype: of the UNet and the text encoder; the VAE stays in float32, as it loses colour levels in less.
+        device: where the parts go.
+    """
+
+    def __init__(self, folder: Path, dtype: torch.dtype, device: str | torch.device) -> None:
+        self.folder, self.dtype, self.device = Path(folder), dtype, device
+
+    @cached_property
+    def unet(self) -> UNet2DConditionModel:
+        """The network that predicts velocities."""
+        return self._part(UNet2DConditionModel, "unet", self.dtype)
+
+    @cached_property
+    def vae(self) -> AutoencoderKL:
+        """The VAE, of 4 pixels a latent."""
+        return self._part(AutoencoderKL, "vae", torch.float32)
+
+    @cached_property
+    def schedule(self) -> NoiseSchedule:
+        """The noise levels of latents."""
+        return NoiseSchedule(read_json(self.folder / SCHEDULER))
+
+    @cached_property
+    def lr_schedule(self) -> NoiseSchedule:
+        """The noise levels of the LR, for a network that was trained with a noised one."""
+        return NoiseSchedule(read_json(self.folder / LR_SCHEDULER))
+
+    def _part(self, part: type, name: str, dtype: torch.dtype) -> Any:
+        return load_part(part, self.folder / name, dtype).requires_grad_(False).eval().to(self.device)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
+        """Return the embedding of each prompt, (1, 77, text_dim); the text encoder is loaded once and let go. A model without
+        one knows only the empty prompt: zeros.
+
+        Raises:
+            InputError: a prompt for a model without a text encoder, or that cannot be loaded.
+        """
+        if not (self.folder / "text_encoder").is_dir():
+            if any(prompts):
+                raise InputError(
+                    f"prompt: got {max(prompts)!r}, but {self.folder} has no text encoder; leave the prompt out"
+                )
+            width = self.unet.config.cross_attention_dim
+            return [torch.zeros(1, TOKENS, width, dtype=self.dtype, device=self.device)] * len(prompts)
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+            loaded: Any = CLIPTextModel.from_pretrained(
+                self.folder / "text_encoder", dtype=self.dtype, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise InputError(f"{self.folder}: the text encoder cannot be loaded ({error})") from error
+        encoder, info = loaded
+        check_loaded(info, CLIPTextModel.__name__, self.folder / "text_encoder")
+        encoder = encoder.eval().to(self.device)
+        tokens = tokenizer(list(prompts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
+        return list(encoder(tokens.input_ids.to(self.device)).last_hidden_state.to(self.dtype).split(1))
+
+
+def predict_velocity(
+    unet: UNet2DConditionModel,
+    z: torch.Tensor,
+    timesteps: torch.Tensor,
+    lr: torch.Tensor,
+    prompt: torch.Tensor,
+    noise_levels: torch.Tensor,
+) -> torch.Tensor:
+    """Predict the velocity of noisy latents.
+
+    Args:
+        unet: of a model.
+        z: (B, C, h, w) latents.
+        timesteps: (B,) int64.
+        lr: (B, 3, h, w), the LR in [-1, 1] and noised as ``noise_levels`` says.
+        prompt: (B or 1, 77, text_dim).
+        noise_levels: (B,) int64; not read by a network without them.
+
+    Returns:
+        (B, C, h, w) float32.
+    """
+    prompt = prompt.expand(len(z), -1, -1)
+    labels = noise_levels if unet.config.num_class_embeds else None
+    inputs = torch.cat((z, lr), dim=1).to(unet.dtype)
+    return unet(inputs, timesteps, encoder_hidden_states=prompt, class_labels=labels).sample.float()
