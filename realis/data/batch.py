@@ -37,3 +37,13 @@ def enlarge(lr: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """
     frames = lr.transpose(1, 2).float() / 255
     return enlarge_window(frames, size, (0, size[0]), (0, size[1])).transpose(1, 2)
+
+
+def images_of(clips: torch.Tensor) -> torch.Tensor:
+    """Return the frames of clips (B, C, F, H, W), one after the other, (B F, C, H, W)."""
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def clips_of(images: torch.Tensor, count: int) -> torch.Tensor:
+    """Return ``count`` clips (B, C, F, H, W) whose frames ``images`` (B F, C, H, W) are, as :func:`images_of` gives them."""
+    return images.view(count, -1, *images.shape[1:]).transpose(1, 2)

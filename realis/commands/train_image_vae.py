@@ -1,0 +1,65 @@
+"""``train_image_vae``: a small image VAE of 4 pixels a latent, in the shape of that of the Stable Diffusion x4 upscaler."""
+
+from dataclasses import dataclass, field
+
+from realis.core.errors import require
+from realis.data.native_config import NativeDataConfig, check_native_footage
+from realis.models.hub import WIDTH
+from realis.training.run_folder import claim_run
+from realis.training.settings import LoopConfig, OptimizerConfig
+
+CHANNELS = 4  # of a latent
+SCALING_FACTOR = 0.08333  # of latents, in the public model and in diffusers' pipeline
+INITIALISED = 300  # samples that the encoder starts from
+LEAST = (12, 12, 2 * CHANNELS + 2)  # widths that the encoder's start takes
+
+
+@dataclass(frozen=True)
+class TrainImageVaeConfig:
+    """Train a small image VAE, whose encoder starts at principal components."""
+
+    export: str = "out/sd_x4_tiny/vae"  # folder that receives the trained VAE
+    widths: tuple[int, int, int] = (16, 32, 48)  # at full, half and quarter resolution
+    kl_weight: float = 1e-6  # of the latents' divergence from the unit normal distribution
+    data: NativeDataConfig = field(default_factory=NativeDataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    run: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        for width, least in zip(self.widths, LEAST, strict=True):
+            require(least <= width <= WIDTH, "--widths", self.widths, f"at least {LEAST}, at most {WIDTH}")
+        require(self.kl_weight >= 0, "--kl-weight", self.kl_weight, "0 or more")
+
+
+def train_image_vae(config: TrainImageVaeConfig) -> None:
+    """Train a VAE and export it."""
+    check_native_footage(config.data, held_out="")
+    with claim_run(config.run, {"--export": config.export}):
+        _train(config)
+
+
+def _train(config: TrainImageVaeConfig) -> None:
+    from diffusers import AutoencoderKL
+
+    from realis.data.batch import images_of
+    from realis.data.native import native_source
+    from realis.ops.pixels import signed
+    from realis.tiny.image_vae_init import initialise_image_encoder
+    from realis.training.export import RENDERED, export_parts
+    from realis.training.loop import fit
+    from realis.training.run import start_run
+    from realis.training.steps.image_vae import ImageVaeStep
+
+    run = start_run(config)
+    vae = AutoencoderKL(
+        block_out_channels=config.widths, latent_channels=CHANNELS, layers_per_block=1, norm_num_groups=1,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        mid_block_add_attention=False, scaling_factor=SCALING_FACTOR,
+    )  # fmt: skip
+    source = native_source(config.data, config.run.seed, run.samples_per_step)
+    first = next(iter(source.batches(iter([range(INITIALISED)]))))
+    initialise_image_encoder(vae, images_of(signed(first["hr"])))
+    step = ImageVaeStep(vae, config.kl_weight, config.run.seed, config.run.precision)
+    trained = fit(run, step, source, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
+    export_parts(run, step, {config.export: vae}, trained, RENDERED)
+    run.accelerator.end_training()

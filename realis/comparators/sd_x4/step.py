@@ -1,0 +1,106 @@
+"""The training step of the x4 upscaler: v-prediction of a noised HR latent beside the LR (Rombach et al. 2022; Salimans
+and Ho 2022)."""
+
+from typing import NamedTuple
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from realis.data.batch import Batch, clips_of, images_of
+from realis.data.randomness import sample_generator
+from realis.diffusion.v_prediction import NoiseSchedule, add_noise, sample, velocity
+from realis.models.sd_x4.loading import predict_velocity
+from realis.training.settings import Precision
+from realis.training.state import Tensors
+from realis.training.steps.base import TrainingStep
+
+
+class Draws(NamedTuple):
+    """What is drawn for a batch of B samples.
+
+    Args:
+        timesteps: (B,) int64.
+        noise_levels: of the LR, (B,) int64.
+        noise: of the HR latents.
+        lr_noise: of the LR.
+    """
+
+    timesteps: torch.Tensor
+    noise_levels: torch.Tensor
+    noise: torch.Tensor
+    lr_noise: torch.Tensor
+
+
+class SdX4Step(TrainingStep):
+    """Predict the velocity of a noised HR latent beside the noised LR; frames are images of their own.
+
+    Args:
+        unet: what is trained, in float32.
+        schedule: noise levels of the latents.
+        lr_schedule: those of the LR, for a network that is told how noisy it is; ``None``: the LR stays as it is.
+        prompt: the embedding of the empty prompt, (1, 77, text_dim).
+        most_noise: the highest level that the LR is noised to.
+        steps: of sampling, for pictures and validation.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        schedule: NoiseSchedule,
+        lr_schedule: NoiseSchedule | None,
+        prompt: torch.Tensor,
+        most_noise: int,
+        steps: int,
+        seed: int,
+        precision: Precision,
+    ) -> None:
+        super().__init__(precision)
+        self.unet, self.schedule, self.lr_schedule = unet, schedule, lr_schedule
+        self.most_noise, self.steps, self.seed = most_noise, steps, seed
+        self.register_buffer("prompt", prompt, persistent=False)
+
+    def draw(self, batch: Batch, seed: int) -> Draws:
+        """Draw timesteps, noise levels and noise by (seed, number of the sample)."""
+        latents, lr = batch["hr_latents"], batch["lr"]
+        timesteps, levels, noise, lr_noise = [], [], [], []
+        for number in batch["number"].tolist():
+            generator = sample_generator(seed, number, "flow")
+            timesteps.append(torch.randint(len(self.schedule.alphas), (), generator=generator))
+            levels.append(torch.randint(self.most_noise + 1, (), generator=generator))
+            noise.append(torch.randn(latents.shape[1:], generator=generator))
+            lr_noise.append(torch.randn(lr.shape[1:], generator=generator))
+        device = latents.device
+        return Draws(*(torch.stack(drawn).to(device) for drawn in (timesteps, levels, noise, lr_noise)))
+
+    def losses(self, batch: Batch) -> Tensors:
+        """Losses of a batch with ``hr_latents`` (B, C, F, h, w), ``lr`` (B, 3, F, h, w) and ``number`` (B,)."""
+        draws, x0 = self.draw(batch, self.seed), batch["hr_latents"]
+        alpha = self.schedule.alphas.to(x0.device)[draws.timesteps]
+        z, target = add_noise(x0, draws.noise, alpha), velocity(x0, draws.noise, alpha)
+        v = self.velocity(z, draws.timesteps, self.noised(batch["lr"], draws), draws.noise_levels)
+        return {"loss": (v - target).square().mean()}
+
+    def noised(self, lr: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Return the LR (B, 3, F, h, w) as noisy as was drawn."""
+        if self.lr_schedule is None:
+            return lr
+        return add_noise(lr, draws.lr_noise, self.lr_schedule.alphas.to(lr.device)[draws.noise_levels])
+
+    def velocity(
+        self, z: torch.Tensor, timesteps: torch.Tensor, lr: torch.Tensor, noise_levels: torch.Tensor
+    ) -> torch.Tensor:
+        """Predict the velocity of noisy latents z (B, C, F, h, w) beside the LR (B, 3, F, h, w)."""
+        frames = z.shape[2]
+        timesteps, levels = timesteps.repeat_interleave(frames), noise_levels.repeat_interleave(frames)
+        v = predict_velocity(self.unet, images_of(z), timesteps, images_of(lr), self.prompt, levels)
+        return clips_of(v, len(z))
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        """Sample restored latents (B, C, F, h, w), beside an LR that nothing is added to, by DDIM."""
+        lr, noise = batch["lr"], self.draw(batch, seed=0).noise
+        levels = torch.zeros(len(lr), dtype=torch.int64, device=lr.device)
+        steps = self.schedule.steps(self.steps, "ddim")
+        return sample(
+            lambda z, t: self.velocity(z, torch.full_like(levels, t), lr, levels), noise, steps, noise=iter(())
+        )

@@ -1,0 +1,33 @@
+"""The flags of training the x4 upscaler."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from realis.core.config import flag_name
+from realis.core.errors import require
+from realis.models.hub import SD_X4_TINY, WIDTH
+
+STEPS = 1000  # of the noise schedule
+
+
+@dataclass(frozen=True)
+class SdX4TrainingConfig:
+    """The Stable Diffusion x4 upscaler: a model's network is trained on, or a new one is trained over its VAE."""
+
+    PREFIX: ClassVar = "sd-x4"
+
+    model: str = SD_X4_TINY  # sd-x4-tiny, a folder in diffusers' format, or a hub id
+    # of a new network, at each of its resolutions: multiples of 8; empty: the model's own network is trained on
+    widths: tuple[int, ...] = ()
+    most_noise: int = 100  # the LR is noised to levels up to this one, of 1000; inference may do so, too
+    steps: int = 10  # sampling steps of a new network, also in pictures and validation
+
+    def __post_init__(self) -> None:
+        for width in self.widths:
+            require(8 <= width <= WIDTH and width % 8 == 0, flag("widths"), width, f"multiples of 8 up to {WIDTH}")
+        require(0 <= self.most_noise < STEPS, flag("most_noise"), self.most_noise, f"0 to {STEPS - 1}")
+        require(1 <= self.steps <= STEPS, flag("steps"), self.steps, f"1 to {STEPS}")
+
+
+flag = partial(flag_name, SdX4TrainingConfig)  # the flag of a field

@@ -1,0 +1,79 @@
+"""Start the encoder of a small image VAE at principal components instead of noise.
+
+As :mod:`realis.tiny.pca_init` does for Wan's: residual branches are zero, the two halvings compute the components of 4x4
+pixels, and a pair of constant channels dominates the last norm, so that it scales all channels alike; each component
+enters the last SiLU as the pair +u, -u, and ``silu(u) - silu(-u) = u``.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from diffusers.models.resnet import ResnetBlock2D
+from torch import nn
+
+from realis.tiny.pca_init import CONSTANT, principal_components
+
+RGB, PATCH = 3, 12  # channels of an image, and of its 2x2 patches, which are all kept
+
+
+@torch.no_grad()
+def initialise_image_encoder(vae: AutoencoderKL, images: torch.Tensor) -> None:
+    """Set the encoder of ``vae`` to the components of ``images``, and the latents to a standard deviation of 1 once scaled.
+
+    Args:
+        vae: of three stages with one residual block each, norms of one group, no attention; the widths at least 12, 12,
+            and two more than twice its latent channels.
+        images: (N, 3, H, W) in [-1, 1], H and W multiples of 4, to compute the components from.
+    """
+    encoder, z = vae.encoder, vae.config.latent_channels
+    first, second, third = encoder.down_blocks
+    for block in encoder.modules():
+        if isinstance(block, ResnetBlock2D):
+            _zero(block.conv2)
+
+    # 1. Pixels -> 2x2 patches -> components of 2x2 of those
+    _copy(encoder.conv_in, RGB)
+    _halve(first.downsamplers[0].conv, principal_components(images, PATCH))
+    patches = F.conv2d(images, principal_components(images, PATCH), stride=2)
+    _copy(second.resnets[0].conv_shortcut, PATCH)
+    _halve(second.downsamplers[0].conv, principal_components(patches, z))
+    latents = F.conv2d(patches, principal_components(patches, z), stride=2)
+
+    # 2. Through the last norm and SiLU as pairs of opposite signs
+    widen = third.resnets[0].conv_shortcut
+    _zero(widen)
+    widen.weight[range(z), range(z), 0, 0] = 1
+    widen.weight[range(z, 2 * z), range(z), 0, 0] = -1
+    widen.bias[[2 * z, 2 * z + 1]] = torch.tensor([CONSTANT, -CONSTANT])
+    channels = widen.out_channels
+    encoder.conv_norm_out.weight.fill_(CONSTANT * (2 / channels) ** 0.5)
+    encoder.conv_norm_out.bias.zero_()
+    _zero(encoder.conv_out)
+    encoder.conv_out.weight[range(z), range(z), 1, 1] = 1
+    encoder.conv_out.weight[range(z), range(z, 2 * z), 1, 1] = -1
+
+    # 3. Posterior: that mean, scaled, and a small variance
+    factor = 1 / (vae.config.scaling_factor * latents.std())
+    for layer, scale in ((vae.quant_conv, factor), (vae.post_quant_conv, 1 / factor)):
+        _zero(layer)
+        layer.weight[range(z), range(z), 0, 0] = scale
+    vae.quant_conv.bias[z:] = -2.0
+
+
+def _zero(layer: nn.Module) -> None:
+    layer.weight.zero_()
+    layer.bias.zero_()
+
+
+def _copy(layer: nn.Module, channels: int) -> None:
+    """Make a convolution copy its first ``channels`` channels."""
+    _zero(layer)
+    centre = layer.kernel_size[0] // 2
+    layer.weight[range(channels), range(channels), centre, centre] = 1
+
+
+def _halve(layer: nn.Module, components: torch.Tensor) -> None:
+    """Make a convolution of stride 2 compute ``components`` (count, channels, 2, 2); diffusers pads below and to the right."""
+    _zero(layer)
+    count, channels = components.shape[:2]
+    layer.weight[:count, :channels, :2, :2] = components

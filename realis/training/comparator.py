@@ -1,0 +1,63 @@
+"""What a comparator brings so that ``train_comparator`` trains it; its methods are found by name in the registry."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from realis.upscaler import Options
+
+if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
+    from torch import nn
+
+    from realis.data.batch import Batch
+    from realis.training.feed import Encode
+    from realis.training.run import Run
+    from realis.training.state import Tensors
+    from realis.training.steps.base import TrainingStep
+
+
+@dataclass(frozen=True)
+class ComparatorTraining:
+    """All that the training loop needs of a comparator.
+
+    Args:
+        step: batch -> losses; its batches have ``hr`` and ``lr`` in [-1, 1], and what ``encode`` adds.
+        encode: what happens to a batch on the device before the step; its pixels are still 8-bit.
+        restore: the prepared step and a batch -> its LR clips restored, (B, 3, F, H, W) in about [-1, 1], as at inference.
+        parts: what is exported, by the name of its folder.
+        complete: writes what else belongs into the folder of the export.
+    """
+
+    step: "TrainingStep"
+    encode: "Encode"
+    restore: "Callable[[nn.Module, Batch], Tensors]"
+    parts: "Mapping[str, ModelMixin]"
+    complete: Callable[[Path], None]
+
+
+class TrainableComparator(Protocol[Options]):
+    """A comparator that can be trained. Importing one must not import torch.
+
+    Attributes:
+        Config: the class of its flags.
+    """
+
+    Config: type[Options]
+
+    def read_folders(self, config: Options) -> list[Path]:
+        """Check the files that the training reads, and return the folders that it must not write to.
+
+        Raises:
+            InputError: one is missing or damaged, or they do not fit each other.
+        """
+        ...
+
+    def prepare(self, config: Options, run: "Run") -> ComparatorTraining:
+        """Load what is frozen, and build what is trained.
+
+        Raises:
+            InputError: weights cannot be loaded.
+        """
+        ...
