@@ -1,4 +1,4 @@
-"""Pairs of high- and low-resolution clips rendered from moving photographs, with the latents of both.
+"""Pairs of high- and low-resolution clips rendered from moving photographs, and the latents of both.
 
 Small models need many steps over little data, so a pool of pairs is made once and kept; every batch then picks from
 it by (seed, global sample number).
@@ -21,7 +21,7 @@ from realis.core.errors import file_error
 from realis.core.files import whole_file
 from realis.core.log import progress
 from realis.data.batch import Batch, enlarge
-from realis.data.pairs_config import DataConfig
+from realis.data.pairs_config import DataConfig, PairsConfig
 from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, training_clip
 from realis.data.randomness import sample_rng
 from realis.degradation.presets import load_degradation
@@ -65,7 +65,7 @@ class PairPool:
 
 
 def render_pair(
-    config: DataConfig, rng: np.random.Generator, photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS
+    config: PairsConfig, rng: np.random.Generator, photographs: Mapping[str, float] = TRAINING_PHOTOGRAPHS
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Render a random pair: HR (3, F, H, W) and LR (3, F, h, w), both uint8. ``photographs`` are what may be shown, by
     weight."""
@@ -79,9 +79,8 @@ def render_pair(
 
 
 def pair_pool(config: DataConfig, seed: int, vae: AutoencoderKLWan) -> PairPool:
-    """Render the pool of a run, or read it; see :func:`kept_pool`."""
-    rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
-    return PairPool(kept_pool(config, seed, rngs, vae, TRAINING_PHOTOGRAPHS), seed)
+    """Render the pool of a run, or read it; see :func:`training_pairs`."""
+    return PairPool(training_pairs(config, seed, vae), seed)
 
 
 class HeldOutPairs(PairPool):
@@ -98,23 +97,36 @@ def held_out_pairs(config: DataConfig, samples: int, vae: AutoencoderKLWan) -> H
     Raises:
         InputError: what is kept there is damaged, or nothing can be written there.
     """
-    config, rngs = replace(config, count=samples), [sample_rng(0, number, "held out") for number in range(samples)]
-    photographs = dict.fromkeys(SAMPLE_PHOTOGRAPHS, 1.0)
-    return HeldOutPairs(kept_pool(config, "held out", rngs, vae, photographs), seed=0)
+    return HeldOutPairs(validation_pairs(config, samples, vae), seed=0)
+
+
+def training_pairs(config: PairsConfig, seed: int, vae: AutoencoderKLWan | None) -> dict[str, torch.Tensor]:
+    """Return the pairs that a run trains on; see :func:`kept_pool`."""
+    rngs = [sample_rng(seed, number, "pair") for number in range(config.count)]
+    return kept_pool(config, seed, rngs, vae, TRAINING_PHOTOGRAPHS)
+
+
+def validation_pairs(config: PairsConfig, samples: int, vae: AutoencoderKLWan | None) -> dict[str, torch.Tensor]:
+    """Return ``samples`` pairs of the photographs that training does not use; see :func:`kept_pool`."""
+    rngs = [sample_rng(0, number, "held out") for number in range(samples)]
+    return kept_pool(replace(config, count=samples), "held out", rngs, vae, dict.fromkeys(SAMPLE_PHOTOGRAPHS, 1.0))
 
 
 def kept_pool(
-    config: DataConfig,
+    config: PairsConfig,
     drawn_by: int | str,
     rngs: Sequence[np.random.Generator],
-    vae: AutoencoderKLWan,
+    vae: AutoencoderKLWan | None,
     photographs: Mapping[str, float],
 ) -> dict[str, torch.Tensor]:
-    """Render the tensors of a :class:`PairPool`, a pair by each generator, or read them from ``config.cache`` if the
-    same ones were rendered before.
+    """Render a pair by each generator, or read them from ``config.cache`` if the same ones were rendered before.
 
     Args:
         drawn_by: what the generators depend on.
+        vae: encodes both clips. ``None``: there are no latents, and pairs are of one scale.
+
+    Returns:
+        the tensors of a :class:`PairPool`; without latents ``hr`` (N, 3, F, H, W) and ``lr`` (N, 3, F, h, w) uint8.
 
     Raises:
         InputError: what is there is damaged, or nothing can be written there.
@@ -130,9 +142,14 @@ def kept_pool(
 
 
 def _render_pool(
-    config: DataConfig, rngs: Sequence[np.random.Generator], vae: AutoencoderKLWan, photographs: Mapping[str, float]
+    config: PairsConfig,
+    rngs: Sequence[np.random.Generator],
+    vae: AutoencoderKLWan | None,
+    photographs: Mapping[str, float],
 ) -> dict[str, torch.Tensor]:
     pairs = [render_pair(config, rng, photographs) for rng in progress(rngs, total=len(rngs), unit="pair")]
+    if vae is None:
+        return {name: torch.stack(clips) for name, clips in zip(("hr", "lr"), zip(*pairs, strict=True), strict=True)}
     padded = [pad(lr, (0, config.size - lr.shape[3], 0, config.size - lr.shape[2])) for _, lr in pairs]
     tensors = {
         "hr": torch.stack([hr for hr, _ in pairs]),
@@ -175,11 +192,12 @@ def _encode(
     return torch.cat(latents)
 
 
-def _cache_file(config: DataConfig, drawn_by: int | str, vae: AutoencoderKLWan) -> Path | None:
+def _cache_file(config: PairsConfig, drawn_by: int | str, vae: AutoencoderKLWan | None) -> Path | None:
     """Named by what the pool depends on: configuration, draws, the encoder's weights, and how pairs are rendered."""
     if not config.cache:
         return None
     ranges = [asdict(load_degradation(name)) for name in config.degradations]
     data = asdict(config) | {"cache": "", "degradations": ranges}
-    key = json.dumps([VERSION, data, MARGIN, drawn_by, encoder_digest(vae)], default=str).encode()
+    encoder = encoder_digest(vae) if vae else None
+    key = json.dumps([VERSION, data, MARGIN, drawn_by, encoder], default=str).encode()
     return Path(config.cache) / f"pairs-{hashlib.sha256(key).hexdigest()[:16]}.safetensors"

@@ -6,7 +6,7 @@ So a sample gets the same noise on any number of processes, with any accumulatio
 import numpy as np
 import torch
 
-PURPOSES = ("pair", "flow", "noise", "other", "frames", "held out")
+PURPOSES = ("pair", "flow", "noise", "other", "frames", "held out", "flip")
 
 
 def sample_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
@@ -17,3 +17,8 @@ def sample_rng(seed: int, number: int, purpose: str) -> np.random.Generator:
 def sample_generator(seed: int, number: int, purpose: str) -> torch.Generator:
     """Torch generator (CPU) of one sample."""
     return torch.Generator().manual_seed(int(sample_rng(seed, number, purpose).integers(2**62)))
+
+
+def is_flipped(seed: int, number: int, share: float) -> bool:
+    """Whether a sample is mirrored left to right, as a ``share`` of them is."""
+    return bool(sample_rng(seed, number, "flip").random() < share)
