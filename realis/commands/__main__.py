@@ -35,6 +35,21 @@ def run_train_vae(argv: Sequence[str] | None = None) -> None:
     _run("train_vae.py", TrainVaeConfig, train_vae, argv)
 
 
+def run_train_image_vae(argv: Sequence[str] | None = None) -> None:
+    """Run ``train/train_image_vae.py``."""
+    from realis.commands.train_image_vae import TrainImageVaeConfig, train_image_vae
+
+    _run("train_image_vae.py", TrainImageVaeConfig, train_image_vae, argv)
+
+
+def run_train_comparator(argv: Sequence[str] | None = None) -> None:
+    """Run ``train/train_comparator.py``."""
+    from realis.commands.train_comparator import parse_train_comparator, train_comparator
+
+    log.setup()
+    run_command(lambda: train_comparator(parse_train_comparator(sys.argv[1:] if argv is None else argv)))
+
+
 def run_train_prior(argv: Sequence[str] | None = None) -> None:
     """Run ``train/train_prior.py``."""
     from realis.commands.train_prior import TrainPriorConfig, train_prior

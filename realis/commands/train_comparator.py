@@ -7,24 +7,21 @@ from typing import TYPE_CHECKING, Generic
 
 from realis.core.errors import require
 from realis.data.native_config import NativeDataConfig, check_native_footage
-from realis.methods.registry import find_training
+from realis.methods.flags import parse_with_method
+from realis.methods.registry import TRAININGS, find_training
 from realis.training.run_folder import claim_run, overlap
 from realis.training.settings import LoopConfig, OptimizerConfig, ValidationConfig
 from realis.upscaler import Options
 
 if TYPE_CHECKING:
-    import torch
-
     from realis.data.batch import Batch
-    from realis.data.clips import ClipSet
-    from realis.data.native import NativePairs
 
 
 @dataclass(frozen=True)
 class TrainComparatorConfig(Generic[Options]):
     """Train a comparator on clips of native LR.
 
-      train_comparator.py --method sd_x4 --data.manifest REDS/train
+    train_comparator.py --method sd_x4 --data.manifest REDS/train
     """
 
     method: str = field(kw_only=True)  # one of those named above
@@ -41,42 +38,45 @@ def train_comparator(config: TrainComparatorConfig) -> None:
     check_native_footage(config.data, config.validation.manifest)
     training = find_training(config.method)
     export = Path(config.export or f"{config.run.output}/export")
-    read = training.read_folders(config.options)
-    exports = {part: export / part for part in training.parts}
-    for folder in exports.values():
-        require(not any(overlap(folder, other) for other in read), "--export", export,
-                "a folder of its own, not that of a model that is read")  # fmt: skip
-    with claim_run(config.run, {"--export": str(folder) for folder in exports.values()}):
+    read, trained = training.read_folders(config.options), export / training.part
+    require(not any(overlap(trained, folder) for folder in read), "--export", export,
+            f"a folder of its own: a {training.part} is read from there")  # fmt: skip
+    with claim_run(config.run, {"--export": str(trained)}):
         _train(config, export)
 
 
 def _train(config: TrainComparatorConfig, export: Path) -> None:
     import torch
 
+    from realis.data.batch import enlarge
+    from realis.data.clips import ClipSet
     from realis.data.native import native_held_out, native_source
     from realis.metrics.psnr import psnr
-    from realis.ops.pixels import signed
-    from realis.training.export import export_parts
+    from realis.training.export import RENDERED, describe_footage, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.validation import Validator
 
     # 1. What is trained, and on what
     run = start_run(config)
-    training = find_training(config.method).prepare(config.options, run)
+    method = find_training(config.method)
+    training = method.prepare(config.options, run)
     source = native_source(config.data, config.run.seed, run.samples_per_step)
     held_out = None
     if config.validation.every:
         held_out = native_held_out(config.data, config.validation.manifest, config.validation.samples)
 
     # 2. Training, measured beside bicubic
+    def bicubic_of(batch: "Batch") -> torch.Tensor:
+        return enlarge(batch["lr"], batch["hr"].shape[-2:])
+
     def pictures(module: torch.nn.Module, batch: "Batch") -> dict:
-        return {"lr": enlarged(batch), "output": training.restore(module, batch), "hr": batch["hr"]}
+        return {"lr": bicubic_of(batch), "output": training.restore(module, batch), "hr": batch["hr"]}
 
     def measure(module: torch.nn.Module, batch: "Batch") -> dict:
         restored, bicubic = (
             psnr((clip.clamp(-1, 1) - batch["hr"]).square().mean(), 2)
-            for clip in (training.restore(module, batch), enlarged(batch))
+            for clip in (training.restore(module, batch), bicubic_of(batch))
         )
         return {"PSNR, dB": restored, "gain over bicubic, dB": restored - bicubic}
 
@@ -84,8 +84,24 @@ def _train(config: TrainComparatorConfig, export: Path) -> None:
     trained = fit(run, training.step, source, training.encode, pictures, validator)
 
     # 3. Export
-    parts = {str(export / name): part for name, part in training.parts.items()}
-    export_parts(run, training.step, parts, trained, description_of(config.data, source))
+    data = RENDERED
+    if isinstance(source, ClipSet):
+        data = describe_footage(config.data.manifest, len(source.entries), config.data.degradation)
+    export_parts(run, training.step, {str(export / method.part): training.network}, trained, data)
     if run.accelerator.is_main_process:
         training.complete(export)
     run.accelerator.end_training()
+
+
+def parse_train_comparator(argv: Sequence[str], prog: str = "train_comparator.py") -> TrainComparatorConfig:
+    """Parse ``[recipe.yaml] [--flags]``; which flags there are depends on ``--method``.
+
+    Raises:
+        InputError: unknown flag, wrong type, unreadable recipe, contradictory values.
+    """
+
+    def make(method: str) -> TrainComparatorConfig:
+        return TrainComparatorConfig(method=method, options=find_training(method).Config())
+
+    kinds = {name: lambda name=name: find_training(name).Config for name in TRAININGS}
+    return parse_with_method(TrainComparatorConfig, make, next(iter(TRAININGS)), kinds, argv, prog)

@@ -282,7 +282,7 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
     """
     from realis.data.clips import ClipSet
     from realis.data.pairs import pair_pool
-    from realis.training.export import RENDERED
+    from realis.training.export import RENDERED, describe_footage
     from realis.training.precomputed import check_latents
 
     if not config.clips.manifest:
@@ -290,9 +290,7 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
     clips = ClipSet(config.clips, config.run.seed, run.samples_per_step, latent_size)
     if config.clips.latents:
         check_latents(clips, wan.vae)
-    terms = "its own terms apply, and are to be named here before the weights are passed on"
-    name, degradation = Path(config.clips.manifest).name, Path(config.clips.degradation).name
-    return clips, f"footage ({name}, clips: {len(clips.entries)}), degraded by {degradation}; {terms}"
+    return clips, describe_footage(config.clips.manifest, len(clips.entries), config.clips.degradation)
 
 
 def held_out_source(config: TrainCpcConfig, wan: "Wan") -> "HeldOutClips | HeldOutPairs | None":

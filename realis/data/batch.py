@@ -30,12 +30,13 @@ def enlarge(lr: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Enlarge LR clips to ``size`` = (height, width), to the last bit as inference does where it computes.
 
     Args:
-        lr: (B, 3, F, h, w) uint8.
+        lr: (B, 3, F, h, w) uint8, or float32 in [-1, 1].
 
     Returns:
         (B, 3, F, *size) float32 in [-1, 1], never rounded to 8 bits.
     """
-    frames = lr.transpose(1, 2).float() / 255
+    frames = lr.transpose(1, 2)
+    frames = frames.float() / 255 if lr.dtype == torch.uint8 else (frames + 1) / 2
     return enlarge_window(frames, size, (0, size[0]), (0, size[1])).transpose(1, 2)
 
 

@@ -1,9 +1,10 @@
-"""The registry of upscaling methods by name; a method is imported when it is asked for."""
+"""The registry of upscaling methods, and of comparators that train, by name; one is imported when it is asked for."""
 
 from importlib import import_module
 from typing import Any
 
 from realis.core.errors import require
+from realis.training.comparator import TrainableComparator
 from realis.upscaler import Method
 
 METHODS = {
@@ -14,6 +15,9 @@ METHODS = {
     "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"
+TRAININGS = {
+    "sd_x4": "realis.comparators.sd_x4.training:TRAINING",
+}
 
 
 def find_method(name: str) -> Method[Any]:
@@ -22,6 +26,19 @@ def find_method(name: str) -> Method[Any]:
     Raises:
         InputError: there is no such method.
     """
-    require(name in METHODS, "--method", repr(name), f"one of {', '.join(map(repr, METHODS))}")
-    module, _, attribute = METHODS[name].partition(":")
+    return _find(name, METHODS)
+
+
+def find_training(name: str) -> TrainableComparator[Any]:
+    """Import and return how the comparator called ``name`` is trained.
+
+    Raises:
+        InputError: there is no such comparator.
+    """
+    return _find(name, TRAININGS)
+
+
+def _find(name: str, places: dict[str, str]) -> Any:
+    require(name in places, "--method", repr(name), f"one of {', '.join(map(repr, places))}")
+    module, _, attribute = places[name].partition(":")
     return getattr(import_module(module), attribute)

@@ -1,6 +1,6 @@
 """What a comparator brings so that ``train_comparator`` trains it; its methods are found by name in the registry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 from realis.upscaler import Options
 
 if TYPE_CHECKING:
+    import torch
     from diffusers.models.modeling_utils import ModelMixin
     from torch import nn
 
     from realis.data.batch import Batch
     from realis.training.feed import Encode
     from realis.training.run import Run
-    from realis.training.state import Tensors
     from realis.training.steps.base import TrainingStep
 
 
@@ -26,14 +26,14 @@ class ComparatorTraining:
         step: batch -> losses; its batches have ``hr`` and ``lr`` in [-1, 1], and what ``encode`` adds.
         encode: what happens to a batch on the device before the step; its pixels are still 8-bit.
         restore: the prepared step and a batch -> its LR clips restored, (B, 3, F, H, W) in about [-1, 1], as at inference.
-        parts: what is exported, by the name of its folder.
+        network: what is exported.
         complete: writes what else belongs into the folder of the export.
     """
 
     step: "TrainingStep"
     encode: "Encode"
-    restore: "Callable[[nn.Module, Batch], Tensors]"
-    parts: "Mapping[str, ModelMixin]"
+    restore: "Callable[[nn.Module, Batch], torch.Tensor]"
+    network: "ModelMixin"
     complete: Callable[[Path], None]
 
 
@@ -42,9 +42,11 @@ class TrainableComparator(Protocol[Options]):
 
     Attributes:
         Config: the class of its flags.
+        part: name of the folder, in that of the export, that receives what was trained.
     """
 
     Config: type[Options]
+    part: str
 
     def read_folders(self, config: Options) -> list[Path]:
         """Check the files that the training reads, and return the folders that it must not write to.

@@ -19,6 +19,7 @@ from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
 RENDERED = "clips rendered from the photographs that scikit-image carries, whose terms its documentation names"
+TERMS = "its own terms apply, and are to be named here before the weights are passed on"
 CARD = """---
 license: apache-2.0
 library_name: diffusers
@@ -38,6 +39,11 @@ pipeline_tag: video-to-video
 ```yaml
 {recipe}```
 """
+
+
+def describe_footage(manifest: str, clips: int, degradation: str) -> str:
+    """Describe the footage that a part was trained on, for its card."""
+    return f"footage ({Path(manifest).name}, clips: {clips}), degraded by {Path(degradation).name}; {TERMS}"
 
 
 def halve(part: torch.nn.Module) -> None:

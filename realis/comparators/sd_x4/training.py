@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig
+from realis.core.files import whole_file, whole_folder
 from realis.models.hub import model_folder, read_part
 from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, check_sd_x4
 from realis.training.comparator import ComparatorTraining
@@ -35,6 +36,7 @@ class SdX4Training:
     """The x4 upscaler as a :class:`realis.training.comparator.TrainableComparator`."""
 
     Config = SdX4TrainingConfig
+    part = "unet"
 
     def read_folders(self, config: SdX4TrainingConfig) -> list[Path]:
         folder = model_folder(config.model, "--sd-x4.model")
@@ -89,7 +91,7 @@ class SdX4Training:
         def complete(export: Path) -> None:
             write_other_parts(folder, export, is_new=bool(config.widths), steps=steps)
 
-        return ComparatorTraining(step, encode, restore, {"unet": unet}, complete)
+        return ComparatorTraining(step, encode, restore, unet, complete)
 
 
 TRAINING = SdX4Training()
@@ -113,9 +115,11 @@ def new_unet(config: SdX4TrainingConfig, channels: int) -> "UNet2DConditionModel
 def write_other_parts(model: Path, export: Path, *, is_new: bool, steps: int) -> None:
     """Write what makes the export of a network a whole model: what ``model`` has besides, and a new network's schedules."""
     for name in OTHER_PARTS:
-        if (model / name).is_dir() and not (is_new and name.endswith("scheduler")):
-            shutil.copytree(model / name, export / name, dirs_exist_ok=True)
+        part, final = model / name, export / name
+        if part.is_dir() and final.resolve() != part.resolve() and not (is_new and name.endswith("scheduler")):
+            with whole_folder(final) as temporary:
+                shutil.copytree(part, temporary, dirs_exist_ok=True)
     contents: dict[str, dict[str, Any]] = {SCHEDULER: SCHEDULE | {"steps": steps}, LR_SCHEDULER: LR_SCHEDULE}
     for file, content in contents.items() if is_new else ():
-        (export / file).parent.mkdir(parents=True, exist_ok=True)
-        (export / file).write_text(json.dumps(content, indent=2) + "\n")
+        with whole_file(export / file) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
