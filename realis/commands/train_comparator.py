@@ -68,7 +68,8 @@ def _train(config: TrainComparatorConfig, export: Path) -> None:
 
     # 2. Training, measured beside bicubic
     def bicubic_of(batch: "Batch") -> torch.Tensor:
-        return enlarge(batch["lr"], batch["hr"].shape[-2:])
+        height, width = batch["hr"].shape[-2:]
+        return enlarge(batch["lr"], (height, width))
 
     def pictures(module: torch.nn.Module, batch: "Batch") -> dict:
         return {"lr": bicubic_of(batch), "output": training.restore(module, batch), "hr": batch["hr"]}

@@ -9,7 +9,6 @@ from realis.training.run_folder import claim_run
 from realis.training.settings import LoopConfig, OptimizerConfig
 
 CHANNELS = 4  # of a latent
-SCALING_FACTOR = 0.08333  # of latents, in the public model and in diffusers' pipeline
 INITIALISED = 300  # samples that the encoder starts from
 LEAST = (12, 12, 2 * CHANNELS + 2)  # widths that the encoder's start takes
 
@@ -39,23 +38,17 @@ def train_image_vae(config: TrainImageVaeConfig) -> None:
 
 
 def _train(config: TrainImageVaeConfig) -> None:
-    from diffusers import AutoencoderKL
-
     from realis.data.batch import images_of
     from realis.data.native import native_source
     from realis.ops.pixels import signed
-    from realis.tiny.image_vae_init import initialise_image_encoder
+    from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae
     from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.steps.image_vae import ImageVaeStep
 
     run = start_run(config)
-    vae = AutoencoderKL(
-        block_out_channels=config.widths, latent_channels=CHANNELS, layers_per_block=1, norm_num_groups=1,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-        mid_block_add_attention=False, scaling_factor=SCALING_FACTOR,
-    )  # fmt: skip
+    vae = new_image_vae(config.widths, CHANNELS)
     source = native_source(config.data, config.run.seed, run.samples_per_step)
     first = next(iter(source.batches(iter([range(INITIALISED)]))))
     initialise_image_encoder(vae, images_of(signed(first["hr"])))

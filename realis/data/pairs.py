@@ -32,7 +32,7 @@ from realis.ops.pixels import signed, stack_uint8
 
 # Of what pixels and latents a pool has under one configuration: raise it with every change of code that changes them,
 # in render_pair and below (photographs, degradation, ops), so that no pool from before is taken for one of now.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ def render_pair(
     weight."""
     scale = float(rng.choice(config.scales))
     margin = whole_margin(scale)
+    if config.frames == 1:  # a picture has no frames around that a video codec or motion would reach it from
+        margin = margin._replace(frames=0)
     degradation = load_degradation(str(rng.choice(config.degradations)))
     wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels, photographs)
     parameters = degradation.sample(rng, len(wide), tuple(wide.shape[2:]), scale)

@@ -14,6 +14,21 @@ from torch import nn
 from realis.tiny.pca_init import CONSTANT, principal_components
 
 RGB, PATCH = 3, 12  # channels of an image, and of its 2x2 patches, which are all kept
+SCALING_FACTOR = 0.08333  # of latents, in the public x4 upscaler, and insisted on by diffusers' pipeline
+
+
+def new_image_vae(widths: tuple[int, int, int], channels: int) -> AutoencoderKL:
+    """Return a new VAE of 4 pixels a latent, as :func:`initialise_image_encoder` takes it.
+
+    Args:
+        widths: at full, half and quarter resolution.
+        channels: of a latent.
+    """
+    return AutoencoderKL(
+        block_out_channels=widths, latent_channels=channels, layers_per_block=1, norm_num_groups=1,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        mid_block_add_attention=False, scaling_factor=SCALING_FACTOR,
+    )  # fmt: skip
 
 
 @torch.no_grad()
