@@ -10,7 +10,7 @@ from realis.training.settings import LoopConfig, OptimizerConfig
 
 CHANNELS = 4  # of a latent
 INITIALISED = 300  # samples that the encoder starts from
-LEAST = (12, 12, 2 * CHANNELS + 2)  # widths that the encoder's start takes
+LEAST = 12  # channels of 2x2 pixels, which the encoder starts with
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class TrainImageVaeConfig:
     run: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
-        for width, least in zip(self.widths, LEAST, strict=True):
-            require(least <= width <= WIDTH, "--widths", self.widths, f"at least {LEAST}, at most {WIDTH}")
+        full, half, quarter = self.widths
+        fits = LEAST <= full < half < quarter <= WIDTH
+        require(fits, "--widths", self.widths, f"rising numbers from {LEAST} to {WIDTH}")
         require(self.kl_weight >= 0, "--kl-weight", self.kl_weight, "0 or more")
 
 

@@ -21,7 +21,7 @@ def new_image_vae(widths: tuple[int, int, int], channels: int) -> AutoencoderKL:
     """Return a new VAE of 4 pixels a latent, as :func:`initialise_image_encoder` takes it.
 
     Args:
-        widths: at full, half and quarter resolution.
+        widths: at full, half and quarter resolution: rising, from 12 on.
         channels: of a latent.
     """
     return AutoencoderKL(
@@ -36,8 +36,7 @@ def initialise_image_encoder(vae: AutoencoderKL, images: torch.Tensor) -> None:
     """Set the encoder of ``vae`` to the components of ``images``, and the latents to a standard deviation of 1 once scaled.
 
     Args:
-        vae: of three stages with one residual block each, norms of one group, no attention; the widths at least 12, 12,
-            and two more than twice its latent channels.
+        vae: of :func:`new_image_vae`.
         images: (N, 3, H, W) in [-1, 1], H and W multiples of 4, to compute the components from.
     """
     encoder, z = vae.encoder, vae.config.latent_channels

@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig
+from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig, flag
+from realis.core.errors import require
 from realis.core.files import whole_file, whole_folder
 from realis.models.hub import model_folder, read_part
 from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, check_sd_x4
@@ -42,8 +43,9 @@ class SdX4Training:
         folder = model_folder(config.model, "--sd-x4.model")
         if config.widths:
             read_part(folder / "vae")
-        else:
-            check_sd_x4(folder)
+        elif levels := check_sd_x4(folder).noise_levels:
+            most = config.most_noise
+            require(most < levels, flag("most_noise"), most, f"at most {levels - 1}, which {config.model} was made for")
         return [folder / part for part in ("unet", *OTHER_PARTS)]
 
     def prepare(self, config: SdX4TrainingConfig, run: "Run") -> ComparatorTraining:

@@ -1,0 +1,99 @@
+"""Training of comparators: the x4 upscaler over a VAE of its own, on pairs of native LR."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gloo import in_processes
+from realis.commands.__main__ import run_train_comparator, run_train_image_vae
+from realis.models.sd_x4.files import check_sd_x4
+from training_runs import assert_equal
+
+FEW = ["--data.frames", "2", "--data.crop", "8", "--data.count", "4", "--run.threads", "1", "--run.precision", "no",
+       "--run.tracker", "none"]  # fmt: skip
+NEW = ["--sd-x4.widths", "8", "8", "--sd-x4.most-noise", "30", "--sd-x4.steps", "2"]
+TRAINED = "checkpoint-000004/trained.safetensors"  # in float32
+WEIGHTS = "export/unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A folder with a VAE, trained for two steps."""
+    folder = tmp_path_factory.mktemp("model")
+    run_train_image_vae([*FEW, "--widths", "12", "16", "20", "--data.cache", "", "--run.output", str(folder / "run"),
+                         "--run.steps", "2", "--export", str(folder / "vae")])  # fmt: skip
+    return folder
+
+
+def train(model, folder, *flags, steps=4, batch=2):
+    run_train_comparator([
+        *FEW, *NEW, "--sd-x4.model", str(model), "--data.cache", str(model / "pairs"), "--run.output", str(folder),
+        "--run.steps", str(steps), "--run.batch", str(batch), "--run.save-every", "2", "--optimizer.lr", "1e-3",
+        "--validation.every", "2", "--validation.samples", "2", *flags,
+    ])  # fmt: skip
+    return load_file(folder / WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def whole(model, tmp_path_factory):
+    """A run of four steps, and its weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(model, folder)
+
+
+def test_the_export_is_a_whole_model(model, whole):
+    folder, weights = whole
+    facts = check_sd_x4(folder / "export")
+    assert (facts.channels, facts.noise_levels, facts.multiple, facts.steps) == (4, 31, 2, 2)
+    assert_equal(load_file(folder / "export/vae/diffusion_pytorch_model.safetensors"),
+                 load_file(model / "vae/diffusion_pytorch_model.safetensors"))  # fmt: skip
+    assert weights["conv_in.weight"].shape == (8, 7, 3, 3)
+
+
+def test_it_is_measured_on_the_way_beside_bicubic(whole):
+    rows = [json.loads(line) for line in (whole[0] / "validation.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4]
+    assert (whole[0] / "validation.png").is_file()
+    assert all("gain over bicubic, dB" in row for row in rows)
+
+
+def test_it_resumes_to_the_bit(model, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "again")
+    shutil.rmtree(tmp_path / "again/checkpoint-000004")
+    assert_equal(train(model, tmp_path / "again", "--run.resume", "latest"), whole[1])
+
+
+def test_two_processes_take_the_steps_of_one(model, whole, tmp_path):
+    in_processes(lambda: train(model, tmp_path / "two", batch=1))
+    one, two = (load_file(folder / TRAINED) for folder in (whole[0], tmp_path / "two"))
+    assert all(torch.allclose(two[name], x, atol=1e-5) for name, x in one.items())
+
+
+def test_a_model_is_trained_on_from_its_weights(model, whole, tmp_path):
+    on = ["--sd-x4.model", str(whole[0] / "export"), *FEW, "--data.cache", str(model / "pairs"), "--run.batch", "1",
+          "--run.steps", "1", "--optimizer.lr", "1e-30", "--validation.every", "0", "--sd-x4.most-noise", "30",
+          "--run.output", str(tmp_path)]  # fmt: skip
+    run_train_comparator(on)
+    assert_equal(load_file(tmp_path / WEIGHTS), whole[1])
+    assert check_sd_x4(tmp_path / "export") == check_sd_x4(whole[0] / "export")
+
+
+def refuses(arguments, capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        run_train_comparator([str(a) for a in arguments])
+    assert stop.value.code == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("realis: ") and all(str(word) in line for word in words), line
+
+
+def test_what_cannot_be_trained_is_refused(model, whole, tmp_path, capsys):
+    refuses(["--method", "cpc"], capsys, "--method", "sd_x4")
+    refuses(["--sd-x4.model", model], capsys, "unet")
+    own = ["--sd-x4.model", whole[0] / "export", "--sd-x4.most-noise", "30"]
+    refuses([*own, "--export", whole[0] / "export"], capsys, "--export", "of its own")
+    refuses([*NEW, "--sd-x4.widths", "12"], capsys, "--sd-x4.widths", "multiples of 8")
+    refuses(["--validation.manifest", "x.csv"], capsys, "--validation.manifest")
+    refuses([*own[:2], "--sd-x4.most-noise", "31"], capsys, "--sd-x4.most-noise", "30")
