@@ -49,7 +49,7 @@ class NativeDataConfig:
         side = SCALE * self.crop
         return ClipsConfig(
             self.manifest, self.frames, (f"{side}x{side}",), SCALE, self.degradation,
-            workers=self.workers, max_corrupt=self.max_corrupt,
+            flip=self.flip, workers=self.workers, max_corrupt=self.max_corrupt,
         )  # fmt: skip
 
     @property
