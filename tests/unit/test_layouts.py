@@ -1,9 +1,8 @@
 """Folders of clips as manifests: the layouts of REDS and Vimeo-90K, and any other."""
 
-import cv2
 import pytest
 
-from footage import PICTURE, film, manifest
+from footage import film, frames, manifest
 from realis.core import log
 from realis.core.errors import InputError
 from realis.data.layouts import REDS4
@@ -19,27 +18,20 @@ def told(caplog):
     return caplog
 
 
-def frames(folder, count=1, name="{:08d}.png"):
-    folder.mkdir(parents=True)
-    for i in range(count):
-        cv2.imwrite(str(folder / name.format(i)), PICTURE[i : i + 8, :8])
-    return folder
-
-
 def names(entries, root):
     return [entry.path.relative_to(root).as_posix() for entry in entries]
 
 
 def reds(root, clips=("000", "001", "011", "015", "020", "239")):
     for clip in clips:
-        frames(root / clip)
+        frames(root / clip, 1)
     return root
 
 
 @pytest.mark.parametrize("given", [".", "train", "train/train_sharp"])
 def test_reds4_is_left_out_of_the_training_set_of_reds(tmp_path, told, given):
     root = reds(tmp_path / "train" / "train_sharp")
-    frames(tmp_path / "val" / "val_sharp" / "000")
+    frames(tmp_path / "val" / "val_sharp" / "000", 1)
     entries = read_manifest(str(tmp_path / given))
     assert entries == read_manifest(str(tmp_path / given)) == [ClipEntry(root / "001"), ClipEntry(root / "239")]
     (left_out,) = [line for line in told.messages if "REDS4" in line]
@@ -71,7 +63,7 @@ def test_a_part_of_reds_that_has_nothing_to_give_is_refused(tmp_path):
 @pytest.fixture
 def vimeo(tmp_path):
     for clip in ("00001/0001", "00001/0002", "00002/0001"):
-        frames(tmp_path / "sequences" / clip, 7, "im{}.png")
+        frames(tmp_path / "sequences" / clip, 1, name="im{}.png")
     (tmp_path / "sep_trainlist.txt").write_text("00002/0001\n00001/0002\n")
     (tmp_path / "sep_testlist.txt").write_text("00001/0001\n\n")
     return tmp_path
@@ -102,7 +94,7 @@ def test_wrong_lists_of_vimeo_90k_are_one_clear_line(vimeo):
 
 
 def test_any_other_folder_gives_all_its_clips(tmp_path, told):
-    frames(tmp_path / "b" / "000", 2)
+    frames(tmp_path / "b" / "000", 1)
     film(tmp_path / "a.mp4", frames=2, size=(16, 16))
     entries = read_manifest(str(tmp_path), "--data.manifest")
     assert (
@@ -111,7 +103,7 @@ def test_any_other_folder_gives_all_its_clips(tmp_path, told):
     assert "no table in that folder; clips found: 2, without captions" in told.text
     with pytest.raises(InputError, match="clips that are trained on, too: 2 of 2"):
         read_held_out(str(tmp_path), entries)
-    frames(tmp_path / "b" / "000" / "inner")
+    frames(tmp_path / "b" / "000" / "inner", 1)
     with pytest.raises(
         InputError, match=r"^--data.manifest: no table \(metadata.jsonl, .* b/000 holds frames and the clip"
     ):
