@@ -30,7 +30,7 @@ from realis.data.manifest import ClipEntry, read_manifest
 from realis.data.randomness import is_flipped, sample_rng
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
-from realis.degradation.second_order import degraded_pair, whole_margin
+from realis.degradation.second_order import Margin, degraded_pair, whole_margin
 from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_tensors
 from realis.ops.pixels import stack_uint8
@@ -136,6 +136,11 @@ class ClipSet(Dataset):
         the last."""
         return (self._crop_rng(clip, bucket) if self.config.latents else draws).integers
 
+    def margin(self) -> Margin:
+        """Return what is read around a crop and degraded with it: no frames, where they could change nothing."""
+        margin = whole_margin(self.config.scale)
+        return margin._replace(frames=0) if load_degradation(self.config.degradation).only_shrinks else margin
+
     def extent(self, clip: int, bucket: int) -> list[tuple[int, int]]:
         """Return what of a clip may be used: first and one after the last of its frames, rows and columns.
 
@@ -202,9 +207,7 @@ class ClipSet(Dataset):
             wide = self._wide(clip, bucket, self._crop_rng(clip, bucket).integers)
             sharpen = load_degradation(self.config.degradation).sharpen
             size = tuple(wide.shape[2:])
-            hr, _ = degraded_pair(
-                wide, DegradationParameters(len(wide), size, size, sharpen, ()), whole_margin(self.config.scale)
-            )
+            hr, _ = degraded_pair(wide, DegradationParameters(len(wide), size, size, sharpen, ()), self.margin())
             return stack_uint8(hr)
 
     def _sample(self, number: int, clip: int, bucket: int, wide: torch.Tensor, rng: np.random.Generator) -> Batch:
@@ -212,7 +215,7 @@ class ClipSet(Dataset):
         if is_flipped(self.seed, number, c.flip):  # before it is degraded, as a mirrored video would be
             wide = wide.flip(-1)
         parameters = load_degradation(c.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), c.scale)
-        hr, lr = degraded_pair(wide, parameters, whole_margin(c.scale))
+        hr, lr = degraded_pair(wide, parameters, self.margin())
         sample: Batch = {"number": torch.tensor(number), "hr": stack_uint8(hr), "lr": stack_uint8(lr)}
         if c.embeddings:
             sample["prompt"] = pad_prompt(read_embedding(c.embeddings, self.caption(number, clip))[None])[0]
@@ -227,7 +230,7 @@ class ClipSet(Dataset):
     def _wide(self, clip: int, bucket: int, placed: Callable[[int, int], int]) -> torch.Tensor:
         """Return a crop with the margin that degrading it takes: (F + 2 m, 3, H + 2 p, W + 2 p) float32 in [0, 1]."""
         whole, size, frames = self.extent(clip, bucket), self.config.sizes[bucket], self.config.frames
-        margin = whole_margin(self.config.scale)
+        margin = self.margin()
         reads, pads = [], []
         for (low, high), length, around in zip(whole, (frames, *size), (margin[0], margin[1], margin[1]), strict=True):
             start = int(placed(low, high - length + 1))

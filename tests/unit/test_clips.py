@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import realis.data.clips as clips_module
 from footage import damage, film, frames, manifest
 from realis.core.config import dump, parse
 from realis.core.errors import InputError
@@ -19,8 +20,11 @@ from realis.core.log import logger
 from realis.data.caption_files import caption_key, embedding_file
 from realis.data.clips import ClipSet, UnfitError
 from realis.data.clips_config import ClipsConfig
+from realis.degradation.presets import PRESETS
+from realis.degradation.second_order import whole_margin
 from realis.models.wan.geometry import latent_size
 from realis.ops.resample import resample
+from realis.video.excerpt import read_excerpt
 from realis.video.read import VideoReader
 
 CONFIG = ClipsConfig(frames=5, buckets=("64x64", "96x64"), degradation="bi", workers=0)
@@ -107,6 +111,21 @@ def test_pairs_are_windows_of_the_video_degraded_with_what_lies_around(config, f
             difference = (sample["lr"][:, i].float() - wanted.permute(2, 0, 1)).abs()
             assert difference.max() <= 1 and difference.mean() < 0.03  # where a pixel rounds the other way
     assert len(places) > 12
+
+
+@pytest.mark.parametrize("degradation", ["bi", "bd", "light"])
+def test_frames_around_a_crop_are_read_only_where_they_may_matter(config, monkeypatch, degradation):
+    class Wide(ClipSet):
+        def margin(self):
+            return whole_margin(4)
+
+    counts = []
+    monkeypatch.setattr(clips_module, "read_excerpt", lambda *place: counts.append(place[2]) or read_excerpt(*place))
+    config = replace(config, degradation=degradation)
+    samples, wide = (single(kind(config, 0, 1).batches(range(n, n + 1) for n in range(6))) for kind in (ClipSet, Wide))
+    assert_same(samples, wide)
+    assert PRESETS[degradation].only_shrinks == (degradation != "light")
+    assert (set(counts[:6]) == {5}) == (degradation != "light") and max(counts[6:]) == 13
 
 
 def test_a_clip_of_just_the_right_size_and_length_will_do(tmp_path):
