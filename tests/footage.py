@@ -1,9 +1,10 @@
-"""Footage made on the spot: short videos of a pan over a photograph."""
+"""Footage made on the spot: short videos, or folders of frames, of a pan over a photograph."""
 
 import json
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 
 from realis.data.photographs import photograph
@@ -79,3 +80,13 @@ def damage(path):
 def manifest(folder, rows, name="clips.jsonl"):
     (folder / name).write_text("\n".join(json.dumps(row) for row in rows))
     return str(folder / name)
+
+
+def frames(folder, count=7, size=(64, 48), place=0, name="{:08d}.png"):
+    """A folder of frames, a pan over a photograph."""
+    folder.mkdir(parents=True)
+    for i in range(count):
+        top, left = 2 * i + place, 3 * i + place
+        image = PICTURE[top : top + size[0], left : left + size[1]]
+        (folder / name.format(i)).write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
+    return folder

@@ -46,9 +46,14 @@ def read_rows(path: Path, flag: str, optional: Sequence[tuple[str, ...]]) -> tup
     return rows, file
 
 
+def tables_in(folder: Path) -> list[Path]:
+    """Return the tables called ``metadata`` in a folder."""
+    return [file for form in FORMS if (file := folder / f"metadata{form}").is_file()]
+
+
 def _table_file(path: Path, flag: str) -> Path:
     if path.is_dir():
-        found = [path / f"metadata{form}" for form in FORMS if (path / f"metadata{form}").is_file()]
+        found = tables_in(path)
         names = " and ".join(file.name for file in found)
         wanted = "one of " + ", ".join(f"metadata{form}" for form in FORMS)
         require(len(found) == 1, f"{flag} {path}", names or "a folder without metadata", wanted)

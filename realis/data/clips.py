@@ -27,14 +27,15 @@ from realis.data.batch import Batch
 from realis.data.caption_files import ANEW, check_embeddings, read_embedding
 from realis.data.clips_config import ClipsConfig
 from realis.data.manifest import ClipEntry, read_manifest
-from realis.data.randomness import sample_rng
+from realis.data.randomness import is_flipped, sample_rng
 from realis.degradation.parameters import DegradationParameters
 from realis.degradation.presets import load_degradation
-from realis.degradation.second_order import degraded_pair, whole_margin
+from realis.degradation.second_order import Margin, degraded_pair, whole_margin
 from realis.models.wan.prompts import pad_prompt
 from realis.ops.finite import check_tensors
 from realis.ops.pixels import stack_uint8
 from realis.video.excerpt import read_excerpt, read_facts
+from realis.video.sequences import frame_files
 
 ORDER = 1000  # in the place of a purpose's number: draws of an epoch's order are like no sample's
 CROPS = 2  # version of what a fixed crop shows of a file, by which latents are kept: 2: turned upright
@@ -76,17 +77,23 @@ class ClipSet(Dataset):
         seed: of all draws.
         samples_per_step: samples of an optimizer step, over all processes and passes; they share one bucket.
         latent_size: frames, height and width of a clip -> those of its latents, which read ones are checked by.
+        group: of the flags that ``config`` comes from, for errors.
 
     Raises:
         InputError: the manifest cannot be used, or embeddings or latents are missing.
     """
 
     def __init__(
-        self, config: ClipsConfig, seed: int, samples_per_step: int, latent_size: LatentSize | None = None
+        self,
+        config: ClipsConfig,
+        seed: int,
+        samples_per_step: int,
+        latent_size: LatentSize | None = None,
+        group: str = "clips",
     ) -> None:
         self.config, self.seed, self.samples_per_step = config, seed, samples_per_step
-        self.latent_size = latent_size
-        self.entries = read_manifest(config.manifest)
+        self.latent_size, self.group = latent_size, group
+        self.entries = self.read_entries()
         manifest = Path(config.manifest)
         self.folder = manifest if manifest.is_dir() else manifest.parent
         if config.embeddings:
@@ -97,6 +104,10 @@ class ClipSet(Dataset):
         self.faults: dict[int, Fault] = {}
 
     # 1. What a sample is
+
+    def read_entries(self) -> list[ClipEntry]:
+        """Return the clips of the manifest."""
+        return read_manifest(self.config.manifest, f"--{self.group}.manifest")
 
     def bucket_of(self, number: int) -> int:
         """Return the index of the bucket of sample ``number``: one a step, in order."""
@@ -117,13 +128,18 @@ class ClipSet(Dataset):
         return "" if dropped else self.entries[clip].caption
 
     def draws(self, number: int) -> np.random.Generator:
-        """Return the generator of sample ``number``: its crop, then its degradation."""
+        """Return the generator of sample ``number``: its crop, then its degradation (a flip has one of its own)."""
         return sample_rng(self.seed, number, "pair")
 
     def placed(self, clip: int, bucket: int, draws: np.random.Generator) -> Callable[[int, int], int]:
         """Return how a crop is placed, along time, height and width: a function of the first start and the one after
         the last."""
         return (self._crop_rng(clip, bucket) if self.config.latents else draws).integers
+
+    def margin(self) -> Margin:
+        """Return what is read around a crop and degraded with it: no frames, where they could change nothing."""
+        margin = whole_margin(self.config.scale)
+        return margin._replace(frames=0) if load_degradation(self.config.degradation).only_shrinks else margin
 
     def extent(self, clip: int, bucket: int) -> list[tuple[int, int]]:
         """Return what of a clip may be used: first and one after the last of its frames, rows and columns.
@@ -141,13 +157,16 @@ class ClipSet(Dataset):
     def fixed_key(self, clip: int, bucket: int) -> str:
         """Return the name of the latents of the fixed crop of a clip: a hash of all that the crop depends on.
 
+        A clip is told by its path and length in bytes, which for a folder of frames is that of all of them.
+
         Raises:
-            InputError: the file is gone.
+            InputError: the clip is gone.
         """
         entry, (height, width) = self.entries[clip], self.config.sizes[bucket]
         name = Path(os.path.relpath(entry.path, self.folder)).as_posix()
         try:
-            length = entry.path.stat().st_size
+            files = frame_files(entry.path) if entry.path.is_dir() else [entry.path]
+            length = sum(file.stat().st_size for file in files)
         except OSError as error:
             raise InputError(f"{entry.path}: cannot be read ({error.strerror})") from error
         facts = [CROPS, name, length, entry.start, entry.frames, self.seed, height, width]
@@ -188,15 +207,15 @@ class ClipSet(Dataset):
             wide = self._wide(clip, bucket, self._crop_rng(clip, bucket).integers)
             sharpen = load_degradation(self.config.degradation).sharpen
             size = tuple(wide.shape[2:])
-            hr, _ = degraded_pair(
-                wide, DegradationParameters(len(wide), size, size, sharpen, ()), whole_margin(self.config.scale)
-            )
+            hr, _ = degraded_pair(wide, DegradationParameters(len(wide), size, size, sharpen, ()), self.margin())
             return stack_uint8(hr)
 
     def _sample(self, number: int, clip: int, bucket: int, wide: torch.Tensor, rng: np.random.Generator) -> Batch:
         c = self.config
+        if is_flipped(self.seed, number, c.flip):  # before it is degraded, as a mirrored video would be
+            wide = wide.flip(-1)
         parameters = load_degradation(c.degradation).sample(rng, len(wide), tuple(wide.shape[2:]), c.scale)
-        hr, lr = degraded_pair(wide, parameters, whole_margin(c.scale))
+        hr, lr = degraded_pair(wide, parameters, self.margin())
         sample: Batch = {"number": torch.tensor(number), "hr": stack_uint8(hr), "lr": stack_uint8(lr)}
         if c.embeddings:
             sample["prompt"] = pad_prompt(read_embedding(c.embeddings, self.caption(number, clip))[None])[0]
@@ -211,7 +230,7 @@ class ClipSet(Dataset):
     def _wide(self, clip: int, bucket: int, placed: Callable[[int, int], int]) -> torch.Tensor:
         """Return a crop with the margin that degrading it takes: (F + 2 m, 3, H + 2 p, W + 2 p) float32 in [0, 1]."""
         whole, size, frames = self.extent(clip, bucket), self.config.sizes[bucket], self.config.frames
-        margin = whole_margin(self.config.scale)
+        margin = self.margin()
         reads, pads = [], []
         for (low, high), length, around in zip(whole, (frames, *size), (margin[0], margin[1], margin[1]), strict=True):
             start = int(placed(low, high - length + 1))
@@ -277,7 +296,7 @@ class ClipSet(Dataset):
         if len(corrupt) > self.config.max_corrupt * counted:
             raise InputError(
                 f"{self.config.manifest}: of the clips tried ({len(self.tried)}) too many cannot be read: {len(corrupt)}, "
-                f"more than --clips.max-corrupt {self.config.max_corrupt} of {counted} allows; take them out or mend them: "
+                f"more than --{self.group}.max-corrupt {self.config.max_corrupt} of {counted} allows; take them out or mend them: "
                 f"{'; '.join(corrupt[:NAMED])}"
             )
         if fetched.error:

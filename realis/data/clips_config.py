@@ -17,7 +17,9 @@ CAPTION_DROPOUT = 0.1
 class ClipsConfig:
     """Clips cut at random out of footage, at its native resolution, and degraded on the fly."""
 
-    manifest: str = ""  # JSONL, CSV or Parquet with file_name (and caption, start, frames), or a folder; empty: none
+    # JSONL, CSV or Parquet with file_name (and caption, start, frames), or a folder: of clips, or REDS or Vimeo-90K;
+    # empty: none
+    manifest: str = ""
     frames: int = 49  # of a clip; Wan takes 4 n + 1
     # WIDTHxHEIGHT of clips, one after the other every step; for Wan multiples of 32, of 16 with HOG cells of 1 or 2
     buckets: tuple[str, ...] = BUCKETS
@@ -26,6 +28,7 @@ class ClipsConfig:
     embeddings: str = ""  # folder of the captions' embeddings from train/precompute.py; empty: no text
     caption_dropout: float = CAPTION_DROPOUT  # share of samples with the empty caption; 1: no caption is read
     latents: str = ""  # folder of HR latents of fixed crops from train/precompute.py; empty: crops are random
+    flip: float = 0.0  # share of samples that are mirrored left to right
     workers: int = 6  # processes that read clips, for each GPU, at most one a core; 0: in the training process
     max_corrupt: float = 0.05  # share of clips that may be unreadable before training stops
 
@@ -48,6 +51,9 @@ class ClipsConfig:
             self.caption_dropout,
             "--clips.embeddings beside it: without them no caption is read anyway",
         )
+        require(0 <= self.flip <= 1, "--clips.flip", self.flip, "0 to 1")
+        require(not (self.flip and self.latents), "--clips.flip", self.flip,
+                "0 with --clips.latents, which are of crops that are not mirrored")  # fmt: skip
         require(self.workers >= 0, "--clips.workers", self.workers, "0 or more")
         require(0 <= self.max_corrupt <= 1, "--clips.max-corrupt", self.max_corrupt, "0 to 1")
 

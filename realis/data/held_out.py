@@ -9,6 +9,7 @@ import numpy as np
 from realis.core.errors import InputError
 from realis.data.clips import ClipSet
 from realis.data.clips_config import ClipsConfig
+from realis.data.manifest import ClipEntry, read_manifest
 from realis.data.randomness import sample_rng
 
 
@@ -25,7 +26,7 @@ class HeldOutClips(ClipSet):
     """
 
     def __init__(self, config: ClipsConfig, manifest: str, samples: int) -> None:
-        super().__init__(replace(config, manifest=manifest, latents="", max_corrupt=1.0), 0, 1)
+        super().__init__(replace(config, manifest=manifest, latents="", flip=0.0, max_corrupt=1.0), 0, 1)
         self.samples = min(samples, len(self.entries))
         for clip in range(self.samples):
             try:
@@ -35,6 +36,9 @@ class HeldOutClips(ClipSet):
 
     def __len__(self) -> int:
         return self.samples
+
+    def read_entries(self) -> list[ClipEntry]:
+        return read_manifest(self.config.manifest, "--validation.manifest", held_out=True)
 
     def bucket_of(self, number: int) -> int:
         return 0

@@ -56,7 +56,7 @@ def native_source(config: NativeDataConfig, seed: int, samples_per_step: int) ->
         InputError: the footage cannot be used; or rendered pairs cannot be read or kept in ``config.cache``.
     """
     if config.manifest:
-        return ClipSet(config.clips, seed, samples_per_step)
+        return ClipSet(config.clips, seed, samples_per_step, group="data")
     return NativePairs(training_pairs(config.pairs, seed, vae=None), seed, config.flip)
 
 

@@ -36,12 +36,15 @@ class NativeDataConfig:
         require(self.count >= 1, "--data.count", self.count, "at least 1")
         require(self.workers >= 0, "--data.workers", self.workers, "0 or more")
         require(0 <= self.max_corrupt <= 1, "--data.max-corrupt", self.max_corrupt, "0 to 1")
-        for name in OF_RENDERED if self.manifest else OF_FOOTAGE:
-            beside = "with" if self.manifest else "without"
-            read = "renders clips" if name in OF_RENDERED else "reads footage"
-            if getattr(self, name) != getattr(type(self), name):
-                flag = f"--data.{name.replace('_', '-')}"
-                raise InputError(f"{flag} {beside} --data.manifest: it is for a run that {read}; leave one of them out")
+        changed = [name for name in (*OF_FOOTAGE, *OF_RENDERED) if getattr(self, name) != getattr(type(self), name)]
+        for name in changed:
+            flag = f"--data.{name.replace('_', '-')}"
+            if self.manifest and name in OF_RENDERED:
+                raise InputError(
+                    f"{flag} with --data.manifest: it is for a run that renders clips; leave one of them out"
+                )
+            if not self.manifest and name in OF_FOOTAGE:
+                raise InputError(f"{flag} without --data.manifest: it is for a run that reads footage; leave it out")
 
     @property
     def clips(self) -> ClipsConfig:
@@ -49,7 +52,7 @@ class NativeDataConfig:
         side = SCALE * self.crop
         return ClipsConfig(
             self.manifest, self.frames, (f"{side}x{side}",), SCALE, self.degradation,
-            workers=self.workers, max_corrupt=self.max_corrupt,
+            flip=self.flip, workers=self.workers, max_corrupt=self.max_corrupt,
         )  # fmt: skip
 
     @property

@@ -256,6 +256,15 @@ class DegradationConfig:
     def __post_init__(self) -> None:
         check_probability(self.clean, "clean")
 
+    @property
+    def only_shrinks(self) -> bool:
+        """Whether a clip is shrunk and nothing else is done to it, so that frames do not depend on those around them."""
+        chances = [self.end.jpeg.probability, self.end.video.probability, self.end.sinc.probability]
+        for order in (self.first, self.second):
+            chances += [part.probability for part in (order.blur, order.noise, order.jpeg, order.video)]
+            chances += order.resize.weights[:2]
+        return self.clean == 1 or not any(chances)
+
     def sample(self, rng: np.random.Generator, frames: int, size: Size, scale: float = 4) -> DegradationParameters:
         """Draw what happens to a clip of ``frames`` frames of ``size`` (height, width), to be shrunk by ``scale``.
 

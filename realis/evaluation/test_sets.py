@@ -13,7 +13,7 @@ import numpy as np
 
 from realis.core.errors import InputError, require
 from realis.core.log import logger
-from realis.data.manifest import read_manifest
+from realis.data.manifest import read_table
 from realis.evaluation.footage import Footage, file_name
 from realis.video.encoding import Encoding
 from realis.video.finished import is_finished
@@ -67,10 +67,10 @@ def clips_of_manifest(path: str, frames: int | None, multiple: int) -> list[Clip
     """Return the clips that a manifest names, in its order, with their captions and the part of each that counts.
 
     Raises:
-        InputError: as :func:`realis.data.manifest.read_manifest`; or two clips would have one name.
+        InputError: as :func:`realis.data.manifest.read_table`; or two clips would have one name.
     """
     clips = []
-    for entry in read_manifest(path, "--data"):
+    for entry in read_table(path, "--data"):
         count = min((n for n in (entry.frames, frames) if n is not None), default=None)
         name = entry.path.stem + (f"_{entry.start}" if entry.start else "")
         clips.append(Clip(name, Footage(entry.path, entry.start, count, multiple), prompt=entry.caption))

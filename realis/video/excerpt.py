@@ -1,7 +1,8 @@
-"""Random access: a window of consecutive frames of a video, without decoding or converting much beyond it.
+"""Random access: a window of consecutive frames of a clip, without decoding or converting much beyond it.
 
-Frames are identified by their presentation times, which are in the packets, so no frame is decoded to be counted. The
-planes are cropped before they are converted to RGB, which is most of the work for a 4K frame.
+A clip is a folder of frames, of which those asked for are read, or a video. Frames of a video are identified by their
+presentation times, which are in the packets, so no frame is decoded to be counted. The planes are cropped before they
+are converted to RGB, which is most of the work for a 4K frame.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from av.filter import Graph
 from realis.core.errors import InputError, reason, require
 from realis.video.orientation import Window, check_upright, quarter_turns, stored_window
 from realis.video.read import VideoReader
+from realis.video.sequences import frame_files, read_frames
 
 # Of a crop of the planes, so that it starts on a whole chroma sample in any format, and at an aligned address.
 ALIGNMENT = 16
@@ -29,7 +31,7 @@ class VideoFacts:
     """Upright size in pixels, and presentation ``times`` of the frames, (frames,) int64 rising, in ticks of the stream.
 
     ``keys`` are the times of the key frames, some of which may not be presented. ``turns`` are the quarter turns to the
-    left from the stored picture to the upright one.
+    left from the stored picture to the upright one. A folder of frames has ``files``, and their numbers for times.
     """
 
     height: int
@@ -37,6 +39,7 @@ class VideoFacts:
     turns: int
     times: np.ndarray
     keys: np.ndarray
+    files: tuple[Path, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -46,12 +49,15 @@ class VideoFacts:
 
 @lru_cache(maxsize=4096)
 def read_facts(path: str | Path) -> VideoFacts:
-    """Read the facts of a video from all its packets; hardly more than its first frame is decoded. The result is cached.
+    """Read the facts of a folder of frames from its first one, of a video from all its packets; hardly more than its
+    first frame is decoded. The result is cached.
 
     Raises:
-        InputError: not a video, damaged, to be shown mirrored or turned by other than quarter turns, or its frames have
+        InputError: a folder without frames, or whose first one cannot be read. Not a video, damaged, to be shown mirrored or turned by other than quarter turns, or its frames have
             no presentation times of their own.
     """
+    if Path(path).is_dir():
+        return _facts_of_folder(Path(path))
     times, keys, frame = [], [], None
     with VideoReader(path, threads=1) as video:
         try:
@@ -82,6 +88,15 @@ def read_facts(path: str | Path) -> VideoFacts:
         return VideoFacts(height, width, turns, times, keys)
 
 
+def _facts_of_folder(folder: Path) -> VideoFacts:
+    files = frame_files(folder)
+    if not files:
+        raise InputError(f"{folder}: no frames in it")
+    height, width = next(read_frames(files[:1])).shape[:2]
+    times = np.arange(len(files))
+    return VideoFacts(height, width, 0, times, times, tuple(files))
+
+
 def _decoded_alone(packet: av.Packet) -> av.VideoFrame | None:
     """The frame of a key packet, or ``None`` if it is damaged. Any frame has the container's display matrix, which PyAV does
     not tell otherwise."""
@@ -107,10 +122,10 @@ def _first_time(path: str | Path) -> int:
 def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np.ndarray:
     """Decode ``count`` frames from ``start`` on as presented, cut to ``window``: (count, height, width, 3) uint8 RGB.
 
-    The pixels are those that :class:`VideoReader` gives, turned upright. Decodes on one thread.
+    The pixels are those that :class:`VideoReader` gives, turned upright, or those of the images. Decodes on one thread.
 
     Raises:
-        InputError: it is no video, the excerpt is not inside of it, or it is damaged there.
+        InputError: it is no clip, the excerpt is not inside of it, or it is damaged there.
     """
     facts = read_facts(path)
     top, left, height, width = window
@@ -118,6 +133,9 @@ def read_excerpt(path: str | Path, start: int, count: int, window: Window) -> np
     inside = inside and top + height <= facts.height and left + width <= facts.width
     require(inside, f"{path}: excerpt", f"{count} frames from {start} on, window {window}",
             f"a part of {facts.frames} frames of {facts.height}x{facts.width}")  # fmt: skip
+    if facts.files:
+        images = read_frames(facts.files[start : start + count], (facts.height, facts.width))
+        return np.stack([image[top : top + height, left : left + width] for image in images])
     times, stored = facts.times[start : start + count], stored_window(window, (facts.height, facts.width), facts.turns)
     keys = facts.keys[facts.keys <= times[0]]
     # Try the last key frame; then an earlier one, as the last may only begin a gradual refresh; then the start, as no

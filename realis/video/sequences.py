@@ -1,5 +1,6 @@
 """Frame sequences of a data set: folders of images, and videos, read the same way and written back in the same form."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from realis.core.errors import InputError
+from realis.core.errors import InputError, reason
 from realis.core.files import fitting_name, whole_file, whole_folder
 from realis.ops.reproducible import BITEXACT
 from realis.video.names import IMAGES, VIDEOS, describe_folder, files_in
@@ -26,9 +27,7 @@ class FrameSequence:
     @property
     def images(self) -> list[Path]:
         """The frames of a folder, in the order of the numbers in their names; empty for a video."""
-        if not self.path.is_dir():
-            return []
-        return files_in(self.path, IMAGES)
+        return frame_files(self.path) if self.path.is_dir() else []
 
     def announced_frames(self) -> int:
         """Return the number of frames: exact for a folder, as announced for a video, 0 if that is unknown."""
@@ -49,23 +48,49 @@ class FrameSequence:
         Raises:
             InputError: a file that cannot be read, or is no 8-bit picture of the size of the first.
         """
-        if not self.path.is_dir():
+        if self.path.is_dir():
+            yield from read_frames(self.images)
+        else:
             with VideoReader(self.path, threads) as video:
                 yield from video
-            return
-        size = None
-        for file in self.images:
-            image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED) if file.stat().st_size else None
-            if image is None or image.dtype != np.uint8:
-                raise InputError(
-                    f"{file}: {'not a picture' if image is None else image.dtype}; wanted an 8-bit picture"
-                )
-            size = size or image.shape[:2]
-            if image.shape[:2] != size:
-                raise InputError(
-                    f"{file}: got {image.shape[1]}x{image.shape[0]}, wanted {size[1]}x{size[0]} as before it"
-                )
-            yield _rgb(image)
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Return the frames in a folder, in the order of the numbers in their names.
+
+    Raises:
+        InputError: it cannot be listed, or two differ in their ending only.
+    """
+    files = files_in(folder, IMAGES)
+    stems = Counter(file.stem for file in files)
+    for stem in (stem for stem, count in stems.items() if count > 1):
+        raise InputError(f"{folder}: two pictures are called {stem}; wanted one a frame")
+    return files
+
+
+def read_frames(files: Iterable[Path], size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """Yield the frames (H, W, 3) uint8 RGB of image files.
+
+    Args:
+        size: height and width that all must have; ``None``: those of the first.
+
+    Raises:
+        InputError: a file that cannot be read, or is no 8-bit picture of that size.
+    """
+    for file in files:
+        try:
+            data = np.fromfile(file, np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({reason(error)})") from error
+        except cv2.error:  # its header tells of more pixels than OpenCV takes
+            image = None
+        if image is None or image.dtype != np.uint8:
+            raise InputError(f"{file}: {'not a picture' if image is None else image.dtype}; wanted an 8-bit picture")
+        height, width = size = size or image.shape[:2]
+        if image.shape[:2] != size:
+            raise InputError(f"{file}: got {image.shape[1]}x{image.shape[0]}, wanted {width}x{height} as before it")
+        yield _rgb(image)
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:
@@ -104,16 +129,18 @@ def find_sequences(folder: Path, results: bool = False) -> list[FrameSequence]:
 
 
 def _check_apart(folder: Path, clips: dict[str, FrameSequence], folders: set[Path]) -> None:
-    """Refuse a clip inside a folder of frames, and two frames of one name: writing one would replace the other."""
+    """Refuse a clip inside a folder of frames, and two frames of one name: writing one would replace the other.
+
+    Raises:
+        InputError: there are some.
+    """
     for clip in clips.values():
         for above in clip.path.parents:
             if above in folders:
                 where = above.relative_to(folder).as_posix()
                 raise InputError(f"{folder}: {where} holds frames and the clip {clip.name} as well; move one of them")
-        stems = [file.stem for file in clip.images]
-        if len(set(stems)) < len(stems):
-            twice = next(stem for stem in stems if stems.count(stem) > 1)
-            raise InputError(f"{clip.path}: two pictures are called {twice}; wanted one a frame")
+        if clip.path in folders:
+            frame_files(clip.path)
 
 
 def written_path(clip: FrameSequence, output: Path) -> Path:

@@ -1,6 +1,7 @@
 """Training on footage: samples that depend on seed, number and the samples of a step alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,15 +12,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from footage import damage, film, manifest
+import realis.data.clips as clips_module
+from footage import damage, film, frames, manifest
 from realis.core.config import dump, parse
 from realis.core.errors import InputError
 from realis.core.log import logger
 from realis.data.caption_files import caption_key, embedding_file
 from realis.data.clips import ClipSet, UnfitError
 from realis.data.clips_config import ClipsConfig
+from realis.degradation.presets import PRESETS
+from realis.degradation.second_order import whole_margin
 from realis.models.wan.geometry import latent_size
 from realis.ops.resample import resample
+from realis.video.excerpt import read_excerpt
 from realis.video.read import VideoReader
 
 CONFIG = ClipsConfig(frames=5, buckets=("64x64", "96x64"), degradation="bi", workers=0)
@@ -108,6 +113,21 @@ def test_pairs_are_windows_of_the_video_degraded_with_what_lies_around(config, f
     assert len(places) > 12
 
 
+@pytest.mark.parametrize("degradation", ["bi", "bd", "light"])
+def test_frames_around_a_crop_are_read_only_where_they_may_matter(config, monkeypatch, degradation):
+    class Wide(ClipSet):
+        def margin(self):
+            return whole_margin(4)
+
+    counts = []
+    monkeypatch.setattr(clips_module, "read_excerpt", lambda *place: counts.append(place[2]) or read_excerpt(*place))
+    config = replace(config, degradation=degradation)
+    samples, wide = (single(kind(config, 0, 1).batches(range(n, n + 1) for n in range(6))) for kind in (ClipSet, Wide))
+    assert_same(samples, wide)
+    assert PRESETS[degradation].only_shrinks == (degradation != "light")
+    assert (set(counts[:6]) == {5}) == (degradation != "light") and max(counts[6:]) == 13
+
+
 def test_a_clip_of_just_the_right_size_and_length_will_do(tmp_path):
     film(tmp_path / "just.mp4", frames=5, size=(64, 64))
     exact = replace(CONFIG, manifest=manifest(tmp_path, [{"file_name": "just.mp4"}]), buckets=("64x64",))
@@ -161,6 +181,44 @@ def test_useless_clips_are_passed_over_and_told_of_once(tmp_path, footage, monke
         clip = next(c for c in clips.candidates(number) if c not in useless)
         with VideoReader(tmp_path / names[clip]) as video:
             found(np.stack(list(video)), samples[number]["hr"].permute(1, 2, 3, 0).numpy())
+
+
+def test_clips_that_are_folders_of_frames(tmp_path, monkeypatch):
+    for i in range(4):
+        frames(tmp_path / "clips" / f"{i}", 6, (64, 96), place=9 * i)
+    broken = tmp_path / "clips" / "1" / "00000003.png"
+    broken.write_bytes(broken.read_bytes()[:-500])
+    config = replace(CONFIG, manifest=str(tmp_path / "clips"), buckets=("64x64",), max_corrupt=0.3)
+    clips, warnings = ClipSet(config, 0, 1), []
+    keys = [clips.fixed_key(clip, 0) for clip in range(4)]
+    monkeypatch.setattr(logger, "warning", lambda message, *values: warnings.append(message % values))
+    samples = single(clips.batches(range(n, n + 1) for n in range(8)))
+    assert len(samples) == 8 and len(warnings) == 1 and f"{broken}: not a picture" in warnings[0]
+    for number, sample in enumerate(samples):
+        (clip, *_) = (c for c in clips.candidates(number) if c != 1)
+        video = np.stack([cv2.imread(str(f))[..., ::-1] for f in sorted((tmp_path / "clips" / str(clip)).iterdir())])
+        found(video, sample["hr"].permute(1, 2, 3, 0).numpy())
+    assert_same(single(ClipSet(replace(config, workers=2), 0, 1).batches([range(4), range(4, 8)])), samples)
+    file = tmp_path / "clips" / "2" / "00000005.png"
+    file.write_bytes(file.read_bytes() + b"longer")
+    shutil.rmtree(tmp_path / "clips" / "3")
+    assert [clips.fixed_key(clip, 0) == keys[clip] for clip in range(3)] == [True, True, False]
+    with pytest.raises(InputError, match="clips/3: cannot be read"):
+        clips.fixed_key(3, 0)
+
+
+def test_a_share_of_samples_is_mirrored_before_it_is_degraded(config, tmp_path):
+    def samples(flip):
+        return single(ClipSet(replace(config, flip=flip), 3, 1).batches(range(n, n + 1) for n in range(12)))
+
+    plain, some, mirrored = samples(0.0), samples(0.5), samples(1.0)
+    flipped = [torch.equal(b["hr"], a["hr"].flip(-1)) for a, b in zip(plain, some, strict=True)]
+    assert 2 < sum(flipped) < 10
+    for a, b, c, is_flipped in zip(plain, some, mirrored, flipped, strict=True):
+        assert all(torch.equal(b[name], (c if is_flipped else a)[name]) for name in a)
+        assert torch.equal(c["hr"], a["hr"].flip(-1)) and (c["lr"].float() - a["lr"].flip(-1).float()).abs().max() <= 1
+    with pytest.raises(InputError, match=r"--clips\.flip: got 0\.5, wanted 0 with --clips\.latents"):
+        replace(config, latents=str(tmp_path), flip=0.5)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -299,7 +357,7 @@ def test_keys_of_fixed_crops_depend_on_what_the_crop_depends_on(config, tmp_path
     ("field", "value"),
     [
         ("frames", 0), ("buckets", ()), ("buckets", ("832x481",)), ("buckets", ("832",)), ("buckets", ("0x32",)),
-        ("scale", 3), ("degradation", "worse"), ("caption_dropout", 1.5), ("workers", -1), ("max_corrupt", 2.0),
+        ("scale", 3), ("degradation", "worse"), ("caption_dropout", 1.5), ("workers", -1), ("max_corrupt", 2.0), ("flip", 1.5),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_refused(field, value):

@@ -3,10 +3,11 @@
 import random
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from footage import damage, film
+from footage import PICTURE, damage, film, frames
 from realis.core.errors import InputError
 from realis.video.excerpt import read_excerpt, read_facts
 from realis.video.read import VideoReader
@@ -139,3 +140,39 @@ def test_damage_of_a_header_is_no_worse_than_an_input_error(tmp_path):
             except InputError:
                 refused += 1
     assert refused
+
+
+def test_excerpts_of_a_folder_of_frames_read_no_others(tmp_path):
+    folder = frames(tmp_path / "clip", 12, (64, 48), name="{}.png")  # 10.png comes after 9.png
+    facts = read_facts(folder)
+    assert (facts.frames, facts.height, facts.width) == (12, 64, 48)
+    for i in (3, 8, 11):
+        (folder / f"{i}.png").write_bytes(b"broken")
+    excerpt = read_excerpt(folder, 9, 2, (5, 7, 20, 30))
+    wanted = np.stack([PICTURE[2 * i : 2 * i + 64, 3 * i : 3 * i + 48][5:25, 7:37] for i in (9, 10)])
+    assert excerpt.dtype == np.uint8 and (excerpt == wanted).all()
+    with pytest.raises(InputError, match=r"got 3 frames from 10 on.*wanted a part of 12 frames of 64x48"):
+        read_excerpt(folder, 10, 3, (0, 0, 64, 48))
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path):
+    folder = frames(tmp_path / "clip", 6)
+    images = sorted(folder.iterdir())
+    read_facts(folder)
+    images[1].write_bytes(images[1].read_bytes()[:-500])
+    images[2].write_bytes(b"")
+    cv2.imwrite(str(images[3]), np.zeros((64, 48, 3), np.uint16))
+    cv2.imwrite(str(images[4]), np.zeros((48, 64, 3), np.uint8))
+    images[5].unlink()
+    faults = ["not a picture", "not a picture", "uint16; wanted an 8-bit", "got 64x48, wanted 48x64", "cannot be read"]
+    for i, fault in enumerate(faults, 1):
+        with pytest.raises(InputError, match=f"0000000{i}.png: {fault}"):
+            read_excerpt(folder, i, 1, (0, 0, 64, 48))
+    assert read_excerpt(folder, 0, 1, (0, 0, 64, 48)).shape == (1, 64, 48, 3)
+    (tmp_path / "empty").mkdir()
+    for name, fault in (("empty", "no frames in it"), ("gone", "nothing there|No such file")):
+        with pytest.raises(InputError, match=fault):
+            read_facts(tmp_path / name)
+    (frames(tmp_path / "twice", 1) / "00000000.jpg").touch()
+    with pytest.raises(InputError, match="two pictures are called 00000000; wanted one a frame"):
+        read_facts(tmp_path / "twice")

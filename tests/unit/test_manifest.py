@@ -154,7 +154,9 @@ def test_other_columns_are_let_be_and_missing_captions_are_told_of_once(tmp_path
 def test_a_manifest_that_is_not_there(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="got nothing there"):
         read_manifest(str(tmp_path / "none.csv"))
-    with pytest.raises(InputError, match=r"a folder without metadata, wanted one of metadata\.jsonl"):
+    with pytest.raises(
+        InputError, match=r"no table \(metadata\.jsonl, .* no clips in it: videos, or folders of frames"
+    ):
         read_manifest(str(tmp_path))
     for form in ("csv", "jsonl"):
         (tmp_path / f"metadata.{form}").touch()
