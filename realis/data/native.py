@@ -18,9 +18,9 @@ from realis.data.randomness import is_flipped
 class NativePairs(PairPool):
     """N pairs rendered from photographs: each sample is one of them, drawn by its number, or its mirror image.
 
+    Its tensors are ``hr`` (N, 3, F, H, W) and ``lr`` (N, 3, F, H / 4, W / 4), uint8.
+
     Args:
-        tensors: ``hr`` (N, 3, F, H, W) and ``lr`` (N, 3, F, H / 4, W / 4), uint8.
-        seed: decides which pair a sample picks, and whether it is mirrored.
         flip: share of samples that are mirrored left to right.
     """
 

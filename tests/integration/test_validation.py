@@ -88,7 +88,7 @@ def test_footage_is_measured_on_other_footage(tmp_path, capsys):
     assert row["step"] == 1 and row["HR-Loss"] > 0
     assert json.loads((tmp_path / "run" / "export" / "config.json").read_text())["window"] == [5, 48, 80]
     capsys.readouterr()
-    refuses([*flags, "--validation.manifest", clips], capsys, "--validation.manifest", "--clips.manifest names, too: 2")
+    refuses([*flags, "--validation.manifest", clips], capsys, "--validation.manifest", "trained on, too: 2")
     refuses([*flags, "--validation.manifest", held_out, "--validation.every", "0"], capsys, "--validation.every")
     refuses([*SMALL_CPC, "--validation.manifest", held_out], capsys, "--validation.manifest without --clips.manifest")
     (tmp_path / "run" / "validation.jsonl").write_text("{}\n")

@@ -113,7 +113,7 @@ def test_footage_that_is_trained_on_is_refused(footage, tmp_path):
     assert [entry.path.name for entry in read_held_out(own, training)] == ["own.mp4"]
     (tmp_path / "link.mp4").symlink_to(training[1].path)
     shared = manifest(tmp_path, [{"file_name": "own.mp4"}, {"file_name": "link.mp4", "start": 2}], "shared.jsonl")
-    with pytest.raises(InputError, match=r"--validation\.manifest .* names, too: 1 of 2, first \S+link\.mp4; "):
+    with pytest.raises(InputError, match=r"--validation\.manifest .* trained on, too: 1 of 2, first \S+link\.mp4; "):
         read_held_out(shared, training)
     with pytest.raises(InputError, match=r"--validation\.manifest"):
         read_held_out(str(tmp_path / "none.jsonl"), training)
