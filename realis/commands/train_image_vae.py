@@ -42,7 +42,7 @@ def _train(config: TrainImageVaeConfig) -> None:
     from realis.data.batch import images_of
     from realis.data.native import native_source
     from realis.ops.pixels import signed
-    from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae
+    from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae, whiten_latents
     from realis.training.export import RENDERED, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
@@ -52,8 +52,13 @@ def _train(config: TrainImageVaeConfig) -> None:
     vae = new_image_vae(config.widths, CHANNELS)
     source = native_source(config.data, config.run.seed, run.samples_per_step)
     first = next(iter(source.batches(iter([range(INITIALISED)]))))
-    initialise_image_encoder(vae, images_of(signed(first["hr"])))
+    images = images_of(signed(first["hr"]))
+    initialise_image_encoder(vae, images)
     step = ImageVaeStep(vae, config.kl_weight, config.run.seed, config.run.precision)
     trained = fit(run, step, source, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
+    if run.accelerator.is_main_process:
+        step.load_state_dict(trained)
+        whiten_latents(vae.cpu(), images)  # training may have changed what they vary by
+        trained = {name: weight.detach() for name, weight in step.named_parameters()}
     export_parts(run, step, {config.export: vae}, trained, RENDERED)
     run.accelerator.end_training()

@@ -74,6 +74,19 @@ def initialise_image_encoder(vae: AutoencoderKL, images: torch.Tensor) -> None:
     vae.quant_conv.bias[z:] = -2.0
 
 
+@torch.no_grad()
+def whiten_latents(vae: AutoencoderKL, images: torch.Tensor) -> None:
+    """Give each channel of the scaled latents of ``images`` (N, 3, H, W) a standard deviation of 1, by factors in the VAE's
+    two convolutions around its latents; what it decodes does not change."""
+    z = vae.config.latent_channels
+    latents = vae.encode(images).latent_dist.mean * vae.config.scaling_factor
+    factors = 1 / latents.std(dim=(0, 2, 3))
+    vae.quant_conv.weight[:z] *= factors.view(-1, 1, 1, 1)
+    vae.quant_conv.bias[:z] *= factors
+    vae.quant_conv.bias[z:] += 2 * factors.log()  # of the variance, in logarithms
+    vae.post_quant_conv.weight /= factors.view(1, -1, 1, 1)
+
+
 def _zero(layer: nn.Module) -> None:
     layer.weight.zero_()
     layer.bias.zero_()

@@ -1,10 +1,12 @@
 """An image VAE that begins at principal components, and its training step."""
 
+import copy
+
 import pytest
 import torch
 
 from realis.data.photographs import photograph
-from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae
+from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae, whiten_latents
 from realis.training.steps.image_vae import ImageVaeStep
 
 
@@ -34,6 +36,20 @@ def test_the_encoder_starts_at_principal_components(vae, images):
     best = torch.linalg.eigvalsh(blocks.T @ blocks).sort(descending=True).values[4:].sum()
     assert (fitted - blocks).square().sum() < 1.02 * best
     assert (latents * vae.config.scaling_factor).std().item() == pytest.approx(1, abs=0.02)  # the last norm takes some
+
+
+@torch.no_grad()
+def test_whitened_latents_decode_to_the_same(vae, images):
+    spread = copy.deepcopy(vae)
+    spread.quant_conv.weight.mul_(3)
+    spread.quant_conv.bias.mul_(3)
+    whitened = copy.deepcopy(spread)
+    whiten_latents(whitened, images)
+    before, after = (x.encode(images).latent_dist for x in (spread, whitened))
+    assert torch.allclose((after.mean * vae.config.scaling_factor).std((0, 2, 3)), torch.ones(4), atol=1e-4)
+    grown = after.mean.std((0, 2, 3), keepdim=True) / before.mean.std((0, 2, 3), keepdim=True)
+    assert torch.allclose(after.std / before.std, grown.expand_as(after.std), rtol=1e-3)
+    assert torch.allclose(whitened.decode(after.mean).sample, spread.decode(before.mean).sample, atol=1e-3)
 
 
 def test_a_latent_is_drawn_by_the_number_of_its_sample(vae, images):

@@ -46,7 +46,7 @@ class SdX4Training:
         elif levels := check_sd_x4(folder).noise_levels:
             most = config.most_noise
             require(most < levels, flag("most_noise"), most, f"at most {levels - 1}, which {config.model} was made for")
-        return [folder / part for part in ("unet", *OTHER_PARTS)]
+        return [folder / part for part in (*OTHER_PARTS, *["unet"] * (not config.widths))]
 
     def prepare(self, config: SdX4TrainingConfig, run: "Run") -> ComparatorTraining:
         import torch
