@@ -103,7 +103,8 @@ class CanvasSdX4:
         return blend_tiles(z.shape, tiles.in_cells(SCALE), of_tile, advance, batch=self.batch, device=z.device)
 
     def decode(self, z: torch.Tensor, size: tuple[int, int], tiles: Tiling, advance: Advance) -> torch.Tensor:
-        """Decode the latents (F, C, h, w) of a canvas, tile by tile, to frames (F, 3, *size) in [0, 1] on the CPU.
+        """Decode the latents (F, C, h, w) of a canvas, tile by tile, to frames (F, 3, *size) in about [0, 1] on the
+        CPU.
 
         Raises:
             FloatingPointError: a decoded tile is not finite.
@@ -115,4 +116,4 @@ class CanvasSdX4:
             check_finite(decoded, f"the tile at row {tile.top}, column {tile.left}")
             return (decoded + 1) / 2
 
-        return blend_tiles((len(z), 3, *size), tiles, of_tile, advance, batch=self.batch).clamp_(0, 1)
+        return blend_tiles((len(z), 3, *size), tiles, of_tile, advance, batch=self.batch)

@@ -49,4 +49,4 @@ class SdX4Upscaler:
         z = next(fields)
         lr = model.lr(frames, tiles, fields)
         z = sample(velocity, z, list(model.steps), fields)
-        return model.decode(z, size, tiles, step_done), {}
+        return model.decode(z, size, tiles, step_done).clamp_(0, 1), {}
