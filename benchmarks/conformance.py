@@ -56,6 +56,8 @@ SMALL = {  # flags by which a method cuts 29 frames of 64x48, enlarged twice, in
             "--tile-overlap", "16", "--steps", "2"],
     "basicvsr": ["--basicvsr.segment-frames", "8", "--basicvsr.segment-overlap", "2", "--basicvsr.tile-height", "96",
                  "--basicvsr.tile-width", "128", "--basicvsr.tile-overlap", "32"],
+    "sd_x4": ["--sd-x4.segment-frames", "5", "--sd-x4.tile-height", "64", "--sd-x4.tile-width", "64",
+              "--sd-x4.tile-overlap", "16", "--sd-x4.steps", "2", "--sd-x4.batch", "2"],
     "image": ["--image.tile-height", "32", "--image.tile-width", "32", "--image.tile-overlap", "16"],
 }  # fmt: skip
 WATCHED = ("/out.mp4", "/.out.mp4")

@@ -99,6 +99,7 @@ class Needs:
         noise: the grid of its noise; ``None``: it draws none.
         text: whether it reads a prompt.
         weights: the files and folders that the result depends on, by the field of its configuration that names each.
+        parts: of a folder among them, what in it is read; of one that is not named here, all.
         dtypes: names of the dtypes of those parts that ``--dtype`` does not decide, by the folder of their weights.
         settings: by field of its configuration, the values it chose where the user left the choice to it, such as for
             ``steps`` of 0.
@@ -123,6 +124,7 @@ class Needs:
     noise: NoiseGrid | None = None
     text: bool = False
     weights: Mapping[str, Path] = field(default_factory=dict)
+    parts: Mapping[Path, Sequence[str]] = field(default_factory=dict)
     dtypes: Mapping[Path, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     strength: float = 1.0

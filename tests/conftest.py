@@ -14,6 +14,7 @@ from diffusers import AutoencoderKLWan
 from commands import start_server
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.models.cpc.controlnet import CpcControlNet
+from small_sd_x4 import save_small_model
 
 # Where the tests run in the background of a shell, all processes would be deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -82,6 +83,12 @@ def inputs():
         "prompt": torch.randn(2, 3, 16, generator=g),
         "empty": torch.zeros(1, 3, 16),
     }
+
+
+@pytest.fixture(scope="session")
+def sd_x4_folder(tmp_path_factory):
+    """A whole small Stable Diffusion x4 upscaler with its text encoder, in the form that upstream diffusers writes."""
+    return save_small_model(tmp_path_factory.mktemp("sd_x4") / "model")
 
 
 WORDS = ["a", "b", "close", "up", "of", "cat"]

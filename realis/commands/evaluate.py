@@ -135,6 +135,6 @@ def facts_of(
 def method_facts(row: MethodRow) -> dict[str, Any]:
     """Return the flags of a method, the settings that they stand for, and what its weights are."""
     needs = Restorer(row, []).loader.needs(prompted=False)
-    weights = {name: fingerprint(file) for name, file in needs.weights.items()}
+    weights = {name: fingerprint(path, needs.parts.get(path, ())) for name, path in needs.weights.items()}
     settings = {name: value for name, value in row.config.settings(needs).items() if name not in OURS}
     return {"flags": row.flags, "settings": settings, "content of weights": weights}

@@ -12,6 +12,7 @@ METHODS = {
     "bicubic": "realis.upscaling.interpolation:BICUBIC",
     "lanczos": "realis.upscaling.interpolation:LANCZOS",
     "basicvsr": "realis.comparators.basicvsr.method:METHOD",
+    "sd_x4": "realis.comparators.sd_x4.method:METHOD",
     "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"

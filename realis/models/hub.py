@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def read_part(folder: Path, check: Callable[[Path, Any, dict], None] | None = No
     from safetensors import SafetensorError, safe_open
 
     config = read_json(folder / "config.json")
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = sorted(filterfalse(is_variant, folder.glob("*.safetensors")))
     if not weights:
         raise InputError(f"{folder}: no safetensors weights there; weights in other formats are not opened")
     for file in weights:
@@ -153,6 +154,11 @@ def read_part(folder: Path, check: Callable[[Path, Any, dict], None] | None = No
         except (OSError, SafetensorError) as error:
             raise file_error(f"{file}: damaged or not a safetensors file ({error})", error) from error
     return config
+
+
+def is_variant(file: Path) -> bool:
+    """Whether a file of weights is a copy in 16 bits beside the weights themselves, ``NAME.fp16.safetensors``: never read."""
+    return ".fp16" in file.name
 
 
 def read_json(file: Path) -> dict:
@@ -219,8 +225,9 @@ def _check_width(file: Path, tensors: Any, config: dict) -> None:
 def _download(name: str, flag: str, text_encoder: bool) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "tokenizer/*"]
-    ignored = None if text_encoder else ["text_encoder/*"]
+    # At the top of a repository, only weights under diffusers' own name are a part; others hold the whole model once more
+    patterns = ["*.json", "*/*.safetensors", "diffusion_pytorch_model*.safetensors", "tokenizer/*"]
+    ignored = ["*.fp16*", *([] if text_encoder else ["text_encoder/*"])]
     reason = ""
     try:
         HfApi().model_info(name, timeout=10)  # a small question first, without retries

@@ -7,6 +7,8 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from realis.core.errors import InputError
 
@@ -47,3 +49,30 @@ def load_part(part: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:
     model, info = loaded
     check_loaded(info, part.__name__, folder)
     return model
+
+
+def load_text_encoder(
+    folder: Path, tokenizer: type[PreTrainedTokenizerBase], encoder: type[PreTrainedModel], dtype: torch.dtype
+) -> tuple[Any, Any]:
+    """Load the tokenizer and, strictly, the text encoder of a model.
+
+    Args:
+        folder: of the model, with ``tokenizer`` and ``text_encoder``.
+        tokenizer: its class, or one that finds it.
+        encoder: its class.
+        dtype: of the loaded weights.
+
+    Raises:
+        InputError: one of them is missing or damaged, or the weights do not fit.
+    """
+    transformers_logging.set_verbosity_error()  # as above
+    transformers_logging.disable_progress_bar()
+    part = folder / "text_encoder"
+    try:
+        tokens = tokenizer.from_pretrained(folder / "tokenizer")
+        loaded: Any = encoder.from_pretrained(part, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise InputError(f"{part}: the text encoder cannot be loaded ({error})") from error
+    model, info = loaded
+    check_loaded(info, encoder.__name__, part)
+    return tokens, model

@@ -4,7 +4,7 @@ Ramps stand on interior edges only; the border of the frame is never faded.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -84,6 +84,39 @@ class Canvas:
         """Return the blend, in the canvas's shape. The canvas must not be used afterwards: the division is in place."""
         height, width = self._sum.shape[-2:]
         return self._sum.div_(self._total[0][:height, None]).div_(self._total[1][:width])
+
+
+def blend_tiles(
+    shape: Sequence[int],
+    tiles: Tiling,
+    evaluate: Callable[[Tile, slice], torch.Tensor],
+    advance: Callable[[float], None],
+    *,
+    batch: int,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Evaluate something on every tile of a canvas, a batch of frames at a time, and blend the results.
+
+    Args:
+        shape: (F, ..., height, width) of the canvas.
+        tiles: its tiles.
+        evaluate: called with a tile and which frames; returns (frames, ..., tile height, tile width).
+        advance: called after each call of it with the share of the work that was just done; shares sum to 1.
+        batch: frames at a time.
+        device: where the blend lives.
+
+    Returns:
+        The blend, of ``shape``, float32.
+    """
+    canvas, count = Canvas(shape, tiles, device=device), shape[0]
+    for tile in tiles:
+        values = []
+        for start in range(0, count, batch):
+            frames = slice(start, min(start + batch, count))
+            values.append(evaluate(tile, frames))
+            advance((frames.stop - start) / count / len(tiles))
+        canvas.add(tile, torch.cat(values))
+    return canvas.result()
 
 
 def blend_frames(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

@@ -99,7 +99,8 @@ class CpcMethod:
         # Prompts first, so that text encoder and transformer are never in memory together
         embedded = embed_prompts(config, wan, prompts, controlnet.config.text_conditioned)
         networks = load_networks(wan, controlnet, lr_decoder=config.decoder != "wan")
-        apply_placement(networks, placement)
+        denoisers = (networks.transformer, networks.controlnet)
+        apply_placement(placement, denoisers, networks.vae, networks.lr_decoder)
         settings = {name: needs.settings[name] for name in ("steps", "shift", "sampler")}
         sampling = Sampling(
             **settings, guidance=config.guidance, cpc_scale=config.cpc_scale, tiling=config.tiling,

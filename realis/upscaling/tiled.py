@@ -15,7 +15,7 @@ import torch
 from realis.diffusion.rectified_flow import Velocity
 from realis.ops.pixels import check_finite
 from realis.ops.resize import enlarge_window
-from realis.tiling.blend import Canvas
+from realis.tiling.blend import Canvas, blend_tiles
 from realis.upscaler import Tile, TileSampling, Tiling
 
 Advance = Callable[[float], None]  # called with the share of the work that was just done; shares sum to 1
@@ -186,11 +186,10 @@ def fused(
     every tile."""
 
     def velocity(z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        canvas = Canvas(z.shape, tiles, device=z.device)
-        for tile in tiles:
-            canvas.add(tile, window.velocity(condition_of(tile))(tile.of(z), sigma))
-            advance()
-        return canvas.result()
+        def of_tile(tile: Tile, _: slice) -> torch.Tensor:
+            return window.velocity(condition_of(tile))(tile.of(z), sigma)
+
+        return blend_tiles(z.shape, tiles, of_tile, lambda _: advance(), batch=len(z), device=z.device)
 
     return velocity
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from realis.video.names import visible_files
@@ -9,14 +10,19 @@ from realis.video.names import visible_files
 BLOCK, BLOCKS = 1 << 16, 256  # bytes of a block, blocks of a file that are hashed
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path, parts: Collection[str] = ()) -> str:
     """Return a text that changes with the content of a file, or with names and contents of the files in a folder.
 
     A file of up to 16 MiB is hashed whole, a larger one by 256 blocks spread over all of it. Hidden files
     in a folder do not count.
+
+    Args:
+        path: the file or folder.
+        parts: the files and folders directly in a folder that count; empty: all.
     """
     if path.is_dir():
-        return fingerprint_all(sorted(visible_files(path, below=True)), path)
+        files = sorted(visible_files(path, below=True))
+        return fingerprint_all([file for file in files if not parts or file.relative_to(path).parts[0] in parts], path)
     digest = hashlib.sha256()
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -39,7 +39,7 @@ def test_flags_of_a_method_are_told_apart_by_its_name():
     common = {field.name for field in dataclasses.fields(UpscaleConfig)}
     for name in METHODS:
         prefix = find_method(name).Config.PREFIX
-        assert prefix == ("" if name == DEFAULT else name) and prefix not in common
+        assert prefix == ("" if name == DEFAULT else name.replace("_", "-")) and prefix not in common
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -55,7 +55,7 @@ def test_the_command_line_is_pinned(name):
     assert flags == pinned.read_text(), f"the flags of {name} changed; if that is meant, update {pinned}"
 
 
-@pytest.mark.parametrize("name", ["basicvsr", "image"])
+@pytest.mark.parametrize("name", ["basicvsr", "image", "sd_x4"])
 def test_the_flags_of_a_method_are_pinned(name):
     """Those of cpc stand with the command's own, and bicubic has none."""
     kind, pinned = find_method(name).Config, ROOT / "tests" / "goldens" / f"flags_{name}.txt"

@@ -1,12 +1,14 @@
-"""A model's config.json that cannot be meant: found out before anything is built, in one line."""
+"""Files of models: a config.json that cannot be meant is found out before anything is built; what is downloaded."""
 
 import json
 import shutil
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 
 from realis.core.errors import InputError
-from realis.models.hub import PRESETS, check_parts, has_text_encoder
+from realis.models.hub import PRESETS, check_parts, has_text_encoder, model_folder
 
 WRONG = [
     ("transformer", "num_layers", "4", "num_layers: got '4', wanted 1 to 1000"),
@@ -77,3 +79,32 @@ def test_a_configuration_that_is_none(model, content):
 def test_an_index_names_a_text_encoder_or_none(tmp_path, entry, has):
     (tmp_path / "model_index.json").write_text(json.dumps({"text_encoder": entry}))
     assert has_text_encoder(tmp_path) == has
+
+
+PUBLIC = [  # files of a repository with parts that are read, and the whole model beside them in other formats
+    "model_index.json", "README.md", "model.ckpt", "model-ema.safetensors", "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors",
+    "unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model-00001-of-00002.safetensors",
+    "text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors", "tokenizer/merges.txt",
+    "scheduler/scheduler_config.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text_encoder", [True, False])
+def test_of_a_hub_only_what_is_read_is_downloaded(tmp_path, monkeypatch, text_encoder):
+    files, wanted = [*PUBLIC, "diffusion_pytorch_model.safetensors"], {}
+
+    def download(name, **rules):
+        del rules["local_files_only"]
+        wanted[name] = set(huggingface_hub.utils.filter_repo_objects(files, **rules))
+        return tmp_path
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: SimpleNamespace(model_info=lambda name, timeout: None))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert model_folder("owner/name", text_encoder=text_encoder) == tmp_path
+    encoder = {"text_encoder/model.safetensors"} if text_encoder else set()
+    assert wanted["owner/name"] == encoder | {
+        "model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "tokenizer/merges.txt",
+        "vae/diffusion_pytorch_model-00001-of-00002.safetensors", "scheduler/scheduler_config.json",
+        "diffusion_pytorch_model.safetensors",  # a part that is a repository of its own, such as a CPC
+    }  # fmt: skip

@@ -6,7 +6,7 @@ import torch
 from spandrel import ImageModelDescriptor
 
 from realis.ops.pixels import check_finite
-from realis.tiling.blend import Canvas
+from realis.tiling.blend import blend_tiles
 from realis.upscaler import Carry, Needs, Tile, Tiling
 
 
@@ -34,16 +34,14 @@ class ImageUpscaler:
         advance: Callable[[float], None],
     ) -> tuple[torch.Tensor, Carry]:
         """Upscale frames (F, 3, H, W) in [0, 1] by the network's scale to (F, 3, *size), clamped to [0, 1]."""
-        canvas = Canvas((len(frames), 3, *size), tiles)
-        for tile in tiles:
-            batches = []
-            for batch in frames.split(self.batch):
-                batches.append(self._upscale_tile(batch, tile))
-                advance(len(batch) / len(frames) / len(tiles))
-            upscaled = torch.cat(batches)
+
+        def of_tile(tile: Tile, batch: slice) -> torch.Tensor:
+            upscaled = self._upscale_tile(frames[batch], tile)
             check_finite(upscaled, f"the tile at row {tile.top}, column {tile.left}")
-            canvas.add(tile, upscaled)
-        return canvas.result().clamp_(0, 1), {}
+            return upscaled
+
+        upscaled = blend_tiles((len(frames), 3, *size), tiles, of_tile, advance, batch=self.batch)
+        return upscaled.clamp_(0, 1), {}
 
     def _upscale_tile(self, frames: torch.Tensor, tile: Tile) -> torch.Tensor:
         """Return ``tile`` of the enlarged frames, as far as they reach, on the CPU.

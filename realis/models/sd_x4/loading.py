@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from realis.core.errors import InputError
 from realis.diffusion.v_prediction import NoiseSchedule
 from realis.models.hub import read_json
-from realis.models.parts import check_loaded, load_part
+from realis.models.parts import load_part, load_text_encoder
 from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, TOKENS
 
 
@@ -67,15 +66,7 @@ class SdX4:
                 )
             width = self.unet.config.cross_attention_dim
             return [torch.zeros(1, TOKENS, width, dtype=self.dtype, device=self.device)] * len(prompts)
-        try:
-            tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-            loaded: Any = CLIPTextModel.from_pretrained(
-                self.folder / "text_encoder", dtype=self.dtype, use_safetensors=True, output_loading_info=True
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(f"{self.folder}: the text encoder cannot be loaded ({error})") from error
-        encoder, info = loaded
-        check_loaded(info, CLIPTextModel.__name__, self.folder / "text_encoder")
+        tokenizer, encoder = load_text_encoder(self.folder, CLIPTokenizer, CLIPTextModel, self.dtype)
         encoder = encoder.eval().to(self.device)
         tokens = tokenizer(list(prompts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
         return list(encoder(tokens.input_ids.to(self.device)).last_hidden_state.to(self.dtype).split(1))

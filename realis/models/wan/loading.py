@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors import SafetensorError
 
 from realis.core.errors import InputError
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.cpc.injection import ControlledWanTransformer3DModel
 from realis.models.hub import has_text_encoder, part_folder
 from realis.models.lr_decoder import LrDecoder
-from realis.models.parts import check_loaded, load_part
+from realis.models.parts import load_part, load_text_encoder
 from realis.models.wan.prompts import TEXT_LENGTH, pad_prompt
 
 
@@ -79,17 +78,10 @@ class Wan:
         from transformers import AutoTokenizer, UMT5EncoderModel
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
-            loaded: Any = UMT5EncoderModel.from_pretrained(
-                self.folder / "text_encoder", dtype=self.dtype, use_safetensors=True, output_loading_info=True
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(
-                f"{self.folder}: the text encoder cannot be loaded ({error}); cached embeddings do without it: "
-                "--prompt-embeds and --empty-prompt-embeds of upscale, --clips.embeddings of train_cpc"
-            ) from error
-        encoder, info = loaded
-        check_loaded(info, UMT5EncoderModel.__name__, self.folder / "text_encoder")
+            tokenizer, encoder = load_text_encoder(self.folder, AutoTokenizer, UMT5EncoderModel, self.dtype)
+        except InputError as error:
+            raise InputError(f"{error}; cached embeddings do without it: --prompt-embeds and --empty-prompt-embeds of "
+                             "upscale, --clips.embeddings of train_cpc") from error  # fmt: skip
         encoder = encoder.eval().to(self.device)
         for prompt in prompts:
             tokens = tokenizer(prompt_clean(prompt), return_tensors="pt", truncation=True, max_length=TEXT_LENGTH)

@@ -1,13 +1,14 @@
 """Plan the upscaling of one input, before torch is imported: size, encoding, segments, tiles."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, filterfalse
 from pathlib import Path
 
 from realis.core import units
+from realis.models.hub import is_variant
 from realis.tiling.plan import plan_tiles, step_grids
 from realis.upscaler import Needs, Segments, Tiling
 from realis.upscaling.app.config import UpscaleConfig
@@ -136,7 +137,8 @@ def kept_memory(config: UpscaleConfig, plan: Plan) -> int:
 
 def weights_memory(needs: Needs) -> int:
     """Return the bytes that weights take: as much as their files, or what a dtype of their own makes of them."""
-    files = {file for path in needs.weights.values() for file in weight_files(path)}
+    paths = needs.weights.values()
+    files = {file for path in paths for file in weight_files(path, needs.parts.get(path, ()))}
     own = {file: needs.dtypes[file.parent] for file in files if file.parent in needs.dtypes}
     cast = sum(parameter_count(file) * BYTES[dtype] for file, dtype in own.items())
     return cast + sum(file.stat().st_size for file in files - own.keys())
@@ -150,9 +152,11 @@ def parameter_count(file: Path) -> int:
         return sum(math.prod(weight.get_shape()) for weight in map(tensors.get_slice, tensors.keys()))
 
 
-def weight_files(path: Path) -> Iterator[Path]:
-    """Yield the files of weights that ``path`` stands for: itself, or the safetensors files of a folder."""
-    yield from path.rglob("*.safetensors") if path.is_dir() else [path]
+def weight_files(path: Path, parts: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield the files of weights that ``path`` stands for: itself, or the safetensors files of a folder, or of some ``parts``
+    of one."""
+    for folder in [path / part for part in parts] or [path]:
+        yield from filterfalse(is_variant, folder.rglob("*.safetensors")) if folder.is_dir() else [folder]
 
 
 def advice(config: UpscaleConfig, video_format: VideoFormat, plan: Plan) -> Iterator[str]:

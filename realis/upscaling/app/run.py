@@ -181,8 +181,8 @@ def input_content(path: Path) -> str:
 
 def result_key(config: UpscaleConfig, path: Path, plan: Plan) -> dict[str, Any]:
     """Return all that a result depends on, as plain values of JSON: version, content of input and weights, settings."""
-    weights = plan.needs.weights.items()
-    content = {f"content of --{config.prefix}{name}": fingerprint(file) for name, file in weights}
+    weights, parts = plan.needs.weights.items(), plan.needs.parts
+    content = {f"content of --{config.prefix}{name}": fingerprint(path, parts.get(path, ())) for name, path in weights}
     settings = config.settings(plan.needs)
     key = {"realis": version("realis"), INPUT: input_content(path), "the part": str(config.span), **settings, **content}
     return json.loads(json.dumps(key))

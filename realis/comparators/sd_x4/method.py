@@ -1,0 +1,150 @@
+"""The Stable Diffusion x4 upscaler as a method: find and check its files, then load its networks.
+
+What methods that stand on it share is in functions of :class:`SdX4Config`, whose flags they inherit. Torch is imported only
+to load, or where the embedding of the empty prompt is yet to be written.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from realis.comparators.sd_x4.card import CARD
+from realis.comparators.sd_x4.config import SdX4Config
+from realis.core import units
+from realis.core.config import flag_name
+from realis.core.errors import InputError, file_error, require
+from realis.models.hub import has_text_encoder, model_folder, read_part
+from realis.models.sd_x4.files import SCALE, TOKENS, SdX4Facts, check_sd_x4
+from realis.upscaler import Needs, NoiseGrid, Placement, Segments
+
+if TYPE_CHECKING:
+    from realis.comparators.sd_x4.upscaler import SdX4Upscaler
+
+NOISE_LEVEL = 20  # of the LR, the default of diffusers' pipeline
+
+
+class SdX4Method:
+    """The Stable Diffusion x4 upscaler as a :class:`realis.upscaler.Method`."""
+
+    Config = SdX4Config
+    card = CARD
+
+    def needs(self, config: SdX4Config, prompted: bool) -> Needs:
+        return model_needs(config, prompted)
+
+    def load(self, config: SdX4Config, placement: Placement, prompts: Sequence[str]) -> "SdX4Upscaler":
+        placement.refuse("attention", method="sd_x4")  # diffusers' backends do not reach the processors of this UNet
+        needs = self.needs(config, any(prompts))
+
+        from realis.comparators.sd_x4.loading import load_model
+        from realis.comparators.sd_x4.upscaler import SdX4Upscaler
+        from realis.upscaling.placement import apply_placement
+
+        model = load_model(config, needs, placement, prompts)
+        apply_placement(placement, [model.unet], model.vae)
+        return SdX4Upscaler(model, needs)
+
+
+METHOD = SdX4Method()
+
+
+def model_needs(config: SdX4Config, prompted: bool) -> Needs:
+    """Find the files of a model, and return what upscaling frame by frame by it needs.
+
+    Raises:
+        InputError: a file is missing or damaged, or the files do not fit each other or the flags.
+    """
+    folder, facts, reads_text = find_model(config, prompted)
+    steps, level = config.steps or facts.steps, choose_noise_level(config, facts)
+    require(steps < facts.timesteps, flag_name(config, "steps"), steps, f"up to {facts.timesteps - 1}")
+    multiple = facts.multiple * SCALE
+    for name in ("tile_height", "tile_width", "tile_overlap"):
+        size = getattr(config, name)
+        wanted = f"a multiple of {multiple} for {config.model}"
+        require(size % multiple == 0, flag_name(config, name), size, wanted)
+    parts = ["unet", "vae", "scheduler", *["low_res_scheduler"] * (level >= 0)]
+    weights = {"model": folder, "empty_prompt_embeds": config.empty_prompt_embeds}
+    words = [f"{units.count(steps, 'step')} of {config.sampler}", *[f"noise level {level}"] * (level >= 0),
+             *[f"guidance {config.guidance:g}"] * (config.guidance != 1), "VAE in float32"]  # fmt: skip
+    tiles, batch = (flag_name(config, name) for name in ("tile_height", "tile_width")), flag_name(config, "batch")
+    frames = flag_name(config, "segment_frames")
+    return Needs(
+        Segments(config.segment_frames, independent=True),
+        scales=(SCALE,),
+        trained_scale=SCALE,
+        tile=(config.tile_height, config.tile_width),
+        tile_overlap=config.tile_overlap,
+        multiple=multiple,
+        noise=NoiseGrid(facts.channels, frames=1, pixels=SCALE),
+        text=facts.has_text,
+        weights={name: Path(path) for name, path in weights.items() if path},
+        parts={folder: [*parts, *["text_encoder", "tokenizer"] * reads_text]},
+        dtypes={folder / "vae": "float32"},
+        settings={"steps": steps, "noise_level": level},
+        sampling=", ".join(words),
+        label="/".join(Path(config.model).parts[-2:]),
+        less_memory=f"smaller tiles ({', '.join(tiles)}), a smaller {batch}, fewer {frames}, --offload",
+    )
+
+
+def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, bool]:
+    """Return the folder of a model, what is known of it, and whether its text encoder is read; where the embedding of the
+    empty prompt is to be kept in a file and is not, the text encoder writes it.
+
+    Raises:
+        InputError: a file is missing or damaged, or there is a prompt and no text encoder.
+    """
+    reads_text = prompted or bool(config.negative_prompt and config.guidance != 1)
+    embeds = Path(config.empty_prompt_embeds) if config.empty_prompt_embeds else None
+    reads_empty = embeds is None or not embeds.is_file()  # by the text encoder
+    folder = model_folder(config.model, flag_name(config, "model"), text_encoder=reads_text or reads_empty)
+    facts, flag = check_sd_x4(folder), flag_name(config, "empty_prompt_embeds")
+    if facts.has_text and (reads_text or reads_empty):
+        read_part(folder / "text_encoder")
+    elif reads_text:
+        given = "--prompt, --prompt-file" if prompted else flag_name(config, "negative_prompt")
+        raise InputError(f"{given}: {config.model} has no text encoder; leave it out")
+    elif embeds and reads_empty:
+        raise InputError(f"{flag} {embeds}: nothing there, and {config.model} has no text encoder to write it")
+    elif reads_empty and has_text_encoder(folder):
+        raise InputError(f"{folder}: its model_index.json names a text encoder, which is not there; get it, or give "
+                         f"{flag} with the embedding that it made of the empty prompt")  # fmt: skip
+    if embeds and reads_empty:
+        from realis.comparators.sd_x4.prompts import write_empty_prompt
+
+        write_empty_prompt(folder, embeds)
+    if embeds:
+        check_empty_prompt(embeds, flag, facts.text_dim)
+    return folder, facts, facts.has_text and (reads_text or not embeds)
+
+
+def check_empty_prompt(file: Path, flag: str, text_dim: int) -> None:
+    """Make sure that a file holds the embedding of a prompt, and nothing else.
+
+    Raises:
+        InputError: it does not.
+    """
+    try:
+        with safe_open(file, "np") as tensors:
+            names = list(tensors.keys())
+            shapes = [tensors.get_slice(name).get_shape() for name in names]
+    except (OSError, SafetensorError) as error:
+        raise file_error(f"{flag} {file}: damaged or not a safetensors file ({error})", error) from error
+    fits = shapes in ([[TOKENS, text_dim]], [[1, TOKENS, text_dim]])
+    require(fits, f"{flag} {file}", f"tensors of shapes {shapes}", f"one of {TOKENS}x{text_dim}")
+
+
+def choose_noise_level(config: SdX4Config, facts: SdX4Facts) -> int:
+    """Return to which level the LR is noised; -1: it is not, for a network that was trained without.
+
+    Raises:
+        InputError: the network has no such level.
+    """
+    flag, level, levels = flag_name(config, "noise_level"), config.noise_level, facts.noise_levels
+    if not levels:
+        require(level == -1, flag, level, f"none, as the network of {config.model} has no noise levels; leave it out")
+        return -1
+    require(level < levels, flag, level, f"up to {levels - 1} for {config.model}")
+    return level if level >= 0 else min(NOISE_LEVEL, levels - 1)
