@@ -86,8 +86,8 @@ def markdown() -> Iterator[str]:
     """Yield the lines of docs/methods.md."""
     yield "# Methods"
     yield ""
-    yield "Made by `realis methods --markdown` from what each method says of itself. No weights are downloaded unless they are"
-    yield "asked for, and none are carried but realis-tiny. `realis methods --verify FILE` says which of these a file is."
+    yield "Made by `realis methods --markdown` from what each method says of itself. Weights are downloaded only if they are asked"
+    yield "for, and only realis-tiny and sd-x4-tiny are carried. `realis methods --verify FILE` says which of these a file is."
     for name, card in cards().items():
         yield from ("", f"## {name}", "", card.summary, "")
         yield from (f"- **{heading}**: {text}" for heading, text in facts(name, card).items())

@@ -17,16 +17,14 @@ class SdX4Config:
     model: str = SD_X4_TINY  # sd-x4-tiny, a folder in diffusers' format, or a hub id
     steps: int = 0  # sampling steps; 0: what the model's files say, or 50
     sampler: Literal["ddim", "ddpm"] = "ddim"  # ddpm: with fresh noise at every step
-    noise_level: int = (
-        -1
-    )  # to which the LR is noised, for networks trained with noise levels; -1: 20, where there are any
+    # to which the LR is noised, for networks trained with noise levels; -1: 20, where there are any
+    noise_level: int = -1
     guidance: float = 1.0  # classifier-free guidance; 1: off
     negative_prompt: str = ""  # read with a guidance other than 1
     # safetensors file with the embedding of the empty prompt, in place of the text encoder; written by it if not there
     empty_prompt_embeds: Annotated[str, RUN] = ""
-    tile_height: int = (
-        512  # pixels of the result; the network was trained on 512; a frame that is no larger is one tile
-    )
+    # pixels of the result; the public network was trained on 512; a frame that is no larger is one tile
+    tile_height: int = 512
     tile_width: int = 512  # pixels of the result
     tile_overlap: int = 64  # pixels of the result: that tiles share at least
     batch: int = 1  # frames that go through the networks at a time

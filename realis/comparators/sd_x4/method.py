@@ -15,7 +15,7 @@ from realis.comparators.sd_x4.config import SdX4Config
 from realis.core import units
 from realis.core.config import flag_name
 from realis.core.errors import InputError, file_error, require
-from realis.models.hub import has_text_encoder, model_folder, read_part
+from realis.models.hub import SD_X4_TINY, has_text_encoder, model_folder, read_part
 from realis.models.sd_x4.files import SCALE, TOKENS, SdX4Facts, check_sd_x4
 from realis.upscaler import Needs, NoiseGrid, Placement, Segments
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from realis.comparators.sd_x4.upscaler import SdX4Upscaler
 
 NOISE_LEVEL = 20  # of the LR, the default of diffusers' pipeline
+TINY_REMARK = f"{SD_X4_TINY} is tiny, trained on a few photographs so that the method runs everywhere: do not judge it by this"
 
 
 class SdX4Method:
@@ -86,6 +87,7 @@ def model_needs(config: SdX4Config, prompted: bool) -> Needs:
         sampling=", ".join(words),
         label="/".join(Path(config.model).parts[-2:]),
         less_memory=f"smaller tiles ({', '.join(tiles)}), a smaller {batch}, fewer {frames}, --offload",
+        remarks=[f"{TINY_REMARK}; {flag_name(config, 'model')} names a real one"] * (config.model == SD_X4_TINY),
     )
 
 
