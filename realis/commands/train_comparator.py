@@ -36,31 +36,28 @@ class TrainComparatorConfig(Generic[Options]):
 def train_comparator(config: TrainComparatorConfig) -> None:
     """Train a comparator and export it."""
     check_native_footage(config.data, config.validation.manifest)
-    training = find_training(config.method)
-    export = Path(config.export or f"{config.run.output}/export")
-    read, trained = training.read_folders(config.options), export / training.part
-    require(not any(overlap(trained, folder) for folder in read), "--export", export,
-            f"a folder of its own: a {training.part} is read from there")  # fmt: skip
-    with claim_run(config.run, {"--export": str(trained)}):
+    export = config.export or f"{config.run.output}/export"
+    read = find_training(config.method).find_files(config.options)
+    require(not any(overlap(Path(export), folder) for folder in read), "--export", export,
+            "a folder of its own, not one with a model that is read")  # fmt: skip
+    with claim_run(config.run, {"--export": export}):
         _train(config, export)
 
 
-def _train(config: TrainComparatorConfig, export: Path) -> None:
+def _train(config: TrainComparatorConfig, export: str) -> None:
     import torch
 
     from realis.data.batch import enlarge
-    from realis.data.clips import ClipSet
-    from realis.data.native import native_held_out, native_source
+    from realis.data.native import describe_source, native_held_out, native_source
     from realis.metrics.psnr import psnr
-    from realis.training.export import RENDERED, describe_footage, export_parts
+    from realis.training.export import Card, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.validation import Validator
 
     # 1. What is trained, and on what
     run = start_run(config)
-    method = find_training(config.method)
-    training = method.prepare(config.options, run)
+    training = find_training(config.method).prepare(config.options, run)
     source = native_source(config.data, config.run.seed, run.samples_per_step)
     held_out = None
     if config.validation.every:
@@ -85,12 +82,8 @@ def _train(config: TrainComparatorConfig, export: Path) -> None:
     trained = fit(run, training.step, source, training.encode, pictures, validator)
 
     # 3. Export
-    data = RENDERED
-    if isinstance(source, ClipSet):
-        data = describe_footage(config.data.manifest, len(source.entries), config.data.degradation)
-    export_parts(run, training.step, {str(export / method.part): training.network}, trained, data)
-    if run.accelerator.is_main_process:
-        training.complete(export)
+    card = Card(describe_source(config.data, source), training.base, training.derived, training.task)
+    export_parts(run, training.step, {export: training.network}, trained, card, training.part, training.complete)
     run.accelerator.end_training()
 
 

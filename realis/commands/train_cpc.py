@@ -89,8 +89,6 @@ class TrainCpcConfig:
         if self.validation.manifest and not footage:
             raise InputError("--validation.manifest without --clips.manifest: clips from photographs are measured on others "
                              "of those; leave it out")  # fmt: skip
-        require(bool(self.validation.every) or not self.validation.manifest, "--validation.every", 0,
-                "1 or more with --validation.manifest")  # fmt: skip
         flag, frames, sizes = "--data.size", self.data.frames, [(self.data.size, self.data.size)]
         if footage:
             flag, frames, sizes = "--clips.buckets", self.clips.frames, self.clips.sizes
@@ -191,7 +189,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     from realis.models.parallel import split_sequence
     from realis.models.wan.loading import Wan
     from realis.ops.finite import check_weights
-    from realis.training.export import export_parts
+    from realis.training.export import Card, export_parts
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.run import start_run
@@ -236,7 +234,7 @@ def _train(config: TrainCpcConfig, folder: Path, cpc: Path | None, export: str) 
     held_out = held_out_source(config, wan)
     validator = Validator(config.validation.every, len(held_out), held_out, measure) if held_out else None
     trained = fit(run, step, source, codec.encode, pictures, validator)
-    export_parts(run, step, {export: controlnet}, trained, description)
+    export_parts(run, step, {export: controlnet}, trained, Card(description, config.model))
     run.accelerator.end_training()
 
 
@@ -281,8 +279,8 @@ def source_of(config: TrainCpcConfig, run: "Run", wan: "Wan") -> tuple["Source",
         InputError: the footage cannot be used, or latents are missing.
     """
     from realis.data.clips import ClipSet
+    from realis.data.description import RENDERED, describe_footage
     from realis.data.pairs import pair_pool
-    from realis.training.export import RENDERED, describe_footage
     from realis.training.precomputed import check_latents
 
     if not config.clips.manifest:

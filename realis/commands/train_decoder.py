@@ -64,13 +64,14 @@ def train_decoder(config: TrainDecoderConfig) -> None:
 def _train_decoder(config: TrainDecoderConfig) -> None:
     import torch
 
+    from realis.data.description import RENDERED
     from realis.data.pairs import lr_resized, pair_pool
     from realis.models.cpc.controlled import ControlledWan
     from realis.models.lr_decoder import LrDecoder
     from realis.models.wan.loading import Wan, load_controlnet
     from realis.ops.finite import check_weights
     from realis.tiny.whitening_init import initialise_lr_input
-    from realis.training.export import RENDERED, export_parts
+    from realis.training.export import Card, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.steps.lr_decoder import LrDecoderStep
@@ -101,5 +102,5 @@ def _train_decoder(config: TrainDecoderConfig) -> None:
         pictures=lambda module, b: {"lr": b["lr_resized"], "decoded": module(b, "sample"), "hr": b["hr"]},
     )  # fmt: skip
     parts = {config.export: decoder} | ({config.export_cpc: controlnet} if config.export_cpc else {})
-    export_parts(run, step, parts, trained, RENDERED)
+    export_parts(run, step, parts, trained, Card(RENDERED, config.model))
     run.accelerator.end_training()

@@ -17,7 +17,7 @@ LEAST = 12  # channels of 2x2 pixels, which the encoder starts with
 class TrainImageVaeConfig:
     """Train a small image VAE, whose encoder starts at principal components."""
 
-    export: str = "out/sd_x4_tiny/vae"  # folder that receives the trained VAE
+    export: str = "out/sd_x4_vae/vae"  # folder that receives the trained VAE
     widths: tuple[int, int, int] = (16, 32, 48)  # at full, half and quarter resolution
     kl_weight: float = 1e-6  # of the latents' divergence from the unit normal distribution
     data: NativeDataConfig = field(default_factory=NativeDataConfig)
@@ -40,10 +40,10 @@ def train_image_vae(config: TrainImageVaeConfig) -> None:
 
 def _train(config: TrainImageVaeConfig) -> None:
     from realis.data.batch import images_of
-    from realis.data.native import native_source
+    from realis.data.native import describe_source, native_source
     from realis.ops.pixels import signed
-    from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae, whiten_latents
-    from realis.training.export import RENDERED, export_parts
+    from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae, scale_latents
+    from realis.training.export import Card, export_parts
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.steps.image_vae import ImageVaeStep
@@ -52,13 +52,11 @@ def _train(config: TrainImageVaeConfig) -> None:
     vae = new_image_vae(config.widths, CHANNELS)
     source = native_source(config.data, config.run.seed, run.samples_per_step)
     first = next(iter(source.batches(iter([range(INITIALISED)]))))
-    images = images_of(signed(first["hr"]))
+    images = images_of(signed(first["hr"][:, :, :1]))
     initialise_image_encoder(vae, images)
     step = ImageVaeStep(vae, config.kl_weight, config.run.seed, config.run.precision)
     trained = fit(run, step, source, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
-    if run.accelerator.is_main_process:
-        step.load_state_dict(trained)
-        whiten_latents(vae.cpu(), images)  # training may have changed what they vary by
-        trained = {name: weight.detach() for name, weight in step.named_parameters()}
-    export_parts(run, step, {config.export: vae}, trained, RENDERED)
+    card = Card(describe_source(config.data, source), task="image-to-image")
+    # Training changes what the latents vary by
+    export_parts(run, step, {config.export: vae}, trained, card, complete=lambda part, _: scale_latents(part, images))
     run.accelerator.end_training()

@@ -45,12 +45,13 @@ def _train_prior(config: TrainPriorConfig) -> None:
     import torch
 
     from realis.data.batch import Batch
+    from realis.data.description import RENDERED
     from realis.data.pairs import pair_pool
     from realis.models.cpc.injection import ControlledWanTransformer3DModel
     from realis.models.wan.loading import Wan
     from realis.ops.finite import check_weights
     from realis.tiny.passthrough_init import initialise_transformer
-    from realis.training.export import RENDERED, export_parts
+    from realis.training.export import Card, export_parts
     from realis.training.latents import LatentCodec
     from realis.training.loop import fit
     from realis.training.run import start_run
@@ -75,5 +76,5 @@ def _train_prior(config: TrainPriorConfig) -> None:
         return {"half noised": codec.decode(noised), "one step": codec.decode(estimate), "hr": batch["hr"]}
 
     trained = fit(run, step, pool, pictures=pictures)
-    export_parts(run, step, {config.export: transformer}, trained, RENDERED)
+    export_parts(run, step, {config.export: transformer}, trained, Card(RENDERED, config.model))
     run.accelerator.end_training()

@@ -36,11 +36,12 @@ def _train_vae(config: TrainVaeConfig) -> None:
     import torch
     from diffusers import AutoencoderKLWan
 
+    from realis.data.description import RENDERED
     from realis.data.pairs import pair_pool, render_pair
     from realis.data.randomness import sample_rng
     from realis.ops.pixels import signed
     from realis.tiny.pca_init import initialise_encoder
-    from realis.training.export import RENDERED, export_parts, halve
+    from realis.training.export import Card, export_parts, halve
     from realis.training.loop import fit
     from realis.training.run import start_run
     from realis.training.steps.vae_decoder import VaeDecoderStep
@@ -61,5 +62,5 @@ def _train_vae(config: TrainVaeConfig) -> None:
     pool = pair_pool(config.data, config.run.seed, vae)
     step = VaeDecoderStep(vae, config.run.precision)
     trained = fit(run, step, pool, pictures=lambda module, b: {"decoded": module(b, "sample"), "hr": b["hr"]})
-    export_parts(run, step, {config.export: vae}, trained, RENDERED)
+    export_parts(run, step, {config.export: vae}, trained, Card(RENDERED))
     run.accelerator.end_training()

@@ -8,6 +8,7 @@ import torch
 from realis.core.log import logger
 from realis.data.batch import Batch
 from realis.data.clips import ClipSet
+from realis.data.description import RENDERED, describe_footage
 from realis.data.held_out import HeldOutClips
 from realis.data.native_config import NativeDataConfig
 from realis.data.pairs import PairPool, training_pairs, validation_pairs
@@ -58,6 +59,13 @@ def native_source(config: NativeDataConfig, seed: int, samples_per_step: int) ->
     if config.manifest:
         return ClipSet(config.clips, seed, samples_per_step, group="data")
     return NativePairs(training_pairs(config.pairs, seed, vae=None), seed, config.flip)
+
+
+def describe_source(config: NativeDataConfig, source: ClipSet | NativePairs) -> str:
+    """Describe what :func:`native_source` returned, for a model card."""
+    if isinstance(source, ClipSet):
+        return describe_footage(config.manifest, len(source.entries), config.degradation)
+    return RENDERED
 
 
 def native_held_out(config: NativeDataConfig, manifest: str, samples: int) -> HeldOutClips | NativePairs | None:

@@ -33,7 +33,8 @@ def new_image_vae(widths: tuple[int, int, int], channels: int) -> AutoencoderKL:
 
 @torch.no_grad()
 def initialise_image_encoder(vae: AutoencoderKL, images: torch.Tensor) -> None:
-    """Set the encoder of ``vae`` to the components of ``images``, and the latents to a standard deviation of 1 once scaled.
+    """Set the encoder of ``vae`` to the components of ``images``, and its latents, once scaled, to a standard deviation of 1
+    over all channels.
 
     Args:
         vae: of :func:`new_image_vae`.
@@ -47,11 +48,13 @@ def initialise_image_encoder(vae: AutoencoderKL, images: torch.Tensor) -> None:
 
     # 1. Pixels -> 2x2 patches -> components of 2x2 of those
     _copy(encoder.conv_in, RGB)
-    _halve(first.downsamplers[0].conv, principal_components(images, PATCH))
-    patches = F.conv2d(images, principal_components(images, PATCH), stride=2)
+    components = principal_components(images, PATCH)
+    _halve(first.downsamplers[0].conv, components)
+    patches = F.conv2d(images, components, stride=2)
     _copy(second.resnets[0].conv_shortcut, PATCH)
-    _halve(second.downsamplers[0].conv, principal_components(patches, z))
-    latents = F.conv2d(patches, principal_components(patches, z), stride=2)
+    components = principal_components(patches, z)
+    _halve(second.downsamplers[0].conv, components)
+    latents = F.conv2d(patches, components, stride=2)
 
     # 2. Through the last norm and SiLU as pairs of opposite signs
     widen = third.resnets[0].conv_shortcut
@@ -75,11 +78,11 @@ def initialise_image_encoder(vae: AutoencoderKL, images: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def whiten_latents(vae: AutoencoderKL, images: torch.Tensor) -> None:
+def scale_latents(vae: AutoencoderKL, images: torch.Tensor) -> None:
     """Give each channel of the scaled latents of ``images`` (N, 3, H, W) a standard deviation of 1, by factors in the VAE's
     two convolutions around its latents; what it decodes does not change."""
     z = vae.config.latent_channels
-    latents = vae.encode(images).latent_dist.mean * vae.config.scaling_factor
+    latents = torch.cat([vae.encode(batch).latent_dist.mean for batch in images.split(8)]) * vae.config.scaling_factor
     factors = 1 / latents.std(dim=(0, 2, 3))
     vae.quant_conv.weight[:z] *= factors.view(-1, 1, 1, 1)
     vae.quant_conv.bias[:z] *= factors

@@ -26,15 +26,23 @@ class ComparatorTraining:
         step: batch -> losses; its batches have ``hr`` and ``lr`` in [-1, 1], and what ``encode`` adds.
         encode: what happens to a batch on the device before the step; its pixels are still 8-bit.
         restore: the prepared step and a batch -> its LR clips restored, (B, 3, F, H, W) in about [-1, 1], as at inference.
-        network: what is exported.
-        complete: writes what else belongs into the folder of the export.
+        network: what is exported, in a folder called ``part`` of the export.
+        part: empty: the export itself.
+        complete: called with a copy of the network and the folder of the export, to write what else belongs there.
+        base: the model that it was trained over or from.
+        derived: whether its weights began as those of ``base``.
+        task: what the hub calls such models.
     """
 
     step: "TrainingStep"
     encode: "Encode"
     restore: "Callable[[nn.Module, Batch], torch.Tensor]"
     network: "ModelMixin"
-    complete: Callable[[Path], None]
+    part: str
+    complete: "Callable[[ModelMixin, Path], None]"
+    base: str
+    derived: bool
+    task: str
 
 
 class TrainableComparator(Protocol[Options]):
@@ -42,14 +50,12 @@ class TrainableComparator(Protocol[Options]):
 
     Attributes:
         Config: the class of its flags.
-        part: name of the folder, in that of the export, that receives what was trained.
     """
 
     Config: type[Options]
-    part: str
 
-    def read_folders(self, config: Options) -> list[Path]:
-        """Check the files that the training reads, and return the folders that it must not write to.
+    def find_files(self, config: Options) -> list[Path]:
+        """Check the files that the training reads, and return their folders, which it must not write to.
 
         Raises:
             InputError: one is missing or damaged, or they do not fit each other.

@@ -2,7 +2,8 @@
 
 import glob
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,12 +19,10 @@ from realis.training.settings import TrainConfig
 from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep
 
-RENDERED = "clips rendered from the photographs that scikit-image carries, whose terms its documentation names"
-TERMS = "its own terms apply, and are to be named here before the weights are passed on"
 CARD = """---
-license: apache-2.0
+license: {licence}
 library_name: diffusers
-pipeline_tag: video-to-video
+pipeline_tag: {task}
 ---
 # {name}
 
@@ -32,7 +31,7 @@ pipeline_tag: video-to-video
 - **Base model**: {base}
 - **Data**: {data}
 - **Weights**: {weights}
-- **Licence**: Apache-2.0; the base model's own terms apply beside it
+- **Licence**: {terms}
 
 ## Recipe
 
@@ -41,9 +40,38 @@ pipeline_tag: video-to-video
 """
 
 
-def describe_footage(manifest: str, clips: int, degradation: str) -> str:
-    """Describe the footage that a part was trained on, for its card."""
-    return f"footage ({Path(manifest).name}, clips: {clips}), degraded by {Path(degradation).name}; {TERMS}"
+@dataclass(frozen=True)
+class Card:
+    """What a model card says besides the recipe.
+
+    Args:
+        data: what the part was trained on.
+        base: the model that it belongs to; empty: none.
+        derived: whether its weights began as those of ``base``, whose licence is then theirs.
+        task: what the hub calls such models.
+    """
+
+    data: str
+    base: str = ""
+    derived: bool = False
+    task: str = "video-to-video"
+
+    def text(self, part: ModelMixin, config: TrainConfig) -> str:
+        """Return the card of a part that was trained by ``config``."""
+        own = "Apache-2.0; the base model's own terms apply beside it" if self.base else "Apache-2.0"
+        ema = config.optimizer.ema
+        return CARD.format(
+            licence="other" if self.derived else "apache-2.0",
+            task=self.task,
+            name=type(part).__name__,
+            parameters=sum(p.numel() for p in part.parameters()),
+            steps=config.run.steps,
+            base=self.base or "none: trained from scratch",
+            data=self.data,
+            weights=f"averaged with decay {ema}" if ema else "of the last step",
+            terms="that of the base model, whose weights these were" if self.derived else own,
+            recipe=yaml.safe_dump(as_plain(whole_recipe(config)), sort_keys=False),
+        )
 
 
 def halve(part: torch.nn.Module) -> None:
@@ -54,7 +82,15 @@ def halve(part: torch.nn.Module) -> None:
             p.data = p.data.to(torch.bfloat16)
 
 
-def export_parts(run: Run, step: TrainingStep, parts: Mapping[str, ModelMixin], trained: Tensors, data: str) -> None:
+def export_parts(
+    run: Run,
+    step: TrainingStep,
+    parts: Mapping[str, ModelMixin],
+    trained: Tensors,
+    card: Card,
+    name: str = "",
+    complete: Callable[[ModelMixin, Path], None] = lambda part, folder: None,
+) -> None:
     """End of a run: the main process writes each part in bfloat16 safetensors and a model card to its folder.
 
     What is there is replaced once the new part is complete.
@@ -63,7 +99,9 @@ def export_parts(run: Run, step: TrainingStep, parts: Mapping[str, ModelMixin], 
         step: what was trained.
         parts: modules in it, by the folder that receives them.
         trained: what :func:`~realis.training.loop.fit` returned.
-        data: what it was trained on, for the card.
+        card: what the model card says.
+        name: of a folder in that one, for a part of a model whose other parts ``complete`` writes; empty: none.
+        complete: called with the trained part in float32, before it is written, and the folder, which is not yet in its place.
 
     Raises:
         InputError: it cannot be written there, or something else has come to be there.
@@ -72,7 +110,7 @@ def export_parts(run: Run, step: TrainingStep, parts: Mapping[str, ModelMixin], 
     names = {id(p): name for player in step.players() for name, p in player.parameters.items()}
     for folder, part in parts.items() if run.accelerator.is_main_process else ():
         weights = {name: trained[names[id(p)]] for name, p in part.named_parameters() if id(p) in names}
-        _write(whole_part(part, weights), Path(folder), run.recipe, data)
+        _write(whole_part(part, weights), Path(folder), run.recipe, card, name, complete)
     run.accelerator.wait_for_everyone()
 
 
@@ -84,22 +122,20 @@ def whole_part(part: ModelMixin, weights: Tensors) -> ModelMixin:
     return copy
 
 
-def _write(part: ModelMixin, final: Path, config: TrainConfig, data: str) -> None:
-    halve(part)
-    averaged = f"averaged with decay {config.optimizer.ema}" if config.optimizer.ema else "of the last step"
-    card = CARD.format(
-        name=type(part).__name__,
-        parameters=sum(p.numel() for p in part.parameters()),
-        steps=config.run.steps,
-        base=getattr(config, "model", "none: trained from scratch"),
-        data=data,
-        weights=averaged,
-        recipe=yaml.safe_dump(as_plain(whole_recipe(config)), sort_keys=False),
-    )
+def _write(
+    part: ModelMixin,
+    final: Path,
+    config: TrainConfig,
+    card: Card,
+    name: str,
+    complete: Callable[[ModelMixin, Path], None],
+) -> None:
     check_export(final)  # again: something may have been put there since the run began
     for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     with whole_folder(final, "the last checkpoint has the weights") as temporary:
-        part.save_pretrained(temporary)
-        (temporary / "README.md").write_text(card)
+        complete(part, temporary)
+        halve(part)
+        part.save_pretrained(temporary / name)
+        (temporary / "README.md").write_text(card.text(part, config))
     logger.info("wrote %s", final)

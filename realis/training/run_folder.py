@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -250,10 +250,12 @@ def _set_damaged_aside(output: Path) -> None:
 
 
 def _is_model(folder: Path) -> bool:
-    try:
-        return "_class_name" in load_json((folder / "config.json").read_text())
-    except (OSError, ValueError, TypeError):
-        return False
+    """Whether a folder holds a part of a model, or a whole one."""
+    for name in ("config.json", "model_index.json"):
+        with suppress(OSError, ValueError, TypeError):
+            if "_class_name" in load_json((folder / name).read_text()):
+                return True
+    return False
 
 
 def checkpoints(output: Path) -> list[Path]:

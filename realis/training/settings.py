@@ -51,11 +51,13 @@ class ValidationConfig:
 
     every: int = 500  # optimizer steps, also at the last one; 0: never
     samples: int = 8  # how many, the same ones every time
-    manifest: str = ""  # of clips that --clips.manifest does not name, for runs on footage; empty: none
+    manifest: str = ""  # of clips that are not trained on, for runs on footage; empty: none
 
     def __post_init__(self) -> None:
         require(self.every >= 0, "--validation.every", self.every, "0 or more")
         require(self.samples >= 1, "--validation.samples", self.samples, "at least 1")
+        fits = bool(self.every) or not self.manifest
+        require(fits, "--validation.every", 0, "1 or more with --validation.manifest")
 
 
 @dataclass(frozen=True)

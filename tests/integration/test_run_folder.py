@@ -15,7 +15,7 @@ from realis.core.errors import InputError
 from realis.data.caption_files import caption_key, embedding_file
 from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
-from realis.training.export import _write
+from realis.training.export import Card, _write
 from realis.training.run_folder import checkpoints, claim_run, damage, held_alone, read_position
 from realis.training.settings import LoopConfig
 from training_runs import SMALL_CPC, assert_equal, exported, refuses, train_cpc
@@ -155,7 +155,7 @@ def test_an_export_does_not_take_the_place_of_anything_else(tmp_path, capsys):
     (tmp_path / "late" / "notes.txt").write_text("precious")
     part = CpcControlNet((1, 2, 2), 2, 12, 16, 32, num_layers=1, num_main_layers=2)
     with pytest.raises(InputError, match="other things"):
-        _write(part, tmp_path / "late", TrainCpcConfig(), "nothing")
+        _write(part, tmp_path / "late", TrainCpcConfig(), Card("nothing"), "", lambda part, folder: None)
     assert (tmp_path / "late" / "notes.txt").read_text() == "precious"
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from realis.data.photographs import photograph
-from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae, whiten_latents
+from realis.tiny.image_vae_init import initialise_image_encoder, new_image_vae, scale_latents
 from realis.training.steps.image_vae import ImageVaeStep
 
 
@@ -39,17 +39,17 @@ def test_the_encoder_starts_at_principal_components(vae, images):
 
 
 @torch.no_grad()
-def test_whitened_latents_decode_to_the_same(vae, images):
+def test_scaled_latents_decode_to_the_same(vae, images):
     spread = copy.deepcopy(vae)
     spread.quant_conv.weight.mul_(3)
     spread.quant_conv.bias.mul_(3)
-    whitened = copy.deepcopy(spread)
-    whiten_latents(whitened, images)
-    before, after = (x.encode(images).latent_dist for x in (spread, whitened))
+    scaled = copy.deepcopy(spread)
+    scale_latents(scaled, images)
+    before, after = (x.encode(images).latent_dist for x in (spread, scaled))
     assert torch.allclose((after.mean * vae.config.scaling_factor).std((0, 2, 3)), torch.ones(4), atol=1e-4)
     grown = after.mean.std((0, 2, 3), keepdim=True) / before.mean.std((0, 2, 3), keepdim=True)
     assert torch.allclose(after.std / before.std, grown.expand_as(after.std), rtol=1e-3)
-    assert torch.allclose(whitened.decode(after.mean).sample, spread.decode(before.mean).sample, atol=1e-3)
+    assert torch.allclose(scaled.decode(after.mean).sample, spread.decode(before.mean).sample, atol=1e-3)
 
 
 def test_a_latent_is_drawn_by_the_number_of_its_sample(vae, images):

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from realis.comparators.sd_x4.upscaler import SdX4Upscaler
 
 NOISE_LEVEL = 20  # of the LR, the default of diffusers' pipeline
-TINY_REMARK = f"{SD_X4_TINY} is tiny, trained on a few photographs so that the method runs everywhere: do not judge it by this"
+TINY_REMARK = (
+    f"{SD_X4_TINY} is tiny, trained on a few photographs so that the method runs everywhere: do not judge it by this"
+)
 
 
 class SdX4Method:

@@ -39,7 +39,8 @@ class SdX4Step(TrainingStep):
         schedule: noise levels of the latents.
         lr_schedule: those of the LR, for a network that is told how noisy it is; ``None``: the LR stays as it is.
         prompt: the embedding of the empty prompt, (1, 77, text_dim).
-        most_noise: the highest level that the LR is noised to.
+        most_noise: the highest level that the LR is noised to; -1 for a network without levels.
+        noise_level: of the LR in sampling.
         steps: of sampling, for pictures and validation.
         seed: of all draws.
     """
@@ -51,13 +52,14 @@ class SdX4Step(TrainingStep):
         lr_schedule: NoiseSchedule | None,
         prompt: torch.Tensor,
         most_noise: int,
+        noise_level: int,
         steps: int,
         seed: int,
         precision: Precision,
     ) -> None:
         super().__init__(precision)
         self.unet, self.schedule, self.lr_schedule = unet, schedule, lr_schedule
-        self.most_noise, self.steps, self.seed = most_noise, steps, seed
+        self.most_noise, self.noise_level, self.steps, self.seed = most_noise, noise_level, steps, seed
         self.register_buffer("prompt", prompt, persistent=False)
 
     def draw(self, batch: Batch, seed: int) -> Draws:
@@ -67,7 +69,7 @@ class SdX4Step(TrainingStep):
         for number in batch["number"].tolist():
             generator = sample_generator(seed, number, "flow")
             timesteps.append(torch.randint(len(self.schedule.alphas), (), generator=generator))
-            levels.append(torch.randint(self.most_noise + 1, (), generator=generator))
+            levels.append(torch.randint(max(self.most_noise, 0) + 1, (), generator=generator))
             noise.append(torch.randn(latents.shape[1:], generator=generator))
             lr_noise.append(torch.randn(lr.shape[1:], generator=generator))
         device = latents.device
@@ -78,14 +80,15 @@ class SdX4Step(TrainingStep):
         draws, x0 = self.draw(batch, self.seed), batch["hr_latents"]
         alpha = self.schedule.alphas.to(x0.device)[draws.timesteps]
         z, target = add_noise(x0, draws.noise, alpha), velocity(x0, draws.noise, alpha)
-        v = self.velocity(z, draws.timesteps, self.noised(batch["lr"], draws), draws.noise_levels)
+        lr = self.noised(batch["lr"], draws.lr_noise, draws.noise_levels)
+        v = self.velocity(z, draws.timesteps, lr, draws.noise_levels)
         return {"loss": (v - target).square().mean()}
 
-    def noised(self, lr: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return the LR (B, 3, F, h, w) as noisy as was drawn."""
+    def noised(self, lr: torch.Tensor, noise: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Return the LR (B, 3, F, h, w) noised to ``levels`` (B,)."""
         if self.lr_schedule is None:
             return lr
-        return add_noise(lr, draws.lr_noise, self.lr_schedule.alphas.to(lr.device)[draws.noise_levels])
+        return add_noise(lr, noise, self.lr_schedule.alphas.to(lr.device)[levels])
 
     def velocity(
         self, z: torch.Tensor, timesteps: torch.Tensor, lr: torch.Tensor, noise_levels: torch.Tensor
@@ -97,10 +100,12 @@ class SdX4Step(TrainingStep):
         return clips_of(v, len(z))
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        """Sample restored latents (B, C, F, h, w), beside an LR that nothing is added to, by DDIM."""
-        lr, noise = batch["lr"], self.draw(batch, seed=0).noise
-        levels = torch.zeros(len(lr), dtype=torch.int64, device=lr.device)
-        steps = self.schedule.steps(self.steps, "ddim")
-        return sample(
-            lambda z, t: self.velocity(z, torch.full_like(levels, t), lr, levels), noise, steps, noise=iter(())
-        )
+        """Sample restored latents (B, C, F, h, w) as inference does by default, from noise that is the same in every run."""
+        draws = self.draw(batch, seed=0)
+        levels = torch.full_like(draws.noise_levels, self.noise_level)
+        lr = self.noised(batch["lr"], draws.lr_noise, levels)
+
+        def model(z: torch.Tensor, timestep: int) -> torch.Tensor:
+            return self.velocity(z, torch.full_like(levels, timestep), lr, levels)
+
+        return sample(model, draws.noise, self.schedule.steps(self.steps, "ddim"), noise=iter(()))

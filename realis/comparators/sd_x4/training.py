@@ -3,24 +3,34 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig, flag
+from realis.comparators.sd_x4.method import NOISE_LEVEL
+from realis.comparators.sd_x4.training_config import MOST_NOISE, STEPS, SdX4TrainingConfig, flag
 from realis.core.errors import require
-from realis.core.files import whole_file, whole_folder
-from realis.models.hub import model_folder, read_part
-from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, check_sd_x4
+from realis.models.hub import SD_X4_TINY, model_folder
+from realis.models.sd_x4.files import (
+    LR_SCHEDULER,
+    SCHEDULER,
+    TIMESTEPS,
+    TOKENS,
+    check_sd_x4,
+    check_text_encoder,
+    check_vae,
+)
 from realis.training.comparator import ComparatorTraining
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import UNet2DConditionModel
+    from diffusers.models.modeling_utils import ModelMixin
 
     from realis.data.batch import Batch
     from realis.training.run import Run
 
 TEXT_DIM = 32  # of a new network, which knows the empty prompt alone
 # Noise levels of the public model, for latents and LR alike
-LEVELS = {"num_train_timesteps": STEPS, "beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
+LEVELS = {"num_train_timesteps": TIMESTEPS, "beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
 # A new network samples in few steps: from the noisiest level on
 SCHEDULE = LEVELS | {
     "_class_name": "DDIMScheduler",
@@ -30,23 +40,27 @@ SCHEDULE = LEVELS | {
     "set_alpha_to_one": False,
 }
 LR_SCHEDULE = LEVELS | {"_class_name": "DDPMScheduler"}
-OTHER_PARTS = ("vae", "scheduler", "low_res_scheduler", "text_encoder", "tokenizer")
+INDEX = {"_class_name": "StableDiffusionUpscalePipeline", "text_encoder": [None, None], "tokenizer": [None, None]}
+FROZEN = ("vae", "scheduler", "low_res_scheduler", "text_encoder", "tokenizer", "model_index.json")
 
 
 class SdX4Training:
     """The x4 upscaler as a :class:`realis.training.comparator.TrainableComparator`."""
 
     Config = SdX4TrainingConfig
-    part = "unet"
 
-    def read_folders(self, config: SdX4TrainingConfig) -> list[Path]:
-        folder = model_folder(config.model, "--sd-x4.model")
+    def find_files(self, config: SdX4TrainingConfig) -> list[Path]:
+        folder = find_model(config)
         if config.widths:
-            read_part(folder / "vae")
-        elif levels := check_sd_x4(folder).noise_levels:
-            most = config.most_noise
-            require(most < levels, flag("most_noise"), most, f"at most {levels - 1}, which {config.model} was made for")
-        return [folder / part for part in (*OTHER_PARTS, *["unet"] * (not config.widths))]
+            check_vae(folder)
+            return [folder / "vae"]
+        levels, most = check_sd_x4(folder).noise_levels, config.most_noise
+        check_text_encoder(folder)
+        wanted = (
+            f"at most {levels - 1}, which {config.model} was made for" if levels else f"none: {config.model} has none"
+        )
+        require(most < levels or most == -1, flag("most_noise"), most, wanted)
+        return [folder]
 
     def prepare(self, config: SdX4TrainingConfig, run: "Run") -> ComparatorTraining:
         import torch
@@ -54,30 +68,31 @@ class SdX4Training:
         from realis.comparators.sd_x4.step import SdX4Step
         from realis.data.batch import clips_of, images_of
         from realis.diffusion.v_prediction import NoiseSchedule
-        from realis.models.sd_x4.files import TOKENS
         from realis.models.sd_x4.latents import decode_images, encode_images
         from realis.models.sd_x4.loading import SdX4
         from realis.ops.finite import check_weights
         from realis.ops.pixels import signed
 
         # 1. The frozen VAE, and the network
-        folder, device = model_folder(config.model, "--sd-x4.model"), run.accelerator.device
-        model = SdX4(folder, torch.float32, device)
+        folder, device, is_new = find_model(config), run.accelerator.device, bool(config.widths)
+        model, steps = SdX4(folder, torch.float32, device), config.steps or STEPS
         vae = model.vae
         check_weights(vae, folder / "vae")
-        if config.widths:
-            unet = new_unet(config, vae.config.latent_channels).to(device)
+        if is_new:
+            most = MOST_NOISE if config.most_noise < 0 else config.most_noise
+            unet = new_unet(config.widths, vae.config.latent_channels, most + 1).to(device)
             prompt = torch.zeros(1, TOKENS, TEXT_DIM, device=device)
-            schedule, lr_schedule, steps = NoiseSchedule(SCHEDULE), NoiseSchedule(LR_SCHEDULE), config.steps
+            schedule, lr_schedule = NoiseSchedule(SCHEDULE), NoiseSchedule(LR_SCHEDULE)
         else:
-            (prompt,), steps = model.encode_prompts([""]), check_sd_x4(folder).steps
-            unet = model.unet.requires_grad_(True).train()
+            facts, (prompt,) = check_sd_x4(folder), model.encode_prompts([""])
+            most = min(MOST_NOISE, facts.noise_levels - 1) if config.most_noise < 0 else config.most_noise
+            unet, steps = model.unet.requires_grad_(True).train(), facts.steps
             check_weights(unet, folder / "unet")
-            schedule = model.schedule
-            lr_schedule = model.lr_schedule if unet.config.num_class_embeds else None
+            schedule, lr_schedule = model.schedule, model.lr_schedule if facts.noise_levels else None
         step = SdX4Step(
-            unet, schedule, lr_schedule, prompt, config.most_noise, steps, run.config.seed, run.config.precision
-        )
+            unet, schedule, lr_schedule, prompt, most, min(NOISE_LEVEL, most), steps, run.config.seed,
+            run.config.precision,
+        )  # fmt: skip
 
         # 2. Between pixels and latents
         @torch.no_grad()
@@ -87,41 +102,70 @@ class SdX4Training:
             return {**batch, "hr": hr, "lr": signed(batch["lr"]), "hr_latents": latents}
 
         @torch.no_grad()
-        def restore(module: torch.nn.Module, batch: "Batch") -> torch.Tensor:
+        def restore(module: torch.nn.Module, batch: "Batch") -> "torch.Tensor":
             return clips_of(decode_images(vae, images_of(module(batch, "sample"))), len(batch["lr"]))
 
-        def complete(export: Path) -> None:
-            write_other_parts(folder, export, is_new=bool(config.widths), steps=steps)
+        def complete(network: "ModelMixin", export: Path) -> None:
+            if is_new:
+                write_new_model(folder / "vae", export, steps)
+            else:
+                copy_frozen_parts(folder, export)
 
-        return ComparatorTraining(step, encode, restore, unet, complete)
+        derived = not is_new and config.model != SD_X4_TINY
+        return ComparatorTraining(
+            step, encode, restore, unet, "unet", complete, config.model, derived, task="image-to-image"
+        )
 
 
 TRAINING = SdX4Training()
 
 
-def new_unet(config: SdX4TrainingConfig, channels: int) -> "UNet2DConditionModel":
+def find_model(config: SdX4TrainingConfig) -> Path:
+    """Return the folder of the model; downloads what is not on this machine.
+
+    Raises:
+        InputError: it cannot be found.
+    """
+    return model_folder(config.model, flag("model"), text_encoder=not config.widths)
+
+
+def new_unet(widths: tuple[int, ...], channels: int, noise_levels: int) -> "UNet2DConditionModel":
     """Return a new network in the shape of the public one: attention everywhere but at full resolution, to frame and prompt
-    at the lowest one, to the prompt alone at the others."""
+    at the lowest one, to the prompt alone at the others.
+
+    Args:
+        widths: at each of its resolutions.
+        channels: of a latent.
+        noise_levels: of the LR.
+    """
     from diffusers import UNet2DConditionModel
 
-    between = len(config.widths) - 1
+    between = len(widths) - 1
     return UNet2DConditionModel(
-        in_channels=channels + 3, out_channels=channels, block_out_channels=config.widths, layers_per_block=1,
+        in_channels=channels + 3, out_channels=channels, block_out_channels=widths, layers_per_block=1,
         down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * between),
         up_block_types=(*["CrossAttnUpBlock2D"] * between, "UpBlock2D"),
         only_cross_attention=(*[True] * between, False), cross_attention_dim=TEXT_DIM, attention_head_dim=4,
-        use_linear_projection=True, norm_num_groups=4, num_class_embeds=config.most_noise + 1,
+        use_linear_projection=True, norm_num_groups=4, num_class_embeds=noise_levels,
     )  # fmt: skip
 
 
-def write_other_parts(model: Path, export: Path, *, is_new: bool, steps: int) -> None:
-    """Write what makes the export of a network a whole model: what ``model`` has besides, and a new network's schedules."""
-    for name in OTHER_PARTS:
-        part, final = model / name, export / name
-        if part.is_dir() and final.resolve() != part.resolve() and not (is_new and name.endswith("scheduler")):
-            with whole_folder(final) as temporary:
-                shutil.copytree(part, temporary, dirs_exist_ok=True)
-    contents: dict[str, dict[str, Any]] = {SCHEDULER: SCHEDULE | {"steps": steps}, LR_SCHEDULER: LR_SCHEDULE}
-    for file, content in contents.items() if is_new else ():
-        with whole_file(export / file) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+def copy_frozen_parts(model: Path, export: Path) -> None:
+    """Copy what is not trained, so that the export is a whole model."""
+    for part in (model / name for name in FROZEN):
+        if part.is_dir():
+            shutil.copytree(part, export / part.name)
+        elif part.is_file():
+            shutil.copyfile(part, export / part.name)
+
+
+def write_new_model(vae: Path, export: Path, steps: int) -> None:
+    """Write what a new network takes to be a whole model: the VAE, its schedules, and that there is no text encoder."""
+    shutil.copytree(vae, export / "vae")
+    for file, content in (
+        (SCHEDULER, SCHEDULE | {"steps": steps}),
+        (LR_SCHEDULER, LR_SCHEDULE),
+        ("model_index.json", INDEX),
+    ):
+        (export / file).parent.mkdir(exist_ok=True)
+        (export / file).write_text(json.dumps(content, indent=2) + "\n")

@@ -7,8 +7,9 @@ from typing import ClassVar
 from realis.core.config import flag_name
 from realis.core.errors import require
 from realis.models.hub import SD_X4_TINY, WIDTH
+from realis.models.sd_x4.files import TIMESTEPS
 
-STEPS = 1000  # of the noise schedule
+STEPS, MOST_NOISE = 10, 100  # of a new network
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,17 @@ class SdX4TrainingConfig:
     model: str = SD_X4_TINY  # sd-x4-tiny, a folder in diffusers' format, or a hub id
     # of a new network, at each of its resolutions: multiples of 8; empty: the model's own network is trained on
     widths: tuple[int, ...] = ()
-    most_noise: int = 100  # the LR is noised to levels up to this one, of 1000; inference may do so, too
-    steps: int = 10  # sampling steps of a new network, also in pictures and validation
+    # the LR is noised to levels up to this one, of 1000, and the network told; -1: 100, for a model without them none
+    most_noise: int = -1
+    steps: int = 0  # sampling steps of a new network, also in pictures and validation; 0: 10
 
     def __post_init__(self) -> None:
         for width in self.widths:
             require(8 <= width <= WIDTH and width % 8 == 0, flag("widths"), width, f"multiples of 8 up to {WIDTH}")
-        require(0 <= self.most_noise < STEPS, flag("most_noise"), self.most_noise, f"0 to {STEPS - 1}")
-        require(1 <= self.steps <= STEPS, flag("steps"), self.steps, f"1 to {STEPS}")
+        require(-1 <= self.most_noise < TIMESTEPS, flag("most_noise"), self.most_noise, f"0 to {TIMESTEPS - 1}, or -1")
+        require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
+        require(not self.steps or bool(self.widths), flag("steps"), self.steps,
+                f"nothing without {flag('widths')}: a model's own files say its steps")  # fmt: skip
 
 
 flag = partial(flag_name, SdX4TrainingConfig)  # the flag of a field

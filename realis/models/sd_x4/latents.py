@@ -4,24 +4,9 @@ import torch
 from diffusers import AutoencoderKL
 
 
-def encode_images(
-    vae: AutoencoderKL, images: torch.Tensor, generators: list[torch.Generator] | None = None
-) -> torch.Tensor:
-    """Encode images to scaled latents.
-
-    Args:
-        images: (B, 3, H, W) in [-1, 1].
-        generators: draw each image's latent from the posterior; ``None``: its mean.
-
-    Returns:
-        (B, C, H/4, W/4) float32.
-    """
-    posterior = vae.encode(images).latent_dist
-    latents = posterior.mean
-    if generators:
-        noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in generators])
-        latents = latents + posterior.std * noise.to(latents)
-    return latents.float() * vae.config.scaling_factor
+def encode_images(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """Encode images (B, 3, H, W) in [-1, 1] to scaled latents (B, C, H/4, W/4) float32, the means of their posterior."""
+    return vae.encode(images).latent_dist.mean.float() * vae.config.scaling_factor
 
 
 def decode_images(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:

@@ -13,8 +13,8 @@ from realis.training.steps.base import TrainingStep
 
 
 class ImageVaeStep(TrainingStep):
-    """Reconstruct frames from latents drawn from their posterior, which is held near the unit normal distribution (the
-    first stage of latent diffusion, Rombach et al. 2022, without its perceptual and adversarial losses).
+    """Reconstruct frames from latents drawn from their posterior, which a small weight holds back from growing (the first
+    stage of latent diffusion, Rombach et al. 2022, without its perceptual and adversarial losses).
 
     Args:
         vae: what is trained.
