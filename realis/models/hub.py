@@ -176,6 +176,11 @@ def read_json(file: Path) -> dict:
     return content
 
 
+def is_whole(value: Any, least: int, most: int) -> bool:
+    """Whether a value from JSON is a whole number from ``least`` to ``most``."""
+    return type(value) is int and least <= value <= most  # True is an int as well
+
+
 def _check_types(file: Path, config: dict) -> None:
     """Check the numbers in the configuration of a part, of which it may leave some out."""
     is_transformer = "num_attention_heads" in config or "attention_head_dim" in config
@@ -183,9 +188,9 @@ def _check_types(file: Path, config: dict) -> None:
         if name in MOST or name in FROM_0:
             least, most = (1, MOST[name]) if name in MOST else (0, FROM_0[name])
             optional = name == "decoder_base_dim" and value is None
-            require(optional or _is_whole(value, least, most), f"{file}: {name}", repr(value), f"{least} to {most}")
+            require(optional or is_whole(value, least, most), f"{file}: {name}", repr(value), f"{least} to {most}")
         elif name == "window" or (name == "patch_size" and is_transformer):
-            fits = isinstance(value, list) and len(value) == 3 and all(_is_whole(x, 1, WIDTH) for x in value)
+            fits = isinstance(value, list) and len(value) == 3 and all(is_whole(x, 1, WIDTH) for x in value)
             require(fits, f"{file}: {name}", repr(value), "three whole numbers from 1")
         elif name in ("shift", "eps"):
             require(_is_number(value) and value > 0, f"{file}: {name}", repr(value), "a number above 0")
@@ -196,10 +201,6 @@ def _check_types(file: Path, config: dict) -> None:
             require(fits, f"{file}: {name}", repr(value), "as many finite numbers as the VAE has channels (z_dim)")
     missing = [name for name in TRANSFORMER if is_transformer and name not in config]
     require(not missing, str(file), f"nothing for {', '.join(missing)}", "all that a transformer's config.json has")
-
-
-def _is_whole(value: Any, least: int, most: int) -> bool:
-    return type(value) is int and least <= value <= most  # True is an int as well
 
 
 def _is_number(value: Any) -> bool:

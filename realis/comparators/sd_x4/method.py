@@ -15,8 +15,8 @@ from realis.comparators.sd_x4.config import SdX4Config
 from realis.core import units
 from realis.core.config import flag_name
 from realis.core.errors import InputError, file_error, require
-from realis.models.hub import SD_X4_TINY, has_text_encoder, model_folder, read_part
-from realis.models.sd_x4.files import SCALE, TOKENS, SdX4Facts, check_sd_x4
+from realis.models.hub import SD_X4_TINY, model_folder, read_part
+from realis.models.sd_x4.files import SCALE, TOKENS, SdX4Facts, check_sd_x4, check_text_encoder
 from realis.upscaler import Needs, NoiseGrid, Placement, Segments
 
 if TYPE_CHECKING:
@@ -112,9 +112,8 @@ def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, boo
         raise InputError(f"{given}: {config.model} has no text encoder; leave it out")
     elif embeds and reads_empty:
         raise InputError(f"{flag} {embeds}: nothing there, and {config.model} has no text encoder to write it")
-    elif reads_empty and has_text_encoder(folder):
-        raise InputError(f"{folder}: its model_index.json names a text encoder, which is not there; get it, or give "
-                         f"{flag} with the embedding that it made of the empty prompt")  # fmt: skip
+    elif reads_empty:
+        check_text_encoder(folder, f"give {flag} with the embedding that it made of the empty prompt")
     if embeds and reads_empty:
         from realis.comparators.sd_x4.prompts import write_empty_prompt
 

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from realis.core.errors import InputError, require
-from realis.models.hub import WIDTH, read_json, read_part
+from realis.models.hub import WIDTH, has_text_encoder, is_whole, read_json, read_part
 
 SCALE = 4  # output pixels of a latent cell, and of a pixel of the LR, along each side
 TOKENS = 77  # of a prompt, for CLIP's text encoder
-STEPS = 50  # where the scheduler's configuration names none: what StableVSR and DGAF-VSR sample with
+SAMPLING_STEPS = 50  # where the scheduler's configuration names none: what StableVSR and DGAF-VSR sample with
 TIMESTEPS = 1000  # of a schedule that names no number of them
+SCALING_FACTOR = 0.08333  # of latents; diffusers' pipeline takes it whatever a configuration says
+MOST_WIDTHS = 8  # of a network: its resolutions
+TEXT_WIDTH = 512  # of a text encoder whose configuration names none
 SCHEDULER = "scheduler/scheduler_config.json"
 LR_SCHEDULER = "low_res_scheduler/scheduler_config.json"
+NOT_THIS_KIND = "not an x4 upscaler of Stable Diffusion (a UNet that takes latents and 3 channels of the LR; a VAE of 4 pixels a latent)"
 
 
 @dataclass(frozen=True)
@@ -44,39 +48,79 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
     Raises:
         InputError: a part is missing or damaged, or it is another kind of model.
     """
-    unet, vae = (read_part(folder / part) for part in ("unet", "vae"))
+    unet, file, channels = read_part(folder / "unet"), folder / "unet" / "config.json", check_vae(folder)
     scheduler = read_json(folder / SCHEDULER)
-    channels = _whole(vae, "latent_channels", folder / "vae" / "config.json")
-    widths, vae_widths = (config.get("block_out_channels", ()) for config in (unet, vae))
-    fits = unet.get("in_channels") == channels + 3 and unet.get("out_channels") == channels
-    fits = fits and channels >= 3 and isinstance(widths, list) and isinstance(vae_widths, list)
-    fits = fits and len(widths) > 0 and len(vae_widths) == 3
-    if not fits:
-        raise InputError(f"{folder}: not an x4 upscaler of Stable Diffusion (a UNet that takes latents and 3 channels of the LR; "
-                         "a VAE of 4 pixels a latent)")  # fmt: skip
+    if unet.get("in_channels") != channels + 3 or unet.get("out_channels") != channels:
+        raise InputError(f"{folder}: {NOT_THIS_KIND}")
     kind = scheduler.get("prediction_type")
     require(kind == "v_prediction", f"{folder / SCHEDULER}: prediction_type", repr(kind), "v_prediction")
     levels = 0
     if unet.get("num_class_embeds"):
-        embedded = _whole(unet, "num_class_embeds", folder / "unet" / "config.json")
-        levels = min(embedded, _timesteps(read_json(folder / LR_SCHEDULER), folder / LR_SCHEDULER))
+        levels = min(_whole(unet, "num_class_embeds", file), _timesteps(folder / LR_SCHEDULER))
+    timesteps, text_dim = _timesteps(folder / SCHEDULER), _whole(unet, "cross_attention_dim", file)
+    has_text = (folder / "text_encoder").is_dir()
+    if has_text:
+        encoder = folder / "text_encoder" / "config.json"
+        width = _whole(read_json(encoder), "hidden_size", encoder, TEXT_WIDTH)
+        wanted = f"{text_dim}, the cross_attention_dim of the UNet"
+        require(width == text_dim, f"{encoder}: hidden_size", width, wanted)
     return SdX4Facts(
         channels,
-        _whole(unet, "cross_attention_dim", folder / "unet" / "config.json"),
-        2 ** (len(widths) - 1),
-        levels,
-        _timesteps(scheduler, folder / SCHEDULER),
-        _whole({"steps": STEPS} | scheduler, "steps", folder / SCHEDULER),
-        (folder / "text_encoder").is_dir(),
+        text_dim,
+        multiple=2 ** (len(_widths(unet, file)) - 1),
+        noise_levels=levels,
+        timesteps=timesteps,
+        steps=_whole(scheduler, "steps", folder / SCHEDULER, min(SAMPLING_STEPS, timesteps - 1), most=timesteps - 1),
+        has_text=has_text,
     )
 
 
-def _timesteps(scheduler: dict[str, Any], file: Path) -> int:
-    return _whole({"num_train_timesteps": TIMESTEPS} | scheduler, "num_train_timesteps", file)
+def check_vae(folder: Path) -> int:
+    """Check that the VAE of the model in ``folder`` is one of 4 pixels a latent, and return the channels of a latent.
+
+    Raises:
+        InputError: it is missing, damaged or of another kind.
+    """
+    vae, file = read_part(folder / "vae"), folder / "vae" / "config.json"
+    channels = _whole(vae, "latent_channels", file)
+    if channels < 3 or len(_widths(vae, file)) != 3:
+        raise InputError(f"{folder}: {NOT_THIS_KIND}")
+    factor = vae.get("scaling_factor")
+    require(factor == SCALING_FACTOR, f"{file}: scaling_factor", repr(factor), f"{SCALING_FACTOR}; set it to that")
+    return channels
 
 
-def _whole(config: dict[str, Any], name: str, file: Path) -> int:
-    value = config.get(name)
-    fits = type(value) is int and 1 <= value <= WIDTH  # True is an int as well
-    require(fits, f"{file}: {name}", repr(value), f"1 to {WIDTH}")
-    return int(value or 0)
+def check_text_encoder(folder: Path, advice: str = "") -> None:
+    """Make sure that the text encoder of a model is there, if its ``model_index.json`` names one.
+
+    Args:
+        folder: of the model.
+        advice: what else can be done, for the message.
+
+    Raises:
+        InputError: it is not.
+    """
+    if has_text_encoder(folder) and not (folder / "text_encoder").is_dir():
+        also = f", or {advice}" if advice else ""
+        raise InputError(f"{folder}: its model_index.json names a text encoder, which is not there; get it{also}")
+
+
+def _timesteps(scheduler: Path) -> int:
+    return _whole(read_json(scheduler), "num_train_timesteps", scheduler, TIMESTEPS, least=2)
+
+
+def _widths(config: dict[str, Any], file: Path) -> list[int]:
+    widths = config.get("block_out_channels")
+    fits = isinstance(widths, list) and 1 <= len(widths) <= MOST_WIDTHS
+    fits = fits and all(is_whole(width, 1, WIDTH) for width in widths)
+    wanted = f"1 to {MOST_WIDTHS} whole numbers, each 1 to {WIDTH}"
+    require(fits, f"{file}: block_out_channels", repr(widths), wanted)
+    return list(widths or ())
+
+
+def _whole(
+    config: dict[str, Any], name: str, file: Path, default: int | None = None, *, least: int = 1, most: int = WIDTH
+) -> int:
+    value: Any = config.get(name, default)
+    require(is_whole(value, least, most), f"{file}: {name}", repr(value), f"{least} to {most}")
+    return value
