@@ -1,6 +1,6 @@
 """The one training loop: batches by global sample number, accumulation, schedule, averages, checkpoints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
@@ -159,10 +159,12 @@ def prepare_training(run: Run, step_module: TrainingStep) -> tuple[nn.Module, li
     """Wrap or shard the step as it was launched, with AdamW for each of its players.
 
     Raises:
-        InputError: DeepSpeed, which has one optimizer, and several players.
+        InputError: DeepSpeed, which has one optimizer, and several players; or FSDP2 with layers of another model.
     """
     accelerator, players = run.accelerator, step_module.players()
     check_players(step_module)
+    if accelerator.distributed_type == DistributedType.FSDP:
+        check_layers(step_module, accelerator.state.fsdp_plugin.transformer_cls_names_to_wrap or ())
     alone = len(players) == 1
     require(alone or accelerator.distributed_type != DistributedType.DEEPSPEED, "accelerate's launch file",
             f"DeepSpeed, and {len(players)} networks that take turns", "DDP or FSDP: DeepSpeed has one optimizer")  # fmt: skip
@@ -197,6 +199,18 @@ def check_players(step_module: TrainingStep) -> None:
         raise ValueError(
             f"{type(step_module).__name__}: its buffers would not be in a checkpoint: {', '.join(buffers)}"
         )
+
+
+def check_layers(step_module: nn.Module, names: Iterable[str]) -> None:
+    """Refuse layers, by the names of their classes, that FSDP2 is to shard and the model does not have.
+
+    Raises:
+        InputError: there is one.
+    """
+    known = {type(module).__name__ for module in step_module.modules()}
+    if strange := sorted(set(names) - known):
+        raise InputError(f"accelerate's launch file: fsdp_transformer_layer_cls_to_wrap: got {', '.join(strange)}, which this "
+                         "model has none of; wanted layers of its own, or DDP (train/launch/ddp_8gpu.yaml)")  # fmt: skip
 
 
 def set_learning_rate(state: TrainingState, step: int, steps: int) -> float:

@@ -23,7 +23,7 @@ from torch.nn.functional import softplus
 from gloo import in_processes
 from realis.core.errors import InputError
 from realis.training import run as training_run
-from realis.training.loop import check_players, fit, prepare_training
+from realis.training.loop import check_layers, check_players, fit, prepare_training
 from realis.training.players import Player, trainable
 from realis.training.settings import LoopConfig, OptimizerConfig
 from realis.training.steps.base import TrainingStep
@@ -267,6 +267,12 @@ class Normalised(GanStep):
 def test_players_that_a_checkpoint_could_not_tell_apart_are_refused(step, message):
     with pytest.raises(ValueError, match=message):
         check_players(step())
+
+
+def test_layers_of_another_model_are_refused():
+    check_layers(GanStep(), ["Block"])
+    with pytest.raises(InputError, match="got WanTransformerBlock, which this model has none of"):
+        check_layers(GanStep(), ["Block", "WanTransformerBlock"])
 
 
 def test_deepspeed_is_refused():
