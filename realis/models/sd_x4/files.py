@@ -119,12 +119,12 @@ def _timesteps(scheduler: Path) -> int:
 
 
 def _widths(config: dict[str, Any], file: Path) -> list[int]:
-    widths = config.get("block_out_channels")
+    widths: Any = config.get("block_out_channels")
     fits = isinstance(widths, list) and 1 <= len(widths) <= MOST_WIDTHS
     fits = fits and all(is_whole(width, 1, WIDTH) for width in widths)
     wanted = f"1 to {MOST_WIDTHS} whole numbers, each 1 to {WIDTH}"
     require(fits, f"{file}: block_out_channels", repr(widths), wanted)
-    return list(widths or ())
+    return widths
 
 
 def _whole(
