@@ -8,32 +8,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from safetensors import SafetensorError, safe_open
-
 from realis.comparators.sd_x4.card import CARD
 from realis.comparators.sd_x4.config import SdX4Config
+from realis.comparators.sd_x4.empty_prompt import check_empty_prompt, empty_prompt_weights
 from realis.core import units
 from realis.core.config import flag_name
-from realis.core.errors import InputError, file_error, require
+from realis.core.errors import InputError, require
 from realis.models.hub import SD_X4_TINY, read_part
 from realis.models.sd_x4.files import (
     LR_SCHEDULER,
     SCALE,
-    TOKENS,
     SdX4Facts,
     check_sd_x4,
     check_text_encoder,
     sd_x4_folder,
 )
 from realis.upscaler import Needs, NoiseGrid, Placement, Segments
-from realis.video.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from realis.comparators.sd_x4.upscaler import SdX4Upscaler
 
-WRITER = (
-    "text encoder"  # in the metadata of a file with the embedding of the empty prompt: the fingerprint of what wrote it
-)
 NOISE_LEVEL = 20  # of the LR, the default of diffusers' pipeline
 TINY_REMARK = (
     f"{SD_X4_TINY} is tiny, trained on a few photographs so that the method runs everywhere: do not judge it by this"
@@ -129,35 +123,6 @@ def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, boo
     if embeds and not reads_empty:
         check_empty_prompt(embeds, flag, facts.text_dim)
     return folder, facts, facts.has_text and (reads_text or not embeds)
-
-
-def empty_prompt_weights(config: SdX4Config, folder: Path) -> Path | None:
-    """Return what decides the embedding of the empty prompt where a file is to keep it: the text encoder of the model in
-    ``folder`` if it wrote the file or is yet to, so that a result is the same before and after; else the file."""
-    if not config.empty_prompt_embeds:
-        return None
-    file, encoder = Path(config.empty_prompt_embeds), folder / "text_encoder"
-    if not file.is_file():
-        return encoder
-    with safe_open(file, "np") as tensors:
-        writer = (tensors.metadata() or {}).get(WRITER)
-    return encoder if encoder.is_dir() and writer == fingerprint(encoder) else file
-
-
-def check_empty_prompt(file: Path, flag: str, text_dim: int) -> None:
-    """Make sure that a file holds the embedding of a prompt, and nothing else.
-
-    Raises:
-        InputError: it does not.
-    """
-    try:
-        with safe_open(file, "np") as tensors:
-            names = list(tensors.keys())
-            shapes = [tensors.get_slice(name).get_shape() for name in names]
-    except (OSError, SafetensorError) as error:
-        raise file_error(f"{flag} {file}: damaged or not a safetensors file ({error})", error) from error
-    fits = shapes in ([[TOKENS, text_dim]], [[1, TOKENS, text_dim]])
-    require(fits, f"{flag} {file}", f"tensors of shapes {shapes}", f"one of {TOKENS}x{text_dim}")
 
 
 def choose_noise_level(config: SdX4Config, folder: Path, facts: SdX4Facts) -> int | Literal["off"]:

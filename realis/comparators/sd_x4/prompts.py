@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from realis.comparators.sd_x4.config import SdX4Config
-from realis.comparators.sd_x4.method import WRITER
+from realis.comparators.sd_x4.empty_prompt import WRITER
 from realis.core.files import whole_file
 from realis.models.sd_x4.files import TOKENS
 from realis.models.sd_x4.loading import SdX4
