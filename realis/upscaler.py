@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 Carry = dict[str, "torch.Tensor"]  # state that a method hands from one segment to the next
+Advance = Callable[[float], None]  # called with the share of the work that was just done; shares sum to 1
 # When the tiles of latents are blended: at every sampling step; so, and moved at every other step; or after the last step
 TileSampling = Literal["fused", "shifted", "independent"]
 # Where what the steps of a tile share stays while tiles are fused; auto: on the device if it has room, else in main memory

@@ -35,6 +35,9 @@ TYRO_MESSAGES = {  # pattern of a message of tyro: the same in the words of our 
     r"^Error parsing (--\S+): no type matching FLOAT\|\{(.*)\} could be instantiated from \[(.*?)\]\..*": (
         r"\1: got \3, wanted a number or \2"
     ),
+    r"^Error parsing (--\S+): no type matching INT\|\{(.*)\} could be instantiated from \[(.*?)\]\..*": (
+        r"\1: got \3, wanted a whole number or \2"
+    ),
     r"^invalid choice ('.*') for argument '(\S+)'\. Expected one of \((.*)\)\.": r"\2: got \1, wanted one of \3",
     r"^Missing value for argument '(\S+)'\. Expected (\d+) values\.": r"\1: got too few values, wanted \2",
     r"^Missing from .*?: (--\S+) .*": r"\1: got nothing, wanted a value",

@@ -7,12 +7,14 @@ Convention (Salimans and Ho 2022, Stable Diffusion): with alpha for the cumulati
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from inspect import signature
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler
 
-Sampler = Literal["ddim", "ddpm"]
+from realis.diffusion.samplers import Sampler
+
 VModel = Callable[[torch.Tensor, int], torch.Tensor]  # (z (B, C, h, w), timestep) -> v of z's shape
 
 
@@ -58,22 +60,28 @@ class NoiseSchedule:
     """The noise levels of a model, as its scheduler's configuration gives them.
 
     Args:
-        config: of a scheduler of diffusers: betas, spacing of timesteps.
+        config: of a scheduler of diffusers, of which only betas and the spacing of timesteps count. What is for pixels
+            (``clip_sample``, ``thresholding``) and ``variance_type`` are ignored, as latents need none of it.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self._scheduler: Any = DDIMScheduler.from_config(config)
+        parameters = signature(DDIMScheduler.__init__).parameters  # it would warn of keys that are not its own
+        self._scheduler: Any = DDIMScheduler(**{name: config[name] for name in config if name in parameters})
         self.alphas: torch.Tensor = self._scheduler.alphas_cumprod  # (timesteps,) float32, falling
 
     def steps(self, count: int, sampler: Sampler) -> list[Step]:
-        """Return the steps of a sampling run, the noisiest first."""
+        """Return the steps of a sampling run, the noisiest first. As in diffusers, a step of DDIM is always as wide as the
+        timesteps divided by ``count``, and one of DDPM goes to the timestep of the next."""
         scheduler, alphas = self._scheduler, self.alphas.tolist()
         scheduler.set_timesteps(count)
-        last = float(scheduler.final_alpha_cumprod) if sampler == "ddim" else 1.0
-        stride = len(alphas) // count
+        timesteps = scheduler.timesteps.tolist()
+        if sampler == "ddpm":
+            following, last = [*timesteps[1:], -1], 1.0
+        else:
+            following, last = [t - len(alphas) // count for t in timesteps], float(scheduler.final_alpha_cumprod)
         return [
-            Step(t, alphas[t], alphas[t - stride] if t >= stride else last, float(sampler == "ddpm"))
-            for t in scheduler.timesteps.tolist()
+            Step(t, alphas[t], alphas[after] if after >= 0 else last, float(sampler == "ddpm"))
+            for t, after in zip(timesteps, following, strict=True)
         ]
 
 

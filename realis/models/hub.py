@@ -1,7 +1,7 @@
 """Where a model's files are: the embedded realis-tiny, a local folder, or the Hugging Face hub. No torch needed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import filterfalse
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,36 @@ PRESETS = Path(__file__).parent / "presets"
 EMBEDDED = {TINY: "tiny", SD_X4_TINY: "sd_x4_tiny"}  # models that the package carries, and their folders
 
 
-def model_folder(name: str, flag: str = "--model", *, text_encoder: bool = True) -> Path:
+def model_folder(
+    name: str,
+    flag: str = "--model",
+    *,
+    embedded: str = TINY,
+    parts: Sequence[str] = ("*",),
+    text_encoder: bool = True,
+) -> Path:
     """Return the local folder of a model in diffusers' format.
 
     Args:
-        name: one of :data:`EMBEDDED` (carried by the package), a local folder, or a hub id such as
-            ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``, downloaded once into the hub's cache.
+        name: ``embedded``, a local folder, or a hub id such as ``Wan-AI/Wan2.1-T2V-1.3B-Diffusers``, downloaded once into
+            the hub's cache.
         flag: what asks for it, for messages.
+        embedded: which of :data:`EMBEDDED` is of the kind that is wanted.
+        parts: the folders whose weights are downloaded, as patterns.
         text_encoder: also download the text encoder (11 GB for Wan2.1).
 
     Raises:
         InputError: no such folder, or the hub has no such model or cannot be reached.
     """
-    if name in EMBEDDED:
+    if name == embedded:
         return PRESETS / EMBEDDED[name]
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(
-            f"{flag}: got {name!r}, which is no folder; wanted {' or '.join(EMBEDDED)}, a folder, or a hub id OWNER/NAME"
+            f"{flag}: got {name!r}, which is no folder; wanted {embedded}, a folder, or a hub id OWNER/NAME"
         )
-    return _download(name, flag, text_encoder)
+    return _download(name, flag, parts, text_encoder)
 
 
 def has_text_encoder(folder: Path) -> bool:
@@ -223,11 +232,12 @@ def _check_width(file: Path, tensors: Any, config: dict) -> None:
             raise InputError(f"{file}: {name} has shape {got}, but its config.json asks for {wanted[name]}")
 
 
-def _download(name: str, flag: str, text_encoder: bool) -> Path:
+def _download(name: str, flag: str, parts: Sequence[str], text_encoder: bool) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     # At the top of a repository, only weights under diffusers' own name are a part; others hold the whole model once more
-    patterns = ["*.json", "*/*.safetensors", "diffusion_pytorch_model*.safetensors", "tokenizer/*"]
+    weights = [f"{part}/*.safetensors" for part in parts]
+    patterns = ["*.json", *weights, "diffusion_pytorch_model*.safetensors", "tokenizer/*"]
     ignored = ["*.fp16*", *([] if text_encoder else ["text_encoder/*"])]
     reason = ""
     try:

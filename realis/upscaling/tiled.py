@@ -16,9 +16,7 @@ from realis.diffusion.rectified_flow import Velocity
 from realis.ops.pixels import check_finite
 from realis.ops.resize import enlarge_window
 from realis.tiling.blend import Canvas, blend_tiles
-from realis.upscaler import Tile, TileSampling, Tiling
-
-Advance = Callable[[float], None]  # called with the share of the work that was just done; shares sum to 1
+from realis.upscaler import Advance, Tile, TileSampling, Tiling
 
 
 class Movable(Protocol):

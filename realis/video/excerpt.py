@@ -53,8 +53,8 @@ def read_facts(path: str | Path) -> VideoFacts:
     first frame is decoded. The result is cached.
 
     Raises:
-        InputError: a folder without frames, or whose first one cannot be read. Not a video, damaged, to be shown mirrored or turned by other than quarter turns, or its frames have
-            no presentation times of their own.
+        InputError: a folder without frames, or one whose first frame cannot be read; or it is not a video, is damaged, is to
+            be shown mirrored or turned by other than quarter turns, or its frames have no presentation times of their own.
     """
     if Path(path).is_dir():
         return _facts_of_folder(Path(path))

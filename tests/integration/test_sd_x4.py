@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,20 +16,24 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from reads import unread_fields
-from realis.commands.__main__ import run_plan
+from realis.commands.__main__ import run_plan, run_upscale
 from realis.commands.upscale import upscale as upscale_command
 from realis.comparators.sd_x4.config import SdX4Config
 from realis.comparators.sd_x4.method import METHOD
+from realis.comparators.sd_x4.upscaler import SdX4Upscaler
 from realis.core.errors import InputError
 from realis.diffusion.v_prediction import NoiseSchedule
 from realis.methods.flags import make_config, parse_upscale
 from realis.models.hub import read_json
 from realis.models.sd_x4.files import TOKENS
+from realis.models.sd_x4.loading import SdX4
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.app.plan import weights_memory
 from realis.upscaling.stream import Frame, segment_noise, upscale_stream
+from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint
+from realis.video.write import SegmentWriter
 from small_sd_x4 import TEXT_DIM, UNET
 
 SIZE = (8, 12)  # height, width of the LR
@@ -139,7 +144,7 @@ def test_frames_are_those_of_the_pipeline_of_diffusers(sd_x4_folder, pipeline, m
 def test_a_network_without_noise_levels_takes_the_lr_as_it_is(plain_folder):
     frames = lr_frames()
     upscaler = loaded(plain_folder)
-    assert upscaler.needs.settings["noise_level"] == -1 and not upscaler.needs.text
+    assert upscaler.needs.settings["noise_level"] == "off" and not upscaler.needs.text
     (z,), unet, vae = torch.randn(1, 2, 4, *SIZE), upscaler.model.unet, upscaler.model.vae
     expected, empty = z, torch.zeros(2, TOKENS, TEXT_DIM)
     with torch.no_grad():
@@ -151,10 +156,27 @@ def test_a_network_without_noise_levels_takes_the_lr_as_it_is(plain_folder):
     torch.testing.assert_close(upscaled, expected, atol=1e-5, rtol=0)
 
 
+def test_noise_levels_of_a_network_may_be_left_out(copied):
+    """Then it is the same network without an embedding of them, and what its LR is noised by is not read."""
+    shutil.rmtree(copied / "low_res_scheduler")
+    with pytest.raises(InputError, match=r"noise-level: got auto, wanted off, as .* has no low_res_scheduler/"):
+        METHOD.needs(config_of(copied), False)
+    frames = lr_frames(1)
+    off = loaded(copied, noise_level="off")
+    assert off.needs.settings["noise_level"] == "off" and "noise level" not in off.needs.sampling
+    upscaled = upscale(off, frames)
+    weights = load_file(copied / "unet" / "diffusion_pytorch_model.safetensors")
+    del weights["class_embedding.weight"]
+    without = UNet2DConditionModel(**UNET | {"num_class_embeds": None})
+    without.load_state_dict(weights)
+    without.save_pretrained(copied / "unet")
+    assert torch.equal(upscale(loaded(copied), frames), upscaled)
+
+
 class Pixelwise(torch.nn.Module):
     """In place of the UNet: every cell for itself."""
 
-    config, dtype = SimpleNamespace(num_class_embeds=None), torch.float32
+    class_embedding, dtype = None, torch.float32
 
     def forward(self, sample, timestep, encoder_hidden_states, class_labels):
         z, lr = sample[:, :4], sample[:, 4:]
@@ -207,28 +229,99 @@ def test_placements_change_little(sd_x4_folder, placement):
     assert difference.mean() <= (1e-6 if placement.offload else 0.1)
 
 
-def test_the_empty_prompt_is_embedded_once_and_then_read(copied, tmp_path):
-    frames, file = lr_frames(1), tmp_path / "embeds" / "empty.safetensors"
-    expected = upscale(loaded(copied), frames)
-    written = upscale(loaded(copied, empty_prompt_embeds=str(file)), frames)
-    needs = METHOD.needs(config_of(copied, empty_prompt_embeds=str(file)), False)
-    assert needs.weights["empty_prompt_embeds"] == file and "text_encoder" not in needs.parts[copied]
-    shutil.rmtree(copied / "text_encoder")
-    read = upscale(loaded(copied, empty_prompt_embeds=str(file)), frames)
-    assert torch.equal(written, expected) and torch.equal(read, expected)
-    save_file({"other": load_file(file)["empty_prompt"] + 1}, file)
-    assert not torch.equal(upscale(loaded(copied, empty_prompt_embeds=str(file)), frames), expected)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_empty_prompt_is_embedded_once_and_then_read(copied, tmp_path, dtype):
+    """By the text encoder in float32, whatever the dtype of the network, so that it is the same from both."""
+    file, place = tmp_path / "embeds" / "empty.safetensors", Placement(dtype=dtype)
 
+    def embeds(prompts=("",), **flags):
+        return METHOD.load(config_of(copied, **flags), place, prompts).model.prompts[""]
+
+    flags, network = {"empty_prompt_embeds": str(file)}, getattr(torch, dtype)
+    expected = embeds()
+    assert expected.dtype == network and torch.equal(embeds(("", "a longer prompt")), expected)
+    assert torch.equal(embeds(**flags), expected)
+    stored = load_file(file)["empty_prompt"]
+    assert stored.dtype == torch.float32 and torch.equal(stored[None].to(network), expected)
+    shutil.rmtree(copied / "text_encoder")
+    assert torch.equal(embeds(**flags), expected)
+    save_file({"other": stored + 1}, file)
+    assert not torch.equal(embeds(**flags), expected)
+
+
+def content_key(config):
+    """What a result depends on, of the files of a model."""
+    needs = METHOD.needs(config, False)
+    return {name: fingerprint(path, needs.parts.get(path, ())) for name, path in needs.weights.items()}
+
+
+def test_a_result_is_the_same_before_and_after_the_empty_prompt_is_written(copied, tmp_path):
+    file = tmp_path / "empty.safetensors"
+    config = config_of(copied, empty_prompt_embeds=str(file))
+    before = content_key(config)
+    assert not file.exists()  # asking for what it needs writes nothing
+    METHOD.load(config, Placement(), [""])
+    assert file.is_file() and content_key(config) == before
+    own = file.read_bytes()
+    save_file({"other": load_file(file)["empty_prompt"] + 1}, file)
+    assert content_key(config) != before
+    file.write_bytes(own)
+    with (copied / "text_encoder" / "config.json").open("a") as other_encoder:
+        other_encoder.write("\n")
+    assert content_key(config) != before
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_embedding_that_it_wrote(sd_x4_folder, tmp_path, monkeypatch, capsys):
+    clip, output, file = tmp_path / "clip.mp4", tmp_path / "out.mp4", tmp_path / "embeds" / "empty.safetensors"
+    with SegmentWriter(clip, (16, 24), Fraction(25), Encoding()) as sink:
+        sink.write(0, np.random.default_rng(0).integers(0, 256, (3, 16, 24, 3)).astype(np.uint8))
+    words = ["--input", str(clip), "--output", str(output), "--method", "sd_x4", "--sd-x4.model", str(sd_x4_folder),
+             "--sd-x4.steps", "2", "--sd-x4.segment-frames", "1", "--sd-x4.empty-prompt-embeds", str(file)]  # fmt: skip
+    done, upscale_segment = [], SdX4Upscaler.upscale
+
+    def stopped(*args, **given):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return upscale_segment(*args, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SdX4Upscaler, "upscale", stopped)
+        with pytest.raises(SystemExit):
+            run_upscale(words)
+    assert file.is_file() and not output.exists()
+    capsys.readouterr()
+    run_upscale(words)
+    assert "going on from frame" in capsys.readouterr().err and output.exists()
+
+
+def test_wrong_files_of_the_empty_prompt_are_named(copied, tmp_path):
+    file = tmp_path / "empty.safetensors"
     save_file({"other": torch.zeros(3, TEXT_DIM)}, file)
     with pytest.raises(InputError, match=r"embeds .*: got tensors of shapes \[\[3, 16\]\], wanted one of 77x16"):
         loaded(copied, empty_prompt_embeds=str(file))
     file.write_text("no tensors")
     with pytest.raises(InputError, match=r"^--sd-x4.empty-prompt-embeds .*: damaged"):
         loaded(copied, empty_prompt_embeds=str(file))
+    shutil.rmtree(copied / "text_encoder")
     with pytest.raises(InputError, match=r"nothing there, and .* has no text encoder to write it"):
         loaded(copied, empty_prompt_embeds=str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match="names a text encoder, which is not there"):
         loaded(copied)
+
+
+def test_prompts_that_are_cut_are_logged_once(sd_x4_folder, caplog):
+    loaded(sd_x4_folder, "b" * 75)
+    assert not caplog.records
+    METHOD.load(config_of(sd_x4_folder), Placement(), ["cat", "b" * 76, "a" * 100])
+    (record,) = caplog.records
+    said = f"2 prompts cut at the 77 tokens that the text encoder reads, the first: '{'b' * 76}'"
+    assert record.getMessage() == said
+
+
+def test_the_first_prompt_that_cannot_be_read_is_named(plain_folder):
+    with pytest.raises(InputError, match=r"^prompt: got 'a dog', but"):
+        SdX4(plain_folder, torch.float32, "cpu").encode_prompts(["", "a dog", "a zebra"])
 
 
 def test_only_parts_that_are_read_count(copied):
@@ -237,11 +330,10 @@ def test_only_parts_that_are_read_count(copied):
         return weights_memory(needs), fingerprint(copied, needs.parts[copied])
 
     before = counted()
-    vae = load_file(copied / "vae" / "diffusion_pytorch_model.safetensors")
-    parameters = sum(weight.numel() for weight in vae.values())
-    others = sum((copied / name).stat().st_size for name in
-                 ("unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"))  # fmt: skip
-    assert before[0] == 4 * parameters + others
+    in_float32 = [*load_file(copied / "vae" / "diffusion_pytorch_model.safetensors").values(),
+                  *load_file(copied / "text_encoder" / "model.safetensors").values()]  # fmt: skip
+    unet = (copied / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert before[0] == 4 * sum(weight.numel() for weight in in_float32) + unet
     shutil.copy(copied / "unet" / "diffusion_pytorch_model.safetensors", copied / "x4-upscaler-ema.safetensors")
     assert counted() == before
     (copied / "unet" / "diffusion_pytorch_model.fp16.safetensors").write_text("damaged")
@@ -254,7 +346,7 @@ def test_only_parts_that_are_read_count(copied):
     [
         ({"steps": -1}, "--sd-x4.steps: got -1, wanted 0 or more"),
         ({"batch": 0}, "--sd-x4.batch: got 0, wanted 1 or more"),
-        ({"noise_level": -2}, "--sd-x4.noise-level: got -2"),
+        ({"noise_level": -1}, "--sd-x4.noise-level: got -1, wanted 0 or more, auto or off"),
         ({"tile_overlap": 512}, "--sd-x4.tile-overlap: got 512, wanted less than a tile, 512"),
         ({"tile_width": 100}, "--sd-x4.tile-width: got 100, wanted a multiple of 8 for"),
         ({"noise_level": 1000}, "--sd-x4.noise-level: got 1000, wanted up to 999"),
@@ -272,7 +364,7 @@ def test_wrong_flags_are_named(sd_x4_folder, flags, message):
     [
         ({}, True, "--prompt, --prompt-file: .* has no text encoder; leave it out"),
         ({"negative_prompt": "x", "guidance": 2.0}, False, "--sd-x4.negative-prompt: .* has no text encoder"),
-        ({"noise_level": 20}, False, "--sd-x4.noise-level: got 20, wanted none, as the network"),
+        ({"noise_level": 20}, False, "--sd-x4.noise-level: got 20, wanted auto or off, as the network"),
     ],
 )
 def test_what_the_model_does_not_take_is_refused(plain_folder, flags, prompted, message):
@@ -338,7 +430,7 @@ def test_help_and_refusals_come_without_torch(plain_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     code = (
         "import sys\nfrom realis.commands.__main__ import run_upscale\n"
-        "for words in (['--help'], ['--sd-x4.model', 'empty'], ['--sd-x4.steps', '-1'],\n"
+        "for words in (['--help'], ['--sd-x4.model', 'empty'], ['--sd-x4.steps', '-1'], ['--sd-x4.noise-level', 'x'],\n"
         f"              ['--sd-x4.model', {str(plain_folder)!r}, '--prompt', 'a cat']):\n"
         "    try:\n        run_upscale(['--input', 'in.png', '--method', 'sd_x4', *words])\n"
         "    except SystemExit as stop:\n        print(stop.code, 'torch' in sys.modules, file=sys.stderr)\n"
@@ -346,7 +438,8 @@ def test_help_and_refusals_come_without_torch(plain_folder, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     lines = done.stderr.splitlines()
     assert "--sd-x4.noise-level" in done.stdout and lines[0] == "0 False"
-    assert lines[2::2] == ["2 False"] * 3 and all(line.startswith("realis: ") for line in lines[1::2])
+    assert lines[2::2] == ["2 False"] * 4 and all(line.startswith("realis: ") for line in lines[1::2])
+    assert "--sd-x4.noise-level: got 'x', wanted a whole number or auto,off" in lines[5]
 
 
 def test_the_command_upscales_by_it_and_reads_every_flag(sd_x4_folder, tmp_path, capsys):

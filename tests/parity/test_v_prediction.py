@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, configuration_utils
 
 from realis.diffusion.v_prediction import NoiseSchedule, add_noise, sample, velocity
 
@@ -17,13 +17,14 @@ def noises(shape, generator):
         yield torch.randn(shape, generator=generator)
 
 
-@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("count", [7, 10, 30])
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize(("sampler", "scheduler"), [("ddim", DDIMScheduler), ("ddpm", DDPMScheduler)])
-def test_samples_are_those_of_diffusers(sampler, scheduler, spacing):
+def test_samples_are_those_of_diffusers(sampler, scheduler, spacing, count):
     config = CONFIG | {"timestep_spacing": spacing}
     theirs = scheduler.from_config(config)
-    theirs.set_timesteps(10)
-    steps = NoiseSchedule(config).steps(10, sampler)
+    theirs.set_timesteps(count)
+    steps = NoiseSchedule(config).steps(count, sampler)
     assert [step.timestep for step in steps] == theirs.timesteps.tolist()
     z = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     model = lambda z, t: torch.tanh(z + t / 1000)  # noqa: E731 - any function of both
@@ -32,6 +33,12 @@ def test_samples_are_those_of_diffusers(sampler, scheduler, spacing):
         expected = theirs.step(model(expected, t), t, expected, generator=generator).prev_sample
     ours = sample(model, z, steps, noises(z.shape, torch.Generator().manual_seed(0)))
     assert torch.allclose(ours, expected, atol=2e-6)
+
+
+def test_keys_that_are_not_the_schedulers_are_left_alone(monkeypatch):
+    monkeypatch.setattr(configuration_utils.logger, "warning", pytest.fail)
+    steps = NoiseSchedule(CONFIG | {"steps": 8, "variance_type": "fixed_small", "_class_name": "DDPMScheduler"})
+    assert torch.equal(steps.alphas, NoiseSchedule(CONFIG).alphas)
 
 
 def test_targets_are_those_of_diffusers():

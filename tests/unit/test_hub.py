@@ -9,6 +9,7 @@ import pytest
 
 from realis.core.errors import InputError
 from realis.models.hub import PRESETS, check_parts, has_text_encoder, model_folder
+from realis.models.sd_x4.files import check_text_encoder, sd_x4_folder
 
 WRONG = [
     ("transformer", "num_layers", "4", "num_layers: got '4', wanted 1 to 1000"),
@@ -86,12 +87,13 @@ PUBLIC = [  # files of a repository with parts that are read, and the whole mode
     "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors",
     "unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model-00001-of-00002.safetensors",
     "text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors", "tokenizer/merges.txt",
-    "scheduler/scheduler_config.json",
+    "scheduler/scheduler_config.json", "controlnet/diffusion_pytorch_model.safetensors",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text_encoder", [True, False])
-def test_of_a_hub_only_what_is_read_is_downloaded(tmp_path, monkeypatch, text_encoder):
+@pytest.fixture
+def downloaded(tmp_path, monkeypatch):
+    """The files of PUBLIC that are downloaded, by name of the repository; ``tmp_path`` is where they are."""
     files, wanted = [*PUBLIC, "diffusion_pytorch_model.safetensors"], {}
 
     def download(name, **rules):
@@ -101,10 +103,37 @@ def test_of_a_hub_only_what_is_read_is_downloaded(tmp_path, monkeypatch, text_en
 
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: SimpleNamespace(model_info=lambda name, timeout: None))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return wanted
+
+
+@pytest.mark.parametrize("text_encoder", [True, False])
+def test_of_a_hub_only_what_is_read_is_downloaded(tmp_path, downloaded, text_encoder):
     assert model_folder("owner/name", text_encoder=text_encoder) == tmp_path
     encoder = {"text_encoder/model.safetensors"} if text_encoder else set()
-    assert wanted["owner/name"] == encoder | {
+    assert downloaded["owner/name"] == encoder | {
         "model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "tokenizer/merges.txt",
         "vae/diffusion_pytorch_model-00001-of-00002.safetensors", "scheduler/scheduler_config.json",
+        "controlnet/diffusion_pytorch_model.safetensors",
         "diffusion_pytorch_model.safetensors",  # a part that is a repository of its own, such as a CPC
     }  # fmt: skip
+    assert sd_x4_folder("owner/other", "--sd-x4.model", text_encoder=text_encoder) == tmp_path
+    unread = {"controlnet/diffusion_pytorch_model.safetensors"}
+    assert downloaded["owner/other"] == downloaded["owner/name"] - unread
+
+
+def test_an_embedded_model_of_another_kind_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^--model: got 'sd-x4-tiny', .*; wanted realis-tiny, a folder"):
+        model_folder("sd-x4-tiny")
+    with pytest.raises(InputError, match=r"^--m: got 'realis-tiny', .*; wanted sd-x4-tiny, a folder"):
+        sd_x4_folder("realis-tiny", "--m")
+    assert model_folder("realis-tiny") == PRESETS / "tiny"
+
+
+def test_a_text_encoder_that_is_named_must_be_there(tmp_path):
+    check_text_encoder(tmp_path)
+    (tmp_path / "model_index.json").write_text(json.dumps({"text_encoder": ["transformers", "CLIPTextModel"]}))
+    with pytest.raises(InputError, match=r"names a text encoder, which is not there; get it, or do without$"):
+        check_text_encoder(tmp_path, "do without")
+    (tmp_path / "text_encoder").mkdir()
+    check_text_encoder(tmp_path)

@@ -5,8 +5,9 @@ that they are decoded to. F counts frames, C channels of a latent; h and w are o
 canvas.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -20,9 +21,19 @@ from realis.models.sd_x4.latents import decode_images
 from realis.models.sd_x4.loading import predict_velocity
 from realis.ops.pixels import check_finite
 from realis.tiling.blend import blend_tiles
-from realis.upscaler import Tile, Tiling
+from realis.upscaler import Advance, Tile, Tiling
 
-Advance = Callable[[float], None]  # called with the share of the work that was just done; shares sum to 1
+
+class LrNoise(NamedTuple):
+    """What the LR is noised with.
+
+    Args:
+        level: the noise level, which the network is told.
+        alpha: of the LR at that level, ().
+    """
+
+    level: int
+    alpha: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,7 @@ class CanvasSdX4:
         negative: that of the negative prompt; ``None``: no guidance.
         guidance: of classifier-free guidance.
         steps: of sampling.
-        noise_level: of the LR; -1: it is not noised.
-        lr_alpha: of the LR at that level, ().
+        lr_noise: of the LR; ``None``: it is not noised, and the network knows no noise levels.
         batch: frames that go through the networks at a time.
         device: where they are computed, wherever their weights wait.
     """
@@ -48,8 +58,7 @@ class CanvasSdX4:
     negative: torch.Tensor | None
     guidance: float
     steps: Sequence[Step]
-    noise_level: int
-    lr_alpha: torch.Tensor
+    lr_noise: LrNoise | None
     batch: int
     device: torch.device
 
@@ -57,20 +66,22 @@ class CanvasSdX4:
         """Yield the noise fields (C, F, h, w) of a segment as (F, C, h, w) on the device."""
         return (field.transpose(0, 1).to(self.device) for field in noise)
 
-    def lr(self, frames: torch.Tensor, tiles: Tiling, fields: Iterator[torch.Tensor]) -> torch.Tensor:
+    def lr(self, frames: torch.Tensor, tiles: Tiling, noise: torch.Tensor | None) -> torch.Tensor:
         """Return the LR as the UNet takes it: in [-1, 1], extended to the canvas by repeating its border, and noised.
 
         Args:
             frames: (F, 3, H, W) in [0, 1].
             tiles: of the canvas, in pixels of the result.
-            fields: of noise; the next one is taken, unless the LR is not noised.
+            noise: (F, C, h, w), of which three channels are taken; ``None`` if the LR is not noised.
 
         Returns:
             (F, 3, h, w) float32 on the device.
         """
         (height, width), (h, w) = frames.shape[-2:], tiles.in_cells(SCALE).size
         lr = pad(frames.to(self.device), (0, w - width, 0, h - height), mode="replicate") * 2 - 1
-        return lr if self.noise_level < 0 else add_noise(lr, next(fields)[:, :3], self.lr_alpha.expand(len(lr)))
+        if self.lr_noise is None or noise is None:
+            return lr
+        return add_noise(lr, noise[:, :3], self.lr_noise.alpha.expand(len(lr)))
 
     def velocity(
         self, z: torch.Tensor, timestep: int, lr: torch.Tensor, prompt: str, tiles: Tiling, advance: Advance
@@ -90,10 +101,11 @@ class CanvasSdX4:
         """
         text = self.prompts[prompt].to(self.device)
         negative = text if self.negative is None else self.negative.to(self.device)
+        level = self.lr_noise.level if self.lr_noise else 0
 
         def of_tile(tile: Tile, frames: slice) -> torch.Tensor:
             z_tile, lr_tile = tile.of(z[frames]), tile.of(lr[frames])
-            timesteps, levels = (torch.full((len(z_tile),), n, device=z.device) for n in (timestep, self.noise_level))
+            timesteps, levels = (torch.full((len(z_tile),), n, device=z.device) for n in (timestep, level))
 
             def under(embeds: torch.Tensor) -> Velocity:
                 return lambda z, timesteps: predict_velocity(self.unet, z, timesteps, lr_tile, embeds, levels)

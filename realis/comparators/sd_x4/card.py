@@ -18,7 +18,8 @@ CARD = MethodCard(
         ),
         WeightsFile(
             "claudiom4sir/StableVSR",
-            "StableVSR: its UNet and VAE, without noise levels; used with the empty prompt",
+            "StableVSR: its UNet and VAE, trained without noise levels: add --sd-x4.noise-level off, as it is not known whether "
+            "its configuration says so; used with the empty prompt",
             "the Hugging Face hub, by this name in --sd-x4.model",
             "on its page",
         ),

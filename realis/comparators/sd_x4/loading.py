@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from realis.comparators.sd_x4.canvas import CanvasSdX4
+from realis.comparators.sd_x4.canvas import CanvasSdX4, LrNoise
 from realis.comparators.sd_x4.config import SdX4Config
 from realis.comparators.sd_x4.prompts import embed_prompts
 from realis.core.errors import InputError
@@ -28,15 +28,19 @@ def load_model(config: SdX4Config, needs: Needs, placement: Placement, prompts: 
     place = "cpu" if placement.offload else placement.device
     model, level = SdX4(needs.weights["model"], getattr(torch, placement.dtype), place), needs.settings["noise_level"]
     file = SCHEDULER
+    lr_noise = None
     try:
         steps = model.schedule.steps(needs.settings["steps"], config.sampler)
         file = LR_SCHEDULER
-        lr_alpha = model.lr_schedule.alphas[level] if level >= 0 else torch.ones(())
+        if level != "off":
+            lr_noise = LrNoise(level, model.lr_schedule.alphas[level])
     except (ArithmeticError, IndexError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(f"{model.folder / file}: no schedule can be made of it ({error})") from error
     embedded = embed_prompts(config, model, prompts)
     negative = embedded[config.negative_prompt] if config.guidance != 1 else None
+    if lr_noise is None:
+        model.unet.class_embedding = None  # of noise levels, without which diffusers would not run it
     return CanvasSdX4(
-        model.unet, model.vae, embedded, negative, config.guidance, steps, level, lr_alpha, config.batch,
+        model.unet, model.vae, embedded, negative, config.guidance, steps, lr_noise, config.batch,
         torch.device(placement.device),
     )  # fmt: skip

@@ -1,22 +1,28 @@
 """The Stable Diffusion x4 upscaler as a method: find and check its files, then load its networks.
 
 What methods that stand on it share is in functions of :class:`SdX4Config`, whose flags they inherit. Torch is imported only
-to load, or where the embedding of the empty prompt is yet to be written.
+to load.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING, Literal
 
 from realis.comparators.sd_x4.card import CARD
 from realis.comparators.sd_x4.config import SdX4Config
+from realis.comparators.sd_x4.empty_prompt import check_empty_prompt, empty_prompt_weights
 from realis.core import units
 from realis.core.config import flag_name
-from realis.core.errors import InputError, file_error, require
-from realis.models.hub import SD_X4_TINY, model_folder, read_part
-from realis.models.sd_x4.files import SCALE, TOKENS, SdX4Facts, check_sd_x4, check_text_encoder
+from realis.core.errors import InputError, require
+from realis.models.hub import SD_X4_TINY, read_part
+from realis.models.sd_x4.files import (
+    LR_SCHEDULER,
+    SCALE,
+    SdX4Facts,
+    check_sd_x4,
+    check_text_encoder,
+    sd_x4_folder,
+)
 from realis.upscaler import Needs, NoiseGrid, Placement, Segments
 
 if TYPE_CHECKING:
@@ -60,16 +66,16 @@ def model_needs(config: SdX4Config, prompted: bool) -> Needs:
         InputError: a file is missing or damaged, or the files do not fit each other or the flags.
     """
     folder, facts, reads_text = find_model(config, prompted)
-    steps, level = config.steps or facts.steps, choose_noise_level(config, facts)
+    steps, level = config.steps or facts.steps, choose_noise_level(config, folder, facts)
     require(steps < facts.timesteps, flag_name(config, "steps"), steps, f"up to {facts.timesteps - 1}")
     multiple = facts.multiple * SCALE
     for name in ("tile_height", "tile_width", "tile_overlap"):
         size = getattr(config, name)
         wanted = f"a multiple of {multiple} for {config.model}"
         require(size % multiple == 0, flag_name(config, name), size, wanted)
-    parts = ["unet", "vae", "scheduler", *["low_res_scheduler"] * (level >= 0)]
-    weights = {"model": folder, "empty_prompt_embeds": config.empty_prompt_embeds}
-    words = [f"{units.count(steps, 'step')} of {config.sampler}", *[f"noise level {level}"] * (level >= 0),
+    parts = ["unet", "vae", "scheduler", *["low_res_scheduler"] * (level != "off")]
+    weights = {"model": folder, "empty_prompt_embeds": empty_prompt_weights(config, folder)}
+    words = [f"{units.count(steps, 'step')} of {config.sampler}", *[f"noise level {level}"] * (level != "off"),
              *[f"guidance {config.guidance:g}"] * (config.guidance != 1), "VAE in float32"]  # fmt: skip
     tiles, batch = (flag_name(config, name) for name in ("tile_height", "tile_width")), flag_name(config, "batch")
     frames = flag_name(config, "segment_frames")
@@ -82,9 +88,9 @@ def model_needs(config: SdX4Config, prompted: bool) -> Needs:
         multiple=multiple,
         noise=NoiseGrid(facts.channels, frames=1, pixels=SCALE),
         text=facts.has_text,
-        weights={name: Path(path) for name, path in weights.items() if path},
+        weights={name: path for name, path in weights.items() if path},
         parts={folder: [*parts, *["text_encoder", "tokenizer"] * reads_text]},
-        dtypes={folder / "vae": "float32"},
+        dtypes={folder / name: "float32" for name in ("vae", "text_encoder")},
         settings={"steps": steps, "noise_level": level},
         sampling=", ".join(words),
         label="/".join(Path(config.model).parts[-2:]),
@@ -94,8 +100,8 @@ def model_needs(config: SdX4Config, prompted: bool) -> Needs:
 
 
 def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, bool]:
-    """Return the folder of a model, what is known of it, and whether its text encoder is read; where the embedding of the
-    empty prompt is to be kept in a file and is not, the text encoder writes it.
+    """Return the folder of a model, what is known of it, and whether its text encoder is a part that is read; what writes the
+    embedding of the empty prompt to a file does not count.
 
     Raises:
         InputError: a file is missing or damaged, or there is a prompt and no text encoder.
@@ -103,7 +109,7 @@ def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, boo
     reads_text = prompted or bool(config.negative_prompt and config.guidance != 1)
     embeds = Path(config.empty_prompt_embeds) if config.empty_prompt_embeds else None
     reads_empty = embeds is None or not embeds.is_file()  # by the text encoder
-    folder = model_folder(config.model, flag_name(config, "model"), text_encoder=reads_text or reads_empty)
+    folder = sd_x4_folder(config.model, flag_name(config, "model"), text_encoder=reads_text or reads_empty)
     facts, flag = check_sd_x4(folder), flag_name(config, "empty_prompt_embeds")
     if facts.has_text and (reads_text or reads_empty):
         read_part(folder / "text_encoder")
@@ -114,40 +120,23 @@ def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, boo
         raise InputError(f"{flag} {embeds}: nothing there, and {config.model} has no text encoder to write it")
     elif reads_empty:
         check_text_encoder(folder, f"give {flag} with the embedding that it made of the empty prompt")
-    if embeds and reads_empty:
-        from realis.comparators.sd_x4.prompts import write_empty_prompt
-
-        write_empty_prompt(folder, embeds)
-    if embeds:
+    if embeds and not reads_empty:
         check_empty_prompt(embeds, flag, facts.text_dim)
     return folder, facts, facts.has_text and (reads_text or not embeds)
 
 
-def check_empty_prompt(file: Path, flag: str, text_dim: int) -> None:
-    """Make sure that a file holds the embedding of a prompt, and nothing else.
-
-    Raises:
-        InputError: it does not.
-    """
-    try:
-        with safe_open(file, "np") as tensors:
-            names = list(tensors.keys())
-            shapes = [tensors.get_slice(name).get_shape() for name in names]
-    except (OSError, SafetensorError) as error:
-        raise file_error(f"{flag} {file}: damaged or not a safetensors file ({error})", error) from error
-    fits = shapes in ([[TOKENS, text_dim]], [[1, TOKENS, text_dim]])
-    require(fits, f"{flag} {file}", f"tensors of shapes {shapes}", f"one of {TOKENS}x{text_dim}")
-
-
-def choose_noise_level(config: SdX4Config, facts: SdX4Facts) -> int:
-    """Return to which level the LR is noised; -1: it is not, for a network that was trained without.
+def choose_noise_level(config: SdX4Config, folder: Path, facts: SdX4Facts) -> int | Literal["off"]:
+    """Return to which level the LR is noised; off: it is not, and the network is told of no level.
 
     Raises:
         InputError: the network has no such level.
     """
     flag, level, levels = flag_name(config, "noise_level"), config.noise_level, facts.noise_levels
-    if not levels:
-        require(level == -1, flag, level, f"none, as the network of {config.model} has no noise levels; leave it out")
-        return -1
+    if level == "off" or (level == "auto" and not levels):
+        return "off"
+    require(levels > 0, flag, level, f"auto or off, as the network of {config.model} has no noise levels")
+    require((folder / LR_SCHEDULER).is_file(), flag, level, f"off, as {config.model} has no {LR_SCHEDULER}")
+    if level == "auto":
+        return min(NOISE_LEVEL, levels - 1)
     require(level < levels, flag, level, f"up to {levels - 1} for {config.model}")
-    return level if level >= 0 else min(NOISE_LEVEL, levels - 1)
+    return level

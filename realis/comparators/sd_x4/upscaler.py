@@ -1,12 +1,12 @@
 """Upscale frames one by one by a Stable Diffusion x4 upscaler: all frames of a segment and all tiles in step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from realis.comparators.sd_x4.canvas import CanvasSdX4
 from realis.diffusion.v_prediction import sample
-from realis.upscaler import Carry, Needs, Tiling
+from realis.upscaler import Advance, Carry, Needs, Tiling
 
 
 class SdX4Upscaler:
@@ -30,7 +30,7 @@ class SdX4Upscaler:
         noise: Iterator[torch.Tensor] | None,
         carry: Carry,
         prompt: str,
-        advance: Callable[[float], None],
+        advance: Advance,
     ) -> tuple[torch.Tensor, Carry]:
         """Enlarge a segment four times, as :meth:`realis.upscaler.Upscaler.upscale` says.
 
@@ -47,6 +47,6 @@ class SdX4Upscaler:
             return model.velocity(z, timestep, lr, prompt, tiles, step_done)
 
         z = next(fields)
-        lr = model.lr(frames, tiles, fields)
+        lr = model.lr(frames, tiles, next(fields) if model.lr_noise else None)
         z = sample(velocity, z, list(model.steps), fields)
         return model.decode(z, size, tiles, step_done).clamp_(0, 1), {}

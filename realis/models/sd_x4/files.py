@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from realis.core.errors import InputError, require
-from realis.models.hub import WIDTH, has_text_encoder, is_whole, read_json, read_part
+from realis.models.hub import SD_X4_TINY, WIDTH, has_text_encoder, is_whole, model_folder, read_json, read_part
 
 SCALE = 4  # output pixels of a latent cell, and of a pixel of the LR, along each side
 TOKENS = 77  # of a prompt, for CLIP's text encoder
@@ -27,7 +27,7 @@ class SdX4Facts:
         channels: of a latent.
         text_dim: width of a prompt's embedding.
         multiple: the sides of a latent are multiples of it.
-        noise_levels: to which the LR may be noised; 0: the network was trained without, as the authors of StableVSR did.
+        noise_levels: that the network can be told of; 0: it was made without.
         timesteps: of the schedule, more than the steps of sampling.
         steps: of sampling, unless told otherwise.
         has_text: whether there is a text encoder; else only the empty prompt is known.
@@ -40,6 +40,13 @@ class SdX4Facts:
     timesteps: int
     steps: int
     has_text: bool
+
+
+def sd_x4_folder(name: str, flag: str, *, text_encoder: bool = True) -> Path:
+    """Return the local folder of a model, as :func:`realis.models.hub.model_folder` does; of the hub only what is read is
+    downloaded."""
+    parts = ("unet", "vae", *["text_encoder"] * text_encoder)
+    return model_folder(name, flag, embedded=SD_X4_TINY, parts=parts, text_encoder=text_encoder)
 
 
 def check_sd_x4(folder: Path) -> SdX4Facts:
@@ -56,7 +63,9 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
     require(kind == "v_prediction", f"{folder / SCHEDULER}: prediction_type", repr(kind), "v_prediction")
     levels = 0
     if unet.get("num_class_embeds"):
-        levels = min(_whole(unet, "num_class_embeds", file), _timesteps(folder / LR_SCHEDULER))
+        levels = _whole(unet, "num_class_embeds", file)
+        if (folder / LR_SCHEDULER).is_file():  # not read where the LR stays as it is
+            levels = min(levels, _timesteps(folder / LR_SCHEDULER))
     timesteps, text_dim = _timesteps(folder / SCHEDULER), _whole(unet, "cross_attention_dim", file)
     has_text = (folder / "text_encoder").is_dir()
     if has_text:
@@ -110,12 +119,12 @@ def _timesteps(scheduler: Path) -> int:
 
 
 def _widths(config: dict[str, Any], file: Path) -> list[int]:
-    widths = config.get("block_out_channels")
+    widths: Any = config.get("block_out_channels")
     fits = isinstance(widths, list) and 1 <= len(widths) <= MOST_WIDTHS
     fits = fits and all(is_whole(width, 1, WIDTH) for width in widths)
     wanted = f"1 to {MOST_WIDTHS} whole numbers, each 1 to {WIDTH}"
     require(fits, f"{file}: block_out_channels", repr(widths), wanted)
-    return list(widths or ())
+    return widths
 
 
 def _whole(

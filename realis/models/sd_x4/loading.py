@@ -9,7 +9,9 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from realis.core import units
 from realis.core.errors import InputError
+from realis.core.log import logger
 from realis.diffusion.v_prediction import NoiseSchedule
 from realis.models.hub import read_json
 from realis.models.parts import load_part, load_text_encoder
@@ -17,11 +19,12 @@ from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, TOKENS
 
 
 class SdX4:
-    """The frozen parts of a model, each loaded when it is first used.
+    """The parts of a model, each loaded when it is first used, and frozen until training says otherwise.
 
     Args:
         folder: local folder as written by diffusers' ``save_pretrained``.
-        dtype: of the UNet and the text encoder; the VAE stays in float32, as it loses colour levels in less.
+        dtype: of the UNet. VAE and text encoder are always in float32: the one loses colour levels in less, and embeddings of
+            the other are kept in files for any dtype.
         device: where the parts go.
     """
 
@@ -53,23 +56,30 @@ class SdX4:
 
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> list[torch.Tensor]:
-        """Return the embedding of each prompt, (1, 77, text_dim); the text encoder is loaded once and let go. A model without
-        one knows only the empty prompt: zeros.
+        """Return the embedding of each prompt, (1, 77, text_dim) float32, whatever the others are; the text encoder is loaded
+        once and let go. A model without one knows only the empty prompt: zeros.
 
         Raises:
             InputError: a prompt for a model without a text encoder, or that cannot be loaded.
         """
         if not (self.folder / "text_encoder").is_dir():
-            if any(prompts):
-                raise InputError(
-                    f"prompt: got {max(prompts)!r}, but {self.folder} has no text encoder; leave the prompt out"
-                )
+            if given := next(filter(None, prompts), ""):
+                raise InputError(f"prompt: got {given!r}, but {self.folder} has no text encoder; leave the prompt out")
             width = self.unet.config.cross_attention_dim
-            return [torch.zeros(1, TOKENS, width, dtype=self.dtype, device=self.device)] * len(prompts)
-        tokenizer, encoder = load_text_encoder(self.folder, CLIPTokenizer, CLIPTextModel, self.dtype)
+            return [torch.zeros(1, TOKENS, width, device=self.device)] * len(prompts)
+        tokenizer, encoder = load_text_encoder(self.folder, CLIPTokenizer, CLIPTextModel, torch.float32)
         encoder = encoder.eval().to(self.device)
+        warn_of_cut_prompts(tokenizer, prompts)
         tokens = tokenizer(list(prompts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
-        return list(encoder(tokens.input_ids.to(self.device)).last_hidden_state.to(self.dtype).split(1))
+        return [encoder(ids[None].to(self.device)).last_hidden_state for ids in tokens.input_ids]
+
+
+def warn_of_cut_prompts(tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> None:
+    """Log how many of ``prompts`` are longer than what CLIP reads, and the first of them."""
+    cut = [text for text in prompts if len(tokenizer(text).input_ids) > TOKENS]
+    if cut:
+        number = units.count(len(cut), "prompt")
+        logger.warning("%s cut at the %d tokens that the text encoder reads, the first: %r", number, TOKENS, cut[0])
 
 
 def predict_velocity(
@@ -88,12 +98,12 @@ def predict_velocity(
         timesteps: (B,) int64.
         lr: (B, 3, h, w), the LR in [-1, 1] and noised as ``noise_levels`` says.
         prompt: (B or 1, 77, text_dim).
-        noise_levels: (B,) int64; not read by a network without them.
+        noise_levels: (B,) int64; not read by a network without an embedding of them.
 
     Returns:
         (B, C, h, w) float32.
     """
     prompt = prompt.expand(len(z), -1, -1)
-    labels = noise_levels if unet.config.num_class_embeds else None
+    labels = noise_levels if unet.class_embedding is not None else None
     inputs = torch.cat((z, lr), dim=1).to(unet.dtype)
     return unet(inputs, timesteps, encoder_hidden_states=prompt, class_labels=labels).sample.float()

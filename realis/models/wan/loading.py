@@ -57,9 +57,9 @@ class Wan:
         """
         if has_text_encoder(self.folder):
             return [pad_prompt(embeds) for embeds in self.embed_texts(prompts)] if prompts else []
-        if any(prompts):
+        if given := next(filter(None, prompts), ""):
             raise InputError(
-                f"prompt: got {max(prompts)!r}, but {self.folder} has no text encoder and knows only the empty prompt; "
+                f"prompt: got {given!r}, but {self.folder} has no text encoder and knows only the empty prompt; "
                 "leave the prompt out or choose another --model"
             )
         return [torch.zeros(1, 1, self.transformer.config.text_dim, dtype=self.dtype, device=self.device)] * len(
