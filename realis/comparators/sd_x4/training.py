@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from realis.comparators.sd_x4.method import NOISE_LEVEL
 from realis.comparators.sd_x4.training_config import MOST_NOISE, STEPS, SdX4TrainingConfig, flag
 from realis.core.errors import require
-from realis.models.hub import SD_X4_TINY, model_folder
+from realis.models.hub import SD_X4_TINY
 from realis.models.sd_x4.files import (
     LR_SCHEDULER,
     SCHEDULER,
@@ -17,6 +17,7 @@ from realis.models.sd_x4.files import (
     check_sd_x4,
     check_text_encoder,
     check_vae,
+    sd_x4_folder,
 )
 from realis.training.comparator import ComparatorTraining
 
@@ -126,7 +127,7 @@ def find_model(config: SdX4TrainingConfig) -> Path:
     Raises:
         InputError: it cannot be found.
     """
-    return model_folder(config.model, flag("model"), text_encoder=not config.widths)
+    return sd_x4_folder(config.model, flag("model"), text_encoder=not config.widths)
 
 
 def new_unet(widths: tuple[int, ...], channels: int, noise_levels: int) -> "UNet2DConditionModel":
