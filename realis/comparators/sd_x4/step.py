@@ -40,6 +40,7 @@ class SdX4Step(TrainingStep):
         lr_schedule: those of the LR, for a network that is told how noisy it is; ``None``: the LR stays as it is.
         prompt: the embedding of the empty prompt, (1, 77, text_dim).
         most_noise: the highest level that the LR is noised to; -1 for a network without levels.
+        pure_noise: share of samples at the noisiest timestep.
         noise_level: of the LR in sampling.
         steps: of sampling, for pictures and validation.
         seed: of all draws.
@@ -52,6 +53,7 @@ class SdX4Step(TrainingStep):
         lr_schedule: NoiseSchedule | None,
         prompt: torch.Tensor,
         most_noise: int,
+        pure_noise: float,
         noise_level: int,
         steps: int,
         seed: int,
@@ -59,7 +61,8 @@ class SdX4Step(TrainingStep):
     ) -> None:
         super().__init__(precision)
         self.unet, self.schedule, self.lr_schedule = unet, schedule, lr_schedule
-        self.most_noise, self.noise_level, self.steps, self.seed = most_noise, noise_level, steps, seed
+        self.most_noise, self.pure_noise, self.noise_level = most_noise, pure_noise, noise_level
+        self.steps, self.seed = steps, seed
         self.register_buffer("prompt", prompt, persistent=False)
 
     def draw(self, batch: Batch, seed: int) -> Draws:
@@ -68,7 +71,9 @@ class SdX4Step(TrainingStep):
         timesteps, levels, noise, lr_noise = [], [], [], []
         for number in batch["number"].tolist():
             generator = sample_generator(seed, number, "flow")
-            timesteps.append(torch.randint(len(self.schedule.alphas), (), generator=generator))
+            last = torch.tensor(len(self.schedule.alphas) - 1)
+            drawn = torch.randint(len(self.schedule.alphas), (), generator=generator)
+            timesteps.append(torch.where(torch.rand((), generator=generator) < self.pure_noise, last, drawn))
             levels.append(torch.randint(max(self.most_noise, 0) + 1, (), generator=generator))
             noise.append(torch.randn(latents.shape[1:], generator=generator))
             lr_noise.append(torch.randn(lr.shape[1:], generator=generator))

@@ -91,7 +91,7 @@ class SdX4Training:
             check_weights(unet, folder / "unet")
             schedule, lr_schedule = model.schedule, model.lr_schedule if facts.noise_levels else None
         step = SdX4Step(
-            unet, schedule, lr_schedule, prompt, most, min(NOISE_LEVEL, most), steps, run.config.seed,
+            unet, schedule, lr_schedule, prompt, most, config.pure_noise, min(NOISE_LEVEL, most), steps, run.config.seed,
             run.config.precision,
         )  # fmt: skip
 

@@ -23,12 +23,14 @@ class SdX4TrainingConfig:
     widths: tuple[int, ...] = ()
     # the LR is noised to levels up to this one, of 1000, and the network told; -1: 100, for a model without them none
     most_noise: int = -1
+    pure_noise: float = 0.0  # share of samples at the noisiest timestep, where sampling begins; the others' are drawn uniformly
     steps: int = 0  # sampling steps of a new network, also in pictures and validation; 0: 10
 
     def __post_init__(self) -> None:
         for width in self.widths:
             require(8 <= width <= WIDTH and width % 8 == 0, flag("widths"), width, f"multiples of 8 up to {WIDTH}")
         require(-1 <= self.most_noise < TIMESTEPS, flag("most_noise"), self.most_noise, f"0 to {TIMESTEPS - 1}, or -1")
+        require(0 <= self.pure_noise <= 1, flag("pure_noise"), self.pure_noise, "0 to 1")
         require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
         require(not self.steps or bool(self.widths), flag("steps"), self.steps,
                 f"nothing without {flag('widths')}: a model's own files say its steps")  # fmt: skip
