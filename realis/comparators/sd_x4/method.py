@@ -92,6 +92,7 @@ def model_needs(config: SdX4Config, prompted: bool) -> Needs:
         parts={folder: [*parts, *["text_encoder", "tokenizer"] * reads_text]},
         dtypes={folder / name: "float32" for name in ("vae", "text_encoder")},
         settings={"steps": steps, "noise_level": level},
+        strength=facts.strength,
         sampling=", ".join(words),
         label="/".join(Path(config.model).parts[-2:]),
         less_memory=f"smaller tiles ({', '.join(tiles)}), a smaller {batch}, fewer {frames}, --offload",

@@ -108,7 +108,7 @@ class SdX4Training:
 
         def complete(network: "ModelMixin", export: Path) -> None:
             if is_new:
-                write_new_model(folder / "vae", export, steps)
+                write_new_model(folder / "vae", export, steps, config.strength)
             else:
                 copy_frozen_parts(folder, export)
 
@@ -160,11 +160,11 @@ def copy_frozen_parts(model: Path, export: Path) -> None:
             shutil.copyfile(part, export / part.name)
 
 
-def write_new_model(vae: Path, export: Path, steps: int) -> None:
+def write_new_model(vae: Path, export: Path, steps: int, strength: float) -> None:
     """Write what a new network takes to be a whole model: the VAE, its schedules, and that there is no text encoder."""
     shutil.copytree(vae, export / "vae")
     for file, content in (
-        (SCHEDULER, SCHEDULE | {"steps": steps}),
+        (SCHEDULER, SCHEDULE | {"steps": steps, "strength": strength}),
         (LR_SCHEDULER, LR_SCHEDULE),
         ("model_index.json", INDEX),
     ):

@@ -23,8 +23,12 @@ class SdX4TrainingConfig:
     widths: tuple[int, ...] = ()
     # the LR is noised to levels up to this one, of 1000, and the network told; -1: 100, for a model without them none
     most_noise: int = -1
-    pure_noise: float = 0.0  # share of samples at the noisiest timestep, where sampling begins; the others' are drawn uniformly
+    pure_noise: float = (
+        0.0  # share of samples at the noisiest timestep, where sampling begins; the others' are drawn uniformly
+    )
     steps: int = 0  # sampling steps of a new network, also in pictures and validation; 0: 10
+    # how much of a new network's result is taken over the resized input, 0 to 1; not in pictures and validation
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         for width in self.widths:
@@ -32,8 +36,11 @@ class SdX4TrainingConfig:
         require(-1 <= self.most_noise < TIMESTEPS, flag("most_noise"), self.most_noise, f"0 to {TIMESTEPS - 1}, or -1")
         require(0 <= self.pure_noise <= 1, flag("pure_noise"), self.pure_noise, "0 to 1")
         require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
-        require(not self.steps or bool(self.widths), flag("steps"), self.steps,
-                f"nothing without {flag('widths')}: a model's own files say its steps")  # fmt: skip
+        require(0 <= self.strength <= 1, flag("strength"), self.strength, "0 to 1")
+        for name in ("steps", "strength"):
+            value, is_default = getattr(self, name), getattr(self, name) == getattr(SdX4TrainingConfig, name)
+            wanted = f"nothing without {flag('widths')}: a model's own files say it"
+            require(bool(self.widths) or is_default, flag(name), value, wanted)
 
 
 flag = partial(flag_name, SdX4TrainingConfig)  # the flag of a field

@@ -30,6 +30,7 @@ class SdX4Facts:
         noise_levels: that the network can be told of; 0: it was made without.
         timesteps: of the schedule, more than the steps of sampling.
         steps: of sampling, unless told otherwise.
+        strength: how much of the result is taken over the resized input, unless told otherwise; 0 to 1.
         has_text: whether there is a text encoder; else only the empty prompt is known.
     """
 
@@ -39,6 +40,7 @@ class SdX4Facts:
     noise_levels: int
     timesteps: int
     steps: int
+    strength: float
     has_text: bool
 
 
@@ -61,6 +63,9 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
         raise InputError(f"{folder}: {NOT_THIS_KIND}")
     kind = scheduler.get("prediction_type")
     require(kind == "v_prediction", f"{folder / SCHEDULER}: prediction_type", repr(kind), "v_prediction")
+    strength = scheduler.get("strength", 1.0)
+    fits = type(strength) in (int, float) and 0 <= strength <= 1
+    require(fits, f"{folder / SCHEDULER}: strength", repr(strength), "0 to 1")
     levels = 0
     if unet.get("num_class_embeds"):
         levels = _whole(unet, "num_class_embeds", file)
@@ -80,6 +85,7 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
         noise_levels=levels,
         timesteps=timesteps,
         steps=_whole(scheduler, "steps", folder / SCHEDULER, min(SAMPLING_STEPS, timesteps - 1), most=timesteps - 1),
+        strength=strength,
         has_text=has_text,
     )
 
