@@ -111,9 +111,9 @@ def test_the_encoder_is_known_by_what_it_computes_not_by_its_folder(tmp_path):
 
 
 # By version of the rendering: weighted means of the levels of a HR clip, and by degradation those of its LR clip.
-HR = {1: [74.417, 74.483, 74.439]}
+HR = {2: [74.417, 74.483, 74.439]}
 LR = {
-    1: {
+    2: {
         "bi": [74.823, 75.329, 74.093],
         "bd": [74.646, 75.029, 73.892],
         "real_esrgan": [74.805, 75.190, 74.254],
