@@ -383,7 +383,11 @@ def test_what_is_not_for_this_network_is_refused(sd_x4_folder):
         ("scheduler/scheduler_config.json", {"prediction_type": "epsilon"}, "got 'epsilon', wanted v_prediction"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": "x"}, "num_train_timesteps: got 'x', wanted 2 to"),
         ("scheduler/scheduler_config.json", {"steps": 0.5}, "steps: got 0.5, wanted 1 to"),
-        ("scheduler/scheduler_config.json", {"strength": 1.5}, "scheduler_config.json: strength: got 1.5, wanted 0 to 1"),
+        (
+            "scheduler/scheduler_config.json",
+            {"strength": 1.5},
+            "scheduler_config.json: strength: got 1.5, wanted 0 to 1",
+        ),
         ("scheduler/scheduler_config.json", {"steps": 1000}, "scheduler_config.json: steps: got 1000, wanted 1 to 999"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "x"}, "no schedule can be made of it"),
         ("low_res_scheduler/scheduler_config.json", {"beta_schedule": "x"}, "low_res.*no schedule can be"),

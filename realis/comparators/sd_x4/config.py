@@ -19,7 +19,7 @@ class SdX4Config:
     steps: int = 0  # sampling steps; 0: what the model's files say, or 50
     sampler: Sampler = "ddim"  # ddpm: with fresh noise at every step
     # to which the LR is noised, for networks trained with noise levels; off: it is not, and the network is told of none; auto:
-    # 20 where there are levels, else off
+    # what the model's files say, or 20, where there are levels, else off
     noise_level: int | Literal["auto", "off"] = "auto"
     guidance: float = 1.0  # classifier-free guidance; 1: off
     negative_prompt: str = ""  # read with a guidance other than 1

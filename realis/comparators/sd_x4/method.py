@@ -28,7 +28,6 @@ from realis.upscaler import Needs, NoiseGrid, Placement, Segments
 if TYPE_CHECKING:
     from realis.comparators.sd_x4.upscaler import SdX4Upscaler
 
-NOISE_LEVEL = 20  # of the LR, the default of diffusers' pipeline
 TINY_REMARK = (
     f"{SD_X4_TINY} is tiny, trained on a few photographs so that the method runs everywhere: do not judge it by this"
 )
@@ -138,6 +137,6 @@ def choose_noise_level(config: SdX4Config, folder: Path, facts: SdX4Facts) -> in
     require(levels > 0, flag, level, f"auto or off, as the network of {config.model} has no noise levels")
     require((folder / LR_SCHEDULER).is_file(), flag, level, f"off, as {config.model} has no {LR_SCHEDULER}")
     if level == "auto":
-        return min(NOISE_LEVEL, levels - 1)
+        return facts.noise_level
     require(level < levels, flag, level, f"up to {levels - 1} for {config.model}")
     return level

@@ -3,10 +3,9 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from realis.comparators.sd_x4.method import NOISE_LEVEL
-from realis.comparators.sd_x4.training_config import MOST_NOISE, STEPS, SdX4TrainingConfig, flag
+from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig, flag
 from realis.core.errors import require
 from realis.models.hub import SD_X4_TINY
 from realis.models.sd_x4.files import (
@@ -80,18 +79,18 @@ class SdX4Training:
         vae = model.vae
         check_weights(vae, folder / "vae")
         if is_new:
-            most = MOST_NOISE if config.most_noise < 0 else config.most_noise
+            most, level = config.highest_level, config.noise_level
             unet = new_unet(config.widths, vae.config.latent_channels, most + 1).to(device)
             prompt = torch.zeros(1, TOKENS, TEXT_DIM, device=device)
             schedule, lr_schedule = NoiseSchedule(SCHEDULE), NoiseSchedule(LR_SCHEDULE)
         else:
             facts, (prompt,) = check_sd_x4(folder), model.encode_prompts([""])
-            most = min(MOST_NOISE, facts.noise_levels - 1) if config.most_noise < 0 else config.most_noise
-            unet, steps = model.unet.requires_grad_(True).train(), facts.steps
+            most = min(config.highest_level, facts.noise_levels - 1)
+            unet, steps, level = model.unet.requires_grad_(True).train(), facts.steps, facts.noise_level
             check_weights(unet, folder / "unet")
             schedule, lr_schedule = model.schedule, model.lr_schedule if facts.noise_levels else None
         step = SdX4Step(
-            unet, schedule, lr_schedule, prompt, most, config.pure_noise, min(NOISE_LEVEL, most), steps, run.config.seed,
+            unet, schedule, lr_schedule, prompt, most, config.pure_noise, level, steps, run.config.seed,
             run.config.precision,
         )  # fmt: skip
 
@@ -108,7 +107,8 @@ class SdX4Training:
 
         def complete(network: "ModelMixin", export: Path) -> None:
             if is_new:
-                write_new_model(folder / "vae", export, steps, config.strength)
+                said = {"steps": steps, "strength": config.strength}
+                write_new_model(folder / "vae", export, SCHEDULE | said, LR_SCHEDULE | {"noise_level": level})
             else:
                 copy_frozen_parts(folder, export)
 
@@ -160,12 +160,12 @@ def copy_frozen_parts(model: Path, export: Path) -> None:
             shutil.copyfile(part, export / part.name)
 
 
-def write_new_model(vae: Path, export: Path, steps: int, strength: float) -> None:
+def write_new_model(vae: Path, export: Path, schedule: dict[str, Any], lr_schedule: dict[str, Any]) -> None:
     """Write what a new network takes to be a whole model: the VAE, its schedules, and that there is no text encoder."""
     shutil.copytree(vae, export / "vae")
     for file, content in (
-        (SCHEDULER, SCHEDULE | {"steps": steps, "strength": strength}),
-        (LR_SCHEDULER, LR_SCHEDULE),
+        (SCHEDULER, schedule),
+        (LR_SCHEDULER, lr_schedule),
         ("model_index.json", INDEX),
     ):
         (export / file).parent.mkdir(exist_ok=True)

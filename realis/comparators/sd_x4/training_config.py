@@ -27,6 +27,7 @@ class SdX4TrainingConfig:
         0.0  # share of samples at the noisiest timestep, where sampling begins; the others' are drawn uniformly
     )
     steps: int = 0  # sampling steps of a new network, also in pictures and validation; 0: 10
+    noise_level: int = 20  # of the LR, for a new network, unless inference is told otherwise; also in validation
     # how much of a new network's result is taken over the resized input, 0 to 1; not in pictures and validation
     strength: float = 1.0
 
@@ -37,10 +38,17 @@ class SdX4TrainingConfig:
         require(0 <= self.pure_noise <= 1, flag("pure_noise"), self.pure_noise, "0 to 1")
         require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
         require(0 <= self.strength <= 1, flag("strength"), self.strength, "0 to 1")
-        for name in ("steps", "strength"):
+        fits = 0 <= self.noise_level <= self.highest_level or not self.widths
+        require(fits, flag("noise_level"), self.noise_level, f"0 to {self.highest_level}")
+        for name in ("steps", "noise_level", "strength"):
             value, is_default = getattr(self, name), getattr(self, name) == getattr(SdX4TrainingConfig, name)
             wanted = f"nothing without {flag('widths')}: a model's own files say it"
             require(bool(self.widths) or is_default, flag(name), value, wanted)
+
+    @property
+    def highest_level(self) -> int:
+        """To which the LR is noised at most."""
+        return MOST_NOISE if self.most_noise < 0 else self.most_noise
 
 
 flag = partial(flag_name, SdX4TrainingConfig)  # the flag of a field

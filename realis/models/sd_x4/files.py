@@ -14,6 +14,7 @@ TIMESTEPS = 1000  # of a schedule that names no number of them
 SCALING_FACTOR = 0.08333  # of latents; diffusers' pipeline takes it whatever a configuration says
 MOST_WIDTHS = 8  # of a network: its resolutions
 TEXT_WIDTH = 512  # of a text encoder whose configuration names none
+NOISE_LEVEL = 20  # of the LR, where the model's files name none: the default of diffusers' pipeline
 SCHEDULER = "scheduler/scheduler_config.json"
 LR_SCHEDULER = "low_res_scheduler/scheduler_config.json"
 NOT_THIS_KIND = "not an x4 upscaler of Stable Diffusion (a UNet that takes latents and 3 channels of the LR; a VAE of 4 pixels a latent)"
@@ -27,6 +28,7 @@ class SdX4Facts:
         channels: of a latent.
         text_dim: width of a prompt's embedding.
         multiple: the sides of a latent are multiples of it.
+        noise_level: of the LR, unless told otherwise, where there are noise levels.
         noise_levels: that the network can be told of; 0: it was made without.
         timesteps: of the schedule, more than the steps of sampling.
         steps: of sampling, unless told otherwise.
@@ -37,6 +39,7 @@ class SdX4Facts:
     channels: int
     text_dim: int
     multiple: int
+    noise_level: int
     noise_levels: int
     timesteps: int
     steps: int
@@ -66,11 +69,14 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
     strength = scheduler.get("strength", 1.0)
     fits = type(strength) in (int, float) and 0 <= strength <= 1
     require(fits, f"{folder / SCHEDULER}: strength", repr(strength), "0 to 1")
-    levels = 0
+    levels = level = 0
     if unet.get("num_class_embeds"):
         levels = _whole(unet, "num_class_embeds", file)
         if (folder / LR_SCHEDULER).is_file():  # not read where the LR stays as it is
             levels = min(levels, _timesteps(folder / LR_SCHEDULER))
+            level = read_json(folder / LR_SCHEDULER).get("noise_level", min(NOISE_LEVEL, levels - 1))
+            fits = is_whole(level, 0, levels - 1)
+            require(fits, f"{folder / LR_SCHEDULER}: noise_level", repr(level), f"0 to {levels - 1}")
     timesteps, text_dim = _timesteps(folder / SCHEDULER), _whole(unet, "cross_attention_dim", file)
     has_text = (folder / "text_encoder").is_dir()
     if has_text:
@@ -82,6 +88,7 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
         channels,
         text_dim,
         multiple=2 ** (len(_widths(unet, file)) - 1),
+        noise_level=level,
         noise_levels=levels,
         timesteps=timesteps,
         steps=_whole(scheduler, "steps", folder / SCHEDULER, min(SAMPLING_STEPS, timesteps - 1), most=timesteps - 1),
