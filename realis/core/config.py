@@ -79,19 +79,19 @@ def parse(
         parsed, rest = _read(config, [*recipe, END_OF_RECIPE, *words], default)
         if end := rest.index(END_OF_RECIPE):
             raise InputError(f"got {rest[0]!r} beside another value; wanted one")
-        return _with_positional(parsed, positional, rest[end + 1 :], words)
+        return _with_positional(parsed, config, positional, rest[end + 1 :], words)
     except InputError as error:
         raise InputError(f"{error} ({hint})") from error
 
 
-def _with_positional(config: Config, field: str, found: list[str], words: list[str]) -> Config:
+def _with_positional(config: Config, kind: type[Config], field: str, found: list[str], words: list[str]) -> Config:
     """Return ``config`` with ``found``, the words without a flag among ``words``, as its ``field``; if any."""
     if not found:
         return config
     if late := next((word for word in found if word.endswith(RECIPES)), None):
         raise InputError(f"recipe {late}: got it after other words, wanted it before all of them")
     if not field:
-        flag = next(iter(flag_types(type(config))))
+        flag = next(iter(flag_types(kind)))
         raise InputError(f"got {found[0]!r} without a flag; wanted one before it, such as {flag} {found[0]}")
     if any(word.partition("=")[0] == f"--{field}" for word in words):
         raise InputError(f"got --{field} and, without a flag, {found[0]!r}; wanted one or the other")

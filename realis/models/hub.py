@@ -52,7 +52,7 @@ def model_folder(
         return PRESETS / EMBEDDED[name]
     if Path(name).is_dir():
         return Path(name)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if name.count("/") != 1 or name.startswith((".", "/", "~")) or Path(name).parent.is_dir():
         raise InputError(
             f"{flag}: got {name!r}, which is no folder; wanted {embedded}, a folder, or a hub id OWNER/NAME"
         )

@@ -144,6 +144,8 @@ def test_what_cannot_be_trained_is_refused(model, whole, tmp_path, capsys):
     (tmp_path / "taken/notes.txt").write_text("precious")
     refuses([*own, "--export", tmp_path / "taken"], capsys, "--export", "other things")
     assert (tmp_path / "taken/notes.txt").read_text() == "precious"
+    refuses(["foo"], capsys, "'foo' without a flag")
+    refuses([*own, "--sd-x4.noise-level", "20"], capsys, "--sd-x4.noise-level", "--sd-x4.widths")
     refuses([*own, "--sd-x4.steps", "3"], capsys, "--sd-x4.steps", "--sd-x4.widths")
     refuses(["--validation.manifest", "x.csv", "--validation.every", "0"], capsys, "--validation.every")
     refuses([*NEW, "--sd-x4.widths", "12"], capsys, "--sd-x4.widths", "multiples of 8")

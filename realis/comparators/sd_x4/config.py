@@ -40,6 +40,7 @@ class SdX4Config:
             require(value >= minimum, flag_name(self, name), value, f"{minimum} or more")
         level, wanted = self.noise_level, "0 or more, auto or off"
         require(level in ("auto", "off") or level >= 0, flag_name(self, "noise_level"), level, wanted)
+        require(self.guidance >= 1, flag_name(self, "guidance"), self.guidance, "1 or more")
         shorter = min(self.tile_height, self.tile_width)
         wanted = f"less than a tile, {shorter}"
         require(self.tile_overlap < shorter, flag_name(self, "tile_overlap"), self.tile_overlap, wanted)

@@ -116,6 +116,9 @@ def find_model(config: SdX4Config, prompted: bool) -> tuple[Path, SdX4Facts, boo
     elif reads_text:
         given = "--prompt, --prompt-file" if prompted else flag_name(config, "negative_prompt")
         raise InputError(f"{given}: {config.model} has no text encoder; leave it out")
+    elif config.guidance != 1 and not facts.has_text:
+        raise InputError(f"{flag_name(config, 'guidance')}: {config.model} has no text encoder, and knows no prompt to move "
+                         "away from; leave it out")  # fmt: skip
     elif embeds and reads_empty:
         raise InputError(f"{flag} {embeds}: nothing there, and {config.model} has no text encoder to write it")
     elif reads_empty:

@@ -10,6 +10,7 @@ from realis.core.errors import require
 from realis.models.hub import SD_X4_TINY
 from realis.models.sd_x4.files import (
     LR_SCHEDULER,
+    NOISE_LEVEL,
     SCHEDULER,
     TIMESTEPS,
     TOKENS,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from realis.data.batch import Batch
     from realis.training.run import Run
 
+FEW_STEPS = 4
 TEXT_DIM = 32  # of a new network, which knows the empty prompt alone
 # Noise levels of the public model, for latents and LR alike
 LEVELS = {"num_train_timesteps": TIMESTEPS, "beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
@@ -79,7 +81,8 @@ class SdX4Training:
         vae = model.vae
         check_weights(vae, folder / "vae")
         if is_new:
-            most, level = config.highest_level, config.noise_level
+            most = config.highest_level
+            level = min(NOISE_LEVEL, most) if config.noise_level < 0 else config.noise_level
             unet = new_unet(config.widths, vae.config.latent_channels, most + 1).to(device)
             prompt = torch.zeros(1, TOKENS, TEXT_DIM, device=device)
             schedule, lr_schedule = NoiseSchedule(SCHEDULE), NoiseSchedule(LR_SCHEDULE)
@@ -89,8 +92,9 @@ class SdX4Training:
             unet, steps, level = model.unet.requires_grad_(True).train(), facts.steps, facts.noise_level
             check_weights(unet, folder / "unet")
             schedule, lr_schedule = model.schedule, model.lr_schedule if facts.noise_levels else None
+        pure_noise = (0.5 if steps <= FEW_STEPS else 0.0) if config.pure_noise < 0 else config.pure_noise
         step = SdX4Step(
-            unet, schedule, lr_schedule, prompt, most, config.pure_noise, level, steps, run.config.seed,
+            unet, schedule, lr_schedule, prompt, most, pure_noise, level, steps, run.config.seed,
             run.config.precision,
         )  # fmt: skip
 
@@ -107,7 +111,7 @@ class SdX4Training:
 
         def complete(network: "ModelMixin", export: Path) -> None:
             if is_new:
-                said = {"steps": steps, "strength": config.strength}
+                said = {"steps": steps, "strength": 1.0 if config.strength < 0 else config.strength}
                 write_new_model(folder / "vae", export, SCHEDULE | said, LR_SCHEDULE | {"noise_level": level})
             else:
                 copy_frozen_parts(folder, export)

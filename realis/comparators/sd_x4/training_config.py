@@ -23,23 +23,25 @@ class SdX4TrainingConfig:
     widths: tuple[int, ...] = ()
     # the LR is noised to levels up to this one, of 1000, and the network told; -1: 100, for a model without them none
     most_noise: int = -1
-    pure_noise: float = (
-        0.0  # share of samples at the noisiest timestep, where sampling begins; the others' are drawn uniformly
-    )
-    steps: int = 0  # sampling steps of a new network, also in pictures and validation; 0: 10
-    noise_level: int = 20  # of the LR, for a new network, unless inference is told otherwise; also in validation
-    # how much of a new network's result is taken over the resized input, 0 to 1; not in pictures and validation
-    strength: float = 1.0
+    # share of samples at the noisiest timestep, where sampling begins; -1: half for a model of up to 4 steps, else none
+    pure_noise: float = -1.0
+    # of a new network, as its files will say; a model's own say it, and these are left out
+    steps: int = 0  # sampling steps, also in pictures and validation; 0: 10
+    noise_level: int = -1  # of the LR, unless inference is told otherwise; also in validation; -1: 20
+    # how much of the result is taken over the resized input, 0 to 1; not in pictures and validation; -1: all
+    strength: float = -1.0
 
     def __post_init__(self) -> None:
         for width in self.widths:
             require(8 <= width <= WIDTH and width % 8 == 0, flag("widths"), width, f"multiples of 8 up to {WIDTH}")
         require(-1 <= self.most_noise < TIMESTEPS, flag("most_noise"), self.most_noise, f"0 to {TIMESTEPS - 1}, or -1")
-        require(0 <= self.pure_noise <= 1, flag("pure_noise"), self.pure_noise, "0 to 1")
+        require(
+            self.pure_noise == -1 or 0 <= self.pure_noise <= 1, flag("pure_noise"), self.pure_noise, "0 to 1, or -1"
+        )
         require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
-        require(0 <= self.strength <= 1, flag("strength"), self.strength, "0 to 1")
-        fits = 0 <= self.noise_level <= self.highest_level or not self.widths
-        require(fits, flag("noise_level"), self.noise_level, f"0 to {self.highest_level}")
+        require(self.strength == -1 or 0 <= self.strength <= 1, flag("strength"), self.strength, "0 to 1, or -1")
+        fits = -1 <= self.noise_level <= self.highest_level
+        require(fits, flag("noise_level"), self.noise_level, f"0 to {self.highest_level}, or -1")
         for name in ("steps", "noise_level", "strength"):
             value, is_default = getattr(self, name), getattr(self, name) == getattr(SdX4TrainingConfig, name)
             wanted = f"nothing without {flag('widths')}: a model's own files say it"
