@@ -21,7 +21,7 @@ from realis.models.cpc.controlnet import CpcControlNet
 from realis.models.hub import PRESETS
 from realis.models.wan.loading import Wan
 from realis.training.latents import LatentCodec
-from training_runs import SMALL_CPC, refuses, train_cpc
+from training_runs import SMALL, refuses, train_cpc
 
 MEASURED = ["--validation.every", "2", "--validation.samples", "3"]
 
@@ -90,7 +90,7 @@ def test_footage_is_measured_on_other_footage(tmp_path, capsys):
     capsys.readouterr()
     refuses([*flags, "--validation.manifest", clips], capsys, "--validation.manifest", "trained on, too: 2")
     refuses([*flags, "--validation.manifest", held_out, "--validation.every", "0"], capsys, "--validation.every")
-    refuses([*SMALL_CPC, "--validation.manifest", held_out], capsys, "--validation.manifest without --clips.manifest")
+    refuses([*SMALL, "--validation.manifest", held_out], capsys, "--validation.manifest without --clips.manifest")
     (tmp_path / "run" / "validation.jsonl").write_text("{}\n")
     words = [*flags, "--validation.manifest", held_out, "--run.steps", "2", "--run.resume", "latest"]
     refuses(words, capsys, "validation.jsonl: cannot be read", "move it away")
