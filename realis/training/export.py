@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -89,7 +90,7 @@ def export_parts(
     trained: Tensors,
     card: Card,
     name: str = "",
-    complete: Callable[[ModelMixin, Path], None] = lambda part, folder: None,
+    complete: Callable[[Any, Path], None] = lambda part, folder: None,
 ) -> None:
     """End of a run: the main process writes each part in bfloat16 safetensors and a model card to its folder.
 
@@ -128,7 +129,7 @@ def _write(
     config: TrainConfig,
     card: Card,
     name: str,
-    complete: Callable[[ModelMixin, Path], None],
+    complete: Callable[[Any, Path], None],
 ) -> None:
     check_export(final)  # again: something may have been put there since the run began
     for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a run that was killed

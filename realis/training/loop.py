@@ -164,7 +164,9 @@ def prepare_training(run: Run, step_module: TrainingStep) -> tuple[nn.Module, li
     accelerator, players = run.accelerator, step_module.players()
     check_players(step_module)
     if accelerator.distributed_type == DistributedType.FSDP:
-        check_layers(step_module, accelerator.state.fsdp_plugin.transformer_cls_names_to_wrap or ())
+        plugin = accelerator.state.fsdp_plugin
+        assert plugin is not None
+        check_layers(step_module, plugin.transformer_cls_names_to_wrap or ())
     alone = len(players) == 1
     require(alone or accelerator.distributed_type != DistributedType.DEEPSPEED, "accelerate's launch file",
             f"DeepSpeed, and {len(players)} networks that take turns", "DDP or FSDP: DeepSpeed has one optimizer")  # fmt: skip
