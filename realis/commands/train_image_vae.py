@@ -1,5 +1,6 @@
 """``train_image_vae``: a small image VAE of 4 pixels a latent, in the shape of that of the Stable Diffusion x4 upscaler."""
 
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from realis.core.errors import require
@@ -51,7 +52,8 @@ def _train(config: TrainImageVaeConfig) -> None:
     run = start_run(config)
     vae = new_image_vae(config.widths, CHANNELS)
     source = native_source(config.data, config.run.seed, run.samples_per_step)
-    first = next(iter(source.batches(iter([range(INITIALISED)]))))
+    with closing(source.batches(iter([range(INITIALISED)]))) as loaded:
+        first = next(loaded)
     images = images_of(signed(first["hr"][:, :, :1]))
     initialise_image_encoder(vae, images)
     step = ImageVaeStep(vae, config.kl_weight, config.run.seed, config.run.precision)

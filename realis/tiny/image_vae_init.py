@@ -11,10 +11,10 @@ from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
 from torch import nn
 
+from realis.models.sd_x4.files import SCALING_FACTOR
 from realis.tiny.pca_init import CONSTANT, principal_components
 
 RGB, PATCH = 3, 12  # channels of an image, and of its 2x2 patches, which are all kept
-SCALING_FACTOR = 0.08333  # of latents, in the public x4 upscaler, and insisted on by diffusers' pipeline
 
 
 def new_image_vae(widths: tuple[int, int, int], channels: int) -> AutoencoderKL:

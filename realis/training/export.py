@@ -89,7 +89,7 @@ def export_parts(
     parts: Mapping[str, ModelMixin],
     trained: Tensors,
     card: Card,
-    name: str = "",
+    subfolder: str = "",
     complete: Callable[[Any, Path], None] = lambda part, folder: None,
 ) -> None:
     """End of a run: the main process writes each part in bfloat16 safetensors and a model card to its folder.
@@ -101,7 +101,7 @@ def export_parts(
         parts: modules in it, by the folder that receives them.
         trained: what :func:`~realis.training.loop.fit` returned.
         card: what the model card says.
-        name: of a folder in that one, for a part of a model whose other parts ``complete`` writes; empty: none.
+        subfolder: that receives the part, where ``complete`` writes the other parts of a model beside it; empty: none.
         complete: called with the trained part in float32, before it is written, and the folder, which is not yet in its place.
 
     Raises:
@@ -111,7 +111,7 @@ def export_parts(
     names = {id(p): name for player in step.players() for name, p in player.parameters.items()}
     for folder, part in parts.items() if run.accelerator.is_main_process else ():
         weights = {name: trained[names[id(p)]] for name, p in part.named_parameters() if id(p) in names}
-        _write(whole_part(part, weights), Path(folder), run.recipe, card, name, complete)
+        _write(whole_part(part, weights), Path(folder), run.recipe, card, subfolder, complete)
     run.accelerator.wait_for_everyone()
 
 
@@ -128,7 +128,7 @@ def _write(
     final: Path,
     config: TrainConfig,
     card: Card,
-    name: str,
+    subfolder: str,
     complete: Callable[[Any, Path], None],
 ) -> None:
     check_export(final)  # again: something may have been put there since the run began
@@ -137,6 +137,6 @@ def _write(
     with whole_folder(final, "the last checkpoint has the weights") as temporary:
         complete(part, temporary)
         halve(part)
-        part.save_pretrained(temporary / name)
+        part.save_pretrained(temporary / subfolder)
         (temporary / "README.md").write_text(card.text(part, config))
     logger.info("wrote %s", final)

@@ -65,7 +65,9 @@ def test_it_is_measured_on_the_way_beside_bicubic(whole):
     rows = [json.loads(line) for line in (whole[0] / "validation.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4]
     assert (whole[0] / "validation.png").is_file()
-    assert all("gain over bicubic, dB" in row for row in rows)
+    restored, gains = ([row[name] for row in rows] for name in ("PSNR, dB", "gain over bicubic, dB"))
+    assert restored[0] != restored[1]  # the network has moved
+    assert restored[0] - gains[0] == pytest.approx(restored[1] - gains[1], abs=1e-3)  # bicubic, of the same clips
 
 
 def test_it_resumes_to_the_bit(model, whole, tmp_path):

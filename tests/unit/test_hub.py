@@ -137,3 +137,10 @@ def test_a_text_encoder_that_is_named_must_be_there(tmp_path):
         check_text_encoder(tmp_path, "do without")
     (tmp_path / "text_encoder").mkdir()
     check_text_encoder(tmp_path)
+
+
+def test_a_missing_folder_below_one_that_is_there_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="got 'out/nope', which is no folder"):
+        model_folder("out/nope")

@@ -103,7 +103,7 @@ def test_held_out_pairs_are_of_other_photographs_and_never_mirrored(monkeypatch)
     monkeypatch.setattr(photographs, "photograph", lambda name: shown.add(name) or read(name))
     config = replace(RENDERED, flip=1.0)
     held_out = native_held_out(config, "", 3)
-    assert len(held_out) == 3 and shown <= {*SAMPLE_PHOTOGRAPHS}
+    assert len(held_out) == 3 and shown and shown <= {*SAMPLE_PHOTOGRAPHS}
     batch = samples(held_out, range(3))
     assert all(torch.equal(batch[n]["hr"], held_out.tensors["hr"][n]) for n in range(3))
 

@@ -1,7 +1,6 @@
 """The Stable Diffusion x4 upscaler as a method: find and check its files, then load its networks.
 
-What methods that stand on it share is in functions of :class:`SdX4Config`, whose flags they inherit. Torch is imported only
-to load.
+Methods that stand on it inherit the flags of :class:`SdX4Config` and call :func:`model_needs`. Torch is imported only to load.
 """
 
 from collections.abc import Sequence

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from realis.data.batch import Batch
     from realis.training.run import Run
 
-FEW_STEPS = 4
+FEW_STEPS = (
+    4  # of a model for which the noisiest timestep matters as much as all others: it samples from there in few steps
+)
 TEXT_DIM = 32  # of a new network, which knows the empty prompt alone
 # Noise levels of the public model, for latents and LR alike
 LEVELS = {"num_train_timesteps": TIMESTEPS, "beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
