@@ -165,6 +165,10 @@ class Tile:
     left: int
     right: int
 
+    def enlarged(self, scale: int) -> "Tile":
+        """Return the same window of a canvas ``scale`` times as large."""
+        return Tile(*(scale * side for side in (self.top, self.bottom, self.left, self.right)))
+
     def of(self, canvas: "torch.Tensor") -> "torch.Tensor":
         """Return this window of ``canvas`` (..., height, width)."""
         return canvas[..., self.top : self.bottom, self.left : self.right]

@@ -32,7 +32,7 @@ from realis.ops.pixels import signed, stack_uint8
 
 # Of what pixels and latents a pool has under one configuration: raise it with every change of code that changes them,
 # in render_pair and below (photographs, degradation, ops), so that no pool from before is taken for one of now.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,9 @@ def render_pair(
     """Render a random pair: HR (3, F, H, W) and LR (3, F, h, w), both uint8. ``photographs`` are what may be shown, by
     weight."""
     scale = float(rng.choice(config.scales))
-    margin = whole_margin(scale)
-    if config.frames == 1:  # a picture has no frames around that a video codec or motion would reach it from
+    margin, degradation = whole_margin(scale), load_degradation(str(rng.choice(config.degradations)))
+    if config.frames == 1 or degradation.only_shrinks:  # frames around would not be seen in the result
         margin = margin._replace(frames=0)
-    degradation = load_degradation(str(rng.choice(config.degradations)))
     wide = training_clip(rng, config.frames + 2 * margin.frames, config.size + 2 * margin.pixels, photographs)
     parameters = degradation.sample(rng, len(wide), tuple(wide.shape[2:]), scale)
     hr, lr = degraded_pair(wide, parameters, margin)

@@ -6,7 +6,7 @@ So a sample gets the same noise on any number of processes, with any accumulatio
 import numpy as np
 import torch
 
-PURPOSES = ("pair", "flow", "noise", "other", "frames", "held out", "flip")
+PURPOSES = ("pair", "flow", "noise", "other", "frames", "held out", "flip", "posterior", "pair of frames")
 
 
 def sample_rng(seed: int, number: int, purpose: str) -> np.random.Generator:

@@ -30,6 +30,12 @@ def velocity(x0: torch.Tensor, noise: torch.Tensor, alpha: torch.Tensor) -> torc
     return alpha.sqrt() * noise - (1 - alpha).sqrt() * x0
 
 
+def clean_estimate(z: torch.Tensor, v: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """Return the estimate of ``x0`` that lies in ``v`` at ``z``, for ``alpha`` (B,)."""
+    alpha = alpha.view(-1, *[1] * (z.ndim - 1)).to(z)
+    return alpha.sqrt() * z - (1 - alpha).sqrt() * v
+
+
 @dataclass(frozen=True)
 class Step:
     """A sampling step: from ``alpha`` at ``timestep`` to ``alpha_next``.

@@ -205,9 +205,9 @@ def _build(name: str, file: Path, device: str) -> Network:
 
             return load_raft(file, name).to(device)
         case "spynet":
-            from realis.comparators.basicvsr.loading import load_basicvsr
+            from realis.models.optical_flow.spynet import load_spynet
 
-            return load_basicvsr(file, name, torch.float32).spynet.to(device)
+            return load_spynet(file, name).to(device)
         case _:
             from realis.models.optical_flow.farneback import farneback
 

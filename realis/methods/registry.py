@@ -13,11 +13,13 @@ METHODS = {
     "lanczos": "realis.upscaling.interpolation:LANCZOS",
     "basicvsr": "realis.comparators.basicvsr.method:METHOD",
     "sd_x4": "realis.comparators.sd_x4.method:METHOD",
+    "stablevsr": "realis.comparators.stablevsr.method:METHOD",
     "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"
 TRAININGS = {
     "sd_x4": "realis.comparators.sd_x4.training:TRAINING",
+    "stablevsr": "realis.comparators.stablevsr.training:TRAINING",
 }
 
 

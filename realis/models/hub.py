@@ -11,6 +11,7 @@ from realis.core.records import load_json
 
 TINY = "realis-tiny"
 SD_X4_TINY = "sd-x4-tiny"
+STABLEVSR_TINY = "stablevsr-tiny"  # only what StableVSR adds to sd-x4-tiny
 DEPTH, WIDTH = 1000, 65536
 # Whole numbers from 1 in the config.json of a part, and the largest that is no mistake: one that is would be built, or
 # sampled, for hours
@@ -24,7 +25,11 @@ TRANSFORMER = ("num_attention_heads", "attention_head_dim", "in_channels", "patc
 WAN_WIDTH = 96  # base_dim of Wan2.1's VAE, and what diffusers takes where a config.json names none
 FROM_0 = {"num_blocks": DEPTH, "radius": WIDTH}
 PRESETS = Path(__file__).parent / "presets"
-EMBEDDED = {TINY: "tiny", SD_X4_TINY: "sd_x4_tiny"}  # models that the package carries, and their folders
+EMBEDDED = {
+    TINY: "tiny",
+    SD_X4_TINY: "sd_x4_tiny",
+    STABLEVSR_TINY: "stablevsr_tiny",
+}  # models that the package carries, and their folders
 
 
 def model_folder(

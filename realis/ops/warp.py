@@ -8,7 +8,7 @@ nothing, and a flow of (1, 0) moves the picture one pixel to the left.
 from typing import Literal
 
 import torch
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import grid_sample, interpolate, pad
 
 
 def warp(
@@ -38,6 +38,15 @@ def warp(
         x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     normalised = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), dim=-1)
     return grid_sample(source.float(), normalised, "bilinear", "zeros", align_corners=True).to(source)
+
+
+def resize_flow(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return a flow (B, 2, H, W) for frames of ``size`` = (height, width), bilinearly, in pixels of these."""
+    height, width = flow.shape[-2:]
+    if (height, width) == size:
+        return flow
+    per_axis = flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
+    return interpolate(flow, size, mode="bilinear") * per_axis
 
 
 def consistent(flow: torch.Tensor, back: torch.Tensor) -> torch.Tensor:

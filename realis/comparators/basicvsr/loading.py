@@ -9,14 +9,13 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from realis.comparators.basicvsr.network import BasicVsr
 from realis.core.errors import InputError
+from realis.models.optical_flow.spynet import common_name
 from realis.models.weights import load_strictly, read_weights
 
 MMEDITING = {  # pattern of its names: ours
     r"^(backward|forward)_resblocks\.": r"\1_trunk.",
     r"^upsample([12])\.upsample_conv\.": r"upconv\1.",
 }
-# A layer and its ReLU are one module
-CONV_MODULE = re.compile(r"^(spynet\.basic_module\.\d\.basic_module\.)(\d)\.conv\.")
 
 
 def load_basicvsr(file: Path, flag: str, dtype: torch.dtype) -> BasicVsr:
@@ -55,5 +54,5 @@ def common_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
             ours = name.removeprefix(prefix)
             for theirs, replacement in MMEDITING.items():
                 ours = re.sub(theirs, replacement, ours)
-            named[CONV_MODULE.sub(lambda found: f"{found[1]}{2 * int(found[2])}.", ours)] = tensor
+            named[common_name(ours)] = tensor
     return named

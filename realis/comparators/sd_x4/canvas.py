@@ -5,7 +5,7 @@ that they are decoded to. F counts frames, C channels of a latent; h and w are o
 canvas.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from realis.diffusion.rectified_flow import Velocity
 from realis.diffusion.v_prediction import Step, add_noise
 from realis.models.sd_x4.files import SCALE
 from realis.models.sd_x4.latents import decode_images
-from realis.models.sd_x4.loading import predict_velocity
+from realis.models.sd_x4.loading import Guide, predict_velocity
 from realis.ops.pixels import check_finite
 from realis.tiling.blend import blend_tiles
 from realis.upscaler import Advance, Tile, Tiling
@@ -66,25 +66,40 @@ class CanvasSdX4:
         """Yield the noise fields (C, F, h, w) of a segment as (F, C, h, w) on the device."""
         return (field.transpose(0, 1).to(self.device) for field in noise)
 
-    def lr(self, frames: torch.Tensor, tiles: Tiling, noise: torch.Tensor | None) -> torch.Tensor:
-        """Return the LR as the UNet takes it: in [-1, 1], extended to the canvas by repeating its border, and noised.
+    def extended(self, frames: torch.Tensor, tiles: Tiling) -> torch.Tensor:
+        """Extend frames (F, 3, H, W) to the canvas by repeating their border, (F, 3, h, w) on the device.
 
         Args:
-            frames: (F, 3, H, W) in [0, 1].
+            frames: the LR.
             tiles: of the canvas, in pixels of the result.
+        """
+        (height, width), (h, w) = frames.shape[-2:], tiles.in_cells(SCALE).size
+        return pad(frames.to(self.device), (0, w - width, 0, h - height), mode="replicate")
+
+    def lr(self, frames: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """Return the LR as the UNet takes it: in [-1, 1], and noised.
+
+        Args:
+            frames: (F, 3, h, w) in [0, 1], extended to the canvas.
             noise: (F, C, h, w), of which three channels are taken; ``None`` if the LR is not noised.
 
         Returns:
-            (F, 3, h, w) float32 on the device.
+            (F, 3, h, w) float32.
         """
-        (height, width), (h, w) = frames.shape[-2:], tiles.in_cells(SCALE).size
-        lr = pad(frames.to(self.device), (0, w - width, 0, h - height), mode="replicate") * 2 - 1
+        lr = frames * 2 - 1
         if self.lr_noise is None or noise is None:
             return lr
         return add_noise(lr, noise[:, :3], self.lr_noise.alpha.expand(len(lr)))
 
     def velocity(
-        self, z: torch.Tensor, timestep: int, lr: torch.Tensor, prompt: str, tiles: Tiling, advance: Advance
+        self,
+        z: torch.Tensor,
+        timestep: int,
+        lr: torch.Tensor,
+        prompt: str,
+        tiles: Tiling,
+        advance: Advance,
+        guide: Callable[[Tile], Guide] | None = None,
     ) -> torch.Tensor:
         """Predict the velocity of a canvas.
 
@@ -95,6 +110,7 @@ class CanvasSdX4:
             prompt: one of the prompts.
             tiles: of the canvas, in pixels of the result.
             advance: called after every batch of every tile.
+            guide: of a tile, in cells of latents, for all of its frames; ``None``: there is none.
 
         Returns:
             (F, C, h, w) float32.
@@ -106,17 +122,24 @@ class CanvasSdX4:
         def of_tile(tile: Tile, frames: slice) -> torch.Tensor:
             z_tile, lr_tile = tile.of(z[frames]), tile.of(lr[frames])
             timesteps, levels = (torch.full((len(z_tile),), n, device=z.device) for n in (timestep, level))
+            of_guide = guide(tile) if guide else None
 
             def under(embeds: torch.Tensor) -> Velocity:
-                return lambda z, timesteps: predict_velocity(self.unet, z, timesteps, lr_tile, embeds, levels)
+                return lambda z, timesteps: predict_velocity(self.unet, z, timesteps, lr_tile, embeds, levels, of_guide)
 
             return guided(under(text), under(negative), self.guidance)(z_tile, timesteps)
 
         return blend_tiles(z.shape, tiles.in_cells(SCALE), of_tile, advance, batch=self.batch, device=z.device)
 
-    def decode(self, z: torch.Tensor, size: tuple[int, int], tiles: Tiling, advance: Advance) -> torch.Tensor:
-        """Decode the latents (F, C, h, w) of a canvas, tile by tile, to frames (F, 3, *size) in about [0, 1] on the
-        CPU.
+    def decode(
+        self,
+        z: torch.Tensor,
+        size: tuple[int, int],
+        tiles: Tiling,
+        advance: Advance = lambda share: None,
+        device: torch.device | str = "cpu",
+    ) -> torch.Tensor:
+        """Decode the latents (F, C, h, w) of a canvas, tile by tile, to frames (F, 3, *size) float32 in about [-1, 1].
 
         Raises:
             FloatingPointError: a decoded tile is not finite.
@@ -126,6 +149,6 @@ class CanvasSdX4:
             top, bottom, left, right = (side // SCALE for side in (tile.top, tile.bottom, tile.left, tile.right))
             decoded = decode_images(self.vae, z[frames, :, top:bottom, left:right])
             check_finite(decoded, f"the tile at row {tile.top}, column {tile.left}")
-            return (decoded + 1) / 2
+            return decoded
 
-        return blend_tiles((len(z), 3, *size), tiles, of_tile, advance, batch=self.batch)
+        return blend_tiles((len(z), 3, *size), tiles, of_tile, advance, batch=self.batch, device=device)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig, flag
+from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig, flag, highest_level, pure_noise
 from realis.core.errors import require
 from realis.models.hub import SD_X4_TINY
 from realis.models.sd_x4.files import (
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from realis.data.batch import Batch
     from realis.training.run import Run
 
-FEW_STEPS = (
-    4  # of a model for which the noisiest timestep matters as much as all others: it samples from there in few steps
-)
 TEXT_DIM = 32  # of a new network, which knows the empty prompt alone
 # Noise levels of the public model, for latents and LR alike
 LEVELS = {"num_train_timesteps": TIMESTEPS, "beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
@@ -83,20 +80,19 @@ class SdX4Training:
         vae = model.vae
         check_weights(vae, folder / "vae")
         if is_new:
-            most = config.highest_level
+            most = highest_level(config)
             level = min(NOISE_LEVEL, most) if config.noise_level < 0 else config.noise_level
             unet = new_unet(config.widths, vae.config.latent_channels, most + 1).to(device)
             prompt = torch.zeros(1, TOKENS, TEXT_DIM, device=device)
             schedule, lr_schedule = NoiseSchedule(SCHEDULE), NoiseSchedule(LR_SCHEDULE)
         else:
             facts, (prompt,) = check_sd_x4(folder), model.encode_prompts([""])
-            most = min(config.highest_level, facts.noise_levels - 1)
+            most = min(highest_level(config), facts.noise_levels - 1)
             unet, steps, level = model.unet.requires_grad_(True).train(), facts.steps, facts.noise_level
             check_weights(unet, folder / "unet")
             schedule, lr_schedule = model.schedule, model.lr_schedule if facts.noise_levels else None
-        pure_noise = (0.5 if steps <= FEW_STEPS else 0.0) if config.pure_noise < 0 else config.pure_noise
         step = SdX4Step(
-            unet, schedule, lr_schedule, prompt, most, pure_noise, level, steps, run.config.seed,
+            unet, schedule, lr_schedule, prompt, most, pure_noise(config, steps), level, steps, run.config.seed,
             run.config.precision,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 from realis.core.config import flag_name
 from realis.core.errors import require
@@ -10,6 +10,8 @@ from realis.models.hub import SD_X4_TINY, WIDTH
 from realis.models.sd_x4.files import TIMESTEPS
 
 STEPS, MOST_NOISE = 10, 100  # of a new network
+# Of a model for which the noisiest timestep matters as much as all others: it samples from there in few steps
+FEW_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -34,23 +36,57 @@ class SdX4TrainingConfig:
     def __post_init__(self) -> None:
         for width in self.widths:
             require(8 <= width <= WIDTH and width % 8 == 0, flag("widths"), width, f"multiples of 8 up to {WIDTH}")
-        require(-1 <= self.most_noise < TIMESTEPS, flag("most_noise"), self.most_noise, f"0 to {TIMESTEPS - 1}, or -1")
-        require(
-            self.pure_noise == -1 or 0 <= self.pure_noise <= 1, flag("pure_noise"), self.pure_noise, "0 to 1, or -1"
-        )
+        check_noise(self)
         require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
         require(self.strength == -1 or 0 <= self.strength <= 1, flag("strength"), self.strength, "0 to 1, or -1")
-        fits = -1 <= self.noise_level <= self.highest_level
-        require(fits, flag("noise_level"), self.noise_level, f"0 to {self.highest_level}, or -1")
+        highest = highest_level(self)
+        fits = -1 <= self.noise_level <= highest
+        require(fits, flag("noise_level"), self.noise_level, f"0 to {highest}, or -1")
         for name in ("steps", "noise_level", "strength"):
             value, is_default = getattr(self, name), getattr(self, name) == getattr(SdX4TrainingConfig, name)
             wanted = f"nothing without {flag('widths')}: a model's own files say it"
             require(bool(self.widths) or is_default, flag(name), value, wanted)
 
-    @property
-    def highest_level(self) -> int:
-        """To which the LR is noised at most."""
-        return MOST_NOISE if self.most_noise < 0 else self.most_noise
-
 
 flag = partial(flag_name, SdX4TrainingConfig)  # the flag of a field
+
+
+class NoiseConfig(Protocol):
+    """Flags of a training that draws noise levels.
+
+    Attributes:
+        most_noise: the highest level that the LR is noised to; -1: the default.
+        pure_noise: share of samples at the noisiest timestep; -1: the default.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    PREFIX: ClassVar[str]
+
+    @property
+    def most_noise(self) -> int: ...
+
+    @property
+    def pure_noise(self) -> float: ...
+
+
+def check_noise(config: NoiseConfig) -> None:
+    """Make sure that noise levels and shares are such.
+
+    Raises:
+        InputError: one is not.
+    """
+    most, pure = config.most_noise, config.pure_noise
+    require(-1 <= most < TIMESTEPS, flag_name(config, "most_noise"), most, f"0 to {TIMESTEPS - 1}, or -1")
+    require(pure == -1 or 0 <= pure <= 1, flag_name(config, "pure_noise"), pure, "0 to 1, or -1")
+
+
+def highest_level(config: NoiseConfig) -> int:
+    """Return to which level the LR is noised at most."""
+    return MOST_NOISE if config.most_noise < 0 else config.most_noise
+
+
+def pure_noise(config: NoiseConfig, steps: int) -> float:
+    """Return the share of samples at the noisiest timestep, for a model that samples in ``steps``."""
+    if config.pure_noise >= 0:
+        return config.pure_noise
+    return 0.5 if steps <= FEW_STEPS else 0.0

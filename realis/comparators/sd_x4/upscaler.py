@@ -47,6 +47,7 @@ class SdX4Upscaler:
             return model.velocity(z, timestep, lr, prompt, tiles, step_done)
 
         z = next(fields)
-        lr = model.lr(frames, tiles, next(fields) if model.lr_noise else None)
+        lr = model.lr(model.extended(frames, tiles), next(fields) if model.lr_noise else None)
         z = sample(velocity, z, list(model.steps), fields)
-        return model.decode(z, size, tiles, step_done).clamp_(0, 1), {}
+        decoded = model.decode(z, size, tiles, step_done)
+        return decoded.add_(1).div_(2).clamp_(0, 1), {}

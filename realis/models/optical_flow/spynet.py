@@ -3,17 +3,23 @@
 Without batch normalisation, on six levels. Names of layers are those of the public weights.
 """
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from realis.ops.warp import warp
+from realis.core.errors import require
+from realis.models.weights import load_strictly, read_weights
+from realis.ops.warp import resize_flow, warp
 
 LEVELS = 6
 COARSEST = 2 ** (LEVELS - 1)  # pixels of the frame to one of the coarsest level
 WIDTHS = (8, 32, 64, 32, 16, 2)  # channels in: a, the warped b, and the flow so far
+# A layer and its ReLU are one module in the weights of MMEditing and MMagic
+CONV_MODULE = re.compile(r"(spynet\.basic_module\.\d\.basic_module\.)(\d)\.conv\.")
 
 
 class SpyNetLevel(nn.Module):
@@ -49,8 +55,7 @@ class SpyNet(nn.Module):
         size = a.shape[-2:]
         stretched = [-(-side // COARSEST) * COARSEST for side in size]
         flow = self._pyramid_flow(*(interpolate(x, stretched, mode="bilinear") for x in (a, b)))
-        per_axis = flow.new_tensor([size[1] / stretched[1], size[0] / stretched[0]]).view(1, 2, 1, 1)
-        return interpolate(flow, size, mode="bilinear") * per_axis
+        return resize_flow(flow, (size[0], size[1]))
 
     def _pyramid_flow(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Estimate the flow of frames whose sides are multiples of :data:`COARSEST`."""
@@ -67,3 +72,26 @@ class SpyNet(nn.Module):
             flow = flow + level(a, warp(b, flow, "border"), flow)
         assert flow is not None
         return flow
+
+
+def common_name(name: str) -> str:
+    """Return the name of BasicSR for a tensor of a network that has a SpyNet, whichever of the public names it has."""
+    return CONV_MODULE.sub(lambda found: f"{found[1]}{2 * int(found[2])}.", name)
+
+
+def load_spynet(file: Path, flag: str) -> SpyNet:
+    """Load SpyNet from the weights of a network that has one, such as BasicVSR's.
+
+    Args:
+        file: of the weights.
+        flag: what names the file, for messages.
+
+    Raises:
+        InputError: it is missing, damaged, or of a network without SpyNet.
+    """
+    named = [(common_name(name).partition("spynet."), tensor) for name, tensor in read_weights(file, flag).items()]
+    tensors = {own: tensor for (_, found, own), tensor in named if found}
+    require(bool(tensors), f"{flag} {file}", "weights of a network without SpyNet", "such as BasicVSR_REDS4.pth")
+    network = SpyNet()
+    load_strictly(network, dict(network.named_buffers()) | tensors, "SpyNet", f"{flag} {file}")
+    return network.eval().requires_grad_(False)

@@ -4,9 +4,12 @@ import torch
 from diffusers import AutoencoderKL
 
 
-def encode_images(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
-    """Encode images (B, 3, H, W) in [-1, 1] to scaled latents (B, C, H/4, W/4) float32, the means of their posterior."""
-    return vae.encode(images).latent_dist.mean.float() * vae.config.scaling_factor
+def encode_images(vae: AutoencoderKL, images: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+    """Encode images (B, 3, H, W) in [-1, 1] to scaled latents (B, C, H/4, W/4) float32: the means of their posterior, or
+    with Gaussian ``noise`` of their shape a sample of it."""
+    posterior = vae.encode(images).latent_dist
+    latents = posterior.mean if noise is None else posterior.mean + posterior.std * noise
+    return latents.float() * vae.config.scaling_factor
 
 
 def decode_images(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:

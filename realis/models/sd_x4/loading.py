@@ -1,6 +1,6 @@
 """A Stable Diffusion x4 upscaler from a folder in diffusers' format, and one evaluation of its network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ from realis.diffusion.v_prediction import NoiseSchedule
 from realis.models.hub import read_json
 from realis.models.parts import load_part, load_text_encoder
 from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, TOKENS
+
+# (latents and LR (B, C + 3, h, w), timesteps (B,), prompt (B, 77, text_dim), noise levels (B,) or None) -> keyword arguments
+# of the UNet with what is added to its features
+Guide = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], dict[str, Any]]
 
 
 class SdX4:
@@ -89,6 +93,7 @@ def predict_velocity(
     lr: torch.Tensor,
     prompt: torch.Tensor,
     noise_levels: torch.Tensor,
+    guide: Guide | None = None,
 ) -> torch.Tensor:
     """Predict the velocity of noisy latents.
 
@@ -99,6 +104,7 @@ def predict_velocity(
         lr: (B, 3, h, w), the LR in [-1, 1] and noised as ``noise_levels`` says.
         prompt: (B or 1, 77, text_dim).
         noise_levels: (B,) int64; not read by a network without an embedding of them.
+        guide: a network beside it that adds to its features; ``None``: there is none.
 
     Returns:
         (B, C, h, w) float32.
@@ -106,4 +112,5 @@ def predict_velocity(
     prompt = prompt.expand(len(z), -1, -1)
     labels = noise_levels if unet.class_embedding is not None else None
     inputs = torch.cat((z, lr), dim=1).to(unet.dtype)
-    return unet(inputs, timesteps, encoder_hidden_states=prompt, class_labels=labels).sample.float()
+    features = guide(inputs, timesteps, prompt, labels) if guide else {}
+    return unet(inputs, timesteps, encoder_hidden_states=prompt, class_labels=labels, **features).sample.float()
