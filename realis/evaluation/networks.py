@@ -178,7 +178,6 @@ def _hub() -> Path:
 
 def _build(name: str, file: Path, device: str) -> Network:
     """Build a network, whose frames have to be on ``device``, with the weights in ``file``."""
-    import torch
 
     from realis.models.weights import read_weights
 
