@@ -9,7 +9,7 @@ from realis.comparators.sd_x4.config import SdX4Config
 from realis.comparators.sd_x4.prompts import embed_prompts
 from realis.core.errors import InputError
 from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER
-from realis.models.sd_x4.loading import SdX4
+from realis.models.sd_x4.loading import SdX4, forget_noise_levels
 from realis.upscaler import Needs, Placement
 
 
@@ -39,7 +39,7 @@ def load_model(config: SdX4Config, needs: Needs, placement: Placement, prompts: 
     embedded = embed_prompts(config, model, prompts)
     negative = embedded[config.negative_prompt] if config.guidance != 1 else None
     if lr_noise is None:
-        model.unet.class_embedding = None  # of noise levels, without which diffusers would not run it
+        forget_noise_levels(model.unet)
     return CanvasSdX4(
         model.unet, model.vae, embedded, negative, config.guidance, steps, lr_noise, config.batch,
         torch.device(placement.device),

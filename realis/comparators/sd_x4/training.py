@@ -5,8 +5,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realis.comparators.sd_x4.training_config import STEPS, SdX4TrainingConfig, flag, highest_level, pure_noise
-from realis.core.errors import require
+from realis.comparators.sd_x4.training_config import (
+    STEPS,
+    SdX4TrainingConfig,
+    check_most_noise,
+    flag,
+    highest_level,
+    pure_noise,
+)
 from realis.models.hub import SD_X4_TINY
 from realis.models.sd_x4.files import (
     LR_SCHEDULER,
@@ -55,12 +61,8 @@ class SdX4Training:
         if config.widths:
             check_vae(folder)
             return [folder / "vae"]
-        levels, most = check_sd_x4(folder).noise_levels, config.most_noise
+        check_most_noise(config, config.model, check_sd_x4(folder).noise_levels)
         check_text_encoder(folder)
-        wanted = (
-            f"at most {levels - 1}, which {config.model} was made for" if levels else f"none: {config.model} has none"
-        )
-        require(most < levels or most == -1, flag("most_noise"), most, wanted)
         return [folder]
 
     def prepare(self, config: SdX4TrainingConfig, run: "Run") -> ComparatorTraining:
@@ -80,14 +82,14 @@ class SdX4Training:
         vae = model.vae
         check_weights(vae, folder / "vae")
         if is_new:
-            most = highest_level(config)
+            most = highest_level(config, TIMESTEPS)
             level = min(NOISE_LEVEL, most) if config.noise_level < 0 else config.noise_level
             unet = new_unet(config.widths, vae.config.latent_channels, most + 1).to(device)
             prompt = torch.zeros(1, TOKENS, TEXT_DIM, device=device)
             schedule, lr_schedule = NoiseSchedule(SCHEDULE), NoiseSchedule(LR_SCHEDULE)
         else:
             facts, (prompt,) = check_sd_x4(folder), model.encode_prompts([""])
-            most = min(highest_level(config), facts.noise_levels - 1)
+            most = highest_level(config, facts.noise_levels)
             unet, steps, level = model.unet.requires_grad_(True).train(), facts.steps, facts.noise_level
             check_weights(unet, folder / "unet")
             schedule, lr_schedule = model.schedule, model.lr_schedule if facts.noise_levels else None

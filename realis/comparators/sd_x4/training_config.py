@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from realis.core.config import flag_name
 from realis.core.errors import require
@@ -39,7 +39,7 @@ class SdX4TrainingConfig:
         check_noise(self)
         require(0 <= self.steps < TIMESTEPS, flag("steps"), self.steps, f"1 to {TIMESTEPS - 1}, or 0")
         require(self.strength == -1 or 0 <= self.strength <= 1, flag("strength"), self.strength, "0 to 1, or -1")
-        highest = highest_level(self)
+        highest = highest_level(self, TIMESTEPS)
         fits = -1 <= self.noise_level <= highest
         require(fits, flag("noise_level"), self.noise_level, f"0 to {highest}, or -1")
         for name in ("steps", "noise_level", "strength"):
@@ -55,7 +55,7 @@ class NoiseConfig(Protocol):
     """Flags of a training that draws noise levels.
 
     Attributes:
-        most_noise: the highest level that the LR is noised to; -1: the default.
+        most_noise: the highest level that the LR is noised to; -1: the default; off: it is not, and no level is told.
         pure_noise: share of samples at the noisiest timestep; -1: the default.
     """
 
@@ -63,7 +63,7 @@ class NoiseConfig(Protocol):
     PREFIX: ClassVar[str]
 
     @property
-    def most_noise(self) -> int: ...
+    def most_noise(self) -> int | Literal["off"]: ...
 
     @property
     def pure_noise(self) -> float: ...
@@ -76,13 +76,32 @@ def check_noise(config: NoiseConfig) -> None:
         InputError: one is not.
     """
     most, pure = config.most_noise, config.pure_noise
-    require(-1 <= most < TIMESTEPS, flag_name(config, "most_noise"), most, f"0 to {TIMESTEPS - 1}, or -1")
+    fits = most == "off" or -1 <= most < TIMESTEPS
+    require(fits, flag_name(config, "most_noise"), most, f"0 to {TIMESTEPS - 1}, or -1")
     require(pure == -1 or 0 <= pure <= 1, flag_name(config, "pure_noise"), pure, "0 to 1, or -1")
 
 
-def highest_level(config: NoiseConfig) -> int:
-    """Return to which level the LR is noised at most."""
-    return MOST_NOISE if config.most_noise < 0 else config.most_noise
+def check_most_noise(config: NoiseConfig, model: str, levels: int) -> None:
+    """Make sure that a model was made for the noise that the LR will have.
+
+    Args:
+        config: flags of the training.
+        model: as it was given, for messages.
+        levels: that its network knows; 0: none.
+
+    Raises:
+        InputError: it was not.
+    """
+    most = config.most_noise
+    wanted = f"at most {levels - 1}, which {model} was made for" if levels else f"none: {model} has none"
+    require(most in (-1, "off") or highest_level(config, levels) == most, flag_name(config, "most_noise"), most, wanted)
+
+
+def highest_level(config: NoiseConfig, levels: int) -> int:
+    """Return to which level of ``levels`` the LR is noised at most; -1: it is not."""
+    if config.most_noise == "off":
+        return -1
+    return min(MOST_NOISE if config.most_noise == -1 else config.most_noise, levels - 1)
 
 
 def pure_noise(config: NoiseConfig, steps: int) -> float:

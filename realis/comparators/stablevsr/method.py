@@ -58,13 +58,14 @@ class StableVsrMethod:
         from realis.comparators.stablevsr.upscaler import StableVsrUpscaler
         from realis.models.optical_flow.loading import load_flow
         from realis.models.parts import load_part
+        from realis.models.sd_x4.loading import forget_noise_levels
         from realis.upscaling.placement import apply_placement
 
         model = load_model(config, needs, placement, prompts)
         tcm = load_part(ControlNetModel, needs.weights["tcm"], getattr(torch, placement.dtype))
         tcm = tcm.requires_grad_(False).eval().to("cpu" if placement.offload else placement.device)
         if model.lr_noise is None:
-            tcm.class_embedding = None  # of noise levels, as that of the UNet
+            forget_noise_levels(tcm)
         apply_placement(placement, [model.unet, tcm], model.vae)
         estimate_flow = load_flow(needs.weights.get("flow_weights"), flag("flow_weights"), placement.device)
         return StableVsrUpscaler(model, tcm, estimate_flow, config, needs)

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realis.comparators.sd_x4.training_config import highest_level, pure_noise
+from realis.comparators.sd_x4.training_config import check_most_noise, highest_level, pure_noise
 from realis.comparators.stablevsr.files import check_tcm, tcm_folder
 from realis.comparators.stablevsr.training_config import StableVsrTrainingConfig, flag
-from realis.core.errors import require
 from realis.models.hub import SD_X4_TINY, STABLEVSR_TINY
 from realis.models.sd_x4.files import check_sd_x4, check_text_encoder, sd_x4_folder
 from realis.models.weights_file import check_weights_file
@@ -26,12 +25,8 @@ class StableVsrTraining:
 
     def find_files(self, config: StableVsrTrainingConfig) -> list[Path]:
         folder = sd_x4_folder(config.model, flag("model"))
-        levels, most = check_sd_x4(folder).noise_levels, config.most_noise
+        check_most_noise(config, config.model, check_sd_x4(folder).noise_levels)
         check_text_encoder(folder)
-        wanted = (
-            f"at most {levels - 1}, which {config.model} was made for" if levels else f"none: {config.model} has none"
-        )
-        require(most < levels or most == -1, flag("most_noise"), most, wanted)
         if config.flow_weights:
             check_weights_file(config.flow_weights, flag("flow_weights"))
         if not config.tcm:
@@ -51,7 +46,7 @@ class StableVsrTraining:
         from realis.models.optical_flow.loading import load_flow
         from realis.models.parts import load_part
         from realis.models.sd_x4.latents import decode_images, encode_images
-        from realis.models.sd_x4.loading import SdX4
+        from realis.models.sd_x4.loading import SdX4, forget_noise_levels
         from realis.ops.finite import check_weights
         from realis.ops.pixels import signed
 
@@ -66,13 +61,15 @@ class StableVsrTraining:
             check_weights(tcm, tcm_folder(config.tcm, flag("tcm")))
         else:
             tcm = new_tcm(unet, config.widths)
-        tcm = tcm.requires_grad_(True).train().to(device)
+        tcm, highest = tcm.requires_grad_(True).train().to(device), highest_level(config, facts.noise_levels)
+        if highest < 0:
+            forget_noise_levels(unet)
+            forget_noise_levels(tcm)
         flow_file = Path(config.flow_weights) if config.flow_weights else None
         step = StableVsrStep(
             unet, tcm, lambda latents: decode_images(vae, latents), load_flow(flow_file, flag("flow_weights"), device), config,
-            model.schedule, model.lr_schedule if facts.noise_levels else None, prompt,
-            min(highest_level(config), facts.noise_levels - 1), pure_noise(config, facts.steps), facts.noise_level,
-            facts.steps, run.config.seed, run.config.precision,
+            model.schedule, model.lr_schedule if highest >= 0 else None, prompt, highest, pure_noise(config, facts.steps),
+            facts.noise_level, facts.steps, run.config.seed, run.config.precision,
         )  # fmt: skip
 
         # 2. Between pixels and latents, which are drawn from their posterior

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from realis.comparators.sd_x4.training_config import check_noise
 from realis.comparators.stablevsr.guidance_config import TextureGuidanceConfig
@@ -20,8 +20,9 @@ class StableVsrTrainingConfig(TextureGuidanceConfig):
     model: str = SD_X4_TINY  # the frozen upscaler: sd-x4-tiny, a folder in diffusers' format, or a hub id
     tcm: str = ""  # a module that is trained on: a folder or a hub id; empty: a new one
     widths: tuple[int, int, int] = (64, 128, 256)  # of a new one: of the layers that shrink the guidance to a fourth
-    # the LR is noised to levels up to this one, of 1000, and the network told; -1: 100, for a model without them none
-    most_noise: int = -1
+    # the LR is noised to levels up to this one, of 1000, and the networks told; -1: 100, for a model without levels none;
+    # off: it is not, and they are told of no level, whatever the model's files say
+    most_noise: int | Literal["off"] = -1
     # share of samples at the noisiest timestep, where sampling begins; -1: half for a model of up to 4 steps, else none
     pure_noise: float = -1.0
 

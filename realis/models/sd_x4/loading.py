@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from realis.core import units
@@ -76,6 +76,13 @@ class SdX4:
         warn_of_cut_prompts(tokenizer, prompts)
         tokens = tokenizer(list(prompts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
         return [encoder(ids[None].to(self.device)).last_hidden_state for ids in tokens.input_ids]
+
+
+def forget_noise_levels(network: ModelMixin) -> None:
+    """Take the embedding of noise levels out of a network, for an LR that is not noised; diffusers would want to be told of
+    one."""
+    network.class_embedding = None
+    network.register_to_config(num_class_embeds=None)
 
 
 def warn_of_cut_prompts(tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> None:
