@@ -54,7 +54,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         found = list(given_results(folders, clips) if folders else make_results(config, methods, clips, output, ledger))
         measured = measure_results(instruments, found, ledger, config.workers)
         results = [
-            Result(one.case, one.row, one.clip.name, what, one.seconds)
+            Result(one.case, one.row, one.clip.name, what, one.seconds, one.memory)
             for one, what in zip(found, measured, strict=True)
         ]
         facts = facts_of(config, instruments, methods, clips)

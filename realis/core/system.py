@@ -79,6 +79,15 @@ def peak_memory() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
+def reset_peak_memory() -> bool:
+    """Measure the peak of :func:`peak_memory` from now on. Return False if the system does not allow it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # of Linux: see its manual page proc_pid_clear_refs
+    except OSError:
+        return False
+    return True
+
+
 def main_memory() -> int | None:
     """Return the bytes of main memory of this machine; ``None`` if the system does not tell."""
     if not hasattr(os, "sysconf"):

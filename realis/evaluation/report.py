@@ -49,6 +49,7 @@ def to_json(table: Table) -> str:
             "mean": {name: asdict(one) for name, one in table.estimates(case, row).items()},
             "over the first row": {name: asdict(one) for name, one in table.gains(case, row).items()},
             "seconds a frame": table.seconds(case, row),
+            "peak memory, GiB": table.memory(case, row),
         }
         for case in table.cases
         for row in table.rows
@@ -160,13 +161,21 @@ def head(table: Table) -> Iterator[str]:
 def means_of(table: Table, case: str) -> Iterator[str]:
     """Yield the means of a case, the best of each column in bold."""
     found = {row: table.estimates(case, row) for row in table.rows}
-    seconds = {row: table.seconds(case, row) for row in table.rows}
-    timed = any(x is not None for x in seconds.values())
-    yield from _head_lines(["", *map(title, table.columns), *(["s a frame"] if timed else [])])
-    for row, taken in seconds.items():
+    costs = costs_of(table, case)
+    yield from _head_lines(["", *map(title, table.columns), *costs])
+    for number, row in enumerate(table.rows):
         cells = [_best_in_bold(table, case, metric, row, found) for metric in table.columns]
-        cells += ["" if taken is None else f"{taken:.2f}"] if timed else []
-        yield _line([_with_count(table, case, row), *cells])
+        yield _line([_with_count(table, case, row), *cells, *(column[number] for column in costs.values())])
+
+
+def costs_of(table: Table, case: str) -> dict[str, list[str]]:
+    """Return the columns that tell what each row took, by their heads; those that are empty are left out."""
+    seconds, memory = ([measured(case, row) for row in table.rows] for measured in (table.seconds, table.memory))
+    columns = {
+        "s a frame": ["" if taken is None else f"{taken:.2f}" for taken in seconds],
+        "peak GiB": ["" if taken is None else f"{taken:.1f}" for taken in memory],
+    }
+    return {head: cells for head, cells in columns.items() if any(cells)}
 
 
 def title(metric: Metric) -> str:
@@ -215,9 +224,8 @@ def published_beside(table: Table, case: str) -> Iterator[str]:
     for row in found:
         if row.figures:
             cells = [f"{row.figures[m.name]:.{m.digits}f}" if m.name in row.figures else "" for m in table.columns]
-            timed = any(table.seconds(case, name) is not None for name in table.rows)
             note = f" {escaped(row.note)}" if row.note else ""
-            yield _line([f"*{escaped(row.name)}*{note}", *cells, *([""] if timed else [])])
+            yield _line([f"*{escaped(row.name)}*{note}", *cells, *[""] * len(costs_of(table, case))])
     reasons: dict[str, list[str]] = {}
     for row in found:
         for name, (figure, why) in row.others.items():

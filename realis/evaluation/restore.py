@@ -2,12 +2,13 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from realis.core.errors import InputError, require
 from realis.core.log import logger
+from realis.core.system import peak_memory, reset_peak_memory
 from realis.evaluation.footage import Footage, file_name
 from realis.evaluation.test_sets import Clip
 from realis.methods.flags import parse_upscale
@@ -72,6 +73,20 @@ def _parse(name: str, flags: str) -> UpscaleConfig:
     return config
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What restoring took.
+
+    Args:
+        seconds: of the whole clip.
+        memory: at its peak, in GiB: of the GPU, or of this process if it computes on the CPU; ``None``: the system does not
+            tell.
+    """
+
+    seconds: float
+    memory: float | None
+
+
 class Restorer:
     """A method at work on the clips of a test set; its weights are loaded when the first clip needs them.
 
@@ -123,7 +138,7 @@ class Restorer:
 
     def restore(
         self, clip: Clip, lr: Footage, size: tuple[int, int], folder: Path, restart: bool
-    ) -> tuple[Footage, float | None]:
+    ) -> tuple[Footage, Cost | None]:
         """Restore a clip to ``size``, unless that was done before.
 
         Args:
@@ -134,7 +149,7 @@ class Restorer:
             restart: make it anew if it is there from other settings.
 
         Returns:
-            the result, and the seconds that it took; ``None`` if it was there or a part of it was.
+            the result, and what it took; ``None`` if it was there or a part of it was.
 
         Raises:
             InputError: the clip cannot be upscaled.
@@ -148,6 +163,16 @@ class Restorer:
             return Footage(file), None
         goes_on = parts_folder(file).is_dir()
         _ = self.loader.upscaler  # loading does not count
-        began = time.monotonic()
+        began, peak = time.monotonic(), measure_peak(self.loader.device)
         write_result(job, self.loader)
-        return Footage(file), None if goes_on else time.monotonic() - began
+        return Footage(file), None if goes_on else Cost(time.monotonic() - began, peak())
+
+
+def measure_peak(device: str) -> Callable[[], float | None]:
+    """Return a function that tells the peak of memory since now, in GiB; see :class:`Cost`."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+        return lambda: torch.cuda.max_memory_allocated(device) / 2**30
+    return peak_memory if reset_peak_memory() else lambda: None

@@ -30,6 +30,7 @@ class Restored:
         clip: of the test set.
         footage: its frames; ``None``: it could not be restored.
         seconds: a frame, that it took; ``None``: not measured.
+        memory: that it took at its peak, in GiB; ``None``: not measured.
         fault: why it could not be restored.
     """
 
@@ -38,6 +39,7 @@ class Restored:
     clip: Clip
     footage: Footage | None
     seconds: float | None = None
+    memory: float | None = None
     fault: str = ""
 
 
@@ -131,12 +133,13 @@ def make_results(
             logger.info("%s: %d of %d: %s", row, done, len(inputs), ", ".join(filter(None, (case, clip.name))))
             try:
                 with warnings_only(done > 1):  # the plan is much the same for all
-                    footage, seconds = restorer.restore(clip, lr, size, folder_of(case, row), config.restart)
+                    footage, cost = restorer.restore(clip, lr, size, folder_of(case, row), config.restart)
             except CLIP_ERRORS as error:
                 logger.warning("%s, %s: could not be restored: %s", row, clip.name, error)
                 yield Restored(case, row, clip, None, fault=f"could not be restored: {error}")
                 continue
-            key = digest(["seconds", case, row, clip.name, footage.facts()])
-            if seconds is not None:
-                ledger.add(key, {"seconds": seconds / sum(1 for _ in lr.read())})
-            yield Restored(case, row, clip, footage, ledger.facts(key).get("seconds"))
+            key = digest(["cost", case, row, clip.name, footage.facts()])
+            if cost:
+                ledger.add(key, {"seconds": cost.seconds / sum(1 for _ in lr.read()), "memory": cost.memory})
+            known = ledger.facts(key)
+            yield Restored(case, row, clip, footage, known.get("seconds"), known.get("memory"))

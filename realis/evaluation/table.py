@@ -25,6 +25,7 @@ class Result:
         clip: its name.
         measured: what was measured.
         seconds: a frame, that restoring took; ``None``: not measured.
+        memory: that restoring took at its peak, in GiB; ``None``: not measured.
     """
 
     case: str
@@ -32,6 +33,7 @@ class Result:
     clip: str
     measured: Measured
     seconds: float | None = None
+    memory: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ class Table:
         """Return the seconds a frame that a row took, the mean over its clips; ``None`` if one was not measured."""
         found = [result.seconds for result in self.of(case, row)]
         return None if None in found else float(np.mean([x for x in found if x is not None]))
+
+    def memory(self, case: str, row: str) -> float | None:
+        """Return the peak memory of a row in GiB, the largest of its clips; ``None`` if one was not measured."""
+        found = [result.memory for result in self.of(case, row)]
+        return None if None in found else max(x for x in found if x is not None)
 
     def published(self, conditions: Conditions) -> list[PaperFigures]:
         """Return what the protocol's paper prints about the data set, told apart by what may stand beside ours."""
