@@ -14,12 +14,14 @@ METHODS = {
     "basicvsr": "realis.comparators.basicvsr.method:METHOD",
     "sd_x4": "realis.comparators.sd_x4.method:METHOD",
     "stablevsr": "realis.comparators.stablevsr.method:METHOD",
+    "dgaf_vsr": "realis.comparators.dgaf_vsr.method:METHOD",
     "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"
 TRAININGS = {
     "sd_x4": "realis.comparators.sd_x4.training:TRAINING",
     "stablevsr": "realis.comparators.stablevsr.training:TRAINING",
+    "dgaf_vsr": "realis.comparators.dgaf_vsr.training:TRAINING",
 }
 
 

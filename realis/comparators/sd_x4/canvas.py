@@ -99,7 +99,7 @@ class CanvasSdX4:
         prompt: str,
         tiles: Tiling,
         advance: Advance,
-        guide: Callable[[Tile], Guide] | None = None,
+        guide: Callable[[Tile, slice], Guide] | None = None,
     ) -> torch.Tensor:
         """Predict the velocity of a canvas.
 
@@ -110,7 +110,7 @@ class CanvasSdX4:
             prompt: one of the prompts.
             tiles: of the canvas, in pixels of the result.
             advance: called after every batch of every tile.
-            guide: of a tile, in cells of latents, for all of its frames; ``None``: there is none.
+            guide: of a tile, in cells of latents, and some frames; ``None``: there is none.
 
         Returns:
             (F, C, h, w) float32.
@@ -122,7 +122,7 @@ class CanvasSdX4:
         def of_tile(tile: Tile, frames: slice) -> torch.Tensor:
             z_tile, lr_tile = tile.of(z[frames]), tile.of(lr[frames])
             timesteps, levels = (torch.full((len(z_tile),), n, device=z.device) for n in (timestep, level))
-            of_guide = guide(tile) if guide else None
+            of_guide = guide(tile, frames) if guide else None
 
             def under(embeds: torch.Tensor) -> Velocity:
                 return lambda z, timesteps: predict_velocity(self.unet, z, timesteps, lr_tile, embeds, levels, of_guide)

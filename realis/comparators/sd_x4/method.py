@@ -57,14 +57,19 @@ class SdX4Method:
 METHOD = SdX4Method()
 
 
-def model_needs(config: SdX4Config, prompted: bool) -> Needs:
+def model_needs(config: SdX4Config, prompted: bool, least_steps: int = 1) -> Needs:
     """Find the files of a model, and return what upscaling frame by frame by it needs.
+
+    Args:
+        config: its flags.
+        prompted: whether there is a prompt.
+        least_steps: of sampling, where the choice is left to the model's files.
 
     Raises:
         InputError: a file is missing or damaged, or the files do not fit each other or the flags.
     """
     folder, facts, reads_text = find_model(config, prompted)
-    steps, level = config.steps or facts.steps, choose_noise_level(config, folder, facts)
+    steps, level = config.steps or max(facts.steps, least_steps), choose_noise_level(config, folder, facts)
     require(steps < facts.timesteps, flag_name(config, "steps"), steps, f"up to {facts.timesteps - 1}")
     multiple = facts.multiple * SCALE
     for name in ("tile_height", "tile_width", "tile_overlap"):

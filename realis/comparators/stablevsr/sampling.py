@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from realis.comparators.stablevsr.guidance_config import Estimate, Strategy
+from realis.comparators.sd_x4.guided_config import Strategy
+from realis.comparators.sd_x4.guided_upscaler import BEFORE, Guidance
+from realis.comparators.stablevsr.guidance_config import Estimate
 from realis.diffusion.v_prediction import Step
-
-BEFORE = -1  # the frame before the first, which is finished
 
 # (frame, its latents, timestep, guidance or None) -> velocity
 Predict = Callable[[int, torch.Tensor, int, torch.Tensor | None], torch.Tensor]
-# (latents of a neighbour, frame, neighbour) -> guidance of the frame
-Guidance = Callable[[torch.Tensor, int, int], torch.Tensor]
 
 
 def visits(strategy: Strategy, frames: int, step: int, follows: bool) -> Iterator[tuple[int, int | None]]:

@@ -9,8 +9,6 @@ from collections.abc import Callable
 import torch
 
 from realis.comparators.stablevsr.guidance_config import TextureGuidanceConfig
-from realis.models.sd_x4.files import SCALE
-from realis.ops.resize import resize
 from realis.ops.warp import resize_flow, visible, warp
 
 
@@ -43,14 +41,6 @@ def texture_guidance(
         assert back is not None
         guidance = guidance * visible(flow, resize_flow(back, _size(guidance)))
     return guidance
-
-
-def frames_for_flow(lr: torch.Tensor, config: TextureGuidanceConfig) -> torch.Tensor:
-    """Return what flow is estimated on, for LR frames (B, 3, h, w) in [0, 1]."""
-    if config.flow_frames == "lr":
-        return lr
-    height, width = _size(lr)
-    return resize(lr, (SCALE * height, SCALE * width)).clamp_(0, 1)
 
 
 def _size(frames: torch.Tensor) -> tuple[int, int]:

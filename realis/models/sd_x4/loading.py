@@ -1,6 +1,7 @@
 """A Stable Diffusion x4 upscaler from a folder in diffusers' format, and one evaluation of its network."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from realis.models.hub import read_json
 from realis.models.parts import load_part, load_text_encoder
 from realis.models.sd_x4.files import LR_SCHEDULER, SCHEDULER, TOKENS
 
-# (latents and LR (B, C + 3, h, w), timesteps (B,), prompt (B, 77, text_dim), noise levels (B,) or None) -> keyword arguments
-# of the UNet with what is added to its features
-Guide = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], dict[str, Any]]
+# (latents and LR (B, C + 3, h, w), timesteps (B,), prompt (B, 77, text_dim), noise levels (B,) or None) -> a context in which
+# the UNet is called, with keyword arguments for it
+Guide = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], AbstractContextManager[dict[str, Any]]
+]
 
 
 class SdX4:
@@ -119,5 +122,6 @@ def predict_velocity(
     prompt = prompt.expand(len(z), -1, -1)
     labels = noise_levels if unet.class_embedding is not None else None
     inputs = torch.cat((z, lr), dim=1).to(unet.dtype)
-    features = guide(inputs, timesteps, prompt, labels) if guide else {}
-    return unet(inputs, timesteps, encoder_hidden_states=prompt, class_labels=labels, **features).sample.float()
+    guided = guide(inputs, timesteps, prompt, labels) if guide else nullcontext({})
+    with guided as features:
+        return unet(inputs, timesteps, encoder_hidden_states=prompt, class_labels=labels, **features).sample.float()

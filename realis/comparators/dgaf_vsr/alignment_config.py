@@ -1,0 +1,31 @@
+"""The flags of the Optical Guided Warping Module, the same in training and inference."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from realis.comparators.sd_x4.guided_config import MotionConfig
+from realis.core.config import flag_name
+from realis.core.errors import require
+
+
+@dataclass(frozen=True)
+class AlignmentConfig(MotionConfig):
+    """How the latents of a neighbour are aligned (DGAF-VSR, Sec. 4.1)."""
+
+    flow_frames: Literal["bicubic", "nearest", "lr"] = "nearest"
+    # how latents are enlarged before they are warped, and shrunk after it; off: they are warped as they are
+    rescaling: Literal["nearest", "bicubic", "off"] = "nearest"
+    rescaling_factor: float = 0.0  # by how much; 0: as much as the frame is enlarged
+
+    def __post_init__(self) -> None:
+        fits = self.rescaling_factor == 0 or 1 <= self.rescaling_factor <= 16
+        flag = partial(flag_name, self)
+        require(fits, flag("rescaling_factor"), self.rescaling_factor, "1 to 16, or 0")
+        wanted = f"nothing with {flag('rescaling')} off"
+        require(
+            self.rescaling != "off" or not self.rescaling_factor,
+            flag("rescaling_factor"),
+            self.rescaling_factor,
+            wanted,
+        )

@@ -1,0 +1,14 @@
+"""What people should know to choose DGAF-VSR."""
+
+from realis.upscaler import MethodCard
+
+CARD = MethodCard(
+    summary="DGAF-VSR (CVPR 2026): the Stable Diffusion x4 upscaler, whose features are guided by the latents of a neighbour, "
+    "aligned by optical flow.",
+    good_at="rich texture that stays in place, in short clean clips that were made small; cheaper a step than StableVSR, as no "
+    "picture is decoded before the end",
+    bad_at="speed: 50 steps of two networks of 473M parameters for each frame; noise and compression, which it was not trained on",
+    scale="4, 8, 16; other sizes are resized from these",
+    memory="",
+    use="--method dgaf_vsr [--dgaf-vsr.model FOLDER --dgaf-vsr.guiding-unet FOLDER]",
+)
