@@ -58,6 +58,10 @@ SMALL = {  # flags by which a method cuts 29 frames of 64x48, enlarged twice, in
                  "--basicvsr.tile-width", "128", "--basicvsr.tile-overlap", "32"],
     "sd_x4": ["--sd-x4.segment-frames", "5", "--sd-x4.tile-height", "64", "--sd-x4.tile-width", "64",
               "--sd-x4.tile-overlap", "16", "--sd-x4.steps", "2", "--sd-x4.batch", "2"],
+    "stablevsr": ["--stablevsr.segment-frames", "5", "--stablevsr.tile-height", "64", "--stablevsr.tile-width", "64",
+                  "--stablevsr.tile-overlap", "16", "--stablevsr.steps", "2"],
+    "dgaf_vsr": ["--dgaf-vsr.segment-frames", "5", "--dgaf-vsr.tile-height", "64", "--dgaf-vsr.tile-width", "64",
+                 "--dgaf-vsr.tile-overlap", "16", "--dgaf-vsr.steps", "2", "--dgaf-vsr.batch", "2"],
     "image": ["--image.tile-height", "32", "--image.tile-width", "32", "--image.tile-overlap", "16"],
 }  # fmt: skip
 WATCHED = ("/out.mp4", "/.out.mp4")

@@ -12,7 +12,7 @@ from realis.commands.train_cpc import TrainCpcConfig
 from realis.core.config import dump, parse, recipe_flags
 from realis.degradation.config import DegradationConfig
 from realis.methods.flags import make_config, parse_upscale
-from realis.methods.registry import DEFAULT, METHODS, find_method
+from realis.methods.registry import DEFAULT, METHODS, find_method, find_training
 from realis.models.hub import TINY
 from realis.models.wan.geometry import tokens
 from realis.upscaling.app.config import UpscaleConfig
@@ -55,10 +55,15 @@ def test_the_command_line_is_pinned(name):
     assert flags == pinned.read_text(), f"the flags of {name} changed; if that is meant, update {pinned}"
 
 
-@pytest.mark.parametrize("name", ["basicvsr", "image", "sd_x4"])
-def test_the_flags_of_a_method_are_pinned(name):
-    """Those of cpc stand with the command's own, and bicubic has none."""
-    kind, pinned = find_method(name).Config, ROOT / "tests" / "goldens" / f"flags_{name}.txt"
+# Those of cpc and of sd_x4's training stand with the commands' own, and bicubic has none
+OF_METHODS = [("", name) for name in ("basicvsr", "image", "sd_x4", "stablevsr", "dgaf_vsr")]
+OF_TRAININGS = [("train_", name) for name in ("stablevsr", "dgaf_vsr")]
+
+
+@pytest.mark.parametrize(("command", "name"), OF_METHODS + OF_TRAININGS)
+def test_the_flags_of_a_method_are_pinned(command, name):
+    kind = (find_training if command else find_method)(name).Config
+    pinned = ROOT / "tests" / "goldens" / f"flags_{command}{name}.txt"
     flags = "".join(f"{line}\n" for line in flags_of(kind, f"{kind.PREFIX}."))
     assert flags == pinned.read_text(), f"the flags of {name} changed; if that is meant, update {pinned}"
 
