@@ -2,32 +2,19 @@
 
 from pathlib import Path
 
-from realis.core.errors import InputError, require
-from realis.models.hub import STABLEVSR_TINY, model_folder, part_folder, read_json, read_part
+from realis.comparators.sd_x4.guided_files import check_alike, network_folder
+from realis.core.errors import require
+from realis.models.hub import STABLEVSR_TINY, read_part
 
 PART = "controlnet"  # its folder in a model, as the authors of StableVSR publish it
+TITLE = "Temporal Conditioning Module"
 SHRINKING = 3  # layers that shrink the guidance, to a fourth
-# What a module has in common with the UNet whose features it adds to
-COMMON = ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block")
+ALIKE = ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block")
 
 
 def tcm_folder(name: str, flag: str) -> Path:
-    """Return the folder of a module.
-
-    Args:
-        name: stablevsr-tiny, a folder or a hub id, of the module or of a model that has it.
-        flag: what asks for it, for messages.
-
-    Raises:
-        InputError: there is none.
-    """
-    folder = model_folder(name, flag, embedded=STABLEVSR_TINY, parts=(PART,), text_encoder=False)
-    folder = part_folder(folder, PART)
-    file = folder / "config.json"
-    if not file.is_file() or read_json(file).get("_class_name") != "ControlNetModel":
-        raise InputError(f"{flag}: {name} has no Temporal Conditioning Module (a ControlNetModel, in its folder {PART}); "
-                         f"{flag} names one that was trained for its network")  # fmt: skip
-    return folder
+    """Return the folder of a module; see :func:`realis.comparators.sd_x4.guided_files.network_folder`."""
+    return network_folder(name, flag, embedded=STABLEVSR_TINY, part=PART, kind="ControlNetModel", title=TITLE)
 
 
 def check_tcm(tcm: Path, model: Path, flag: str) -> None:
@@ -41,11 +28,9 @@ def check_tcm(tcm: Path, model: Path, flag: str) -> None:
     Raises:
         InputError: it does not.
     """
-    config, unet = read_part(tcm), read_json(model / "unet" / "config.json")
-    for name in COMMON:
-        got, wanted = config.get(name), unet.get(name)
-        require(got == wanted, f"{flag} {tcm}: {name}", repr(got), f"{wanted!r}, as the UNet of {model} has")
+    config, what = read_part(tcm), f"{flag} {tcm}"
+    check_alike(config, ALIKE, model, what)
     widths = config.get("conditioning_embedding_out_channels")
     fits = isinstance(widths, list) and len(widths) == SHRINKING
     wanted = f"{SHRINKING}, for guidance four times as large as the LR"
-    require(fits, f"{flag} {tcm}: conditioning_embedding_out_channels", repr(widths), wanted)
+    require(fits, f"{what}: conditioning_embedding_out_channels", repr(widths), wanted)

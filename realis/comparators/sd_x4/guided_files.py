@@ -1,0 +1,48 @@
+"""Find and check the files of a network that guides an x4 upscaler, before any weight is loaded. No torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from realis.core.errors import InputError, require
+from realis.models.hub import model_folder, part_folder, read_json
+
+
+def network_folder(name: str, flag: str, *, embedded: str, part: str, kind: str, title: str) -> Path:
+    """Return the folder of a network.
+
+    Args:
+        name: ``embedded``, a folder or a hub id, of the network or of a model that has it.
+        flag: what asks for it, for messages.
+        embedded: the one that the package carries.
+        part: its folder in a model.
+        kind: its class.
+        title: what it is called.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = part_folder(model_folder(name, flag, embedded=embedded, parts=(part,), text_encoder=False), part)
+    file = folder / "config.json"
+    if not file.is_file() or read_json(file).get("_class_name") != kind:
+        raise InputError(f"{flag}: {name} has no {title} (a {kind}, in its folder {part}); {flag} names one that was trained for "
+                         "its network")  # fmt: skip
+    return folder
+
+
+def check_alike(config: Mapping[str, Any], names: Sequence[str], model: Path, what: str) -> None:
+    """Make sure that a network has in common with the UNet of a model what it must.
+
+    Args:
+        config: of the network.
+        names: of what both must have the same of.
+        model: the folder of the upscaler.
+        what: the flag and the folder of the network, for messages.
+
+    Raises:
+        InputError: it has not.
+    """
+    unet = read_json(model / "unet" / "config.json")
+    for name in names:
+        got, wanted = config.get(name), unet.get(name)
+        require(got == wanted, f"{what}: {name}", repr(got), f"{wanted!r}, as the UNet of {model} has")
