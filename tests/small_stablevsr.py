@@ -7,18 +7,20 @@ from diffusers import UNet2DConditionModel
 
 from realis.comparators.stablevsr.tcm import new_tcm
 from realis.models.sd_x4.files import SCALE
+from small_sd_x4 import louder
 
 WIDTHS = (4, 6, 8)  # of the layers that shrink the guidance
 
 
 def small_tcm(unet, gain=0.5):
     """A module for ``unet`` whose convolutions of zeros are made random, so that guidance matters; 0: a new one."""
+    torch.manual_seed(0)
     tcm = new_tcm(unet, WIDTHS)
-    generator = torch.Generator().manual_seed(1)
+    louder(tcm.controlnet_cond_embedding, 4)
     zeros = [tcm.controlnet_cond_embedding.conv_out, *tcm.controlnet_down_blocks, tcm.controlnet_mid_block]
     with torch.no_grad():
         for weight in (weight for conv in zeros for weight in conv.parameters()):
-            weight.copy_(torch.randn(weight.shape, generator=generator) * gain)
+            weight.copy_(torch.randn(weight.shape) * gain)
     return tcm.eval()
 
 
