@@ -37,7 +37,6 @@ from realis.upscaling.app.plan import weights_memory
 from realis.upscaling.stream import Frame, upscale_stream
 from realis.video.fingerprint import fingerprint
 from small_basicvsr import moving_clip, small_weights
-from small_sd_x4 import UNET
 from small_stablevsr import enlarged_cells, save_small_stablevsr, small_tcm
 
 SIZE = (8, 12)  # height, width of the LR
@@ -76,14 +75,31 @@ def loaded(folder, placement=PLAIN, **flags):
     return METHOD.load(StableVsrConfig(str(folder), **{"steps": 2, **flags}), placement, [""])
 
 
+@pytest.fixture(scope="module")
+def upscaler(folder):
+    return loaded(folder)
+
+
+@pytest.fixture(scope="module")
+def result(upscaler):
+    """What it makes of two frames."""
+    return upscaled(upscaler, CLIP[:2])
+
+
+def told(upscaler, **flags):
+    """The same networks with other flags, of those that decide nothing about how networks are loaded."""
+    config = replace(upscaler.config, **flags)
+    return StableVsrUpscaler(upscaler.model, upscaler.tcm, upscaler.estimate_flow, config, METHOD.needs(config, False))
+
+
 def segments_of(upscaler, frames, start=0, across_cuts=True):
     """The segments that the stream makes of frames, planned as the command plans them."""
-    needs, size, told = upscaler.needs, tuple(4 * side for side in frames.shape[-2:]), []
+    needs, size, shares = upscaler.needs, tuple(4 * side for side in frames.shape[-2:]), []
     tiles = plan_tiles(size, needs.tile, needs.tile_overlap, needs.multiple)
     segments = list(
-        upscale_stream(upscaler, map(Frame, frames), size, tiles, 0, told.append, start, across_cuts=across_cuts)
+        upscale_stream(upscaler, map(Frame, frames), size, tiles, 0, shares.append, start, across_cuts=across_cuts)
     )
-    assert sum(told) == pytest.approx(len(frames))
+    assert sum(shares) == pytest.approx(len(frames))
     return segments
 
 
@@ -94,28 +110,25 @@ def upscaled(upscaler, frames, start=0, across_cuts=True):
 CLIP = moving_clip(3, *SIZE)
 
 
+@pytest.fixture(scope="module")
+def alone(sd_x4_folder):
+    """What the upscaler alone makes of the clip."""
+    return upscaled(SD_X4.load(SdX4Config(str(sd_x4_folder), steps=2, sampler="ddpm"), PLAIN, [""]), CLIP)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_new_module_changes_nothing(sd_x4_folder, new_folder, folder, strategy):
+def test_a_new_module_changes_nothing(new_folder, upscaler, alone, strategy):
     """Frames are those of the upscaler alone, to the last bit, until the module has learned."""
-    alone = SD_X4.load(SdX4Config(str(sd_x4_folder), steps=2, sampler="ddpm"), PLAIN, [""])
-    expected = upscaled(alone, CLIP)
-    assert torch.equal(upscaled(loaded(new_folder, strategy=strategy), CLIP), expected)
-    assert expected.std() > 0.1
-    changed = (upscaled(loaded(folder, strategy=strategy), CLIP) - expected).abs().amax(dim=(1, 2, 3))
+    assert torch.equal(upscaled(loaded(new_folder, strategy=strategy), CLIP), alone) and alone.std() > 0.1
+    changed = (upscaled(told(upscaler, strategy=strategy), CLIP) - alone).abs().amax(dim=(1, 2, 3))
     assert changed[1:].min() > 0.05 if strategy != "single-frame" else changed.max() == 0
     assert (changed[0] > 0) == (strategy == "bidirectional")  # only there is the first frame ever guided
 
 
 def test_a_new_module_changes_nothing_with_guidance_by_prompts(sd_x4_folder, new_folder):
-    flags = {"steps": 2, "sampler": "ddim", "guidance": 3.0, "negative_prompt": "blurry"}
-    alone, own = (
-        upscaled(method.load(config(str(model), **flags), PLAIN, [""]), CLIP)
-        for method, config, model in (
-            (SD_X4, SdX4Config, sd_x4_folder),
-            (METHOD, StableVsrConfig, new_folder),
-        )
-    )
-    assert torch.equal(own, alone)
+    flags = {"steps": 2, "guidance": 3.0, "negative_prompt": "blurry"}
+    expected = SD_X4.load(SdX4Config(str(sd_x4_folder), **flags), PLAIN, [""])
+    assert torch.equal(upscaled(loaded(new_folder, sampler="ddim", **flags), CLIP), upscaled(expected, CLIP))
 
 
 def test_a_module_is_saved_and_loaded(folder):
@@ -125,9 +138,9 @@ def test_a_module_is_saved_and_loaded(folder):
     assert all(torch.equal(written[name], tensor) for name, tensor in read.state_dict().items())
 
 
-def test_a_module_may_lie_elsewhere(sd_x4_folder, folder):
+def test_a_module_may_lie_elsewhere(sd_x4_folder, folder, upscaler):
     """In a folder of its own, or in that of another model."""
-    expected = upscaled(loaded(folder), CLIP)
+    expected = upscaled(upscaler, CLIP)
     for tcm in (folder, folder / "controlnet"):
         assert torch.equal(upscaled(loaded(sd_x4_folder, tcm=str(tcm)), CLIP), expected)
 
@@ -139,7 +152,7 @@ def test_a_module_may_lie_elsewhere(sd_x4_folder, folder):
 def guides(monkeypatch):
     """(step, frame, neighbour) of all that is guided, numbered in its segment, with what is shown; then None and the latents
     of the segment."""
-    told = []
+    entries = []
 
     def recorded(predict, guidance, z, steps, *rest):
         numbers, shown = {step.timestep: number for number, step in enumerate(steps)}, []
@@ -150,21 +163,21 @@ def guides(monkeypatch):
 
         def noted_predict(frame, z, timestep, texture):
             assert (texture is None) == (not shown)
-            told.extend((numbers[timestep], *shown.pop()) for _ in range(len(shown)))
+            entries.extend((numbers[timestep], *shown.pop()) for _ in range(len(shown)))
             return predict(frame, z, timestep, texture)
 
         latents = sample_frames(noted_predict, noted_guidance, z, steps, *rest)
-        told.append((None, latents))
+        entries.append((None, latents))
         return latents
 
     monkeypatch.setattr(upscaler_module, "sample_frames", recorded)
-    return told
+    return entries
 
 
-def orders(told):
+def orders(entries):
     """Of each segment, (step, frame, neighbour) in their order."""
     segments = [[]]
-    for entry in told:
+    for entry in entries:
         if entry[0] is None:
             segments.append([])
         else:
@@ -172,8 +185,8 @@ def orders(told):
     return segments[:-1]
 
 
-def test_a_finished_frame_guides_the_next_one_at_every_step(folder, guides):
-    upscaled(loaded(folder, strategy="auto-regressive"), CLIP)
+def test_a_finished_frame_guides_the_next_one_at_every_step(upscaler, guides):
+    upscaled(told(upscaler, strategy="auto-regressive"), CLIP)
     assert orders(guides) == [[], *[[(0, 0, BEFORE), (1, 0, BEFORE)]] * 2]
     finished = [entry[1] for entry in guides if entry[0] is None]
     shown = [entry[3] for entry in guides if entry[0] is not None]
@@ -188,19 +201,19 @@ def test_the_frame_before_a_segment_guides_it_in_the_forward_direction_only(fold
     assert orders(guides) == [first, second]
 
 
-def test_what_a_segment_carries_is_its_last_frame(folder, guides):
-    segments = segments_of(loaded(folder, segment_frames=2), CLIP)
+def test_what_a_segment_carries_is_its_last_frame(upscaler, guides):
+    segments = segments_of(told(upscaler, segment_frames=2), CLIP)
     finished = [entry[1] for entry in guides if entry[0] is None]
     for segment, frame, latents in zip(segments, (1, 2), finished, strict=True):
         assert segment.carry.keys() >= {"frame", "latents"}
         assert torch.equal(segment.carry["frame"], CLIP[frame])
         assert torch.equal(segment.carry["latents"], latents[-1][0])
-    assert "latents" not in segments_of(loaded(folder, strategy="single-frame"), CLIP)[0].carry
+    assert "latents" not in segments_of(told(upscaler, strategy="single-frame"), CLIP)[0].carry
 
 
-def test_a_segment_matters_only_where_frames_wait_for_each_other(folder):
+def test_a_segment_matters_only_where_frames_wait_for_each_other(upscaler):
     def of(strategy, frames):
-        return upscaled(loaded(folder, strategy=strategy, segment_frames=frames), CLIP)
+        return upscaled(told(upscaler, strategy=strategy, segment_frames=frames), CLIP)
 
     one_by_one = of("auto-regressive", 1)
     assert torch.equal(of("auto-regressive", 8), one_by_one)
@@ -210,11 +223,11 @@ def test_a_segment_matters_only_where_frames_wait_for_each_other(folder):
 
 
 @pytest.mark.parametrize("strategy", ["auto-regressive", "bidirectional"])
-def test_a_cut_ends_the_guidance(folder, strategy):
+def test_a_cut_ends_the_guidance(upscaler, strategy):
     """The second shot is as without the first."""
     first = moving_clip(3, 16, 24)
     second = first[:2].flip(-1, -2)
-    upscaler = loaded(folder, strategy=strategy)
+    upscaler = told(upscaler, strategy=strategy)
     segments = segments_of(upscaler, torch.cat((first, second)), across_cuts=False)
     whole, cut = torch.cat([segment.frames for segment in segments]), next(s for s in segments if s.cut)
     assert cut.start + len(cut.frames) == 3 and cut.carry == {}
@@ -236,30 +249,30 @@ def test_a_cut_ends_the_guidance(folder, strategy):
         ({"strategy": "single-frame"}, []),
     ],
 )
-def test_flow_goes_from_a_frame_to_its_neighbour_and_is_estimated_once(folder, flow_frames, size, flags, pairs):
+def test_flow_goes_from_a_frame_to_its_neighbour_and_is_estimated_once(upscaler, flow_frames, size, flags, pairs):
     """Between frames that are extended to the canvas: of 5x7 pixels, 6x8."""
-    clip, told = torch.rand(3, 3, 5, 7, generator=torch.Generator().manual_seed(0)), []
+    clip, estimated = torch.rand(3, 3, 5, 7, generator=torch.Generator().manual_seed(0)), []
 
     def estimate(a, b):
         assert a.shape == b.shape == (1, 3, *size)
-        told.append(tuple(next(i for i in range(3) if resembles(x, clip[i])) for x in (a, b)))
+        estimated.append(tuple(next(i for i in range(3) if resembles(x, clip[i])) for x in (a, b)))
         return torch.zeros(1, 2, *size)
 
     def resembles(frame, lr):
         scale = size[0] // 6
         return (frame[0, :, :: max(scale, 1), :: max(scale, 1)][:, :5, :7] - lr).abs().mean() < 0.15
 
-    upscaler = loaded(folder, flow_frames=flow_frames, **flags)
+    upscaler = told(upscaler, flow_frames=flow_frames, **flags)
     upscaler.estimate_flow = estimate
     upscaled(upscaler, clip)
-    assert sorted(told) == pairs
+    assert sorted(estimated) == pairs
 
 
-def test_flow_is_that_of_the_weights_that_are_named(folder, spynet_file):
-    farneback, spynet = loaded(folder), loaded(folder, flow_weights=str(spynet_file))
-    assert isinstance(spynet.estimate_flow, SpyNet) and "flow by Farneback" in farneback.needs.sampling
+def test_flow_is_that_of_the_weights_that_are_named(folder, upscaler, spynet_file):
+    spynet = loaded(folder, flow_weights=str(spynet_file))
+    assert isinstance(spynet.estimate_flow, SpyNet) and "flow by Farneback" in upscaler.needs.sampling
     assert "flow by basicvsr.safetensors" in spynet.needs.sampling
-    assert (upscaled(spynet, CLIP) - upscaled(farneback, CLIP)).abs().max() > 0.01
+    assert (upscaled(spynet, CLIP) - upscaled(upscaler, CLIP)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -267,8 +280,8 @@ def test_flow_is_that_of_the_weights_that_are_named(folder, spynet_file):
     [{"guidance_on": "xt"}, {"motion_compensation": "latents"}, {"motion_compensation": "off"},
      {"warp_grid": "stablevsr"}, {"mask_occlusion": True}, {"flow_frames": "lr"}],
 )  # fmt: skip
-def test_how_a_frame_is_guided_matters(folder, flags):
-    assert (upscaled(loaded(folder, **flags), CLIP) - upscaled(loaded(folder), CLIP)).abs().max() > 0.01
+def test_how_a_frame_is_guided_matters(upscaler, result, flags):
+    assert (upscaled(told(upscaler, **flags), CLIP[:2]) - result).abs().max() > 0.01
 
 
 class Pixelwise(torch.nn.Module):
@@ -306,19 +319,19 @@ class Enlarging(torch.nn.Module):
 
 
 @pytest.mark.parametrize(("size", "count"), [((24, 40), 6), ((10, 37), 3)])
-def test_a_tile_is_guided_by_its_own_window(folder, size, count):
+def test_a_tile_is_guided_by_its_own_window(upscaler, size, count):
     """So that tiles are the whole where no cell sees another; the flow is that of whole frames."""
-    results, clip = [], moving_clip(3, *size)
-    for tile in (512, 64):
-        upscaler = loaded(folder, tile_height=tile, tile_width=tile, tile_overlap=16)
-        upscaler.model = replace(upscaler.model, unet=Pixelwise(), vae=Enlarging())
-        upscaler.tcm = PixelwiseTcm()
-        assert len(plan_tiles((4 * size[0], 4 * size[1]), (tile, tile), 16, 8)) == (1 if tile == 512 else count)
-        results.append(upscaled(upscaler, clip))
-    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
-    single = loaded(folder, strategy="single-frame")
-    single.model = replace(single.model, unet=Pixelwise(), vae=Enlarging())
-    assert (upscaled(single, clip) - results[0]).abs().max() > 0.1  # guidance matters
+    clip = moving_clip(3, *size)
+    assert len(plan_tiles((4 * size[0], 4 * size[1]), (64, 64), 16, 8)) == count
+
+    def pixelwise(tile, strategy="bidirectional"):
+        cells = told(upscaler, tile_height=tile, tile_width=tile, tile_overlap=16, strategy=strategy)
+        cells.model, cells.tcm = replace(cells.model, unet=Pixelwise(), vae=Enlarging()), PixelwiseTcm()
+        return upscaled(cells, clip)
+
+    whole = pixelwise(512)
+    torch.testing.assert_close(pixelwise(64), whole, atol=1e-5, rtol=0)
+    assert (pixelwise(512, "single-frame") - whole).abs().max() > 0.1  # guidance matters
 
 
 # Noise levels, placements
@@ -343,12 +356,6 @@ def test_noise_levels_may_be_left_out_of_the_network_or_of_both(copied):
     assert torch.equal(upscaled(loaded(copied), CLIP), expected)
     without_levels(ControlNetModel, copied / "controlnet")
     assert torch.equal(upscaled(loaded(copied), CLIP), expected)
-
-
-@pytest.fixture(scope="module")
-def result(folder):
-    """Two frames in float32."""
-    return upscaled(loaded(folder), CLIP[:2])
 
 
 @pytest.mark.parametrize("placement", [Placement(offload=True), Placement(dtype="bfloat16"), Placement(fp8=True)])
