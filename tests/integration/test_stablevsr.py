@@ -72,7 +72,7 @@ def spynet_file(tmp_path_factory):
 
 
 def loaded(folder, placement=PLAIN, **flags):
-    return METHOD.load(StableVsrConfig(str(folder), **{"steps": 2, **flags}), placement, [""])
+    return METHOD.load(StableVsrConfig(model=str(folder), **{"steps": 2, **flags}), placement, [""])
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +373,7 @@ def test_placements_change_little(folder, result, placement):
 
 def test_only_what_is_read_counts_and_all_of_it(copied, sd_x4_folder, spynet_file):
     def counted(**flags):
-        needs = METHOD.needs(StableVsrConfig(str(copied), **flags), False)
+        needs = METHOD.needs(StableVsrConfig(model=str(copied), **flags), False)
         return weights_memory(needs), {
             name: fingerprint(path, needs.parts.get(path, ())) for name, path in needs.weights.items()
         }
@@ -392,7 +392,7 @@ def test_only_what_is_read_counts_and_all_of_it(copied, sd_x4_folder, spynet_fil
 
 
 def refused(folder, message, load=False, placement=PLAIN, **flags):
-    config = StableVsrConfig(str(folder), **{"steps": 2, **flags})
+    config = StableVsrConfig(model=str(folder), **{"steps": 2, **flags})
     with pytest.raises(InputError, match=message) as stop:
         METHOD.load(config, placement, [""]) if load else METHOD.needs(config, False)
     assert "\n" not in str(stop.value)
