@@ -206,7 +206,7 @@ def test_nothing_is_shown_of_what_the_neighbour_does_not_show(motion_compensatio
 def test_flow_is_estimated_on_the_lr_or_on_what_bicubic_makes_of_it():
     lr = moving_clip(1, *SIZE)
     assert frames_for_flow(lr, TextureGuidanceConfig(flow_frames="lr")) is lr
-    enlarged = frames_for_flow(lr, TextureGuidanceConfig(flow_frames="enlarged"))
+    enlarged = frames_for_flow(lr, TextureGuidanceConfig())
     assert torch.equal(enlarged, resize(lr, (32, 48)).clamp(0, 1))
 
 
@@ -271,7 +271,7 @@ def noisy(batch, draws, sample, frame, levels):
 def warped(decoded, lr, neighbour, flow_frames):
     """Decoded neighbours (1, 3, 32, 48), brought to where the LR of a frame shows the same."""
     lr, neighbour = lr / 2 + 0.5, neighbour / 2 + 0.5
-    if flow_frames == "enlarged":
+    if flow_frames != "lr":
         lr, neighbour = (resize(x, (32, 48)).clamp(0, 1) for x in (lr, neighbour))
     flow = farneback(lr, neighbour)
     if flow_frames == "lr":
@@ -282,12 +282,13 @@ def warped(decoded, lr, neighbour, flow_frames):
 
 
 @pytest.mark.parametrize(
-    ("guidance_on", "levels", "flow_frames"), [("x0", True, "enlarged"), ("x0", False, "lr"), ("xt", True, "lr")]
+    ("levels", "flags"),
+    [(True, {}), (False, {"flow_frames": "lr"}), (True, {"guidance_on": "xt", "flow_frames": "lr"})],
 )
-def test_the_loss_is_that_of_algorithm_2(networks, guidance_on, levels, flow_frames):
+def test_the_loss_is_that_of_algorithm_2(networks, levels, flags):
     """Computed a sample at a time by the parts of diffusers; the neighbour is estimated by the UNet alone."""
     unet, vae = networks
-    step = step_of(networks, levels=levels, guidance_on=guidance_on, flow_frames=flow_frames)
+    step, config = step_of(networks, levels=levels, **flags), TextureGuidanceConfig(**flags)
     batch, theirs, losses = batch_of(), DDPMScheduler(**SCHEDULE), []
     draws = step.draw(batch, step.seed)
     for i, number in enumerate(batch["number"].tolist()):
@@ -299,12 +300,12 @@ def test_the_loss_is_that_of_algorithm_2(networks, guidance_on, levels, flow_fra
         with torch.no_grad():
             v = unet(inputs, t, step.prompt, class_labels=level).sample
             alpha = theirs.alphas_cumprod[t]
-            shown = alpha.sqrt() * z - (1 - alpha).sqrt() * v if guidance_on == "x0" else z
+            shown = alpha.sqrt() * z - (1 - alpha).sqrt() * v if config.guidance_on == "x0" else z
             decoded = vae.decode(shown / 0.08333).sample
 
         # Lines 9 and 10
         x0, noise, lr, _, inputs = noisy(batch, draws, i, frame, levels)
-        guidance = warped(decoded, lr, neighbour_lr, flow_frames)
+        guidance = warped(decoded, lr, neighbour_lr, config.flow_frames)
         down, middle = step.tcm(inputs, t, step.prompt, guidance, class_labels=level, return_dict=False)
         v = unet(
             inputs, t, step.prompt, class_labels=level, down_block_additional_residuals=down,
