@@ -113,6 +113,15 @@ def test_a_module_is_trained_on_from_its_weights(model, whole, tmp_path):
     assert f"**Base model**: {whole[0] / 'export'}" in card and "license: other" in card
 
 
+def test_a_module_without_noise_levels_is_trained_over_a_network_that_has_them(model, whole, tmp_path):
+    """From a module that has them as well; the result is for an LR that is not noised."""
+    flags = ["--stablevsr.tcm", str(whole[0] / "export"), "--stablevsr.most-noise", "off", "--validation.every", "0"]
+    run_train_comparator(words(model, tmp_path, *flags, steps=1, batch=1))
+    weights = load_file(tmp_path / WEIGHTS)
+    assert whole[1].keys() - weights.keys() == {"class_embedding.weight"}
+    assert loaded(model, tcm=str(tmp_path / "export"), noise_level="off").tcm.class_embedding is None
+
+
 # Batches
 
 
