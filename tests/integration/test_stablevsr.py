@@ -20,12 +20,13 @@ from reads import unread_fields
 from realis.commands.__main__ import run_upscale
 from realis.commands.upscale import upscale as upscale_command
 from realis.comparators.sd_x4.config import SdX4Config
+from realis.comparators.sd_x4.guided_config import Strategy
+from realis.comparators.sd_x4.guided_upscaler import BEFORE
 from realis.comparators.sd_x4.method import METHOD as SD_X4
 from realis.comparators.stablevsr import upscaler as upscaler_module
 from realis.comparators.stablevsr.config import StableVsrConfig
-from realis.comparators.stablevsr.guidance_config import Strategy
 from realis.comparators.stablevsr.method import METHOD
-from realis.comparators.stablevsr.sampling import BEFORE, sample_frames
+from realis.comparators.stablevsr.sampling import sample_frames
 from realis.comparators.stablevsr.upscaler import StableVsrUpscaler
 from realis.core.errors import InputError
 from realis.methods.flags import parse_upscale
@@ -240,7 +241,7 @@ def test_a_cut_ends_the_guidance(upscaler, strategy):
 # Flow, tiles
 
 
-@pytest.mark.parametrize(("flow_frames", "size"), [({"flow_frames": "lr"}, (6, 8)), ({}, (24, 32))])
+@pytest.mark.parametrize(("flow_frames", "size"), [("lr", (6, 8)), ("bicubic", (24, 32)), ("nearest", (24, 32))])
 @pytest.mark.parametrize(
     ("flags", "pairs"),
     [
@@ -263,7 +264,7 @@ def test_flow_goes_from_a_frame_to_its_neighbour_and_is_estimated_once(upscaler,
         """Which frame of the clip it shows."""
         return int((interpolate(frame, (6, 8), mode="area")[..., :5, :7] - clip).abs().mean(dim=(1, 2, 3)).argmin())
 
-    upscaler = told(upscaler, **flow_frames, **flags)
+    upscaler = told(upscaler, flow_frames=flow_frames, **flags)
     upscaler.estimate_flow = estimate
     upscaled(upscaler, clip)
     assert sorted(estimated) == pairs
@@ -463,7 +464,7 @@ def test_what_is_not_for_these_networks_is_refused(folder):
     ("flag", "wanted"),
     [
         ("strategy", STRATEGIES), ("guidance-on", ("x0", "xt")), ("motion-compensation", ("frames", "latents", "off")),
-        ("warp-grid", ("exact", "stablevsr")), ("flow-frames", ("lr",)), ("sampler", ("ddim", "ddpm")),
+        ("warp-grid", ("exact", "stablevsr")), ("flow-frames", ("bicubic", "nearest", "lr")), ("sampler", ("ddim", "ddpm")),
     ],
 )  # fmt: skip
 def test_a_value_that_is_none_of_the_choices_is_refused(flag, wanted):

@@ -165,7 +165,7 @@ def test_only_the_module_is_trained(model):
     step = prepared(model).step
     learning = [name for name, weight in step.named_parameters() if weight.requires_grad]
     assert learning and all(name.startswith("tcm.") for name in learning)
-    assert not step.unet.training and len(learning) == len(list(step.tcm.parameters()))
+    assert not step.base.unet.training and len(learning) == len(list(step.tcm.parameters()))
 
 
 # Refusals

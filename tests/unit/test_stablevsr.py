@@ -7,12 +7,16 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch.nn.functional import grid_sample, interpolate
 
+from realis.comparators.sd_x4.guided_config import MotionConfig
+from realis.comparators.sd_x4.guided_step import draw_pair
+from realis.comparators.sd_x4.guided_upscaler import BEFORE
+from realis.comparators.sd_x4.motion import frames_for_flow
 from realis.comparators.sd_x4.step import SdX4Step
 from realis.comparators.stablevsr.guidance_config import TextureGuidanceConfig
-from realis.comparators.stablevsr.sampling import BEFORE, sample_frames
-from realis.comparators.stablevsr.step import StableVsrStep, draw_pair
+from realis.comparators.stablevsr.sampling import sample_frames
+from realis.comparators.stablevsr.step import StableVsrStep
 from realis.comparators.stablevsr.tcm import guided_by, new_tcm
-from realis.comparators.stablevsr.texture_guidance import frames_for_flow, texture_guidance
+from realis.comparators.stablevsr.texture_guidance import texture_guidance
 from realis.diffusion.v_prediction import NoiseSchedule
 from realis.models.optical_flow.farneback import farneback
 from realis.models.sd_x4.files import TOKENS
@@ -203,11 +207,11 @@ def test_nothing_is_shown_of_what_the_neighbour_does_not_show(motion_compensatio
     assert plain[..., 14:, :-4].abs().min() > 0
 
 
-def test_flow_is_estimated_on_the_lr_or_on_what_bicubic_makes_of_it():
+def test_flow_is_estimated_on_the_lr_or_on_what_is_made_of_it():
     lr = moving_clip(1, *SIZE)
-    assert frames_for_flow(lr, TextureGuidanceConfig(flow_frames="lr")) is lr
-    enlarged = frames_for_flow(lr, TextureGuidanceConfig())
-    assert torch.equal(enlarged, resize(lr, (32, 48)).clamp(0, 1))
+    assert frames_for_flow(lr, MotionConfig(flow_frames="lr")) is lr
+    assert torch.equal(frames_for_flow(lr, MotionConfig(flow_frames="bicubic")), resize(lr, (32, 48)).clamp(0, 1))
+    assert torch.equal(frames_for_flow(lr, MotionConfig(flow_frames="nearest")), enlarged_cells(lr))
 
 
 def test_the_window_of_a_tile_is_the_same_on_a_larger_canvas():
@@ -244,11 +248,12 @@ def test_a_new_module_changes_no_velocity(networks, gain):
 def step_of(networks, gain=0.5, levels=True, **flags):
     unet, vae = networks
     schedule = NoiseSchedule(SCHEDULE)
-    return StableVsrStep(
-        unet, small_tcm(unet, gain).train(), lambda latents: decode_images(vae, latents), farneback,
-        TextureGuidanceConfig(**flags), schedule, schedule if levels else None, random(1, TOKENS, TEXT_DIM, seed=2),
-        most_noise=50, pure_noise=0.0, noise_level=20, steps=2, seed=3, precision="no",
+    base = SdX4Step(
+        unet, schedule, schedule if levels else None, random(1, TOKENS, TEXT_DIM, seed=2), most_noise=50, pure_noise=0.0,
+        noise_level=20, steps=2, seed=3, precision="no",
     )  # fmt: skip
+    tcm, config = small_tcm(unet, gain).train(), TextureGuidanceConfig(**flags)
+    return StableVsrStep(base, tcm, lambda latents: decode_images(vae, latents), farneback, config)
 
 
 def batch_of(number=2, frames=3):
@@ -289,16 +294,16 @@ def test_the_loss_is_that_of_algorithm_2(networks, levels, flags):
     """Computed a sample at a time by the parts of diffusers; the neighbour is estimated by the UNet alone."""
     unet, vae = networks
     step, config = step_of(networks, levels=levels, **flags), TextureGuidanceConfig(**flags)
-    batch, theirs, losses = batch_of(), DDPMScheduler(**SCHEDULE), []
-    draws = step.draw(batch, step.seed)
+    batch, theirs, losses, prompt = batch_of(), DDPMScheduler(**SCHEDULE), [], step.base.prompt
+    draws = step.base.draw(batch, 3)
     for i, number in enumerate(batch["number"].tolist()):
-        neighbour, frame = draw_pair(step.seed, number, 3)
+        neighbour, frame = draw_pair(3, number, 3)
         t, level = draws.timesteps[i : i + 1], draws.noise_levels[i : i + 1]
 
         # Lines 6 to 8
         _, _, neighbour_lr, z, inputs = noisy(batch, draws, i, neighbour, levels)
         with torch.no_grad():
-            v = unet(inputs, t, step.prompt, class_labels=level).sample
+            v = unet(inputs, t, prompt, class_labels=level).sample
             alpha = theirs.alphas_cumprod[t]
             shown = alpha.sqrt() * z - (1 - alpha).sqrt() * v if config.guidance_on == "x0" else z
             decoded = vae.decode(shown / 0.08333).sample
@@ -306,9 +311,9 @@ def test_the_loss_is_that_of_algorithm_2(networks, levels, flags):
         # Lines 9 and 10
         x0, noise, lr, _, inputs = noisy(batch, draws, i, frame, levels)
         guidance = warped(decoded, lr, neighbour_lr, config.flow_frames)
-        down, middle = step.tcm(inputs, t, step.prompt, guidance, class_labels=level, return_dict=False)
+        down, middle = step.tcm(inputs, t, prompt, guidance, class_labels=level, return_dict=False)
         v = unet(
-            inputs, t, step.prompt, class_labels=level, down_block_additional_residuals=down,
+            inputs, t, prompt, class_labels=level, down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
         ).sample  # fmt: skip
         losses.append((v - theirs.get_velocity(x0, noise, t)).square().mean())
@@ -332,7 +337,7 @@ def test_sampling_with_a_new_module_is_that_of_the_upscaler_alone(networks):
     batch = batch_of()
     step, loud = (step_of(networks, gain) for gain in (0, 0.5))
     with torch.no_grad():
-        torch.testing.assert_close(step.sample(batch), SdX4Step.sample(step, batch), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(step.sample(batch), step.base.sample(batch), atol=1e-5, rtol=1e-5)
         assert (loud.sample(batch) - step.sample(batch)).abs().amax(dim=(0, 1, 3, 4)).min() > 0.01  # in every frame
 
 
