@@ -1,5 +1,7 @@
 """A small BasicVSR with made-up weights, the same on every machine: four channels, two blocks a direction."""
 
+import re
+
 import numpy as np
 import torch
 
@@ -15,6 +17,21 @@ def small_weights():
         values = rng.standard_normal(shape) * gain / max(np.prod(shape[1:]), 16) ** 0.5
         tensors[name] = torch.from_numpy(values.astype(np.float32))
     return tensors
+
+
+def mmediting(tensors):
+    """The checkpoint that MMEditing would write of the same network."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name not in ("spynet.mean", "spynet.std"):
+            theirs = re.sub(r"^(backward|forward)_trunk", r"\1_resblocks", name)
+            theirs = re.sub(r"^upconv(\d)", r"upsample\1.upsample_conv", theirs)
+            theirs = re.sub(
+                r"(basic_module\.\d\.basic_module)\.(\d)", lambda x: f"{x[1]}.{int(x[2]) // 2}.conv", theirs
+            )
+            renamed[f"generator.{theirs}"] = tensor
+    others = {"step_counter": torch.zeros(1), "perceptual_loss.conv.weight": torch.zeros(1)}
+    return {"meta": {"iter": 300_000}, "state_dict": renamed | others}
 
 
 def moving_clip(count, height, width):

@@ -250,8 +250,8 @@ def _set_damaged_aside(output: Path) -> None:
 
 
 def _is_model(folder: Path) -> bool:
-    """Whether a folder holds a part of a model, or a whole one."""
-    for name in ("config.json", "model_index.json"):
+    """Whether a folder holds a part of a model, at its top or as comparators export it, or a whole one."""
+    for name in ("config.json", "model_index.json", "controlnet/config.json", "guiding_unet/config.json"):
         with suppress(OSError, ValueError, TypeError):
             if "_class_name" in load_json((folder / name).read_text()):
                 return True

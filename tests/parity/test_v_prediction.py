@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, configuration_utils
 
-from realis.diffusion.v_prediction import NoiseSchedule, add_noise, sample, velocity
+from realis.diffusion.v_prediction import NoiseSchedule, add_noise, clean_estimate, sample, velocity
 
 CONFIG = {
     "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "scaled_linear",
@@ -56,3 +56,14 @@ def test_the_clean_estimate_lies_in_the_velocity():
         alpha = torch.tensor([step.alpha])
         z, v = add_noise(x0, noise, alpha), velocity(x0, noise, alpha)
         assert torch.allclose(step.clean(z, v), x0, atol=1e-5)
+
+
+def test_clean_estimates_are_those_of_diffusers():
+    """Of a batch at different timesteps."""
+    schedule, theirs = NoiseSchedule(CONFIG), DDIMScheduler.from_config(CONFIG)
+    theirs.set_timesteps(1000)
+    z, v = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    timesteps = torch.tensor([0, 400, 999])
+    expected = [theirs.step(v[i], t, z[i]).pred_original_sample for i, t in enumerate(timesteps.tolist())]
+    got = clean_estimate(z, v, schedule.alphas[timesteps])
+    torch.testing.assert_close(got, torch.stack(expected), atol=1e-6, rtol=0)

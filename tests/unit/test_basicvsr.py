@@ -1,6 +1,5 @@
 """BasicVSR: the numbers of the public code, the names of public weights, joins, tiles, and what is refused."""
 
-import re
 import subprocess
 import sys
 from weakref import WeakSet
@@ -19,7 +18,7 @@ from realis.tiling.blend import Canvas
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.stream import Frame, upscale_stream
-from small_basicvsr import moving_clip, small_weights
+from small_basicvsr import mmediting, moving_clip, small_weights
 
 # Mean, deviation and two values of each of four frames that the code of BasicSR (8d56e3a) makes of the small weights
 GOLDEN = [
@@ -76,21 +75,6 @@ def test_frames_are_those_of_the_public_code(weights):
     frames = whole_network(weights, moving_clip(4, 34, 40))
     got = [[x.mean(), x.std(), x[0, 5, 9], x[2, 50, 70]] for x in frames]
     torch.testing.assert_close(torch.tensor(got), torch.tensor(GOLDEN), atol=5e-4, rtol=0)
-
-
-def mmediting(tensors):
-    """The checkpoint that MMEditing would write of the same network."""
-    renamed = {}
-    for name, tensor in tensors.items():
-        if name not in ("spynet.mean", "spynet.std"):
-            theirs = re.sub(r"^(backward|forward)_trunk", r"\1_resblocks", name)
-            theirs = re.sub(r"^upconv(\d)", r"upsample\1.upsample_conv", theirs)
-            theirs = re.sub(
-                r"(basic_module\.\d\.basic_module)\.(\d)", lambda x: f"{x[1]}.{int(x[2]) // 2}.conv", theirs
-            )
-            renamed[f"generator.{theirs}"] = tensor
-    others = {"step_counter": torch.zeros(1), "perceptual_loss.conv.weight": torch.zeros(1)}
-    return {"meta": {"iter": 300_000}, "state_dict": renamed | others}
 
 
 def test_weights_of_mmediting_are_the_same_network(weights, tmp_path):

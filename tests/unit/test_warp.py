@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import grid_sample
 
-from realis.ops.warp import consistent, motion_boundaries, visible, warp
+from realis.ops.warp import consistent, motion_boundaries, resize_flow, visible, warp
 
 
 def constant_flow(x, y, size=(6, 8)):
@@ -58,6 +58,19 @@ def test_the_grid_of_stablevsr_is_scaled_for_other_corners_than_it_is_sampled_wi
     grid = torch.stack([2 * p / max(side - 1, 1) - 1 for p, side in positions], dim=-1)
     expected = grid_sample(picture(size), grid, "bilinear", "zeros", align_corners=False)
     torch.testing.assert_close(warp(picture(size), flow, grid="stablevsr"), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((12, 32), (8, -2)), ((3, 8), (2, -0.5)), ((6, 8), (2, -1))])
+def test_a_flow_is_resized_to_pixels_of_the_new_size(size, expected):
+    """Each axis by its own factor."""
+    torch.testing.assert_close(resize_flow(constant_flow(2, -1), size), constant_flow(*expected, size))
+
+
+def test_between_its_pixels_a_flow_is_interpolated():
+    """By pixel centres that keep their place, and repeated beyond the outermost."""
+    flow = constant_flow(0, 0, (1, 2)).clone()
+    flow[:, 0, :, 1] = 4
+    torch.testing.assert_close(resize_flow(flow, (1, 4))[0, 0, 0], 2 * torch.tensor([0.0, 1, 3, 4]))
 
 
 def test_positions_are_exact_in_wide_frames_of_bfloat16():

@@ -23,17 +23,15 @@ def guided_needs(config: GuidedConfig, prompted: bool, networks: Mapping[str, Pa
         InputError: a file is missing or damaged, or the files do not fit each other or the flags.
     """
     needs = model_needs(config, prompted, LEAST_STEPS)
-    weights, dtypes = {**needs.weights, **networks}, dict(needs.dtypes)
+    weights = {**needs.weights, **networks}
     if config.flow_weights:
-        file = check_weights_file(config.flow_weights, flag_name(config, "flow_weights"))
-        weights["flow_weights"], dtypes[file] = file, "float32"
+        weights["flow_weights"] = check_weights_file(config.flow_weights, flag_name(config, "flow_weights"))
     # A frame at a time is unidirectional sampling in which every frame is finished before the next one begins
     frames = 1 if config.strategy == "auto-regressive" else config.segment_frames
     return replace(
         needs,
         segments=Segments(frames, independent=config.strategy == "single-frame"),
         weights=weights,
-        dtypes=dtypes,
         sampling=f"{config.strategy}, {needs.sampling}, flow by {Path(config.flow_weights).name or 'Farneback'}",
         less_memory=f"{needs.less_memory}, {flag_name(config, 'flow_frames')} lr",
     )
