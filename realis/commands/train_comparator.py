@@ -37,7 +37,10 @@ def train_comparator(config: TrainComparatorConfig) -> None:
     """Train a comparator and export it."""
     check_native_footage(config.data, config.validation.manifest)
     export = config.export or f"{config.run.output}/export"
-    read = find_training(config.method).find_files(config.options)
+    training, frames = find_training(config.method), config.data.frames
+    wanted = f"{training.least_frames} or more for --method {config.method}"
+    require(frames >= training.least_frames, "--data.frames", frames, wanted)
+    read = training.find_files(config.options)
     require(not any(overlap(Path(export), folder) for folder in read), "--export", export,
             "a folder of its own, not one with a model that is read")  # fmt: skip
     with claim_run(config.run, {"--export": export}):

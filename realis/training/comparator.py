@@ -50,9 +50,11 @@ class TrainableComparator(Protocol[Options]):
 
     Attributes:
         Config: the class of its flags.
+        least_frames: of a clip.
     """
 
     Config: type[Options]
+    least_frames: int
 
     def find_files(self, config: Options) -> list[Path]:
         """Check the files that the training reads, and return their folders, which it must not write to.

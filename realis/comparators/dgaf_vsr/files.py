@@ -1,6 +1,8 @@
 """Find and check the files of a guiding U-Net, before any weight is loaded. No torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from realis.comparators.sd_x4.guided_files import check_alike, network_folder
 from realis.core.errors import InputError, require
@@ -15,8 +17,8 @@ def guiding_folder(name: str, flag: str) -> Path:
     return network_folder(name, flag, embedded=DGAF_VSR_TINY, part=PART, kind="GuidingUNet", title="guiding U-Net")
 
 
-def check_guiding(guiding: Path, model: Path, flag: str) -> None:
-    """Make sure that a guiding U-Net is whole, and fits the network of a model.
+def check_guiding(guiding: Path, model: Path, flag: str) -> Mapping[str, Any]:
+    """Return the configuration of a guiding U-Net, which is made sure to be whole and to fit the network of a model.
 
     Args:
         guiding: its folder.
@@ -24,7 +26,7 @@ def check_guiding(guiding: Path, model: Path, flag: str) -> None:
         flag: what names it, for messages.
 
     Raises:
-        InputError: it does not.
+        InputError: it is damaged, or does not fit.
     """
     config, what = read_part(guiding).get("unet_config"), f"{flag} {guiding}"
     if not isinstance(config, dict):
@@ -33,3 +35,4 @@ def check_guiding(guiding: Path, model: Path, flag: str) -> None:
     unet = read_json(model / "unet" / "config.json")
     got, wanted = config.get("in_channels"), unet["in_channels"] + unet["out_channels"]
     require(got == wanted, f"{what}: in_channels", repr(got), f"{wanted}: latents, LR and aligned latents")
+    return config

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from realis.comparators.dgaf_vsr.card import CARD
 from realis.comparators.dgaf_vsr.config import DgafVsrConfig, flag
 from realis.comparators.dgaf_vsr.files import check_guiding, guiding_folder
+from realis.comparators.sd_x4.guided_files import check_levels
 from realis.comparators.sd_x4.guided_method import guided_needs
 from realis.models.hub import DGAF_VSR_TINY, SD_X4_TINY
 from realis.upscaler import Needs, Placement
@@ -28,7 +29,8 @@ class DgafVsrMethod:
         source = config.guiding_unet or (DGAF_VSR_TINY if config.model == SD_X4_TINY else config.model)
         guiding = guiding_folder(source, flag("guiding_unet"))
         needs = guided_needs(config, prompted, {"guiding_unet": guiding})
-        check_guiding(guiding, needs.weights["model"], flag("guiding_unet"))
+        found = check_guiding(guiding, needs.weights["model"], flag("guiding_unet"))
+        check_levels(found, needs.settings["noise_level"], flag("noise_level"), str(guiding))
         return replace(
             needs, scales=SCALES, sampling=f"{needs.sampling}, guided by the {config.guidance_step} step's estimate"
         )

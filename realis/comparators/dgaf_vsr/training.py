@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from realis.comparators.dgaf_vsr.files import PART, check_guiding, guiding_folder
 from realis.comparators.dgaf_vsr.training_config import DgafVsrTrainingConfig, flag
-from realis.comparators.sd_x4.guided_training import find_upscaler, prepare_guided
+from realis.comparators.sd_x4.guided_training import check_trained_levels, find_upscaler, prepare_guided
 from realis.training.comparator import ComparatorTraining
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ class DgafVsrTraining:
     """DGAF-VSR as a :class:`realis.training.comparator.TrainableComparator`."""
 
     Config = DgafVsrTrainingConfig
+    least_frames = 2  # one guides the other
 
     def find_files(self, config: DgafVsrTrainingConfig) -> list[Path]:
         folder = find_upscaler(config)
         if not config.guiding_unet:
             return [folder]
         guiding = guiding_folder(config.guiding_unet, flag("guiding_unet"))
-        check_guiding(guiding, folder, flag("guiding_unet"))
+        check_trained_levels(config, folder, check_guiding(guiding, folder, flag("guiding_unet")), guiding)
         return [folder, guiding]
 
     def prepare(self, config: DgafVsrTrainingConfig, run: "Run") -> ComparatorTraining:

@@ -46,3 +46,21 @@ def check_alike(config: Mapping[str, Any], names: Sequence[str], model: Path, wh
     for name in names:
         got, wanted = config.get(name), unet.get(name)
         require(got == wanted, f"{what}: {name}", repr(got), f"{wanted!r}, as the UNet of {model} has")
+
+
+def check_levels(config: Mapping[str, Any], level: int | str, flag: str, what: str) -> None:
+    """Make sure that a network knows the noise level that it will be told, if it knows any.
+
+    Args:
+        config: of the network.
+        level: of the LR; off: it is not noised.
+        flag: that gives the level.
+        what: the folder of the network, for messages.
+
+    Raises:
+        InputError: it does not.
+    """
+    levels = config.get("num_class_embeds")
+    if levels and level != "off":
+        wanted = f"up to {levels - 1}, which is what {what} was made for, or off"
+        require(int(level) < levels, flag, level, wanted)

@@ -1,11 +1,12 @@
 """Training of a network that guides a frozen x4 upscaler: what is loaded, encoded and restored. Torch is imported only to
 train."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realis.comparators.sd_x4.guided_config import LEAST_STEPS, GuidedTrainingConfig
+from realis.comparators.sd_x4.guided_files import check_levels
 from realis.comparators.sd_x4.training_config import check_most_noise, highest_level, pure_noise
 from realis.core.config import flag_name
 from realis.models.hub import EMBEDDED
@@ -38,6 +39,22 @@ def find_upscaler(config: GuidedTrainingConfig) -> Path:
     if config.flow_weights:
         check_weights_file(config.flow_weights, flag_name(config, "flow_weights"))
     return folder
+
+
+def check_trained_levels(config: GuidedTrainingConfig, model: Path, network: Mapping[str, Any], folder: Path) -> None:
+    """Make sure that a network that is trained on knows the noise levels that it will be told.
+
+    Args:
+        config: flags of the training.
+        model: the folder of the upscaler.
+        network: configuration of the network.
+        folder: of the network, for messages.
+
+    Raises:
+        InputError: it does not.
+    """
+    highest = highest_level(config, check_sd_x4(model).noise_levels)
+    check_levels(network, "off" if highest < 0 else highest, flag_name(config, "most_noise"), str(folder))
 
 
 def prepare_guided(

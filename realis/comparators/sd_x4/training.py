@@ -55,6 +55,7 @@ class SdX4Training:
     """The x4 upscaler as a :class:`realis.training.comparator.TrainableComparator`."""
 
     Config = SdX4TrainingConfig
+    least_frames = 1
 
     def find_files(self, config: SdX4TrainingConfig) -> list[Path]:
         folder = find_model(config)

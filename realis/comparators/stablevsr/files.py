@@ -1,6 +1,8 @@
 """Find and check the files of a Temporal Conditioning Module, before any weight is loaded. No torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from realis.comparators.sd_x4.guided_files import check_alike, network_folder
 from realis.core.errors import require
@@ -17,8 +19,8 @@ def tcm_folder(name: str, flag: str) -> Path:
     return network_folder(name, flag, embedded=STABLEVSR_TINY, part=PART, kind="ControlNetModel", title=TITLE)
 
 
-def check_tcm(tcm: Path, model: Path, flag: str) -> None:
-    """Make sure that a module is whole, and fits the network of a model.
+def check_tcm(tcm: Path, model: Path, flag: str) -> Mapping[str, Any]:
+    """Return the configuration of a module, which is made sure to be whole and to fit the network of a model.
 
     Args:
         tcm: its folder.
@@ -26,7 +28,7 @@ def check_tcm(tcm: Path, model: Path, flag: str) -> None:
         flag: what names the module, for messages.
 
     Raises:
-        InputError: it does not.
+        InputError: it is damaged, or does not fit.
     """
     config, what = read_part(tcm), f"{flag} {tcm}"
     check_alike(config, ALIKE, model, what)
@@ -34,3 +36,4 @@ def check_tcm(tcm: Path, model: Path, flag: str) -> None:
     fits = isinstance(widths, list) and len(widths) == SHRINKING
     wanted = f"{SHRINKING}, for guidance four times as large as the LR"
     require(fits, f"{what}: conditioning_embedding_out_channels", repr(widths), wanted)
+    return config

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from realis.comparators.sd_x4.guided_files import check_levels
 from realis.comparators.sd_x4.guided_method import guided_needs
 from realis.comparators.stablevsr.card import CARD
 from realis.comparators.stablevsr.config import StableVsrConfig, flag
@@ -25,7 +26,8 @@ class StableVsrMethod:
         source = config.tcm or (STABLEVSR_TINY if config.model == SD_X4_TINY else config.model)
         tcm = tcm_folder(source, flag("tcm"))
         needs = guided_needs(config, prompted, {"tcm": tcm})
-        check_tcm(tcm, needs.weights["model"], flag("tcm"))
+        found = check_tcm(tcm, needs.weights["model"], flag("tcm"))
+        check_levels(found, needs.settings["noise_level"], flag("noise_level"), str(tcm))
         return needs
 
     def load(self, config: StableVsrConfig, placement: Placement, prompts: Sequence[str]) -> "StableVsrUpscaler":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realis.comparators.sd_x4.guided_training import find_upscaler, prepare_guided
+from realis.comparators.sd_x4.guided_training import check_trained_levels, find_upscaler, prepare_guided
 from realis.comparators.stablevsr.files import PART, check_tcm, tcm_folder
 from realis.comparators.stablevsr.training_config import StableVsrTrainingConfig, flag
 from realis.training.comparator import ComparatorTraining
@@ -18,13 +18,14 @@ class StableVsrTraining:
     """StableVSR as a :class:`realis.training.comparator.TrainableComparator`."""
 
     Config = StableVsrTrainingConfig
+    least_frames = 2  # one guides the other
 
     def find_files(self, config: StableVsrTrainingConfig) -> list[Path]:
         folder = find_upscaler(config)
         if not config.tcm:
             return [folder]
         tcm = tcm_folder(config.tcm, flag("tcm"))
-        check_tcm(tcm, folder, flag("tcm"))
+        check_trained_levels(config, folder, check_tcm(tcm, folder, flag("tcm")), tcm)
         return [folder, tcm]
 
     def prepare(self, config: StableVsrTrainingConfig, run: "Run") -> ComparatorTraining:
