@@ -1,8 +1,8 @@
 """The guiding U-Net of the Feature-wise Temporal Condition Module (DGAF-VSR, Sec. 4.2, Eq. 4): a second U-Net beside the
 frozen one, which adds to all of its features.
 
-Both have the same points where features meet: after the first convolution, after every residual block (with its attention),
-every change of resolution, and the middle block.
+Both have the same points where features meet: before the first block, after every residual block (with its attention), every
+change of resolution, and the middle block.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from realis.models.parts import load_part
 from realis.models.sd_x4.loading import Guide, forget_noise_levels
@@ -37,6 +37,10 @@ class GuidingUNet(ModelMixin, ConfigMixin):
         unet: Any = UNet2DConditionModel.from_config(unet_config)
         self.unet: UNet2DConditionModel = unet
         self.unet.conv_norm_out, self.unet.conv_out = None, nn.Identity()
+        if (
+            unet_config["mid_block_type"] == "UNetMidBlock2D"
+        ):  # of one residual block in diffusers, of two in the authors' code
+            self.unet.mid_block = _plain_middle(self.unet)
         if encoder_only:
             self.unet.up_blocks = nn.ModuleList()
         self.zero_convs = nn.ModuleList(nn.Conv2d(width, width, 1) for width, _ in points(self.unet))
@@ -122,9 +126,10 @@ def guided_by(guiding: GuidingUNet, aligned: torch.Tensor, unet: UNet2DCondition
 
 
 def points(unet: UNet2DConditionModel) -> Sequence[tuple[int, nn.Module]]:
-    """Return the modules after which features meet, in their order, each with the channels of its output."""
+    """Return where features meet, in their order, with their channels: the first block, before which they do, and the modules
+    after which they do."""
     widths = unet.config.block_out_channels
-    found: list[tuple[int, nn.Module]] = [(widths[0], unet.conv_in)]
+    found: list[tuple[int, nn.Module]] = [(widths[0], unet.down_blocks[0])]
     blocks = [*zip(widths, unet.down_blocks, strict=True), (widths[-1], None)]
     blocks += zip(reversed(widths), unet.up_blocks, strict=False)  # the decoder may be missing
     for width, block in blocks:
@@ -139,10 +144,17 @@ def points(unet: UNet2DConditionModel) -> Sequence[tuple[int, nn.Module]]:
 
 @contextmanager
 def hooked(unet: UNet2DConditionModel, change: Callable[[int, torch.Tensor], torch.Tensor | None]) -> Iterator[None]:
-    """Call ``change`` with the number of each point and its feature, which is replaced by what it returns, if anything."""
-    handles: list[RemovableHandle] = []
+    """Call ``change`` with the number of each point and its feature, which is replaced by what it returns, if anything.
 
-    def hook_of(number: int) -> Callable[[nn.Module, Any, Any], Any]:
+    The first feature is replaced as the first block takes it, and not in the skip connection around that, as in the authors'
+    code.
+    """
+
+    def before(module: nn.Module, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+        changed = change(0, named["hidden_states"])
+        return None if changed is None else (given, {**named, "hidden_states": changed})
+
+    def after(number: int) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(module: nn.Module, given: Any, output: Any) -> Any:
             is_alone = isinstance(output, torch.Tensor)
             changed = change(number, output if is_alone else output[0])
@@ -150,10 +162,22 @@ def hooked(unet: UNet2DConditionModel, change: Callable[[int, torch.Tensor], tor
 
         return hook
 
+    (_, first), *others = points(unet)
+    handles = [first.register_forward_pre_hook(before, with_kwargs=True)]
     try:
-        for number, (_, module) in enumerate(points(unet)):
-            handles.append(module.register_forward_hook(hook_of(number)))
+        for number, (_, module) in enumerate(others, 1):
+            handles.append(module.register_forward_hook(after(number)))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _plain_middle(unet: UNet2DConditionModel) -> UNetMidBlock2D:
+    """Return a middle block of two residual blocks without attention."""
+    config = unet.config
+    return UNetMidBlock2D(
+        config.block_out_channels[-1], 4 * config.block_out_channels[0], num_layers=1, resnet_eps=config.norm_eps,
+        resnet_act_fn=config.act_fn, resnet_groups=config.norm_num_groups, add_attention=False,
+        output_scale_factor=config.mid_block_scale_factor,
+    )  # fmt: skip
