@@ -54,7 +54,7 @@ def draw_steps_and_factors(
     """Draw Figures 2 and 3 of the supplement: densities along the steps, edge strength along the factors."""
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     figure.suptitle("Observation 2: along the steps, and along the factor of rescaling s", fontweight="bold")
-    above, below = figure.subfigures(2, 1)
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     for axes, name in zip(above.subplots(1, len(DENSITIES)), DENSITIES, strict=True):
         draw_lines(axes, timesteps, {x: curves[x][name] for x in ("latents", "warped", "aligned")})
         axes.set(title=name, xlabel=TIME, ylabel=unit_of(name))

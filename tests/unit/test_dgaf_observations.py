@@ -168,7 +168,13 @@ def test_one_film_of_two_frames(monkeypatch, tmp_path, capsys):
             assert picture.width == 1200
 
 
-def test_what_is_recorded_is_what_the_sampler_takes(monkeypatch):
+@pytest.fixture(scope="module")
+def upscaler():
+    config = observations.make_config("dgaf_vsr", steps=2, segment_frames=2, dtype="float32")
+    return observations.Loader(observations.find_method("dgaf_vsr"), config, [""]).upscaler
+
+
+def test_what_is_recorded_is_what_the_sampler_takes(upscaler, monkeypatch):
     """At the last step of DDPM, the estimate is the result."""
     results = []
     sample = observations.DgafVsrUpscaler.sample
@@ -178,12 +184,20 @@ def test_what_is_recorded_is_what_the_sampler_takes(monkeypatch):
         return results[-1].split(1)
 
     monkeypatch.setattr(observations.DgafVsrUpscaler, "sample", sample_and_keep)
-    config = observations.make_config("dgaf_vsr", steps=2, segment_frames=2, dtype="float32")
-    upscaler = observations.Loader(observations.find_method("dgaf_vsr"), config, [""]).upscaler
     lr, tiles = torch.rand(2, 3, 16, 16), observations.plan_tiles((64, 64), None, 0, 64)
     estimates = observations.sample_clip(upscaler, lr, tiles, 4)
     assert estimates.shape == (2, 2, 4, 16, 16)
     torch.testing.assert_close(estimates[-1], results[0])
+
+
+def test_the_frame_before_is_warped_to_a_frame(upscaler):
+    film = load_benchmark("metric_orderings").filmed("coffee.png", 3, (160, 224))
+    lr = observations.resize(film, (40, 56)).clamp(0, 1)
+    flow = observations.flow_to_frame_before(upscaler, lr)
+    assert flow.shape == (2, 2, 160, 224)
+    warped = observations.variants(lr[:-1], flow, 4, upscaler.config)["warped"]
+    error, still = ((measures.inner(x) - measures.inner(lr[1:])).square().mean() for x in (warped, lr[:-1]))
+    assert error < still / 2
 
 
 @pytest.mark.parametrize(
