@@ -3,9 +3,10 @@
     python benchmarks/dgaf_observations.py [--clips DIR] [--frames 3] [--steps 20] [--model FOLDER --guiding-unet FOLDER]
         [--factors 1 2 4 8] [--output out/dgaf_observations]
 
-Clips are photographs that scikit-image carries, filmed by a moving camera (benchmarks/metric_orderings.py), or with
---clips the first frames of each video in a folder, shrunk to fit 1280x720; all are made small by 4, bicubically. The
-method samples each, and its clean estimates of every step (Eq. 3) are kept. The paper leaves the following open; here
+Clips are photographs that scikit-image carries, filmed by a camera that moves as that of benchmarks/metric_orderings.py
+and draws back, so that latents move by all fractions of a pixel; or with --clips the first frames of each video in a
+folder, shrunk to fit 1280x720. All are made small by 4, bicubically. The method samples each clip, and its clean
+estimates of every step (Eq. 3) are kept. The paper leaves the following open; here
 
 - every channel is scaled from its least and greatest value, over all frames and steps of a clip, to levels 0 to 255,
   latents and decoded pictures alike. Aligned and rescaled latents have the scale of the latents;
@@ -48,7 +49,7 @@ from dgaf_measures import (
     mean_over,
     radius_for,
 )
-from metric_orderings import FACTOR, clips, print_row
+from metric_orderings import FACTOR, MOTION, SIZE, clips, print_row
 from torch.nn.functional import interpolate
 
 from realis.comparators.dgaf_vsr.config import DgafVsrConfig
@@ -58,6 +59,7 @@ from realis.comparators.sd_x4.guided_upscaler import Guidance, Predict
 from realis.comparators.sd_x4.motion import flows_between
 from realis.core import units
 from realis.core.errors import require, run_command
+from realis.data.photographs import SAMPLE_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, CameraMove, film, photograph
 from realis.methods.flags import make_config
 from realis.methods.registry import find_method
 from realis.ops.resize import resize
@@ -67,6 +69,7 @@ from realis.upscaling.app.loading import Loader
 from realis.upscaling.stream import segment_noise
 
 FACTORS = (1.0, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 16.0)  # of the supplement, Figure 3
+ZOOM = 0.02  # by how much more of a photograph each frame shows
 LEAST_CHANGE = 5  # percent by which a density must change for it to depend on the resolution
 PAPER = {"SSIM": 22.61, "PSNR": 13.53, "F(H)": 10.81, "F(sigma)": 106.50}  # gains over all steps, percent
 
@@ -136,6 +139,16 @@ def variants(z: torch.Tensor, flow: torch.Tensor, scale: int, config: DgafVsrCon
 
 
 # 2. A clip
+
+
+def films(count: int, frames: int) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield name and frames (F, 3, H, W) in [0, 1] of the films of some photographs, first those that no small model
+    was trained on."""
+    for name in islice((*SAMPLE_PHOTOGRAPHS, *TRAINING_PHOTOGRAPHS), count):
+        image = photograph(name)
+        (y, x), (dy, dx) = (side / 2 for side in image.shape[1:]), (step * (frames - 1) / 2 for step in MOTION)
+        move = CameraMove((y - dy, x - dx), (y + dy, x + dx), zoom_start=1 / (1 + ZOOM * (frames - 1)))
+        yield Path(name).stem, film(image, move, frames, SIZE)
 
 
 @dataclass(frozen=True)
@@ -288,13 +301,14 @@ def main() -> None:
         torch.set_num_threads(a.threads)
     config = make_config(
         "dgaf_vsr", model=a.model, guiding_unet=a.guiding_unet, flow_weights=a.flow_weights, steps=a.steps,
-        segment_frames=a.frames, dtype="float32",
+        segment_frames=a.frames, batch=a.frames, dtype="float32",
     )  # fmt: skip
     upscaler = Loader(find_method("dgaf_vsr"), config, [""]).upscaler
     assert isinstance(upscaler, DgafVsrUpscaler)
     observed = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, truth in islice(clips(a.clips, a.frames, Path(scratch)), None if a.clips else a.photographs):
+        footage = clips(a.clips, a.frames, Path(scratch)) if a.clips else films(a.photographs, a.frames)
+        for name, truth in footage:
             require(len(truth) > 1, f"--clips {a.clips}: {name}", units.count(len(truth), "frame"), "2 or more")
             lr = resize(truth, (truth.shape[-2] // FACTOR, truth.shape[-1] // FACTOR)).clamp(0, 1)
             print(f"{name}: {len(lr)} frames, latents of {lr.shape[-1]}x{lr.shape[-2]}", flush=True)

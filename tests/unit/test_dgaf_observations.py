@@ -191,8 +191,9 @@ def test_what_is_recorded_is_what_the_sampler_takes(upscaler, monkeypatch):
 
 
 def test_the_frame_before_is_warped_to_a_frame(upscaler):
-    film = load_benchmark("metric_orderings").filmed("coffee.png", 3, (160, 224))
-    lr = observations.resize(film, (40, 56)).clamp(0, 1)
+    (_, film), (name, other) = observations.films(2, 3)
+    assert film.shape == other.shape == (3, 3, 160, 224) and name == "coffee"
+    lr = observations.resize(other, (40, 56)).clamp(0, 1)
     flow = observations.flow_to_frame_before(upscaler, lr)
     assert flow.shape == (2, 2, 160, 224)
     warped = observations.variants(lr[:-1], flow, 4, upscaler.config)["warped"]
