@@ -138,7 +138,7 @@ def test_density_claims():
     assert all(outcome.startswith("shown") for outcome in density_outcomes([1, 3, 2]))
     lost = density_outcomes([1, 2, 3], enlarged=10.1, warped=10, aligned=10)
     assert all(outcome.startswith("NOT shown") for outcome in lost)
-    assert "strongest at s = 16, of 1 to 16" in lost[3]
+    assert "strongest at s = 16, of 1 to 16; up to 6.4, the largest of the paper's Table S8, at 4" in lost[3]
 
 
 def test_some_measures_show_a_claim_only_in_part():
