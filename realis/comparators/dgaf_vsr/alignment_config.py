@@ -16,7 +16,7 @@ class AlignmentConfig(MotionConfig):
     flow_frames: Literal["bicubic", "nearest", "lr"] = "nearest"
     # how latents are enlarged before they are warped, and shrunk after it; off: they are warped as they are
     rescaling: Literal["nearest", "bicubic", "off"] = "nearest"
-    rescaling_factor: float = 0.0  # by how much; 0: as much as the frame is enlarged
+    rescaling_factor: float = 0.0  # by how much; 0: as much as the frame is: 4, 8 or 16
 
     def __post_init__(self) -> None:
         fits = self.rescaling_factor == 0 or 1 <= self.rescaling_factor <= 16

@@ -7,8 +7,8 @@ CARD = MethodCard(
     "aligned by optical flow.",
     good_at="rich texture that stays in place, in short clean clips that were made small; cheaper a step than StableVSR, as no "
     "picture is decoded before the end",
-    bad_at="speed: 50 steps of two networks of 473M parameters for each frame; noise and compression, which it was not trained on",
-    scale="4, 8, 16; other sizes are resized from these",
+    bad_at="speed: 50 steps of two networks, of 472M and 484M parameters, for each frame; noise and compression, which it was not trained on",
+    scale="4, or 8 and 16 by --dgaf-vsr.scale; other sizes are resized from these",
     memory="",
     use="--method dgaf_vsr [--dgaf-vsr.model FOLDER --dgaf-vsr.guiding-unet FOLDER]",
 )

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from realis.comparators.sd_x4.guided_files import check_alike, network_folder
+from realis.comparators.sd_x4.guided_files import check_compatible, network_folder
 from realis.core.errors import InputError, require
 from realis.models.hub import DGAF_VSR_TINY, read_json, read_part
 
 PART = "guiding_unet"  # its folder in a model
-ALIKE = ("out_channels", "block_out_channels", "cross_attention_dim", "layers_per_block")
+SHARED_FIELDS = ("out_channels", "block_out_channels", "cross_attention_dim", "layers_per_block")
 
 
 def guiding_folder(name: str, flag: str) -> Path:
@@ -31,7 +31,7 @@ def check_guiding(guiding: Path, model: Path, flag: str) -> Mapping[str, Any]:
     config, what = read_part(guiding).get("unet_config"), f"{flag} {guiding}"
     if not isinstance(config, dict):
         raise InputError(f"{what}: unet_config: got {config!r}, wanted the configuration of a U-Net")
-    check_alike(config, ALIKE, model, what)
+    check_compatible(config, SHARED_FIELDS, model, what)
     unet = read_json(model / "unet" / "config.json")
     got, wanted = config.get("in_channels"), unet["in_channels"] + unet["out_channels"]
     require(got == wanted, f"{what}: in_channels", repr(got), f"{wanted}: latents, LR and aligned latents")

@@ -37,9 +37,8 @@ class GuidingUNet(ModelMixin, ConfigMixin):
         unet: Any = UNet2DConditionModel.from_config(unet_config)
         self.unet: UNet2DConditionModel = unet
         self.unet.conv_norm_out, self.unet.conv_out = None, nn.Identity()
-        if (
-            unet_config["mid_block_type"] == "UNetMidBlock2D"
-        ):  # of one residual block in diffusers, of two in the authors' code
+        # Of one residual block in diffusers, of two in the authors' code
+        if unet_config["mid_block_type"] == "UNetMidBlock2D":
             self.unet.mid_block = _plain_middle(self.unet)
         if encoder_only:
             self.unet.up_blocks = nn.ModuleList()
@@ -89,7 +88,7 @@ def new_guiding_unet(unet: UNet2DConditionModel, attention: bool = True, encoder
     first = weights["conv_in.weight"]
     weights["conv_in.weight"] = torch.cat((first, first[:, :latents]), dim=1)
     own = guiding.unet.state_dict()
-    guiding.unet.load_state_dict({name: weights[name] for name in own})
+    guiding.unet.load_state_dict({name: weights.get(name, value) for name, value in own.items()})
     return guiding
 
 

@@ -16,8 +16,6 @@ from realis.upscaler import Needs, Placement
 if TYPE_CHECKING:
     from realis.comparators.dgaf_vsr.upscaler import DgafVsrUpscaler
 
-SCALES = (4, 8, 16)  # beyond 4, the LR is enlarged to a fourth of the result first
-
 
 class DgafVsrMethod:
     """DGAF-VSR as a :class:`realis.upscaler.Method`."""
@@ -32,7 +30,9 @@ class DgafVsrMethod:
         found = check_guiding(guiding, needs.weights["model"], flag("guiding_unet"))
         check_levels(found, needs.settings["noise_level"], flag("noise_level"), str(guiding))
         return replace(
-            needs, scales=SCALES, sampling=f"{needs.sampling}, guided by the {config.guidance_step} step's estimate"
+            needs,
+            scales=(config.scale,),
+            sampling=f"{needs.sampling}, guided by the {config.guidance_step} step's estimate",
         )
 
     def load(self, config: DgafVsrConfig, placement: Placement, prompts: Sequence[str]) -> "DgafVsrUpscaler":

@@ -23,7 +23,8 @@ def sample_in_step(
     noise: Iterator[torch.Tensor],
     before: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
-    """Sample the clean latents of a video. No frame is guided at the first step, which no estimate comes before.
+    """Sample the clean latents of a video. At the first step, which no estimate comes before, no frame is guided but one that
+    follows a finished one.
 
     Args:
         predict: called once a step.

@@ -63,14 +63,14 @@ class DgafVsrUpscaler(GuidedUpscaler):
             )
 
         def predict_all(
-            z: Sequence[torch.Tensor], timestep: int, guiding: Mapping[int, torch.Tensor]
+            z: Sequence[torch.Tensor], timestep: int, aligned: Mapping[int, torch.Tensor]
         ) -> Sequence[torch.Tensor]:
             """Predict guided frames together, and the others together."""
             velocities: dict[int, torch.Tensor] = {}
-            for frames in (list(guiding), [frame for frame in range(len(z)) if frame not in guiding]):
+            for frames in (list(aligned), [frame for frame in range(len(z)) if frame not in aligned]):
                 if frames:
-                    aligned = torch.cat([guiding[frame] for frame in frames]) if frames[0] in guiding else None
-                    v = predict(frames, torch.cat([z[frame] for frame in frames]), timestep, aligned)
+                    guidance = torch.cat([aligned[frame] for frame in frames]) if frames[0] in aligned else None
+                    v = predict(frames, torch.cat([z[frame] for frame in frames]), timestep, guidance)
                     velocities |= zip(frames, v.split(1), strict=True)
             return [velocities[frame] for frame in range(len(z))]
 

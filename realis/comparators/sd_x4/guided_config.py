@@ -20,7 +20,8 @@ class MotionConfig:
     # file of the weights of optical flow: RAFT's as torchvision publishes them, or BasicVSR's, which have SpyNet's; empty:
     # Farneback's method, which has none
     flow_weights: str = ""
-    # what flow is estimated on: LR frames enlarged four times, for which RAFT has no memory at 4K, or as they are
+    # what flow is estimated on: frames of the size of the result, to which the LR is enlarged, for which RAFT has no memory at
+    # 4K; or frames of a fourth of that
     flow_frames: Literal["bicubic", "nearest", "lr"] = "bicubic"
     # stablevsr: as the code of StableVSR and DGAF-VSR warps, which shrinks a frame by a pixel
     warp_grid: Literal["exact", "stablevsr"] = "exact"
@@ -30,9 +31,10 @@ class MotionConfig:
 class GuidedConfig(MotionConfig, SdX4Config):
     """Upscaling by a network that guides an x4 upscaler."""
 
-    # how information goes from frame to frame: bidirectional: forward and backward in turns; single-frame: not at all
+    # how information goes from frame to frame: bidirectional: forward and backward in turns; auto-regressive: every frame is
+    # finished before the next one begins, whatever the length of segments; single-frame: not at all
     strategy: Strategy = "bidirectional"
-    steps: int = 0  # sampling steps; 0: what the model's files say, but 2 at least, or 50
+    steps: int = 0  # sampling steps; 0: as many as the model's files say, at least 2; or 50
     sampler: Sampler = "ddpm"  # with fresh noise at every step; ddim: without
 
 

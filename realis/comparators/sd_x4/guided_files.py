@@ -25,12 +25,12 @@ def network_folder(name: str, flag: str, *, embedded: str, part: str, kind: str,
     folder = part_folder(model_folder(name, flag, embedded=embedded, parts=(part,), text_encoder=False), part)
     file = folder / "config.json"
     if not file.is_file() or read_json(file).get("_class_name") != kind:
-        raise InputError(f"{flag}: {name} has no {title} (a {kind}, in its folder {part}); {flag} names one that was trained for "
-                         "its network")  # fmt: skip
+        raise InputError(f"{flag}: {name} has no {title} (a {kind}, in its folder {part}); give {flag} FOLDER with one that was "
+                         "trained for its network")  # fmt: skip
     return folder
 
 
-def check_alike(config: Mapping[str, Any], names: Sequence[str], model: Path, what: str) -> None:
+def check_compatible(config: Mapping[str, Any], names: Sequence[str], model: Path, what: str) -> None:
     """Make sure that a network has in common with the UNet of a model what it must.
 
     Args:

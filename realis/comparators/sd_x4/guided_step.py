@@ -56,7 +56,7 @@ class GuidedStep(TrainingStep):
         z: Sequence[torch.Tensor],
         steps: Sequence[Step],
     ) -> Sequence[torch.Tensor]:
-        """Sample the clean latents of each frame, (B, C, h, w), as inference does.
+        """Sample the clean latents of each frame, (B, C, h, w), by DDIM in both directions.
 
         Args:
             predict: (frame, its latents, timestep, guidance or None) -> velocities.
@@ -82,8 +82,9 @@ class GuidedStep(TrainingStep):
             x0, noise, lr = neighbour
             z = add_noise(x0, noise, alpha)
             v = self.predict(z, draws.timesteps, lr, draws.noise_levels)
-            flow = self.flows({which: of_pairs(batch["lr"], which) for which in (0, 1)})
-            guidance = self.align(z, clean_estimate(z, v, alpha), flow(1, 0), lambda: flow(0, 1))
+            with in_float32(z.device):
+                flow = self.flows({which: of_pairs(batch["lr"], which) for which in (0, 1)})
+                guidance = self.align(z, clean_estimate(z, v, alpha), flow(1, 0), lambda: flow(0, 1))
 
         # Lines 9 and 10: the frame, guided
         x0, noise, lr = frame
@@ -108,7 +109,8 @@ class GuidedStep(TrainingStep):
         return flows_between(frames, self.estimate_flow, self.motion)
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        """Sample restored latents (B, C, F, h, w) by DDIM, from noise that is the same in every run."""
+        """Sample restored latents (B, C, F, h, w) by DDIM in both directions, in float32, from noise that is the same in
+        every run."""
         base, draws, frames = self.base, self.base.draw(batch, seed=0), batch["lr"].unbind(2)
         levels = torch.full_like(draws.noise_levels, base.noise_level)
         noised = base.noised(batch["lr"], draws.lr_noise, levels).unbind(2)
@@ -118,7 +120,13 @@ class GuidedStep(TrainingStep):
             return self.predict(z, torch.full_like(levels, timestep), noised[frame], levels, guide)
 
         flow, steps = self.flows(dict(enumerate(frames))), base.schedule.steps(base.steps, "ddim")
-        return torch.stack(list(self.sample_clips(predict, flow, draws.noise.unbind(2), steps)), dim=2)
+        with in_float32(batch["lr"].device):
+            return torch.stack(list(self.sample_clips(predict, flow, draws.noise.unbind(2), steps)), dim=2)
+
+
+def in_float32(device: torch.device) -> torch.autocast:
+    """Return a context without autocast: flow, warping and the VAE lose too much in bfloat16."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def draw_pair(seed: int, number: int, frames: int) -> tuple[int, int]:

@@ -103,8 +103,9 @@ def prepare_guided(
         pure_noise(config, facts.steps), facts.noise_level, max(facts.steps, LEAST_STEPS), run.config.seed, run.config.precision,
     )  # fmt: skip
     flow_file = Path(config.flow_weights) if config.flow_weights else None
-    estimate_flow = load_flow(flow_file, flag_name(config, "flow_weights"), device)
-    step = step_of(base, network, lambda latents: decode_images(vae, latents), estimate_flow)
+    flow = load_flow(flow_file, flag_name(config, "flow_weights"), device)
+    # As functions, so that neither VAE nor flow is a part of the step
+    step = step_of(base, network, lambda latents: decode_images(vae, latents), lambda a, b: flow(a, b))
 
     # 2. Between pixels and latents, which are drawn from their posterior
     @torch.no_grad()

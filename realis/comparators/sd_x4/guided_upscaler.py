@@ -109,10 +109,10 @@ class GuidedUpscaler(ABC):
         z = next(fields)
         canvas = canvas_of(frames)
         lr = model.lr(canvas, next(fields) if model.lr_noise else None)
-        shown, before = dict(enumerate(canvas.split(1))), None
+        lr_by_frame, before = dict(enumerate(canvas.split(1))), None
         if carry:
-            shown[BEFORE], before = canvas_of(carry["frame"][None]), carry["latents"][None].to(z)
-        flow = flows_between(shown, self.estimate_flow, self.motion)
+            lr_by_frame[BEFORE], before = canvas_of(carry["frame"][None]), carry["latents"][None].to(z)
+        flow = flows_between(lr_by_frame, self.estimate_flow, self.motion)
 
         def step_done(share: float) -> None:
             advance(share / (len(model.steps) + 1))  # the last decoding counts as one step
@@ -120,8 +120,15 @@ class GuidedUpscaler(ABC):
         def decode(latents: torch.Tensor) -> torch.Tensor:
             return model.decode(latents, tiles.size, tiles, device=z.device)
 
+        by_finished: dict[int, torch.Tensor] = {}  # guidance by the frame before the segment, the same at every step
+
         def guidance(latents: torch.Tensor, frame: int, neighbour: int) -> torch.Tensor:
-            return self.align(latents, flow(frame, neighbour), lambda: flow(neighbour, frame), decode, scale)
+            if neighbour == BEFORE and frame in by_finished:
+                return by_finished[frame]
+            aligned = self.align(latents, flow(frame, neighbour), lambda: flow(neighbour, frame), decode, scale)
+            if neighbour == BEFORE:
+                by_finished[frame] = aligned
+            return aligned
 
         def predict(
             numbers: Sequence[int], z: torch.Tensor, timestep: int, guidance: torch.Tensor | None

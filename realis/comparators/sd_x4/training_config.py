@@ -77,7 +77,7 @@ def check_noise(config: NoiseConfig) -> None:
     """
     most, pure = config.most_noise, config.pure_noise
     fits = most == "off" or -1 <= most < TIMESTEPS
-    require(fits, flag_name(config, "most_noise"), most, f"0 to {TIMESTEPS - 1}, or -1")
+    require(fits, flag_name(config, "most_noise"), most, f"0 to {TIMESTEPS - 1}, -1 or off")
     require(pure == -1 or 0 <= pure <= 1, flag_name(config, "pure_noise"), pure, "0 to 1, or -1")
 
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from realis.comparators.sd_x4.guided_files import check_alike, network_folder
+from realis.comparators.sd_x4.guided_files import check_compatible, network_folder
 from realis.core.errors import require
 from realis.models.hub import STABLEVSR_TINY, read_part
 
 PART = "controlnet"  # its folder in a model, as the authors of StableVSR publish it
 TITLE = "Temporal Conditioning Module"
 SHRINKING = 3  # layers that shrink the guidance, to a fourth
-ALIKE = ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block")
+SHARED_FIELDS = ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block")
 
 
 def tcm_folder(name: str, flag: str) -> Path:
@@ -31,9 +31,9 @@ def check_tcm(tcm: Path, model: Path, flag: str) -> Mapping[str, Any]:
         InputError: it is damaged, or does not fit.
     """
     config, what = read_part(tcm), f"{flag} {tcm}"
-    check_alike(config, ALIKE, model, what)
+    check_compatible(config, SHARED_FIELDS, model, what)
     widths = config.get("conditioning_embedding_out_channels")
     fits = isinstance(widths, list) and len(widths) == SHRINKING
-    wanted = f"{SHRINKING}, for guidance four times as large as the LR"
+    wanted = f"{SHRINKING} widths, for guidance four times as large as the LR"
     require(fits, f"{what}: conditioning_embedding_out_channels", repr(widths), wanted)
     return config

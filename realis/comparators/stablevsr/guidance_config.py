@@ -12,7 +12,7 @@ Estimate = Literal["x0", "xt"]  # clean, or noisy
 class TextureGuidanceConfig(MotionConfig):
     """How a frame is shown the texture of its neighbour (StableVSR, Eq. 8, and what its Table 4 leaves out of it)."""
 
-    # what of the neighbour is shown: its clean estimate at the same step, or its noisy latents
+    # what of the neighbour is shown: x0: its clean estimate at the same step; xt: its noisy latents
     guidance_on: Estimate = "x0"
     # latents: they are warped, and then decoded
     motion_compensation: Literal["frames", "latents", "off"] = "frames"

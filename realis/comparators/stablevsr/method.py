@@ -32,8 +32,8 @@ class StableVsrMethod:
 
     def load(self, config: StableVsrConfig, placement: Placement, prompts: Sequence[str]) -> "StableVsrUpscaler":
         placement.refuse(
-            "attention", method="stablevsr"
-        )  # diffusers' backends do not reach the processors of this UNet
+            "attention", "compile", method="stablevsr"
+        )  # the one does not reach this UNet, the other is untried
         needs = self.needs(config, any(prompts))
 
         from realis.comparators.sd_x4.guided_loading import load_guided

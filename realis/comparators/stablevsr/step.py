@@ -46,8 +46,8 @@ class StableVsrStep(GuidedStep):
 
     def texture(self, latents: torch.Tensor, flow: torch.Tensor, back: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Return the guidance (B, 3, 4h, 4w) from ``latents`` of neighbours."""
-        there = back() if self.config.mask_occlusion else None
-        return texture_guidance(latents, flow, there, self.decode, self.config)
+        backward_flow = back() if self.config.mask_occlusion else None
+        return texture_guidance(latents, flow, backward_flow, self.decode, self.config)
 
     def guide(self, guidance: torch.Tensor) -> Guide:
         return guided_by(self.tcm, guidance)
