@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from gloo import in_processes
 from reads import unread_fields
@@ -14,10 +14,12 @@ from realis.commands.__main__ import run_train_comparator
 from realis.commands.train_comparator import parse_train_comparator, train_comparator
 from realis.comparators.stablevsr.config import StableVsrConfig
 from realis.comparators.stablevsr.method import METHOD
+from realis.comparators.stablevsr.texture_guidance import texture_guidance
 from realis.comparators.stablevsr.training import TRAINING
 from realis.comparators.stablevsr.training_config import StableVsrTrainingConfig
 from realis.data.batch import images_of
 from realis.data.randomness import sample_generator
+from realis.models.optical_flow.spynet import SpyNet
 from realis.models.sd_x4.latents import encode_images
 from realis.models.sd_x4.loading import SdX4
 from realis.training.settings import LoopConfig
@@ -206,3 +208,23 @@ def test_the_lr_is_not_noised_more_than_the_model_knows(model, tmp_path, capsys,
     file.write_text(json.dumps(json.loads(file.read_text()) | {"num_class_embeds": levels}))
     words = ["--stablevsr.model", fewer, "--stablevsr.most-noise", "31"]
     refuses(words, capsys, "--stablevsr.most-noise: got 31, wanted", wanted)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_flow_is_that_of_the_weights_that_are_named_and_in_float32(model, tmp_path, monkeypatch, precision):
+    """A network that estimates flow is no part of what is trained, nor of a checkpoint."""
+    torch.manual_seed(0)
+    file, flows = tmp_path / "basicvsr.safetensors", []
+    save_file({f"spynet.{name}": tensor for name, tensor in SpyNet().state_dict().items()}, file)
+
+    def recorded(latents, flow, back, decode, config):
+        guidance = texture_guidance(latents, flow, back, decode, config)
+        flows.append((flow.dtype, guidance.dtype, bool(flow.abs().sum() > 0)))
+        return guidance
+
+    monkeypatch.setattr("realis.comparators.stablevsr.step.texture_guidance", recorded)
+    flags = ["--stablevsr.flow-weights", str(file), "--run.precision", precision]
+    run_train_comparator(words(model, tmp_path / "run", *NEW, *flags, steps=2))
+    assert flows and set(flows) == {(torch.float32, torch.float32, True)}
+    trained = load_file(tmp_path / "run/checkpoint-000002/trained.safetensors")
+    assert all(name.startswith("tcm.") for name in trained)

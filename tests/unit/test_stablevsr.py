@@ -1,5 +1,6 @@
 """StableVSR's parts: the size of its module, who is guided by whom at which step, guidance, and the training step."""
 
+import hashlib
 from typing import NamedTuple
 
 import pytest
@@ -47,6 +48,27 @@ def test_sizes_are_those_of_the_public_networks(levels, network, module):
         unet = UNet2DConditionModel(**PUBLIC_UNET, num_class_embeds=levels)
         millions = [sum(weight.numel() for weight in part.parameters()) / 1e6 for part in (unet, new_tcm(unet))]
     assert millions == [pytest.approx(network, abs=5e-4), pytest.approx(module, abs=5e-4)]
+
+
+NAMES = {  # digests of the names and shapes that diffusers 0.21.1 makes, which the authors of StableVSR publish with
+    "unet": {None: "46030320f6e97b77", 1000: "c8fc5a1c3d4d84e6"},
+    "tcm": {None: "b83c7cbdec82df7a", 1000: "385f6f1318be153f"},
+    "vae": {None: "8d2e1b9886fbfa4b", 1000: "8d2e1b9886fbfa4b"},
+}
+
+
+@pytest.mark.parametrize("levels", [None, 1000])
+def test_tensors_have_the_names_that_the_authors_publish(levels):
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**PUBLIC_UNET, num_class_embeds=levels)
+        vae = AutoencoderKL(
+            **VAE | {"block_out_channels": [128, 256, 512], "layers_per_block": 2, "norm_num_groups": 32}
+        )
+        networks = {"unet": unet, "tcm": new_tcm(unet), "vae": vae}
+    for name, network in networks.items():
+        shapes = {tensor: "x".join(map(str, weight.shape)) for tensor, weight in network.state_dict().items()}
+        lines = "\n".join(f"{tensor} {shape}" for tensor, shape in sorted(shapes.items()))
+        assert hashlib.sha256(lines.encode()).hexdigest()[:16] == NAMES[name][levels], name
 
 
 # Who is guided by whom
