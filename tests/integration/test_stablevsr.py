@@ -36,12 +36,11 @@ from realis.ops.pixels import planes_to_image, to_uint8
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.app.plan import weights_memory
-from realis.upscaling.stream import Frame, upscale_stream
 from realis.video.fingerprint import fingerprint
 from small_basicvsr import moving_clip, small_weights
+from small_guided import SIZE, segments_of, upscaled
 from small_stablevsr import enlarged_cells, save_small_stablevsr, small_tcm
 
-SIZE = (8, 12)  # height, width of the LR
 STRATEGIES = get_args(Strategy)
 PLAIN = Placement()
 TCM_WEIGHTS = "controlnet/diffusion_pytorch_model.safetensors"
@@ -92,21 +91,6 @@ def told(upscaler, **flags):
     """The same networks with other flags, of those that decide nothing about how networks are loaded."""
     config = replace(upscaler.config, **flags)
     return StableVsrUpscaler(upscaler.model, upscaler.tcm, upscaler.estimate_flow, config, METHOD.needs(config, False))
-
-
-def segments_of(upscaler, frames, start=0, across_cuts=True):
-    """The segments that the stream makes of frames, planned as the command plans them."""
-    needs, size, shares = upscaler.needs, tuple(4 * side for side in frames.shape[-2:]), []
-    tiles = plan_tiles(size, needs.tile, needs.tile_overlap, needs.multiple)
-    segments = list(
-        upscale_stream(upscaler, map(Frame, frames), size, tiles, 0, shares.append, start, across_cuts=across_cuts)
-    )
-    assert sum(shares) == pytest.approx(len(frames))
-    return segments
-
-
-def upscaled(upscaler, frames, start=0, across_cuts=True):
-    return torch.cat([segment.frames for segment in segments_of(upscaler, frames, start, across_cuts)])
 
 
 CLIP = moving_clip(3, *SIZE)
