@@ -410,6 +410,15 @@ def test_a_module_of_another_network_is_refused(copied, change, message):
     refused(copied, f"^--stablevsr.tcm.*{message}")
 
 
+def test_a_level_that_the_module_was_not_made_for_is_refused(copied):
+    file = copied / "controlnet" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"num_class_embeds": 20}))
+    refused(
+        copied, "^--stablevsr.noise-level: got 20, wanted up to 19, which is what .*controlnet was made for, or off"
+    )
+    METHOD.needs(StableVsrConfig(model=str(copied), noise_level=19), False)
+
+
 def test_weights_of_a_module_that_do_not_fit_are_refused(copied):
     file = copied / TCM_WEIGHTS
     whole = load_file(file)
