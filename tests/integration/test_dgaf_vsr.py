@@ -109,16 +109,18 @@ def visits(monkeypatch):
 
     def recorded(self, predict, guidance, z, noise, before):
         numbers = {step.timestep: number for number, step in enumerate(self.model.steps)}
-        segment, waiting = SimpleNamespace(estimates={}, guides=[], calls=[], before=before), []
+        segment, waiting, made = SimpleNamespace(estimates={}, guides=[], calls=[], before=before), [], {}
 
         def noted_guidance(latents, frame, neighbour):
             waiting.append((frame, neighbour, latents))
-            return guidance(latents, frame, neighbour)
+            made[frame] = guidance(latents, frame, neighbour)
+            return made[frame]
 
         def noted_predict(frames, z, timestep, aligned):
             number = numbers[timestep]
             segment.guides += [(number, *guide) for guide in waiting]
             waiting.clear()
+            assert aligned is None or torch.equal(aligned, torch.cat([made[frame] for frame in frames]))
             v = predict(frames, z, timestep, aligned)
             clean = self.model.steps[number].clean(z, v).split(1)
             segment.estimates |= {(number, frame): x0 for frame, x0 in zip(frames, clean, strict=True)}
@@ -221,7 +223,7 @@ def test_a_tile_is_guided_by_its_own_window(upscaler, monkeypatch):
 
 @pytest.fixture
 def canvases(monkeypatch):
-    """The LR that sampling has seen, and the scale and the size of every alignment."""
+    """The LR that sampling has seen, and the scale and the size of latents of every alignment."""
     seen = SimpleNamespace(lr=[], aligned=[])
     lr, align = CanvasSdX4.lr, upscaler_module.align
 
@@ -230,7 +232,7 @@ def canvases(monkeypatch):
         return lr(self, frames, noise)
 
     def noted_align(latents, flow, scale, config):
-        seen.aligned.append((scale, *latents.shape[-2:], *flow.shape[-2:]))
+        seen.aligned.append((scale, *latents.shape[-2:]))
         return align(latents, flow, scale, config)
 
     monkeypatch.setattr(CanvasSdX4, "lr", noted_lr)
@@ -241,11 +243,13 @@ def canvases(monkeypatch):
 @pytest.mark.parametrize("scale", [8, 16])
 def test_beyond_four_times_the_lr_is_enlarged_to_a_fourth_first(upscaler, canvases, scale):
     """The frame before a segment as well; alignment is told how often the whole is enlarged."""
-    fourth = (2 * scale, 3 * scale)
-    result = upscaled(told(upscaler, segment_frames=1, strategy="unidirectional"), CLIP[:2], scale=scale)
+    fourth, seen = (2 * scale, 3 * scale), []
+    other = told(upscaler, segment_frames=1, strategy="unidirectional", flow_frames="lr")
+    other.estimate_flow = lambda a, b: seen.append((b, a)) or torch.zeros(1, 2, *fourth)
+    result, expected = upscaled(other, CLIP[:2], scale=scale), resize(CLIP[:2], fourth).clamp(0, 1)
     assert result.shape == (2, 3, scale * SIZE[0], scale * SIZE[1])
-    assert torch.equal(torch.cat(canvases.lr), resize(CLIP[:2], fourth).clamp(0, 1))
-    assert canvases.aligned == [(scale, *fourth, 4 * fourth[0], 4 * fourth[1])] * 3
+    assert torch.equal(torch.cat(canvases.lr), expected) and torch.equal(torch.cat(seen[0]), expected)
+    assert canvases.aligned == [(scale, *fourth)] * 3 and len(seen) == 1
 
 
 def test_other_sizes_are_resized_from_the_next_one_above(upscaler):
