@@ -18,6 +18,16 @@ VAE = {
     "down_block_types": ["DownEncoderBlock2D"] * 3, "up_block_types": ["UpDecoderBlock2D"] * 3, "norm_num_groups": 2,
     "scaling_factor": 0.08333,
 }  # fmt: skip
+PUBLIC_UNET = {  # of stabilityai/stable-diffusion-x4-upscaler
+    "in_channels": 7, "out_channels": 4, "block_out_channels": [256, 512, 512, 1024], "cross_attention_dim": 1024,
+    "attention_head_dim": 8, "only_cross_attention": [True, True, True, False], "use_linear_projection": True,
+    "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 3],
+    "up_block_types": [*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"],
+}  # fmt: skip
+PUBLIC_VAE = {
+    "block_out_channels": [128, 256, 512], "layers_per_block": 2, "latent_channels": 4,
+    "down_block_types": ["DownEncoderBlock2D"] * 3, "up_block_types": ["UpDecoderBlock2D"] * 3,
+}  # fmt: skip
 SCHEDULE = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "scaled_linear", "prediction_type": "v_prediction",
             "clip_sample": False}  # fmt: skip
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

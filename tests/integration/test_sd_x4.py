@@ -34,19 +34,9 @@ from realis.upscaling.stream import Frame, segment_noise, upscale_stream
 from realis.video.encoding import Encoding
 from realis.video.fingerprint import fingerprint
 from realis.video.write import SegmentWriter
-from small_sd_x4 import TEXT_DIM, UNET
+from small_sd_x4 import PUBLIC_UNET, PUBLIC_VAE, TEXT_DIM, UNET
 
 SIZE = (8, 12)  # height, width of the LR
-PUBLIC_UNET = {  # of stabilityai/stable-diffusion-x4-upscaler
-    "in_channels": 7, "out_channels": 4, "block_out_channels": [256, 512, 512, 1024], "cross_attention_dim": 1024,
-    "attention_head_dim": 8, "only_cross_attention": [True, True, True, False], "use_linear_projection": True,
-    "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 3],
-    "up_block_types": [*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"],
-}  # fmt: skip
-PUBLIC_VAE = {
-    "block_out_channels": [128, 256, 512], "layers_per_block": 2, "latent_channels": 4,
-    "down_block_types": ["DownEncoderBlock2D"] * 3, "up_block_types": ["UpDecoderBlock2D"] * 3,
-}  # fmt: skip
 
 
 def lr_frames(count=2, size=SIZE):

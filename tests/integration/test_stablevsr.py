@@ -38,12 +38,15 @@ from realis.ops.resize import resize
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.app.plan import weights_memory
+<<<<<<< HEAD
 from realis.upscaling.stream import Frame, segment_noise, upscale_stream
+=======
+>>>>>>> h-dgaf
 from realis.video.fingerprint import fingerprint
 from small_basicvsr import moving_clip, small_weights
+from small_guided import SIZE, segments_of, upscaled
 from small_stablevsr import enlarged_cells, save_small_stablevsr, small_tcm
 
-SIZE = (8, 12)  # height, width of the LR
 STRATEGIES = get_args(Strategy)
 PLAIN = Placement()
 TCM_WEIGHTS = "controlnet/diffusion_pytorch_model.safetensors"
@@ -94,21 +97,6 @@ def told(upscaler, **flags):
     """The same networks with other flags, of those that decide nothing about how networks are loaded."""
     config = replace(upscaler.config, **flags)
     return StableVsrUpscaler(upscaler.model, upscaler.tcm, upscaler.estimate_flow, config, METHOD.needs(config, False))
-
-
-def segments_of(upscaler, frames, start=0, across_cuts=True):
-    """The segments that the stream makes of frames, planned as the command plans them."""
-    needs, size, shares = upscaler.needs, tuple(4 * side for side in frames.shape[-2:]), []
-    tiles = plan_tiles(size, needs.tile, needs.tile_overlap, needs.multiple)
-    segments = list(
-        upscale_stream(upscaler, map(Frame, frames), size, tiles, 0, shares.append, start, across_cuts=across_cuts)
-    )
-    assert sum(shares) == pytest.approx(len(frames))
-    return segments
-
-
-def upscaled(upscaler, frames, start=0, across_cuts=True):
-    return torch.cat([segment.frames for segment in segments_of(upscaler, frames, start, across_cuts)])
 
 
 CLIP = moving_clip(3, *SIZE)
@@ -426,6 +414,15 @@ def test_a_module_of_another_network_is_refused(copied, change, message):
     file = copied / "controlnet" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     refused(copied, f"^--stablevsr.tcm.*{message}")
+
+
+def test_a_level_that_the_module_was_not_made_for_is_refused(copied):
+    file = copied / "controlnet" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"num_class_embeds": 20}))
+    refused(
+        copied, "^--stablevsr.noise-level: got 20, wanted up to 19, which is what .*controlnet was made for, or off"
+    )
+    METHOD.needs(StableVsrConfig(model=str(copied), noise_level=19), False)
 
 
 def test_weights_of_a_module_that_do_not_fit_are_refused(copied):

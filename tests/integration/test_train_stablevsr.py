@@ -192,11 +192,15 @@ def test_what_cannot_be_trained_is_refused(model, whole, tmp_path, capsys):
     refuses([*own, "--stablevsr.pure-noise", "1.5"], capsys, "--stablevsr.pure-noise: got 1.5, wanted 0 to 1")
     refuses([*own, "--stablevsr.guidance-on", "x1"], capsys, "--stablevsr.guidance-on", "x1", "x0")
     refuses([*own, "--stablevsr.flow-weights", "none.pth"], capsys, "--stablevsr.flow-weights none.pth: nothing there")
+    refuses([*own, "--data.frames", "1"], capsys, "--data.frames: got 1, wanted 2 or more for --method stablevsr")
     refuses([*own, "--stablevsr.tcm", model], capsys, "--stablevsr.tcm", "no Temporal Conditioning Module")
     refuses([*tcm, *own, "--export", whole[0] / "export"], capsys, "--export", "of its own")
     refuses(["--stablevsr.model", "nowhere"], capsys, "--stablevsr.model: got 'nowhere', which is no folder")
     other = shutil.copytree(whole[0] / "export" / "controlnet", tmp_path / "controlnet")
     config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"num_class_embeds": 100}))
+    wanted = "got 100, wanted up to 99, which is what"
+    refuses([*own, "--stablevsr.tcm", other], capsys, f"--stablevsr.most-noise: {wanted} {other} was made for")
     (other / "config.json").write_text(json.dumps(config | {"cross_attention_dim": 32}))
     refuses([*own, "--stablevsr.tcm", other], capsys, "--stablevsr.tcm", "cross_attention_dim: got 32, wanted 16")
 

@@ -12,7 +12,6 @@ from realis.comparators.sd_x4.guided_config import MotionConfig
 from realis.comparators.sd_x4.guided_step import draw_pair
 from realis.comparators.sd_x4.guided_upscaler import BEFORE
 from realis.comparators.sd_x4.motion import frames_for_flow
-from realis.comparators.sd_x4.step import SdX4Step
 from realis.comparators.stablevsr.guidance_config import TextureGuidanceConfig
 from realis.comparators.stablevsr.sampling import sample_frames
 from realis.comparators.stablevsr.step import StableVsrStep
@@ -26,20 +25,9 @@ from realis.models.sd_x4.loading import predict_velocity
 from realis.ops.resize import resize
 from realis.upscaler import Tile
 from small_basicvsr import moving_clip
-from small_sd_x4 import SCHEDULE, TEXT_DIM, UNET, VAE, louder
+from small_guided import SIZE, base_step, batch_of, flow_of, noisy, random
+from small_sd_x4 import PUBLIC_UNET, SCHEDULE, TEXT_DIM, UNET, VAE, louder
 from small_stablevsr import enlarged_cells, small_tcm
-
-PUBLIC_UNET = {  # of stabilityai/stable-diffusion-x4-upscaler
-    "in_channels": 7, "out_channels": 4, "block_out_channels": [256, 512, 512, 1024], "cross_attention_dim": 1024,
-    "attention_head_dim": 8, "only_cross_attention": [True, True, True, False], "use_linear_projection": True,
-    "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 3],
-    "up_block_types": [*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"],
-}  # fmt: skip
-SIZE = (8, 12)  # height, width of the LR
-
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(("levels", "network", "module"), [(None, 472.374, 207.699), (1000, 473.398, 208.723)])
@@ -173,10 +161,6 @@ def test_every_frame_goes_on_from_where_its_own_step_led(sampler):
 # Guidance
 
 
-def flow_of(x, y, size):
-    return torch.tensor([float(x), float(y)]).view(1, 2, 1, 1).expand(1, 2, *size)
-
-
 LATENTS = random(1, 4, 6, 8)
 PIXELS = (24, 32)
 
@@ -269,30 +253,8 @@ def test_a_new_module_changes_no_velocity(networks, gain):
 
 def step_of(networks, gain=0.5, levels=True, **flags):
     unet, vae = networks
-    schedule = NoiseSchedule(SCHEDULE)
-    base = SdX4Step(
-        unet, schedule, schedule if levels else None, random(1, TOKENS, TEXT_DIM, seed=2), most_noise=50, pure_noise=0.0,
-        noise_level=20, steps=2, seed=3, precision="no",
-    )  # fmt: skip
     tcm, config = small_tcm(unet, gain).train(), TextureGuidanceConfig(**flags)
-    return StableVsrStep(base, tcm, lambda latents: decode_images(vae, latents), farneback, config)
-
-
-def batch_of(number=2, frames=3):
-    lr = torch.stack([moving_clip(frames, *SIZE).transpose(0, 1) * scale for scale in (2.0, 1.5)[:number]]) - 1
-    return {"lr": lr, "hr_latents": random(number, 4, frames, *SIZE, seed=4), "number": torch.arange(number) + 5}
-
-
-def noisy(batch, draws, sample, frame, levels):
-    """A frame of a sample by diffusers: clean latents, their noise, the LR, noisy latents, and the input of the UNet."""
-    x0, noise, lr, lr_noise = (
-        clips[sample : sample + 1, :, frame]
-        for clips in (batch["hr_latents"], draws.noise, batch["lr"], draws.lr_noise)
-    )
-    theirs = DDPMScheduler(**SCHEDULE)
-    z = theirs.add_noise(x0, noise, draws.timesteps[sample : sample + 1])
-    noised = theirs.add_noise(lr, lr_noise, draws.noise_levels[sample : sample + 1]) if levels else lr
-    return x0, noise, lr, z, torch.cat((z, noised), dim=1)
+    return StableVsrStep(base_step(unet, levels), tcm, lambda latents: decode_images(vae, latents), farneback, config)
 
 
 def warped(decoded, lr, neighbour, flow_frames):
