@@ -38,10 +38,7 @@ from realis.ops.resize import resize
 from realis.tiling.plan import plan_tiles
 from realis.upscaler import Placement
 from realis.upscaling.app.plan import weights_memory
-<<<<<<< HEAD
-from realis.upscaling.stream import Frame, segment_noise, upscale_stream
-=======
->>>>>>> h-dgaf
+from realis.upscaling.stream import segment_noise
 from realis.video.fingerprint import fingerprint
 from small_basicvsr import moving_clip, small_weights
 from small_guided import SIZE, segments_of, upscaled
