@@ -87,7 +87,7 @@ def markdown() -> Iterator[str]:
     yield "# Methods"
     yield ""
     yield "Made by `realis methods --markdown` from what each method says of itself. Weights are downloaded only if they are asked"
-    yield "for, and only realis-tiny and sd-x4-tiny are carried. `realis methods --verify FILE` says which of these a file is."
+    yield "for, and only small models are carried: realis-tiny, sd-x4-tiny, stablevsr-tiny, dgaf-vsr-tiny. `realis methods --verify FILE` says which of these a file is."
     for name, card in cards().items():
         yield from ("", f"## {name}", "", card.summary, "")
         yield from (f"- **{heading}**: {text}" for heading, text in facts(name, card).items())
