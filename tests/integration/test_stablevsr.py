@@ -401,7 +401,7 @@ def test_a_model_without_a_module_is_refused(sd_x4_folder, new_folder):
         ({"block_out_channels": [8, 8]}, r"block_out_channels: got \[8, 8\], wanted \[8, 16\], as the UNet"),
         ({"cross_attention_dim": 32}, "cross_attention_dim: got 32, wanted 16, as the UNet"),
         ({"layers_per_block": 2}, "layers_per_block: got 2, wanted 1, as the UNet"),
-        ({"conditioning_embedding_out_channels": [4, 8]}, r"out_channels: got \[4, 8\], wanted 3, for guidance four times"),
+        ({"conditioning_embedding_out_channels": [4, 8]}, r"out_channels: got \[4, 8\], wanted 3 widths, for guidance four times"),
         ({"conditioning_embedding_out_channels": "4, 8"}, "out_channels: got '4, 8', wanted 3"),
         ({"conditioning_embedding_out_channels": None}, "out_channels: got None, wanted 3"),
         ({"_class_name": "CpcControlNet"}, "has no Temporal Conditioning Module"),
