@@ -13,6 +13,8 @@ from realis.core.errors import require
 class AlignmentConfig(MotionConfig):
     """How the latents of a neighbour are aligned (DGAF-VSR, Sec. 4.1)."""
 
+    # what flow is estimated on: the LR, enlarged to the size of the result by this interpolation (RAFT has no memory for that at
+    # 4K); lr: frames of a fourth of that
     flow_frames: Literal["bicubic", "nearest", "lr"] = "nearest"
     # how latents are enlarged before they are warped, and shrunk after it; off: they are warped as they are
     rescaling: Literal["nearest", "bicubic", "off"] = "nearest"

@@ -24,16 +24,14 @@ class DgafVsrMethod:
     card = CARD
 
     def needs(self, config: DgafVsrConfig, prompted: bool) -> Needs:
+        needs = guided_needs(config, prompted)
         source = config.guiding_unet or (DGAF_VSR_TINY if config.model == SD_X4_TINY else config.model)
         guiding = guiding_folder(source, flag("guiding_unet"))
-        needs = guided_needs(config, prompted, {"guiding_unet": guiding})
         found = check_guiding(guiding, needs.weights["model"], flag("guiding_unet"))
         check_levels(found, needs.settings["noise_level"], flag("noise_level"), str(guiding))
-        return replace(
-            needs,
-            scales=(config.scale,),
-            sampling=f"{needs.sampling}, guided by the {config.guidance_step} step's estimate",
-        )
+        by = "" if config.strategy == "single-frame" else f", guided by the {config.guidance_step} step's estimate"
+        weights = {**needs.weights, "guiding_unet": guiding}
+        return replace(needs, weights=weights, scales=(config.scale,), sampling=needs.sampling + by)
 
     def load(self, config: DgafVsrConfig, placement: Placement, prompts: Sequence[str]) -> "DgafVsrUpscaler":
         placement.refuse("attention", "compile", method="dgaf_vsr")  # features are changed between layers at every call

@@ -20,8 +20,8 @@ class MotionConfig:
     # file of the weights of optical flow: RAFT's as torchvision publishes them, or BasicVSR's, which have SpyNet's; empty:
     # Farneback's method, which has none
     flow_weights: str = ""
-    # what flow is estimated on: frames of the size of the result, to which the LR is enlarged, for which RAFT has no memory at
-    # 4K; or frames of a fourth of that
+    # what flow is estimated on: the LR, enlarged to the size of the result by this interpolation (RAFT has no memory for that at
+    # 4K); lr: frames of a fourth of that
     flow_frames: Literal["bicubic", "nearest", "lr"] = "bicubic"
     # stablevsr: as the code of StableVSR and DGAF-VSR warps, which shrinks a frame by a pixel
     warp_grid: Literal["exact", "stablevsr"] = "exact"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from realis.core.errors import InputError, require
-from realis.models.hub import model_folder, part_folder, read_json
+from realis.models.hub import SD_X4_TINY, model_folder, part_folder, read_json
 
 
 def network_folder(name: str, flag: str, *, embedded: str, part: str, kind: str, title: str) -> Path:
@@ -25,8 +25,8 @@ def network_folder(name: str, flag: str, *, embedded: str, part: str, kind: str,
     folder = part_folder(model_folder(name, flag, embedded=embedded, parts=(part,), text_encoder=False), part)
     file = folder / "config.json"
     if not file.is_file() or read_json(file).get("_class_name") != kind:
-        raise InputError(f"{flag}: {name} has no {title} (a {kind}, in its folder {part}); give {flag} FOLDER with one that was "
-                         "trained for its network")  # fmt: skip
+        raise InputError(f"{flag}: {name} has no {title} (a {kind}, in its folder {part}); give {flag} one that was trained "
+                         f"for its network ({embedded} for {SD_X4_TINY})")  # fmt: skip
     return folder
 
 

@@ -16,7 +16,7 @@ class StableVsrConfig(TextureGuidanceConfig, GuidedConfig):
 
     PREFIX: ClassVar = "stablevsr"
 
-    tcm: str = ""  # the Temporal Conditioning Module: a folder or a hub id; empty: that of --stablevsr.model
+    tcm: str = ""  # the Temporal Conditioning Module: a folder or a hub id; empty: the model's own; stablevsr-tiny for sd-x4-tiny
     batch: int = 1  # frames that are decoded at a time in the end; they are sampled one after the other
 
     def __post_init__(self) -> None:

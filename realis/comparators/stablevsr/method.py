@@ -1,6 +1,7 @@
 """StableVSR as a method: find and check its files, then load its networks. Torch is imported only to load."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,17 +24,15 @@ class StableVsrMethod:
     card = CARD
 
     def needs(self, config: StableVsrConfig, prompted: bool) -> Needs:
+        needs = guided_needs(config, prompted)
         source = config.tcm or (STABLEVSR_TINY if config.model == SD_X4_TINY else config.model)
         tcm = tcm_folder(source, flag("tcm"))
-        needs = guided_needs(config, prompted, {"tcm": tcm})
         found = check_tcm(tcm, needs.weights["model"], flag("tcm"))
         check_levels(found, needs.settings["noise_level"], flag("noise_level"), str(tcm))
-        return needs
+        return replace(needs, weights={**needs.weights, "tcm": tcm})
 
     def load(self, config: StableVsrConfig, placement: Placement, prompts: Sequence[str]) -> "StableVsrUpscaler":
-        placement.refuse(
-            "attention", "compile", method="stablevsr"
-        )  # the one does not reach this UNet, the other is untried
+        placement.refuse("attention", "compile", method="stablevsr")  # one does not reach the UNet, one is untried
         needs = self.needs(config, any(prompts))
 
         from realis.comparators.sd_x4.guided_loading import load_guided

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from realis.core.errors import InputError
 from realis.models.optical_flow.estimator import FlowEstimator
 from realis.models.weights import read_weights
 
@@ -25,10 +26,14 @@ def load_flow(file: Path | None, flag: str, device: torch.device | str) -> FlowE
         from realis.models.optical_flow.farneback import farneback
 
         return farneback
-    if any("spynet." in name for name in read_weights(file, flag)):
+    names = list(read_weights(file, flag))
+    if any("spynet." in name for name in names):
         from realis.models.optical_flow.spynet import load_spynet
 
         return load_spynet(file, flag).to(device)
+    if not any(name.startswith("feature_encoder.") for name in names):
+        wanted = "those of RAFT as torchvision publishes them, or of BasicVSR, which have SpyNet's"
+        raise InputError(f"{flag} {file}: got weights of another network, wanted {wanted}")
     from realis.models.optical_flow.raft import load_raft  # of torchvision, which not every installation has
 
     return load_raft(file, flag).to(device)

@@ -60,6 +60,10 @@ def check_sd_x4(folder: Path) -> SdX4Facts:
     Raises:
         InputError: a part is missing or damaged, or it is another kind of model.
     """
+    if not (folder / "unet").is_dir():
+        guides = any((folder / part).is_dir() for part in ("controlnet", "guiding_unet"))
+        also = "; it holds what guides one, which --stablevsr.tcm or --dgaf-vsr.guiding-unet takes" if guides else ""
+        raise InputError(f"{folder}: no unet there; wanted a whole x4 upscaler in diffusers' format{also}")
     unet, file, channels = read_part(folder / "unet"), folder / "unet" / "config.json", check_vae(folder)
     scheduler = read_json(folder / SCHEDULER)
     if unet.get("in_channels") != channels + 3 or unet.get("out_channels") != channels:
