@@ -1,7 +1,6 @@
 """The flags of the Optical Guided Warping Module, the same in training and inference."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from realis.comparators.sd_x4.guided_config import MotionConfig
@@ -21,13 +20,7 @@ class AlignmentConfig(MotionConfig):
     rescaling_factor: float = 0.0  # by how much; 0: as much as the frame is: 4, 8 or 16
 
     def __post_init__(self) -> None:
-        fits = self.rescaling_factor == 0 or 1 <= self.rescaling_factor <= 16
-        flag = partial(flag_name, self)
-        require(fits, flag("rescaling_factor"), self.rescaling_factor, "1 to 16, or 0")
-        wanted = f"nothing with {flag('rescaling')} off"
-        require(
-            self.rescaling != "off" or not self.rescaling_factor,
-            flag("rescaling_factor"),
-            self.rescaling_factor,
-            wanted,
-        )
+        factor, flag = self.rescaling_factor, flag_name(self, "rescaling_factor")
+        require(factor == 0 or 1 <= factor <= 16, flag, factor, "1 to 16, or 0")
+        wanted = f"nothing with {flag_name(self, 'rescaling')} off"
+        require(not factor or self.rescaling != "off", flag, factor, wanted)

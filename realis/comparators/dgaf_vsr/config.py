@@ -18,9 +18,8 @@ class DgafVsrConfig(AlignmentConfig, GuidedConfig):
     # how many times as large a frame is made, before it is resized to the target; beyond 4, the LR is enlarged to a fourth of
     # that first, by bicubic interpolation
     scale: Literal[4, 8, 16] = 4
-    guiding_unet: str = (
-        ""  # the network that guides: a folder or a hub id; empty: the model's own; dgaf-vsr-tiny for sd-x4-tiny
-    )
+    # the network that guides: a folder or a hub id; empty: the model's own; dgaf-vsr-tiny for sd-x4-tiny
+    guiding_unet: str = ""
     # which estimate of the neighbour guides: that of the step before, so that frames do not wait for each other, or of the same
     guidance_step: Literal["previous", "same"] = "previous"
 
