@@ -57,7 +57,8 @@ def evaluate(config: EvaluateConfig) -> Path:
             Result(one.case, one.row, one.clip.name, what, one.seconds, one.memory)
             for one, what in zip(found, measured, strict=True)
         ]
-        facts = facts_of(config, instruments, methods, clips)
+        ran = {one.row for one in found if one.footage}
+        facts = facts_of(config, instruments, [method for method in methods if method.name in ran], clips)
         table = Table(
             instruments.protocol, instruments.metrics, missing, instruments.flow, results, config.allow_misaligned,
             config.data_set, facts,

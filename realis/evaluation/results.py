@@ -103,10 +103,10 @@ def make_results(
 ) -> Iterator[Restored]:
     """Degrade the clips where they have no low resolution, and restore them by every method; yield the results.
 
-    A clip that a method cannot restore does not stop the others.
+    Neither a clip that a method cannot restore nor a method whose files are missing stops the others.
 
     Raises:
-        InputError: a clip cannot be degraded; the files of a method are missing.
+        InputError: a clip cannot be degraded; the files of all methods are missing.
     """
     inputs = []
     for case in [""] if config.lr else config.degradation or DEGRADATIONS:
@@ -122,7 +122,9 @@ def make_results(
     def folder_of(case: str, row: str) -> Path:
         return output / "restored" / file_name(case or "given") / file_name(row)
 
-    restorers = [Restorer(row, [clip.prompt for clip in clips]) for row in methods]  # all: files may be missing
+    restorers, missing = find_restorers(methods, [clip.prompt for clip in clips])
+    for row, fault in missing.items():
+        logger.warning("%s: left out: %s", row, fault)
     for restorer in [] if config.restart else restorers:
         for case, clip, lr, size in inputs:
             restorer.check(clip, lr, size, folder_of(case, restorer.row.name))
@@ -143,3 +145,27 @@ def make_results(
                 ledger.add(key, {"seconds": cost.seconds / sum(1 for _ in lr.read()), "memory": cost.memory})
             known = ledger.facts(key)
             yield Restored(case, row, clip, footage, known.get("seconds"), known.get("memory"))
+    for row, fault in missing.items():  # last, as gains are over the first row
+        yield from (Restored(case, row, clip, None, fault=f"left out: {fault}") for case, clip, _, _ in inputs)
+
+
+def find_restorers(methods: Sequence[MethodRow], prompts: Sequence[str]) -> tuple[list[Restorer], dict[str, str]]:
+    """Return the methods that can be run, in their order, and by its name why each of the others cannot.
+
+    Args:
+        methods: rows of the table.
+        prompts: the captions of all clips.
+
+    Raises:
+        InputError: none can be.
+    """
+    restorers: list[Restorer] = []
+    missing: dict[str, str] = {}
+    for row in methods:
+        try:
+            restorers.append(Restorer(row, prompts))
+        except InputError as error:
+            if len(missing) + 1 == len(methods):
+                raise
+            missing[row.name] = str(error)
+    return restorers, missing

@@ -170,6 +170,23 @@ def test_methods_are_run_on_clips_that_are_degraded_on_the_spot(sets, capsys):
     assert (sets / "out/evaluation/restored/bd/lanczos/a_cup.mkv").stat().st_mtime_ns == before
 
 
+def test_a_method_without_its_weights_is_a_row_without_figures(sets, capsys):
+    """And stops no other; if all are without, nothing is made."""
+    words = ["--ground-truth", "truth", "--frames", "3", *QUICK, "--degradation", "clean", "--output", "missing"]
+    lacking = "BasicVSR=--method basicvsr --basicvsr.weights nowhere.pth"
+    with pytest.raises(SystemExit) as stop:
+        run_evaluate(["--method", lacking, "bicubic", "lanczos", *words])
+    said, table = capsys.readouterr().err, (sets / "missing/table.md").read_text()
+    assert stop.value.code == 2 and "BasicVSR: left out: --basicvsr.weights nowhere.pth: nothing there" in said
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
+    assert {"bicubic", "lanczos", "BasicVSR (0 of 2 clips)"} <= rows.keys() and "nothing there" in table
+    assert "Over bicubic" in table  # gains are over the first that there is
+    with pytest.raises(SystemExit):
+        run_evaluate(["--method", lacking, "--ground-truth", "truth", "--output", "none"])
+    assert "realis: --basicvsr.weights nowhere.pth: nothing there" in capsys.readouterr().err
+    assert not (sets / "none/table.md").exists()
+
+
 def test_low_resolution_that_is_there_and_sets_without_a_truth(sets, truth):
     for name, images in truth.items():
         write(
