@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic
 
 from realis.core.errors import require
+from realis.core.log import logger
 from realis.data.native_config import NativeDataConfig, check_native_footage
 from realis.methods.flags import parse_with_method
 from realis.methods.registry import TRAININGS, find_training
@@ -87,6 +88,8 @@ def _train(config: TrainComparatorConfig, export: str) -> None:
     # 3. Export
     card = Card(describe_source(config.data, source), training.base, training.derived, training.task)
     export_parts(run, training.step, {export: training.network}, trained, card, training.part, training.complete)
+    if run.accelerator.is_main_process:
+        logger.info("upscale by it: --method %s %s %s", config.method, training.use, export)
     run.accelerator.end_training()
 
 

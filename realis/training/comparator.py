@@ -32,6 +32,7 @@ class ComparatorTraining:
         base: the model that it was trained over or from.
         derived: whether its weights began as those of ``base``.
         task: what the hub calls such models.
+        use: flags of ``upscale`` that the folder of the export completes.
     """
 
     step: "TrainingStep"
@@ -43,6 +44,7 @@ class ComparatorTraining:
     base: str
     derived: bool
     task: str
+    use: str
 
 
 class TrainableComparator(Protocol[Options]):

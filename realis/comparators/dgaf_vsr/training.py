@@ -47,7 +47,7 @@ class DgafVsrTraining:
 
         return prepare_guided(
             config, run, guiding_of, lambda base, guiding, decode, flow: DgafVsrStep(base, guiding, flow, config), PART,
-            config.guiding_unet,
+            "guiding_unet",
         )  # fmt: skip
 
 

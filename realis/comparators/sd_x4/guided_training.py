@@ -9,7 +9,7 @@ from realis.comparators.sd_x4.guided_config import LEAST_STEPS, GuidedTrainingCo
 from realis.comparators.sd_x4.guided_files import check_levels
 from realis.comparators.sd_x4.training_config import check_most_noise, highest_level, pure_noise
 from realis.core.config import flag_name
-from realis.models.hub import EMBEDDED
+from realis.models.hub import EMBEDDED, SD_X4_TINY
 from realis.models.sd_x4.files import check_sd_x4, check_text_encoder, sd_x4_folder
 from realis.models.weights_file import check_weights_file
 from realis.training.comparator import ComparatorTraining
@@ -63,7 +63,7 @@ def prepare_guided(
     network_of: "Callable[[UNet2DConditionModel], ModelMixin]",
     step_of: "Callable[[SdX4Step, ModelMixin, Decode, FlowEstimator], GuidedStep]",
     part: str,
-    start: str,
+    network_field: str,
 ) -> ComparatorTraining:
     """Load the frozen upscaler and the network that is trained.
 
@@ -73,7 +73,7 @@ def prepare_guided(
         network_of: the network, for a UNet.
         step_of: the training step, for the step of the upscaler, the network, the decoder and an estimator of flow.
         part: folder of the network in the export.
-        start: the model whose weights the network began as; empty: a copy of the upscaler's.
+        network_field: of ``config``, which names a network to start from, or nothing.
 
     Raises:
         InputError: weights cannot be loaded.
@@ -123,15 +123,9 @@ def prepare_guided(
     def restore(module: "torch.nn.Module", batch: "Batch") -> "torch.Tensor":
         return clips_of(decode_images(vae, images_of(module(batch, "sample"))), len(batch["lr"]))
 
-    derived = (start or config.model) not in EMBEDDED
+    base = getattr(config, network_field) or config.model  # a new network begins as a copy of the upscaler's
+    model_flag = "" if config.model == SD_X4_TINY else f"{flag_name(config, 'model')} {config.model} "
     return ComparatorTraining(
-        step,
-        encode,
-        restore,
-        network,
-        part,
-        lambda network, export: None,
-        start or config.model,
-        derived,
-        "video-to-video",
-    )
+        step, encode, restore, network, part, lambda network, export: None, base, derived=base not in EMBEDDED,
+        task="video-to-video", use=model_flag + flag_name(config, network_field),
+    )  # fmt: skip

@@ -119,8 +119,8 @@ class SdX4Training:
 
         derived = not is_new and config.model != SD_X4_TINY
         return ComparatorTraining(
-            step, encode, restore, unet, "unet", complete, config.model, derived, task="image-to-image"
-        )
+            step, encode, restore, unet, "unet", complete, config.model, derived, task="image-to-image", use=flag("model")
+        )  # fmt: skip
 
 
 TRAINING = SdX4Training()

@@ -46,7 +46,7 @@ class StableVsrTraining:
 
         return prepare_guided(
             config, run, tcm_of,
-            lambda base, tcm, decode, flow: StableVsrStep(base, tcm, decode, flow, config), PART, config.tcm,
+            lambda base, tcm, decode, flow: StableVsrStep(base, tcm, decode, flow, config), PART, "tcm",
         )  # fmt: skip
 
 
