@@ -89,7 +89,7 @@ def _train(config: TrainComparatorConfig, export: str) -> None:
     card = Card(describe_source(config.data, source), training.base, training.derived, training.task)
     export_parts(run, training.step, {export: training.network}, trained, card, training.part, training.complete)
     if run.accelerator.is_main_process:
-        logger.info("upscale by it: --method %s %s %s", config.method, training.use, export)
+        logger.info("to upscale with it: --method %s %s %s", config.method, training.use, export)
     run.accelerator.end_training()
 
 

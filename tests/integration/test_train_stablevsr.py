@@ -237,4 +237,4 @@ def test_flow_is_that_of_the_weights_that_are_named_and_in_float32(model, tmp_pa
 def test_the_run_says_how_its_export_is_used(model, tmp_path, capsys):
     run_train_comparator(words(model, tmp_path / "run", *NEW, steps=1))
     flags = f"--stablevsr.model {model} --stablevsr.tcm {tmp_path / 'run'}/export"
-    assert f"upscale by it: --method stablevsr {flags}" in capsys.readouterr().err
+    assert f"to upscale with it: --method stablevsr {flags}" in capsys.readouterr().err

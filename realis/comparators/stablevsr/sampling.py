@@ -10,7 +10,7 @@ from realis.comparators.stablevsr.guidance_config import Estimate
 from realis.diffusion.v_prediction import Step
 
 # (frame, its latents, timestep, guidance or None) -> velocity
-Predict = Callable[[int, torch.Tensor, int, torch.Tensor | None], torch.Tensor]
+PredictFrame = Callable[[int, torch.Tensor, int, torch.Tensor | None], torch.Tensor]
 
 
 def visits(strategy: Strategy, frames: int, step: int, follows: bool) -> Iterator[tuple[int, int | None]]:
@@ -32,7 +32,7 @@ def visits(strategy: Strategy, frames: int, step: int, follows: bool) -> Iterato
 
 
 def sample_frames(
-    predict: Predict,
+    predict: PredictFrame,
     guidance: Guidance,
     z: Sequence[torch.Tensor],
     steps: Sequence[Step],

@@ -52,7 +52,6 @@ class StableVsrStep(GuidedStep):
     def guide(self, guidance: torch.Tensor) -> Guide:
         return guided_by(self.tcm, guidance)
 
-    @torch.no_grad()
     def sample_clips(
         self,
         predict: Callable[[int, torch.Tensor, int, torch.Tensor | None], torch.Tensor],
