@@ -1,1 +1,1 @@
-"""Losses: HR-Loss of RealisVSR, Charbonnier."""
+"""Losses: HR-Loss of RealisVSR, Charbonnier, LPIPS."""
