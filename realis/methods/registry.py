@@ -22,6 +22,7 @@ TRAININGS = {
     "sd_x4": "realis.comparators.sd_x4.training:TRAINING",
     "stablevsr": "realis.comparators.stablevsr.training:TRAINING",
     "dgaf_vsr": "realis.comparators.dgaf_vsr.training:TRAINING",
+    "basicvsr": "realis.comparators.basicvsr.training:TRAINING",
 }
 
 
