@@ -44,7 +44,9 @@ class Discriminator(ModelMixin, ConfigMixin):
         super().__init__()
         self.conv_in = nn.Conv2d(3, widths[0], 1)
         self.blocks = nn.ModuleList(ResidualDown(width, below) for width, below in pairwise(widths))
-        self.temporal_modules = nn.ModuleList(TemporalModule(width, heads) for width in widths[1:]) if temporal else None
+        self.temporal_modules = (
+            nn.ModuleList(TemporalModule(width, heads) for width in widths[1:]) if temporal else None
+        )
         self.conv_out = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
         self.to_logit = nn.Linear(widths[-1], 1)
 

@@ -40,7 +40,9 @@ def check_network(folder: Path) -> dict[str, Any]:
     """
     config, file = read_part(folder), folder / "config.json"
     for name, (least, most) in LEAST.items():
-        require(is_whole(config.get(name), least, most), f"{file}: {name}", repr(config.get(name)), f"{least} to {most}")
+        require(
+            is_whole(config.get(name), least, most), f"{file}: {name}", repr(config.get(name)), f"{least} to {most}"
+        )
     for name, lengths in (("widths", (4,)), ("upsampling_widths", (1, 2, 3))):
         value = config.get(name)
         fits = isinstance(value, list) and len(value) in lengths and all(is_whole(width, 1, WIDTH) for width in value)

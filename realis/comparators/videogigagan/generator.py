@@ -69,7 +69,8 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         outs = [*widths[-2::-1], *upsampling_widths]
         ins = [widths[-1], *outs[:-1]]
         self.decoder = nn.ModuleList(
-            StyledBlock(below + skip, out, style_dim, kernels) for below, skip, out in zip(ins, skips, outs, strict=True)
+            StyledBlock(below + skip, out, style_dim, kernels)
+            for below, skip, out in zip(ins, skips, outs, strict=True)
         )
         self.attention = SpatialAttention(outs[0], heads)
         self.temporal_modules = nn.ModuleList(TemporalModule(out, heads) for out in outs) if temporal else None

@@ -34,7 +34,9 @@ class VideoGigaGanTraining:
         for name in ("flow_weights", "lpips_weights"):
             if file := getattr(config, name):
                 check_weights_file(file, flag(name))
-        check_heads(list(config.discriminator_widths[1:]), network_config(config)["heads"], flag("discriminator_widths"))
+        check_heads(
+            list(config.discriminator_widths[1:]), network_config(config)["heads"], flag("discriminator_widths")
+        )
         if config.widths:
             check_heads([*config.widths[:-1], *config.upsampling_widths], config.heads, flag("heads"))
             return []

@@ -20,7 +20,9 @@ class VideoGigaGanTrainingConfig:
 
     PREFIX: ClassVar = "videogigagan"
 
-    model: str = VIDEOGIGAGAN_TINY  # what is trained on: videogigagan-tiny, a folder or a hub id; parts it lacks are added
+    model: str = (
+        VIDEOGIGAGAN_TINY  # what is trained on: videogigagan-tiny, a folder or a hub id; parts it lacks are added
+    )
     # of a new network: channels at resolutions h, h/2, h/4 and h/8 of the LR; empty: the model is trained on
     widths: tuple[int, ...] = ()
     upsampling_widths: tuple[int, ...] = (96, 48)  # of a new network: at 2h, 4h and so on; two: x4, three: x8
@@ -28,7 +30,9 @@ class VideoGigaGanTrainingConfig:
     style_dim: int = 512  # of a new network: of a style
     noise_dim: int = 128  # of a new network: of the noise that a style is mapped from
     mapping_layers: int = 4  # of a new network: of that mapping
-    heads: int = 8  # of a new network: of attention; the widths but the last of --videogigagan.widths are multiples of it
+    heads: int = (
+        8  # of a new network: of attention; the widths but the last of --videogigagan.widths are multiples of it
+    )
     temporal: bool = True  # temporal convolution and attention, in the decoder and the discriminator
     propagation: bool = True  # of features along optical flow
     propagation_channels: int = 64  # where it is new: of each direction
@@ -48,8 +52,12 @@ class VideoGigaGanTrainingConfig:
     def __post_init__(self) -> None:
         if self.widths:
             require(len(self.widths) == 4, flag("widths"), self.widths, "four numbers: at h, h/2, h/4 and h/8")
-        require(1 <= len(self.upsampling_widths) <= 3, flag("upsampling_widths"), self.upsampling_widths, "one to three")
-        require(len(self.discriminator_widths) >= 2, flag("discriminator_widths"), self.discriminator_widths, "two or more")
+        require(
+            1 <= len(self.upsampling_widths) <= 3, flag("upsampling_widths"), self.upsampling_widths, "one to three"
+        )
+        require(
+            len(self.discriminator_widths) >= 2, flag("discriminator_widths"), self.discriminator_widths, "two or more"
+        )
         for name in ("widths", "upsampling_widths", "discriminator_widths"):
             for width in getattr(self, name):
                 require(1 <= width <= WIDTH, flag(name), width, f"1 to {WIDTH}")
