@@ -54,7 +54,9 @@ def test_samples_are_the_same_for_any_split_and_resume(config):
         assert sample["hr"].dtype == sample["lr"].dtype == torch.uint8
         assert sample["hr"].shape == (3, 3, 32, 32) and sample["lr"].shape == (3, 3, 8, 8)
     assert_same(samples(native_source(config, SCALE, 3, 4), *(range(n, n + 1) for n in range(4))), whole)
-    assert_same(samples(native_source(config, SCALE, 3, 4), range(6, 8), range(10, 12)), whole)  # the second of two processes
+    assert_same(
+        samples(native_source(config, SCALE, 3, 4), range(6, 8), range(10, 12)), whole
+    )  # the second of two processes
     assert_same(samples(native_source(config, SCALE, 3, 4), range(8, 12)), whole)  # resumed
     if config.manifest:
         assert_same(samples(native_source(replace(config, workers=2), SCALE, 3, 4), range(4), range(4, 8)), whole)
@@ -116,7 +118,9 @@ def test_held_out_footage_is_not_trained_on_and_never_mirrored(reds, caplog):
     held_out, source = native_held_out(config, SCALE, reds, 8), native_source(config, SCALE, 0, 1)
     assert isinstance(source, ClipSet) and [entry.path.name for entry in source.entries] == ["001", "002", "003"]
     assert len(held_out) == 1 and [entry.path.name for entry in held_out.entries] == ["000"]
-    assert_same(samples(held_out, range(1)), samples(native_held_out(replace(config, flip=0.0), SCALE, reds, 8), range(1)))
+    assert_same(
+        samples(held_out, range(1)), samples(native_held_out(replace(config, flip=0.0), SCALE, reds, 8), range(1))
+    )
     caplog.set_level("INFO", "realis")
     assert native_held_out(config, SCALE, "", 8) is None and "--validation.manifest names no footage" in caplog.text
 

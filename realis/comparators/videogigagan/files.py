@@ -8,7 +8,7 @@ from realis.models.hub import DEPTH, VIDEOGIGAGAN_TINY, WIDTH, is_whole, model_f
 
 DISCRIMINATOR = "discriminator"  # its folder in that of the generator; only training reads it
 KIND = "VideoGigaGan"
-LEAST = {
+RANGES = {
     "kernels": (1, DEPTH), "style_dim": (1, WIDTH), "noise_dim": (1, WIDTH), "mapping_layers": (1, DEPTH), "heads": (1, WIDTH),
     "propagation_channels": (0, WIDTH), "propagation_blocks": (1, DEPTH),
 }  # fmt: skip
@@ -39,7 +39,7 @@ def check_network(folder: Path) -> dict[str, Any]:
         InputError: one is out of range, or a file is missing or damaged.
     """
     config, file = read_part(folder), folder / "config.json"
-    for name, (least, most) in LEAST.items():
+    for name, (least, most) in RANGES.items():
         require(
             is_whole(config.get(name), least, most), f"{file}: {name}", repr(config.get(name)), f"{least} to {most}"
         )

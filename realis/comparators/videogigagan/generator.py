@@ -39,16 +39,16 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        widths: tuple[int, ...] = (192, 384, 768, 768),
-        upsampling_widths: tuple[int, ...] = (96, 48),
-        kernels: int = 4,
+        widths: tuple[int, ...] = (256, 512, 1024, 1024),
+        upsampling_widths: tuple[int, ...] = (128, 64),
+        kernels: int = 5,
         style_dim: int = 512,
         noise_dim: int = 128,
         mapping_layers: int = 4,
         heads: int = 8,
         temporal: bool = True,
         propagation_channels: int = 64,
-        propagation_blocks: int = 7,
+        propagation_blocks: int = 30,
         blur_pool: bool = True,
         hf_shuttle: bool = True,
     ) -> None:

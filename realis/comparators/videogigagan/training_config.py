@@ -25,8 +25,8 @@ class VideoGigaGanTrainingConfig:
     )
     # of a new network: channels at resolutions h, h/2, h/4 and h/8 of the LR; empty: the model is trained on
     widths: tuple[int, ...] = ()
-    upsampling_widths: tuple[int, ...] = (96, 48)  # of a new network: at 2h, 4h and so on; two: x4, three: x8
-    kernels: int = 4  # of a new network: in the bank of each adaptive convolution
+    upsampling_widths: tuple[int, ...] = (128, 64)  # of a new network: at 2h, 4h and so on; two: x4, three: x8
+    kernels: int = 5  # of a new network: in the bank of each adaptive convolution
     style_dim: int = 512  # of a new network: of a style
     noise_dim: int = 128  # of a new network: of the noise that a style is mapped from
     mapping_layers: int = 4  # of a new network: of that mapping
@@ -36,7 +36,7 @@ class VideoGigaGanTrainingConfig:
     temporal: bool = True  # temporal convolution and attention, in the decoder and the discriminator
     propagation: bool = True  # of features along optical flow
     propagation_channels: int = 64  # where it is new: of each direction
-    propagation_blocks: int = 7  # where it is new: residual blocks of each direction
+    propagation_blocks: int = 30  # where it is new: residual blocks of each direction
     blur_pool: bool = True  # in the place of strided convolutions
     hf_shuttle: bool = True  # skip connections carry high frequencies alone
     # of a new discriminator: channels at the resolution of the HR, at half of it, and so on
