@@ -70,13 +70,17 @@ class NoiseGrid:
 
     Args:
         channels: channels of a latent.
-        frames: video frames per latent frame.
+        frames: video frames per latent frame; 0: one field serves the whole video.
         pixels: pixels of the result per latent cell, along each side.
     """
 
     channels: int
     frames: int
     pixels: int
+
+    def fields(self, frames: int) -> int:
+        """Return how many latent frames a segment of ``frames`` video frames has."""
+        return -(-frames // self.frames) if self.frames else 1
 
 
 @dataclass(frozen=True)

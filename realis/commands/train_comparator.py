@@ -62,10 +62,11 @@ def _train(config: TrainComparatorConfig, export: str) -> None:
     # 1. What is trained, and on what
     run = start_run(config)
     training = find_training(config.method).prepare(config.options, run)
-    source = native_source(config.data, config.run.seed, run.samples_per_step)
+    scale = find_training(config.method).scale(config.options)
+    source = native_source(config.data, scale, config.run.seed, run.samples_per_step)
     held_out = None
     if config.validation.every:
-        held_out = native_held_out(config.data, config.validation.manifest, config.validation.samples)
+        held_out = native_held_out(config.data, scale, config.validation.manifest, config.validation.samples)
 
     # 2. Training, measured beside bicubic
     def bicubic_of(batch: "Batch") -> torch.Tensor:
@@ -86,8 +87,9 @@ def _train(config: TrainComparatorConfig, export: str) -> None:
     trained = fit(run, training.step, source, training.encode, pictures, validator)
 
     # 3. Export
+    parts = {export: training.network} | {f"{export}/{name}": part for name, part in training.others.items()}
     card = Card(describe_source(config.data, source), training.base, training.derived, training.task)
-    export_parts(run, training.step, {export: training.network}, trained, card, training.part, training.complete)
+    export_parts(run, training.step, parts, trained, card, training.part, training.complete)
     if run.accelerator.is_main_process:
         logger.info("to upscale with it: --method %s %s %s", config.method, training.use, export)
     run.accelerator.end_training()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from realis.core.errors import require
 from realis.data.native_config import NativeDataConfig, check_native_footage
 from realis.models.hub import WIDTH
+from realis.models.sd_x4.files import SCALE
 from realis.training.run_folder import claim_run
 from realis.training.settings import LoopConfig, OptimizerConfig
 
@@ -51,7 +52,7 @@ def _train(config: TrainImageVaeConfig) -> None:
 
     run = start_run(config)
     vae = new_image_vae(config.widths, CHANNELS)
-    source = native_source(config.data, config.run.seed, run.samples_per_step)
+    source = native_source(config.data, SCALE, config.run.seed, run.samples_per_step)
     with closing(source.batches(iter([range(INITIALISED)]))) as loaded:
         first = next(loaded)
     images = images_of(signed(first["hr"][:, :, :1]))

@@ -1,4 +1,4 @@
-"""Pairs at their native sizes: HR clips, and LR clips a quarter as large, for models that enlarge the LR themselves."""
+"""Pairs at their native sizes: HR clips, and LR clips beside them, for models that enlarge the LR themselves."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from realis.data.randomness import is_flipped
 class NativePairs(PairPool):
     """N pairs rendered from photographs: each sample is one of them, drawn by its number, or its mirror image.
 
-    Its tensors are ``hr`` (N, 3, F, H, W) and ``lr`` (N, 3, F, H / 4, W / 4), uint8.
+    Its tensors are ``hr`` (N, 3, F, H, W) and ``lr`` (N, 3, F, h, w), uint8.
 
     Args:
         flip: share of samples that are mirrored left to right.
@@ -45,11 +45,12 @@ class HeldOutNativePairs(NativePairs):
         return number
 
 
-def native_source(config: NativeDataConfig, seed: int, samples_per_step: int) -> ClipSet | NativePairs:
+def native_source(config: NativeDataConfig, scale: int, seed: int, samples_per_step: int) -> ClipSet | NativePairs:
     """Return what a run trains on, in batches of ``number``, ``hr`` and ``lr``, uint8: clips of footage (``entries``),
     or rendered pairs.
 
     Args:
+        scale: how many times as large as the LR the HR is.
         seed: of all draws.
         samples_per_step: samples of an optimizer step, over all processes and passes.
 
@@ -57,8 +58,8 @@ def native_source(config: NativeDataConfig, seed: int, samples_per_step: int) ->
         InputError: the footage cannot be used; or rendered pairs cannot be read or kept in ``config.cache``.
     """
     if config.manifest:
-        return ClipSet(config.clips, seed, samples_per_step, group="data")
-    return NativePairs(training_pairs(config.pairs, seed, vae=None), seed, config.flip)
+        return ClipSet(config.clips(scale), seed, samples_per_step, group="data")
+    return NativePairs(training_pairs(config.pairs(scale), seed, vae=None), seed, config.flip)
 
 
 def describe_source(config: NativeDataConfig, source: ClipSet | NativePairs) -> str:
@@ -68,10 +69,13 @@ def describe_source(config: NativeDataConfig, source: ClipSet | NativePairs) -> 
     return RENDERED
 
 
-def native_held_out(config: NativeDataConfig, manifest: str, samples: int) -> HeldOutClips | NativePairs | None:
+def native_held_out(
+    config: NativeDataConfig, scale: int, manifest: str, samples: int
+) -> HeldOutClips | NativePairs | None:
     """Return what a run is measured on, never mirrored; ``None`` for a run on footage without a ``manifest`` for that.
 
     Args:
+        scale: as for :func:`native_source`.
         manifest: of held-out clips, checked before by :func:`realis.data.native_config.check_native_footage`.
         samples: at most, where there is a manifest; numbers 0 to ``len()`` - 1.
 
@@ -79,8 +83,8 @@ def native_held_out(config: NativeDataConfig, manifest: str, samples: int) -> He
         InputError: a clip cannot be used; or rendered pairs cannot be read or kept in ``config.cache``.
     """
     if manifest:
-        return HeldOutClips(config.clips, manifest, samples)
+        return HeldOutClips(config.clips(scale), manifest, samples)
     if config.manifest:
         logger.info("the run is not measured on the way: --validation.manifest names no footage for that")
         return None
-    return HeldOutNativePairs(validation_pairs(config.pairs, samples, vae=None), seed=0, flip=0.0)
+    return HeldOutNativePairs(validation_pairs(config.pairs(scale), samples, vae=None), seed=0, flip=0.0)

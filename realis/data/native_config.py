@@ -8,7 +8,6 @@ from realis.data.manifest import read_held_out, read_manifest
 from realis.data.pairs_config import PairsConfig
 from realis.degradation.presets import load_degradation
 
-SCALE = 4  # the HR is so many times as large as the LR
 MULTIPLE = 8  # of the sides of an LR crop
 OF_FOOTAGE, OF_RENDERED = ("workers", "max_corrupt"), ("count", "cache")  # fields that only one of the two reads
 
@@ -19,7 +18,9 @@ class NativeDataConfig:
 
     manifest: str = ""  # as --clips.manifest of train_cpc, such as a folder of REDS; empty: rendered from photographs
     frames: int = 5  # of a clip
-    crop: int = 64  # pixels of a side of the LR, a multiple of 8; the HR is 4 times as large
+    crop: int = (
+        64  # pixels of a side of the LR, a multiple of 8; the HR is as many times as large as the method makes it
+    )
     degradation: str = "bi"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
     flip: float = 0.5  # share of samples that are mirrored left to right
     count: int = 500  # pairs that are rendered
@@ -46,19 +47,17 @@ class NativeDataConfig:
             if not self.manifest and name in OF_FOOTAGE:
                 raise InputError(f"{flag} without --data.manifest: it is for a run that reads footage; leave it out")
 
-    @property
-    def clips(self) -> ClipsConfig:
-        """How footage is cut."""
-        side = SCALE * self.crop
+    def clips(self, scale: int) -> ClipsConfig:
+        """How footage is cut, whose LR is ``scale`` times as small."""
+        side = scale * self.crop
         return ClipsConfig(
-            self.manifest, self.frames, (f"{side}x{side}",), SCALE, self.degradation,
+            self.manifest, self.frames, (f"{side}x{side}",), scale, self.degradation,
             flip=self.flip, workers=self.workers, max_corrupt=self.max_corrupt,
         )  # fmt: skip
 
-    @property
-    def pairs(self) -> PairsConfig:
-        """How pairs are rendered."""
-        return PairsConfig(self.count, self.frames, SCALE * self.crop, (SCALE,), self.cache, (self.degradation,))
+    def pairs(self, scale: int) -> PairsConfig:
+        """How pairs are rendered, whose LR is ``scale`` times as small."""
+        return PairsConfig(self.count, self.frames, scale * self.crop, (scale,), self.cache, (self.degradation,))
 
 
 def check_native_footage(config: NativeDataConfig, held_out: str) -> None:

@@ -15,6 +15,7 @@ METHODS = {
     "sd_x4": "realis.comparators.sd_x4.method:METHOD",
     "stablevsr": "realis.comparators.stablevsr.method:METHOD",
     "dgaf_vsr": "realis.comparators.dgaf_vsr.method:METHOD",
+    "videogigagan": "realis.comparators.videogigagan.method:METHOD",
     "image": "realis.comparators.image.method:METHOD",
 }
 DEFAULT = "cpc"
@@ -22,6 +23,7 @@ TRAININGS = {
     "sd_x4": "realis.comparators.sd_x4.training:TRAINING",
     "stablevsr": "realis.comparators.stablevsr.training:TRAINING",
     "dgaf_vsr": "realis.comparators.dgaf_vsr.training:TRAINING",
+    "videogigagan": "realis.comparators.videogigagan.training:TRAINING",
     "basicvsr": "realis.comparators.basicvsr.training:TRAINING",
 }
 

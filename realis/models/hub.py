@@ -12,6 +12,7 @@ from realis.core.records import load_json
 TINY = "realis-tiny"
 SD_X4_TINY = "sd-x4-tiny"
 STABLEVSR_TINY, DGAF_VSR_TINY = "stablevsr-tiny", "dgaf-vsr-tiny"  # only what guides sd-x4-tiny
+VIDEOGIGAGAN_TINY = "videogigagan-tiny"
 DEPTH, WIDTH = 1000, 65536
 # Whole numbers from 1 in the config.json of a part, and the largest that is no mistake: one that is would be built, or
 # sampled, for hours
@@ -30,6 +31,7 @@ EMBEDDED = {
     SD_X4_TINY: "sd_x4_tiny",
     STABLEVSR_TINY: "stablevsr_tiny",
     DGAF_VSR_TINY: "dgaf_vsr_tiny",
+    VIDEOGIGAGAN_TINY: "videogigagan_tiny",
 }  # models that the package carries, and their folders
 
 

@@ -1,7 +1,7 @@
 """What a comparator brings so that ``train_comparator`` trains it; its methods are found by name in the registry."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,6 +33,7 @@ class ComparatorTraining:
         derived: whether its weights began as those of ``base``.
         task: what the hub calls such models.
         use: flags of ``upscale`` that the folder of the export completes.
+        others: what else is exported, for training on from it, by the folder of the export that receives it.
     """
 
     step: "TrainingStep"
@@ -45,6 +46,7 @@ class ComparatorTraining:
     derived: bool
     task: str
     use: str
+    others: "Mapping[str, ModelMixin]" = field(default_factory=dict)
 
 
 class TrainableComparator(Protocol[Options]):
@@ -57,6 +59,14 @@ class TrainableComparator(Protocol[Options]):
 
     Config: type[Options]
     least_frames: int
+
+    def scale(self, config: Options) -> int:
+        """Return how many times as large as the LR the HR of its batches is.
+
+        Raises:
+            InputError: a model that says it is missing or damaged.
+        """
+        ...
 
     def find_files(self, config: Options) -> list[Path]:
         """Check the files that the training reads, and return them, or their folders, which it must not write to.

@@ -163,5 +163,5 @@ def segment_noise(needs: Needs, seed: int, start: int, frames: int, tiles: Tilin
         return None
     height, width = tiles.size
     # A latent frame has the number of the last frame that it covers: overlapping segments agree wherever they start
-    numbers = range(start, start + frames, grid.frames)
+    numbers = range(start, start + frames, grid.frames) if grid.frames else [0]
     return noise_fields(seed, numbers, grid.channels, height // grid.pixels, width // grid.pixels)

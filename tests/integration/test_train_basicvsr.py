@@ -194,11 +194,11 @@ def test_lpips_is_a_part_of_the_loss(flow, vgg16, tmp_path):
     """And with it every flag is read."""
     training = prepared(weights=str(flow), lpips_weights=str(vgg16))
     terms = training.step(training.encode(batch_of(0)))
-    assert terms["LPIPS"] > 0 and not terms["LPIPS"].requires_grad
-    torch.testing.assert_close(terms["loss"].detach(), terms["Charbonnier"] + 0.5 * terms["LPIPS"])
+    assert terms["lpips"] > 0 and not terms["lpips"].requires_grad
+    torch.testing.assert_close(terms["loss"].detach(), terms["charbonnier"] + 0.5 * terms["lpips"])
     plain = prepared(weights=str(flow))
     without = plain.step(plain.encode(batch_of(0)))
-    assert without.keys() == {"loss", "Charbonnier"} and without["loss"] == terms["Charbonnier"]
+    assert without.keys() == {"loss", "charbonnier"} and without["loss"] == terms["charbonnier"]
     grads = [torch.autograd.grad(x["loss"], t.step.network["conv_last"].bias)[0]
              for x, t in ((terms, training), (without, plain))]  # fmt: skip
     assert not torch.allclose(*grads)

@@ -38,11 +38,11 @@ class BasicVsrStep(TrainingStep):
     def losses(self, batch: Batch) -> Tensors:
         """Losses of a batch with ``hr`` (B, 3, F, 4h, 4w) and ``lr`` (B, 3, F, h, w), averaged over frames."""
         restored, hr, c = self.sample(batch), batch["hr"], self.config
-        terms = {"Charbonnier": charbonnier((restored + 1) / 2, (hr + 1) / 2, EPS)}
-        loss = c.charbonnier * terms["Charbonnier"]
+        terms = {"charbonnier": charbonnier((restored + 1) / 2, (hr + 1) / 2, EPS)}
+        loss = c.charbonnier * terms["charbonnier"]
         if self.lpips_network is not None:
-            terms["LPIPS"] = lpips(self.lpips_network, restored, hr)
-            loss = loss + c.lpips * terms["LPIPS"]
+            terms["lpips"] = lpips(self.lpips_network, restored, hr)
+            loss = loss + c.lpips * terms["lpips"]
         return {"loss": loss} | {name: term.detach() for name, term in terms.items()}
 
     def sample(self, batch: Batch) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realis.comparators.basicvsr.config import SCALE
 from realis.comparators.basicvsr.files import find_weights
 from realis.comparators.basicvsr.training_config import BasicVsrTrainingConfig, flag
 from realis.models.weights_file import check_weights_file
@@ -22,6 +23,9 @@ class BasicVsrTraining:
 
     Config = BasicVsrTrainingConfig
     least_frames = 2  # with one, nothing goes from frame to frame
+
+    def scale(self, config: BasicVsrTrainingConfig) -> int:
+        return SCALE
 
     def find_files(self, config: BasicVsrTrainingConfig) -> list[Path]:
         if config.weights:

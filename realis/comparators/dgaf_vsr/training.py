@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from realis.comparators.dgaf_vsr.files import PART, check_guiding, guiding_folder
 from realis.comparators.dgaf_vsr.training_config import DgafVsrTrainingConfig, flag
 from realis.comparators.sd_x4.guided_training import check_trained_levels, find_upscaler, prepare_guided
+from realis.models.sd_x4.files import SCALE
 from realis.training.comparator import ComparatorTraining
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ class DgafVsrTraining:
 
     Config = DgafVsrTrainingConfig
     least_frames = 2  # one guides the other
+
+    def scale(self, config: DgafVsrTrainingConfig) -> int:
+        return SCALE
 
     def find_files(self, config: DgafVsrTrainingConfig) -> list[Path]:
         folder = find_upscaler(config)

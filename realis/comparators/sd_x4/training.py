@@ -17,6 +17,7 @@ from realis.models.hub import SD_X4_TINY
 from realis.models.sd_x4.files import (
     LR_SCHEDULER,
     NOISE_LEVEL,
+    SCALE,
     SCHEDULER,
     TIMESTEPS,
     TOKENS,
@@ -56,6 +57,9 @@ class SdX4Training:
 
     Config = SdX4TrainingConfig
     least_frames = 1
+
+    def scale(self, config: SdX4TrainingConfig) -> int:
+        return SCALE
 
     def find_files(self, config: SdX4TrainingConfig) -> list[Path]:
         folder = find_model(config)

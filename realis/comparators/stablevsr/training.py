@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from realis.comparators.sd_x4.guided_training import check_trained_levels, find_upscaler, prepare_guided
 from realis.comparators.stablevsr.files import PART, check_tcm, tcm_folder
 from realis.comparators.stablevsr.training_config import StableVsrTrainingConfig, flag
+from realis.models.sd_x4.files import SCALE
 from realis.training.comparator import ComparatorTraining
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ class StableVsrTraining:
 
     Config = StableVsrTrainingConfig
     least_frames = 2  # one guides the other
+
+    def scale(self, config: StableVsrTrainingConfig) -> int:
+        return SCALE
 
     def find_files(self, config: StableVsrTrainingConfig) -> list[Path]:
         folder = find_upscaler(config)

@@ -123,14 +123,14 @@ def frames_memory(plan: Plan, video_format: VideoFormat) -> int:
     latents = 0
     if noise:  # of the LR, noise, sampled, and those of a step
         cells = plan.tiles.size[0] * plan.tiles.size[1] // noise.pixels**2
-        latents = 4 * noise.channels * -(-frames // noise.frames) * cells
+        latents = 4 * noise.channels * noise.fields(frames) * cells
     return 4 * (held * 3 * (2 * plan.size[0] * plan.size[1] + height * width) + latents)
 
 
 def kept_memory(config: UpscaleConfig, plan: Plan) -> int:
     """Return the bytes that tiles keep while all of a segment are sampled together."""
     needs = plan.needs
-    latent_frames = -(-plan.frames_at_a_time // needs.noise.frames) if needs.noise else 0
+    latent_frames = needs.noise.fields(plan.frames_at_a_time) if needs.noise else 0
     tiles = chain.from_iterable(step_grids(plan.tiles, needs))
     return needs.kept_values(tiles, latent_frames) * BYTES[config.dtype]
 

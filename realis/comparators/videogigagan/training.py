@@ -1,0 +1,154 @@
+"""Training of VideoGigaGAN: what is built, inflated and exported. Torch is imported only to train."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from realis.comparators.videogigagan.files import DISCRIMINATOR, check_heads, check_network, network_folder, scale_of
+from realis.comparators.videogigagan.training_config import PARTS, PROPAGATION, VideoGigaGanTrainingConfig, flag
+from realis.core.errors import require
+from realis.core.log import logger
+from realis.models.hub import EMBEDDED, read_part
+from realis.models.weights_file import check_weights_file
+from realis.training.comparator import ComparatorTraining
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers.models.modeling_utils import ModelMixin
+
+    from realis.comparators.videogigagan.discriminator import Discriminator
+    from realis.comparators.videogigagan.generator import VideoGigaGan
+    from realis.data.batch import Batch
+    from realis.training.run import Run
+
+
+class VideoGigaGanTraining:
+    """VideoGigaGAN as a :class:`realis.training.comparator.TrainableComparator`."""
+
+    Config = VideoGigaGanTrainingConfig
+    least_frames = 1
+
+    def scale(self, config: VideoGigaGanTrainingConfig) -> int:
+        return scale_of(network_config(config))
+
+    def find_files(self, config: VideoGigaGanTrainingConfig) -> list[Path]:
+        for name in ("flow_weights", "lpips_weights"):
+            if file := getattr(config, name):
+                check_weights_file(file, flag(name))
+        check_heads(
+            list(config.discriminator_widths[1:]), network_config(config)["heads"], flag("discriminator_widths")
+        )
+        if config.widths:
+            check_heads([*config.widths[:-1], *config.upsampling_widths], config.heads, flag("heads"))
+            return []
+        folder = network_folder(config.model, flag("model"))
+        if (folder / DISCRIMINATOR).is_dir():
+            read_part(folder / DISCRIMINATOR)
+        return [folder]
+
+    def prepare(self, config: VideoGigaGanTrainingConfig, run: "Run") -> ComparatorTraining:
+        from realis.comparators.videogigagan.step import Measures, VideoGigaGanStep
+        from realis.losses.lpips import load_lpips
+        from realis.models.optical_flow.loading import load_flow
+        from realis.ops.pixels import signed
+
+        device, folder = run.accelerator.device, None
+        if not config.widths:
+            folder = network_folder(config.model, flag("model"))
+        generator = build_generator(config, folder).to(device)
+        discriminator = build_discriminator(config, folder, generator.config.heads).to(device)
+        flow = None
+        if config.propagation:
+            file = Path(config.flow_weights) if config.flow_weights else None
+            flow = load_flow(file, flag("flow_weights"), device)
+        measures = Measures(flow, load_lpips(config.lpips_weights, flag("lpips_weights"), device))
+        step = VideoGigaGanStep(
+            generator, discriminator, measures, config, run.optimizer, run.config.seed, run.config.precision
+        )
+
+        def encode(batch: "Batch") -> "Batch":
+            return {**batch, "hr": signed(batch["hr"]), "lr": signed(batch["lr"])}
+
+        def restore(module: "torch.nn.Module", batch: "Batch") -> "torch.Tensor":
+            return module(batch, "sample").float()
+
+        base = config.model if folder else ""
+        return ComparatorTraining(
+            step, encode, restore, generator, "", lambda network, export: None, base, derived=bool(base) and base not in EMBEDDED,
+            task="video-to-video", use=flag("model"), others={DISCRIMINATOR: discriminator},
+        )  # fmt: skip
+
+
+TRAINING = VideoGigaGanTraining()
+
+
+def network_config(config: VideoGigaGanTrainingConfig) -> dict[str, Any]:
+    """Return the config.json of the generator that is trained: a new one's, or the model's with the parts that are asked for.
+
+    Raises:
+        InputError: the model cannot be found, or has a part that is not asked for.
+    """
+    if config.widths:
+        return config.new_network
+    found = check_network(network_folder(config.model, flag("model")))
+    own = {name: value for name, value in found.items() if not name.startswith("_")}
+    for name, has in (("temporal", own["temporal"]), ("propagation", own["propagation_channels"] > 0)):
+        wanted = f"it on, as {config.model} has weights for it"
+        require(getattr(config, name) or not has, flag(name), getattr(config, name), wanted)
+    if own["propagation_channels"]:
+        for name in PROPAGATION:
+            fits = getattr(config, name) in (own[name], getattr(VideoGigaGanTrainingConfig, name))
+            require(fits, flag(name), getattr(config, name), f"nothing: {config.model} has its own, {own[name]}")
+        new = {}
+    else:
+        new = {name: config.new_network[name] for name in PROPAGATION}
+    return own | {name: getattr(config, name) for name in PARTS} | new
+
+
+def build_generator(config: VideoGigaGanTrainingConfig, folder: Path | None) -> "VideoGigaGan":
+    """Return a new generator, or that in ``folder`` with the parts that it lacks, which change nothing before training.
+
+    Raises:
+        InputError: its weights cannot be loaded, or are not finite.
+    """
+    import torch
+
+    from realis.comparators.videogigagan.generator import VideoGigaGan
+    from realis.models.parts import load_part
+    from realis.ops.finite import check_weights
+
+    network = VideoGigaGan(**network_config(config))
+    if folder:
+        model = load_part(VideoGigaGan, folder, torch.float32)
+        check_weights(model, folder)
+        take_weights(network, model, "generator")
+    return network
+
+
+def build_discriminator(config: VideoGigaGanTrainingConfig, folder: Path | None, heads: int) -> "Discriminator":
+    """Return a new discriminator, or that beside the generator in ``folder``, with temporal modules if they are asked for.
+
+    Raises:
+        InputError: its weights cannot be loaded, or are not finite.
+    """
+    import torch
+
+    from realis.comparators.videogigagan.discriminator import Discriminator
+    from realis.models.parts import load_part
+    from realis.ops.finite import check_weights
+
+    if not folder or not (folder / DISCRIMINATOR).is_dir():
+        logger.info("the discriminator is new")
+        return Discriminator(widths=config.discriminator_widths, heads=heads, temporal=config.temporal)
+    model = load_part(Discriminator, folder / DISCRIMINATOR, torch.float32)
+    check_weights(model, folder / DISCRIMINATOR)
+    network = Discriminator(widths=model.config.widths, heads=model.config.heads, temporal=config.temporal)
+    take_weights(network, model, "discriminator")
+    return network
+
+
+def take_weights(network: "ModelMixin", model: "ModelMixin", name: str) -> None:
+    """Copy the weights of ``model``, of which ``network`` has all, and say what it has beside them."""
+    added, _ = network.load_state_dict(model.state_dict(), strict=False)
+    if added:
+        parts = dict.fromkeys(key.partition(".")[0] for key in added)
+        logger.info("new in the %s: %s", name, ", ".join(parts))

@@ -1,0 +1,89 @@
+"""The flags of training VideoGigaGAN."""
+
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, ClassVar
+
+from realis.core.config import flag_name
+from realis.core.errors import require
+from realis.models.hub import DEPTH, VIDEOGIGAGAN_TINY, WIDTH
+
+# Fields that are the sizes of a new network, by the names that its config.json has them under
+SIZES = ("kernels", "style_dim", "noise_dim", "mapping_layers", "heads")
+PROPAGATION = ("propagation_channels", "propagation_blocks")
+PARTS = ("temporal", "blur_pool", "hf_shuttle")  # and propagation: what makes the rows of the paper's Table 1
+
+
+@dataclass(frozen=True)
+class VideoGigaGanTrainingConfig:
+    """VideoGigaGAN: a GAN that enlarges clips in a single pass, and its discriminator."""
+
+    PREFIX: ClassVar = "videogigagan"
+
+    # what is trained on: videogigagan-tiny, a folder that was exported, or a hub id; parts that it lacks are added
+    model: str = VIDEOGIGAGAN_TINY
+    # of a new network: channels at resolutions h, h/2, h/4 and h/8 of the LR; empty: the model is trained on
+    widths: tuple[int, ...] = ()
+    upsampling_widths: tuple[int, ...] = (128, 64)  # of a new network: at 2h, 4h and so on; two: x4, three: x8
+    kernels: int = 5  # of a new network: in the bank of each adaptive convolution
+    style_dim: int = 512  # of a new network: of a style
+    noise_dim: int = 128  # of a new network: of the noise that a style is mapped from
+    mapping_layers: int = 4  # of a new network: of that mapping
+    heads: int = 8  # of a new network: of attention; the widths that it works at are multiples of it
+    temporal: bool = True  # temporal convolution and attention, in the decoder and the discriminator
+    propagation: bool = True  # of features along optical flow
+    propagation_channels: int = 64  # where it is new: of each direction
+    propagation_blocks: int = 30  # where it is new: residual blocks of each direction
+    blur_pool: bool = True  # in the place of strided convolutions
+    hf_shuttle: bool = True  # skip connections carry high frequencies alone
+    # of a new discriminator: channels at the resolution of the HR, at half of it, and so on
+    discriminator_widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
+    flow_weights: str = ""  # SpyNet's or RAFT's, such as BasicVSR_REDS4.pth; empty: Farneback's method
+    lpips_weights: str = ""  # of torchvision's VGG16 (vgg16-397923af.pth); empty: LPIPS is no part of the loss
+    gan: float = 0.05  # weight of the generator's GAN loss
+    lpips: float = 5.0  # of LPIPS
+    charbonnier: float = 10.0  # of the Charbonnier loss
+    r1: float = 0.2048  # of R1, in the discriminator's loss
+    r1_every: int = 16  # R1 is computed for one sample in so many, and counts as many times
+
+    def __post_init__(self) -> None:
+        if self.widths:
+            require(len(self.widths) == 4, flag("widths"), self.widths, "four numbers: at h, h/2, h/4 and h/8")
+        require(
+            1 <= len(self.upsampling_widths) <= 3, flag("upsampling_widths"), self.upsampling_widths, "one to three"
+        )
+        require(
+            len(self.discriminator_widths) >= 2, flag("discriminator_widths"), self.discriminator_widths, "two or more"
+        )
+        for name in ("widths", "upsampling_widths", "discriminator_widths"):
+            for width in getattr(self, name):
+                require(1 <= width <= WIDTH, flag(name), width, f"1 to {WIDTH}")
+        for name in (*SIZES, *PROPAGATION, "r1_every"):
+            most = DEPTH if name in ("kernels", "mapping_layers", "propagation_blocks") else WIDTH
+            require(1 <= getattr(self, name) <= most, flag(name), getattr(self, name), f"1 to {most}")
+        for name in ("gan", "lpips", "charbonnier", "r1"):
+            require(getattr(self, name) >= 0, flag(name), getattr(self, name), "0 or more")
+        if not self.widths:
+            for name in ("upsampling_widths", *SIZES):
+                self._check_unchanged(name, f"nothing without {flag('widths')}: the model has its own")
+        if not self.propagation:
+            for name in (*PROPAGATION, "flow_weights"):
+                self._check_unchanged(name, f"nothing without {flag('propagation')}")
+
+    def _check_unchanged(self, name: str, wanted: str) -> None:
+        value, default = getattr(self, name), next(field.default for field in fields(self) if field.name == name)
+        require(value == default, flag(name), value, wanted)
+
+    @property
+    def new_network(self) -> dict[str, Any]:
+        """The config.json of a new network."""
+        sizes = {name: getattr(self, name) for name in ("widths", "upsampling_widths", *SIZES, *PARTS, *PROPAGATION)}
+        return sizes if self.propagation else sizes | {"propagation_channels": 0}
+
+    @property
+    def decoder_widths(self) -> tuple[int, ...]:
+        """Those widths of a new network that attention works at."""
+        return (*self.widths[:-1], *self.upsampling_widths)
+
+
+flag = partial(flag_name, VideoGigaGanTrainingConfig)  # the flag of a field
