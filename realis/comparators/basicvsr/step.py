@@ -7,8 +7,8 @@ from realis.comparators.basicvsr.network import BasicVsr
 from realis.comparators.basicvsr.training_config import BasicVsrTrainingConfig
 from realis.data.batch import Batch
 from realis.losses.charbonnier import charbonnier
-from realis.losses.lpips import lpips
 from realis.metrics.base import Network
+from realis.training.lpips import lpips
 from realis.training.settings import Precision
 from realis.training.state import Tensors
 from realis.training.steps.base import TrainingStep

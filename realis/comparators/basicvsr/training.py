@@ -41,8 +41,8 @@ class BasicVsrTraining:
         import torch
 
         from realis.comparators.basicvsr.step import BasicVsrStep
-        from realis.losses.lpips import load_lpips
         from realis.ops.pixels import signed
+        from realis.training.lpips import load_lpips
 
         device = run.accelerator.device
         network = load_network(config).train().to(device)
