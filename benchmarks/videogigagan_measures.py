@@ -30,8 +30,8 @@ def relative_energy(difference: torch.Tensor, reference: torch.Tensor) -> float:
 def high_share(x: torch.Tensor) -> float:
     """Return the share of the energy of ``x`` (..., h, w) that lies above half the Nyquist frequency along either axis.
 
-    At half the resolution there would be no room for it. White noise has three quarters of its energy there. Each picture is
-    taken without its mean, and under a Hann window, as its border would else have all frequencies.
+    At half the resolution there would be no room for it. White noise has three quarters of its energy there. Each
+    picture is taken without its mean, and under a Hann window, as its border would else have all frequencies.
     """
     height, width = x.shape[-2:]
     window = torch.outer(*(torch.hann_window(side, periodic=False, dtype=torch.float64) for side in (height, width)))

@@ -1,36 +1,40 @@
 """What the parts of VideoGigaGAN do, measured of any model: a table for each.
 
     python benchmarks/videogigagan_parts.py [--model FOLDER] [--tables parameters equivariance shuttle chunks time]
-        [--photographs 4] [--chunk-size 48x48] [--chunked 30] [--size 160x90] [--frames 5] [--runs 3]
+        [--photographs 4] [--chunk-size 48x48] [--chunked 30] [--changed-frame 0]
+        [--size 160x90] [--frames 5] [--runs 3]
         [--methods videogigagan stablevsr dgaf_vsr sd_x4 cpc] [-- --NAME.flag=VALUE]
 
 parameters: of the parts, in millions: of a generator of the default sizes, and of the model. The paper says 369 in all
 (its Table 3), not of what.
 
-equivariance: whether the features of the encoder move with the picture, by BlurPool and by strided convolutions of the same
-weights (Sec. 3.4). A window of each photograph is filmed at half its size, by a camera that moves to the right by d LR
-pixels: each picture is sampled from the same continuous one, so that the motion is exact. The features after each step
-down, of h/2, h/4 and h/8 lines, are moved back by d/2, d/4 and d/8 of their pixels (by the Fourier transform of mirrored
-rows), and compared with those of the camera at rest: the energy of the difference over that of the features, both without
-a margin, which the border of the picture reaches; over all channels and photographs. The row of h lines is the LR itself:
-what is beyond any encoder, as a photograph is not band-limited. Where d is a whole number of strides, any convolution is
-equivariant. Ratio: the error by BlurPool over that by strided convolutions; below 1, BlurPool moves better.
+equivariance: whether the features of the encoder move with the picture, by BlurPool and by strided convolutions of the
+same weights (Sec. 3.4). A window of each photograph is filmed at half its size, by a camera that moves to the right by
+d LR pixels: all pictures are sampled from one continuous picture, so that the motion is exact. The features after each
+step down, at h/2, h/4 and h/8, are moved back by d/2, d/4 and d/8 of their pixels (by the Fourier transform of
+mirrored rows) and compared with those of the camera at rest. The error is the energy of the difference over that of
+the features at rest, over all channels and photographs, without a margin that zeros from beyond the border reach. The
+column LR has the pictures themselves in place of features: its error is of moving back alone, as a photograph is not
+band-limited. Where d is a whole number of strides, any convolution is equivariant. Ratio: the error by BlurPool over
+that by strided convolutions; below 1, features move better by BlurPool.
 
-shuttle: the share of the energy of each skip connection above half the Nyquist frequency, with the high-frequency shuttle
-and as a whole (Sec. 3.5); and by how much the high band of the result, which is what its low-pass filter takes away, changes
-where a skip is zeroed: the energy of the difference over that of the band. By the same weights with and without the shuttle:
-what a model was not trained with only shows which way the frequencies go.
+shuttle: the share of the energy of each skip connection above half the Nyquist frequency along either axis (of white
+noise: three quarters; without means, under a Hann window), with the high-frequency shuttle and as a whole (Sec. 3.5);
+and by how much the high band of the result, which is what its low-pass filter takes away, changes where a skip is
+zeroed: the energy of the difference over that of the band. Both by the same weights: of the way that the model was not
+trained, only the shares say much.
 
-In both tables, each picture is a clip of one frame, to which nothing is propagated; the style is always the same, and the
-spatial noise is 0.
+In both tables, each picture is a clip of one frame with zero flow; the style is always the same, and the spatial noise
+is 0.
 
-chunks: the largest change of the result, in levels of 255, within each chunk of a clip, where one pixel of its first frame
-changes by half of the range; with the features that are propagated, and with zeros in their place (Sec. 3.3).
+chunks: the largest change of the result, in levels of 255, within each chunk of a clip, where one pixel of one frame,
+the first unless another is asked for, changes by half of the range; with the features that are propagated, and with
+zeros in their place (Sec. 3.3). Segments and chunks are those of the method's default settings.
 
-time: seconds a frame to enlarge frames of --size four times by each method with its default settings, medians over runs, in
-turn, after one that warms up; and how many times as long as VideoGigaGAN it takes. What follows ``--`` is given to the
-method that has the flag, ``--device`` and ``--dtype`` to all: ``--methods basicvsr -- --basicvsr.weights=FILE`` has
-BasicVSR as well. The other tables are in float32, on the CPU.
+time: seconds a frame to enlarge frames of --size four times by each method with its default settings, medians over
+runs, in turn, after one that warms up; and how many times as long as VideoGigaGAN it takes. What follows ``--`` is
+given to the method that has the flag, ``--device`` and ``--dtype`` to all: ``--methods basicvsr --
+--basicvsr.weights=FILE`` has BasicVSR as well. The other tables are in float32, on the CPU.
 """
 
 import sys
@@ -68,7 +72,8 @@ ENLARGED = (64, 96)  # of the LR where the whole network is run, many times
 ZOOM = 2  # pixels of a photograph to one of the LR
 DISTANCES = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 8.0)  # LR pixels
 # Pixels at each resolution that are left out all around: zeros beyond the border reach 3, 4 and 5 of them through the
-# encoder, and the greatest distance brings in 4, 2 and 1 more (in the LR itself, 8)
+# encoder, and the greatest distance brings in 4, 2 and 1 more (in the LR itself, 8).
+# Those of propagation reach farther: what is left of them there counts as error, by either way of going down
 MARGIN = 8
 LEVELS = ("h", "h/2", "h/4", "h/8")
 FACTOR = 4
@@ -113,7 +118,7 @@ def with_parts(generator: VideoGigaGan, **parts: bool) -> VideoGigaGan:
 
 
 def still(generator: VideoGigaGan, picture: torch.Tensor) -> tuple[torch.Tensor, Flows, torch.Tensor, torch.Tensor]:
-    """Return what a generator takes, for a picture (3, h, w) in [0, 1] as a clip of one frame: LR, flows, z and noise."""
+    """Return a picture (3, h, w) in [0, 1] as a clip of one frame for a generator: LR, flows, z and noise."""
     config, (h, w) = generator.config, picture.shape[-2:]
     nowhere, z = (
         torch.zeros(1, 2, 1, h, w),
@@ -129,8 +134,8 @@ def enlarge(generator: VideoGigaGan, pictures: torch.Tensor) -> torch.Tensor:
 
 
 def encode(generator: VideoGigaGan, pictures: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Return the features of pictures (N, 3, h, w) before and after each step down of the encoder, (N, C, height, width) each:
-    the skips as a whole, and what is at half their resolution."""
+    """Return the features of pictures (N, 3, h, w) before and after each step down of the encoder, (N, C, height, width)
+    each: the skips as a whole, and what is at half their resolution."""
     before, after = [], []
     for picture in pictures:  # one by one, for those of a large network take much memory
         lr, flows, z, noise = still(generator, picture)
@@ -269,23 +274,23 @@ def nothing_propagated(generator: VideoGigaGan) -> Iterator[None]:
     handle.remove()
 
 
-def changes_of_chunks(upscaler: VideoGigaGanUpscaler, lr: torch.Tensor) -> list[float]:
-    """Return the largest change within each chunk of the result, in levels, by one pixel of the first frame."""
+def changes_of_chunks(upscaler: VideoGigaGanUpscaler, lr: torch.Tensor, frame: int) -> list[float]:
+    """Return the largest change within each chunk of the result, in levels, by the middle pixel of a frame."""
     changed = lr.clone()
-    pixel = changed[0, :, lr.shape[-2] // 2, lr.shape[-1] // 2]
+    pixel = changed[frame, :, lr.shape[-2] // 2, lr.shape[-1] // 2]
     pixel += torch.where(pixel > 0.5, -0.5, 0.5)
     spans = list(chunks(len(lr), upscaler.chunk))
     return [255 * change for change in largest_changes(upscale(upscaler, lr), upscale(upscaler, changed), spans)]
 
 
-def print_chunks(upscaler: VideoGigaGanUpscaler, frames: int, size: tuple[int, int]) -> None:
+def print_chunks(upscaler: VideoGigaGanUpscaler, frames: int, size: tuple[int, int], frame: int) -> None:
     lr, generator = camera(frames, size), upscaler.generator
-    rows = {"as the model is": changes_of_chunks(upscaler, lr)}
+    rows = {"as the model is": changes_of_chunks(upscaler, lr, frame)}
     if generator.propagation is None:
         print("the model has no propagation")
     else:
         with nothing_propagated(generator):
-            rows["nothing propagated"] = changes_of_chunks(upscaler, lr)
+            rows["nothing propagated"] = changes_of_chunks(upscaler, lr, frame)
     spans = list(chunks(frames, upscaler.chunk))
     print_row("largest change, levels", *(f"frames {span.start} to {span.stop - 1}" for span in spans))
     print_row(*["---"] * (1 + len(spans)))
@@ -332,6 +337,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
     parser.add_argument("--photographs", type=count, default=len(PHOTOGRAPHS), help=f"{len(PHOTOGRAPHS)} at most")
     parser.add_argument("--chunked", type=count, default=30, help="frames of the clip in chunks")
+    parser.add_argument("--changed-frame", type=int, default=0, help="of that clip: the one of which a pixel changes")
     parser.add_argument("--chunk-size", type=size_of, default=(48, 48), help="of its LR, WIDTHxHEIGHT")
     parser.add_argument("--size", type=size_of, default=(90, 160), help="of the LR that is timed, WIDTHxHEIGHT")
     parser.add_argument("--frames", type=count, default=5, help="that are timed")
@@ -339,6 +345,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=TIMED, help="that are timed")
     parser.add_argument("--threads", type=count, help="of torch; left out: its own choice")
     a = parser.parse_args(sys.argv[1:at])
+    if not 0 <= a.changed_frame < a.chunked:
+        parser.error(f"--changed-frame: got {a.changed_frame}, wanted 0 to {a.chunked - 1}")
     if a.threads:
         torch.set_num_threads(a.threads)
     torch.set_grad_enabled(False)
@@ -349,7 +357,7 @@ def main() -> None:
         "parameters": lambda: print_parameters(upscaler.generator),
         "equivariance": lambda: print_equivariance(upscaler.generator, names),
         "shuttle": lambda: print_shuttle(upscaler.generator, names),
-        "chunks": lambda: print_chunks(upscaler, a.chunked, a.chunk_size),
+        "chunks": lambda: print_chunks(upscaler, a.chunked, a.chunk_size, a.changed_frame),
         "time": lambda: print_times(a.methods, a.model, sys.argv[at + 1 :], camera(a.frames, a.size), a.runs),
     }
     for name in a.tables:
