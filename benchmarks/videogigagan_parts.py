@@ -195,7 +195,7 @@ def print_equivariance(generator: VideoGigaGan, names: Sequence[str]) -> None:
         cells = []
         for octave in range(1, len(LEVELS)):
             whole = d % 2**octave == 0  # nothing but the border is left, and a ratio says nothing
-            ratio = "" if whole else f"{blurred[octave] / plain[octave]:.3f}"
+            ratio = "" if whole else f"{blurred[octave] / plain[octave]:.2g}"
             cells += [f"{blurred[octave]:.2e}", f"{plain[octave]:.2e}", ratio]
         print_row(f"{d:g}", f"{blurred[0]:.2e}", *cells)
 
