@@ -240,7 +240,7 @@ def print_shuttle(generator: VideoGigaGan, names: Sequence[str]) -> None:
     print_row("skip", "high share: shuttle", "whole", "change without it: shuttle", "whole")
     print_row(*["---"] * 5)
     for skip, share, *changes in zip([*LEVELS[:-1], "all"], [*shares, ("", "")], shuttle, whole, strict=True):
-        print_row(skip, *share, *(f"{change:.4f}" for change in changes))
+        print_row(skip, *share, *(f"{change:.3g}" for change in changes))
 
 
 # 5. Chunks
