@@ -139,12 +139,11 @@ def encode(generator: VideoGigaGan, pictures: torch.Tensor) -> tuple[list[torch.
     before, after = [], []
     for picture in pictures:  # one by one, for those of a large network take much memory
         lr, flows, z, noise = still(generator, picture)
-        style, maps, x = generator.mapping(z), generator.noise_maps(noise), generator.conv_in(lr[:, :, 0])
-        if generator.propagation is not None and generator.conv_features is not None:
-            x = x + generator.conv_features(generator.propagation(lr, flows)[0][:, :, 0])
-        for block, down, noise_map in zip(generator.encoder, generator.down, maps, strict=False):
-            before.append(block(x, style, noise_map))
-            after.append(x := down(before[-1]))
+        features = None if generator.propagation is None else generator.propagation(lr, flows)[0]
+        maps = generator.noise_maps(noise)[: len(generator.encoder)]
+        _, skips = generator.encode(lr, features, generator.mapping(z), maps)
+        before += skips
+        after += [down(skip) for down, skip in zip(generator.down, skips, strict=True)]
     steps = len(generator.down)
     return [torch.cat(before[i::steps]) for i in range(steps)], [torch.cat(after[i::steps]) for i in range(steps)]
 

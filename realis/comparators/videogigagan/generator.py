@@ -4,6 +4,8 @@ Eq. 1 has three encoder blocks E_0 to E_2, each of which halves the resolution, 
 of which doubles it. B counts clips, F frames, C channels; h and w are of LR frames.
 """
 
+from collections.abc import Sequence
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -113,33 +115,34 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         Returns:
             (B, 3, F, scale h, scale w) in about [-1, 1].
         """
-        clips, frames = len(lr), images_of(lr)
-        maps = iter(self.noise_maps(noise))
-
-        # 1. Encoder
-        x = self.conv_in(frames)
-        if self.conv_features is not None and features is not None:
-            x = x + self.conv_features(images_of(features))
-        skips = []
-        for block, down in zip(self.encoder, self.down, strict=True):
-            x = block(x, style, next(maps))
-            skips.append(high_frequencies(x) if self.config.hf_shuttle else x)
-            x = down(x)
-
-        # 2. Decoder
-        for i, block in enumerate(self.decoder):
+        maps = self.noise_maps(noise)
+        x, skips = self.encode(lr, features, style, maps[: len(self.encoder)])
+        for i, (block, noise_map) in enumerate(zip(self.decoder, maps[len(self.encoder) :], strict=True)):
             x = interpolate(x, scale_factor=2, mode="bilinear")
             if skips:
-                x = torch.cat((x, skips.pop()), dim=1)
-            x = block(x, style, next(maps))
+                skip = skips.pop()
+                x = torch.cat((x, high_frequencies(skip) if self.config.hf_shuttle else skip), dim=1)
+            x = block(x, style, noise_map)
             if i == 0:
                 x = self.attention(x)
             if self.temporal_modules is not None:
-                x = self.temporal_modules[i](x, clips)
+                x = self.temporal_modules[i](x, len(lr))
+        enlarged = interpolate(images_of(lr), scale_factor=self.scale, mode="bicubic")
+        return clips_of(enlarged + self.conv_out(x), len(lr))
 
-        # 3. What is added to the frame, enlarged
-        enlarged = interpolate(frames, scale_factor=self.scale, mode="bicubic")
-        return clips_of(enlarged + self.conv_out(x), clips)
+    def encode(
+        self, lr: torch.Tensor, features: torch.Tensor | None, style: torch.Tensor, maps: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return what the encoder makes of the frames of chunks, (B F, C, h / 8, w / 8), and the features of each block before
+        they are shrunk, for skip connections; arguments are those of :meth:`enlarge`, and the noise of each block."""
+        x = self.conv_in(images_of(lr))
+        if self.conv_features is not None and features is not None:
+            x = x + self.conv_features(images_of(features))
+        skips = []
+        for block, down, noise_map in zip(self.encoder, self.down, maps, strict=True):
+            skips.append(block(x, style, noise_map))
+            x = down(skips[-1])
+        return x, skips
 
     def noise_maps(self, noise: torch.Tensor) -> list[torch.Tensor]:
         """Cut ``noise`` (B, N, h, w) into the maps (B, 1, height, width) of the blocks, at their resolutions."""
