@@ -62,6 +62,9 @@ SMALL = {  # flags by which a method cuts 29 frames of 64x48, enlarged twice, in
                   "--stablevsr.tile-overlap", "16", "--stablevsr.steps", "2"],
     "dgaf_vsr": ["--dgaf-vsr.segment-frames", "5", "--dgaf-vsr.tile-height", "64", "--dgaf-vsr.tile-width", "64",
                  "--dgaf-vsr.tile-overlap", "16", "--dgaf-vsr.steps", "2", "--dgaf-vsr.batch", "2"],
+    "videogigagan": ["--videogigagan.segment-frames", "6", "--videogigagan.segment-overlap", "2",
+                     "--videogigagan.chunk-frames", "2", "--videogigagan.tile-height", "96", "--videogigagan.tile-width", "128",
+                     "--videogigagan.tile-overlap", "32"],
     "image": ["--image.tile-height", "32", "--image.tile-width", "32", "--image.tile-overlap", "16"],
 }  # fmt: skip
 WATCHED = ("/out.mp4", "/.out.mp4")

@@ -1,5 +1,6 @@
 """A small VideoGigaGAN with made-up weights: where training would start from zero, they are not, so that all parts matter."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from realis.comparators.videogigagan.discriminator import Discriminator
 from realis.comparators.videogigagan.generator import VideoGigaGan
 from realis.comparators.videogigagan.layout import all_noise_channels
 from realis.comparators.videogigagan.propagation import Flows
+from realis.models.optical_flow.farneback import farneback
 
 SIZES = {
     "widths": (8, 8, 12, 16), "upsampling_widths": (8, 4), "kernels": 2, "style_dim": 8, "noise_dim": 8, "mapping_layers": 1,
@@ -25,12 +27,13 @@ def new_generator(**sizes):
 
 def small_generator(**sizes):
     """A small generator all of whose parts matter."""
-    generator = randomise(new_generator(**sizes))
+    generator = new_generator(**sizes)
     with torch.no_grad():
-        generator.conv_out.weight.mul_(0.2)  # so that frames are mostly within [-1, 1], and nothing is clamped
-        for name, weight in generator.named_parameters():
-            if name.startswith("propagation.") and weight.ndim > 1:
-                weight.mul_(2)
+        if generator.propagation is not None:
+            for weight in generator.propagation.parameters():
+                weight.zero_()  # that it is random whatever it starts from
+        randomise(generator)
+        generator.conv_out.weight.mul_(0.2)  # so that frames are mostly within [-1, 1], and little is clamped
     return generator
 
 
@@ -54,6 +57,14 @@ def save_small_videogigagan(folder, **sizes):
     """Write a small generator into ``folder``, which is returned."""
     small_generator(**sizes).save_pretrained(folder)
     return folder
+
+
+def flows_between(clip):
+    """The flow by Farneback's method between the frames of a clip (F, 3, h, w) in [0, 1]."""
+    nowhere, pairs = torch.zeros(1, 2, *clip.shape[-2:]), list(pairwise(clip.split(1)))
+    to_next = [*(farneback(frame, following) for frame, following in pairs), nowhere]
+    to_previous = [nowhere, *(farneback(following, frame) for frame, following in pairs)]
+    return Flows(*(torch.stack(flows, dim=2) for flows in (to_next, to_previous)))
 
 
 class Inputs(NamedTuple):

@@ -1,1 +1,1 @@
-"""Losses: HR-Loss of RealisVSR, Charbonnier, LPIPS."""
+"""Losses: HR-Loss of RealisVSR, Charbonnier, those of GANs."""

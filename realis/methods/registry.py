@@ -24,6 +24,7 @@ TRAININGS = {
     "stablevsr": "realis.comparators.stablevsr.training:TRAINING",
     "dgaf_vsr": "realis.comparators.dgaf_vsr.training:TRAINING",
     "videogigagan": "realis.comparators.videogigagan.training:TRAINING",
+    "basicvsr": "realis.comparators.basicvsr.training:TRAINING",
 }
 
 

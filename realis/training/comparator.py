@@ -69,7 +69,7 @@ class TrainableComparator(Protocol[Options]):
         ...
 
     def find_files(self, config: Options) -> list[Path]:
-        """Check the files that the training reads, and return their folders, which it must not write to.
+        """Check the files that the training reads, and return them, or their folders, which it must not write to.
 
         Raises:
             InputError: one is missing or damaged, or they do not fit each other.

@@ -23,11 +23,18 @@ from realis.comparators.videogigagan.training_config import VideoGigaGanTraining
 from realis.core.errors import InputError
 from realis.losses.adversarial import r1_penalty
 from realis.losses.charbonnier import charbonnier
-from realis.losses.lpips import load_lpips, lpips
+from realis.training.lpips import load_lpips, lpips
 from realis.training.settings import LoopConfig, OptimizerConfig
 from realis.upscaler import Placement
 from small_basicvsr import moving_clip
-from small_videogigagan import DISCRIMINATOR_WIDTHS, SIZES, randomise, save_small_videogigagan, small_discriminator
+from small_videogigagan import (
+    DISCRIMINATOR_WIDTHS,
+    SIZES,
+    flows_between,
+    randomise,
+    save_small_videogigagan,
+    small_discriminator,
+)
 from training_runs import assert_equal
 
 FEW = ["--method", "videogigagan", "--data.frames", "3", "--data.crop", "8", "--data.count", "4", "--run.threads", "1",
@@ -100,7 +107,8 @@ def image(train, tmp_path_factory):
 def whole(cache, image, tmp_path_factory):
     """A run of four steps with all parts over the image upsampler, its last checkpoint, and the flags that it did not read."""
     folder = tmp_path_factory.mktemp("whole")
-    own = [*flags_of(model=image, r1_every=2), *NEW_PROPAGATION]
+    # R1 of samples 0, 3 and 6, with a weight that makes it matter for a new discriminator
+    own = [*flags_of(model=image, r1_every=3, r1=1e4), *NEW_PROPAGATION]
     config = parse_train_comparator(words(cache, folder, *own, steps=4, batch=2))
     with unread_fields(VideoGigaGanTrainingConfig) as unread:
         train_comparator(config)
@@ -146,8 +154,8 @@ def test_it_resumes_to_the_bit(train, whole, tmp_path):
 
 
 def test_two_processes_take_the_steps_of_one(train, whole, tmp_path):
-    """Of which one has all samples whose turn it is for R1."""
-    folder, saved, _, own = whole
+    """Of which one after the other has the sample whose turn it is for R1."""
+    _, saved, _, own = whole
     in_processes(lambda: train(tmp_path / "two", *own, steps=4, batch=1))
     two = checkpoint(tmp_path / "two", 4)
     for name in KEPT:
@@ -258,12 +266,22 @@ def batch_of(*numbers):
 @pytest.mark.parametrize(("numbers", "picked"), [((3, 4, 5), [1]), ((4, 5, 6), [0, 2]), ((5, 7), [])])
 def test_r1_is_of_the_samples_whose_turn_it_is(model, numbers, picked):
     """And counts as many times as there are samples to one of them, so that its mean is that of all samples."""
-    step, batch = prepared(model, r1=0.5, r1_every=2), batch_of(*numbers)
+    step, batch = prepared(model, r1=1e5, r1_every=2), batch_of(*numbers)
     losses = step.discriminator_losses(batch)
     penalties = [r1_penalty(step.discriminator, batch["hr"][i : i + 1]) for i in picked]
-    expected = 0.5 * 2 * torch.stack([*penalties, torch.zeros(())]).sum() / len(numbers)
+    expected = 1e5 * 2 * torch.stack([*penalties, torch.zeros(())]).sum() / len(numbers)
     torch.testing.assert_close(losses["loss"] - losses["gan"], expected, atol=1e-5, rtol=1e-4)
     assert (expected > 0.01) == bool(picked)
+
+
+def test_flow_is_between_neighbours(model):
+    """Also of a clip that runs backwards."""
+    step, clip = prepared(model), moving_clip(3, 40, 48)
+    flows = step.flows(torch.stack([clip, clip.flip(0)]).transpose(1, 2) * 2 - 1)
+    for forwards, there, back in zip(flows_between(clip), flows, reversed(flows), strict=True):
+        assert forwards.abs().max() > 0.5
+        torch.testing.assert_close(there[:1], forwards, atol=1e-3, rtol=0)
+        torch.testing.assert_close(back[1:].flip(2), forwards, atol=1e-3, rtol=0)
 
 
 def test_losses_are_weighed_and_leave_gradients_where_they_belong(model):

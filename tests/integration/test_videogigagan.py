@@ -13,7 +13,6 @@ from realis.commands.upscale import upscale
 from realis.comparators.videogigagan import upscaler as upscaler_module
 from realis.comparators.videogigagan.config import VideoGigaGanConfig
 from realis.comparators.videogigagan.method import METHOD
-from realis.comparators.videogigagan.step import flows_of_clips
 from realis.core.errors import InputError
 from realis.methods.flags import parse_upscale
 from realis.models.optical_flow.farneback import farneback
@@ -23,7 +22,7 @@ from realis.upscaler import Placement, Tiling
 from realis.upscaling.stream import Frame, segment_noise, upscale_stream
 from small_basicvsr import moving_clip, small_weights
 from small_guided import segments_of, upscaled
-from small_videogigagan import ALONE, save_small_videogigagan
+from small_videogigagan import ALONE, flows_between, save_small_videogigagan
 
 PLAIN = Placement()
 CLIP = 0.25 + moving_clip(6, 16, 24) / 2  # results are hardly clamped
@@ -101,7 +100,7 @@ def test_a_segment_carries_the_features_of_one_long_one(model):
     """In the forward direction, with the frame that they are of; a stream goes on from them to the same frames."""
     upscaler = loaded(model, chunk_frames=2, segment_frames=3, segment_overlap=1)
     first, second, third = segments_of(upscaler, CLIP)
-    flows = flows_of_clips(CLIP[None].transpose(1, 2), farneback)
+    flows = flows_between(CLIP)
     with torch.no_grad():
         _, features = upscaler.generator.propagation(CLIP[None].transpose(1, 2) * 2 - 1, flows)
     for segment, frame in ((first, 1), (second, 3)):
@@ -116,26 +115,19 @@ def test_a_segment_carries_the_features_of_one_long_one(model):
 def test_a_segment_is_what_the_network_makes_of_it_in_training(model):
     upscaler = loaded(model, chunk_frames=6, segment_frames=6, segment_overlap=0)
     noise = next(segment_noise(upscaler.needs, 0, 0, 6, Tiling([(0, 64)], [(0, 96)])))
-    flows, noise = flows_of_clips(CLIP[None].transpose(1, 2), farneback), noise.transpose(0, 1)
+    flows, noise = flows_between(CLIP), noise.transpose(0, 1)
     with torch.no_grad():
         restored = upscaler.generator(CLIP[None].transpose(1, 2) * 2 - 1, flows, noise.flatten(1)[:, :8], noise)
     assert 0.5 < (restored.abs() < 1).float().mean() < 1
     close(upscaled(upscaler, CLIP), (restored[0].transpose(0, 1) / 2 + 0.5).clamp(0, 1))
 
 
-def test_bfloat16_is_for_the_network_and_not_for_flow(model, monkeypatch):
-    seen, estimated = set(), upscaler_module.VideoGigaGanUpscaler.flows
-
-    def recorded(*arguments):
-        flows = estimated(*arguments)
-        seen.add(flows.to_next.dtype)
-        return flows
-
-    monkeypatch.setattr(upscaler_module.VideoGigaGanUpscaler, "flows", recorded)
-    flags = {"chunk_frames": 2, "segment_frames": 4, "segment_overlap": 2}
+def test_bfloat16_is_for_the_network_and_not_for_flow(model, spynet_file):
+    flags = {"flow_weights": str(spynet_file), "chunk_frames": 2, "segment_frames": 4, "segment_overlap": 2}
     upscaler = loaded(model, Placement(dtype="bfloat16"), **flags)
+    assert {weight.dtype for weight in upscaler.estimate_flow.parameters()} == {torch.float32}
     error = (upscaled(upscaler, CLIP) - upscaled(loaded(model, **flags), CLIP)).abs()
-    assert 0 < error.mean() < 0.03 and seen == {torch.float32}
+    assert 0 < error.mean() < 0.03
     assert segments_of(upscaler, CLIP)[0].carry["features"].dtype == torch.bfloat16
 
 

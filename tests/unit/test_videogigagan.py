@@ -19,13 +19,10 @@ from realis.comparators.videogigagan.discriminator import Discriminator
 from realis.comparators.videogigagan.files import check_network, network_folder, scale_of
 from realis.comparators.videogigagan.generator import VideoGigaGan
 from realis.comparators.videogigagan.propagation import Flows, Propagation
-from realis.comparators.videogigagan.step import flows_of_clips
 from realis.core.errors import InputError
 from realis.data.batch import clips_of, images_of
 from realis.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
-from realis.models.optical_flow.farneback import farneback
 from realis.models.optical_flow.spynet import SpyNet
-from small_basicvsr import moving_clip
 from small_videogigagan import (
     ALONE,
     SIZES,
@@ -303,18 +300,6 @@ def test_forward_features_go_on_from_a_state():
     close(rest, whole[:, :, 3:])  # backward features as well: these do not see what comes before
     anew, _ = propagation(frames[:, :, 3:], later)
     assert (anew - rest)[:, :4].abs().max() == 0 and (anew - rest)[:, 4:].abs().mean() > 0.01
-
-
-def test_flow_is_between_neighbours():
-    frames = moving_clip(3, 40, 48)
-    a, b, c = frames.split(1)
-    flows = flows_of_clips(torch.stack([frames, frames.flip(0)], dim=0).transpose(1, 2), farneback)
-    nowhere = torch.zeros(1, 2, 40, 48)
-    to_next, to_previous = [farneback(a, b), farneback(b, c), nowhere], [nowhere, farneback(b, a), farneback(c, b)]
-    assert torch.equal(flows.to_next[0].transpose(0, 1), torch.cat(to_next))
-    assert torch.equal(flows.to_previous[0].transpose(0, 1), torch.cat(to_previous))
-    assert torch.equal(flows.to_next[1], flows.to_previous[0].flip(1))  # of the clip that runs backwards
-    assert flows_of_clips(frames[None, :1].transpose(1, 2), farneback).to_next.abs().max() == 0
 
 
 # The discriminator and the losses of a GAN

@@ -16,7 +16,8 @@ class BasicVsrConfig:
 
     PREFIX: ClassVar = "basicvsr"
 
-    weights: Annotated[str, RUN] = ""  # the file of its weights, such as BasicVSR_REDS4.pth; there is no default
+    # the file of its weights, such as BasicVSR_REDS4.pth, or a folder that train_comparator exported; there is no default
+    weights: Annotated[str, RUN] = ""
     tile_height: int = 1152  # pixels of the result: a multiple of 4; a frame that is no larger is one tile
     tile_width: int = 2048  # pixels of the result: as --basicvsr.tile-height
     tile_overlap: int = 96  # pixels of the result: that tiles share at least

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
@@ -17,6 +18,8 @@ MMEDITING = {  # pattern of its names: ours
     r"^upsample([12])\.upsample_conv\.": r"upconv\1.",
 }
 
+Network = TypeVar("Network", bound=BasicVsr)
+
 
 def load_basicvsr(file: Path, flag: str, dtype: torch.dtype) -> BasicVsr:
     """Load a network of as many channels and blocks as the weights have, for inference, on the CPU.
@@ -30,18 +33,33 @@ def load_basicvsr(file: Path, flag: str, dtype: torch.dtype) -> BasicVsr:
     Raises:
         InputError: the file is missing, damaged, or not of BasicVSR.
     """
-    tensors = common_names(read_weights(file, flag))
-    first, block = tensors.get("forward_trunk.main.0.weight"), r"forward_trunk\.main\.2\.\d+\.conv1\.weight"
-    if first is None or first.ndim != 4 or len(first) == 0:
-        raise InputError(f"{flag} {file}: got weights of another network, wanted those of BasicVSR")
-    network = BasicVsr(len(first), sum(bool(re.fullmatch(block, name)) for name in tensors))
-    constants = {f"spynet.{name}": value for name, value in network.spynet.named_buffers()}  # some files leave them out
-    load_strictly(network, constants | tensors, "BasicVSR", f"{flag} {file}")
+    network = read_basicvsr(file, flag, BasicVsr)
     network.eval().requires_grad_(False)
     convert_conv2d_weight_memory_format(network, torch.channels_last)  # twice as fast in bfloat16 on a CPU
     for name, part in network.named_children():
         if name != "spynet":
             part.to(dtype)
+    return network
+
+
+def read_basicvsr(file: Path, flag: str, kind: type[Network]) -> Network:
+    """Read a network of as many channels and blocks as the weights have, in float32, on the CPU.
+
+    Args:
+        file: of the weights.
+        flag: what names the file, for messages.
+        kind: the class of the network.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of BasicVSR.
+    """
+    tensors = common_names(read_weights(file, flag))
+    first, block = tensors.get("forward_trunk.main.0.weight"), r"forward_trunk\.main\.2\.\d+\.conv1\.weight"
+    if first is None or first.ndim != 4 or len(first) == 0:
+        raise InputError(f"{flag} {file}: got weights of another network, wanted those of BasicVSR")
+    network = kind(channels=len(first), blocks=sum(bool(re.fullmatch(block, name)) for name in tensors))
+    constants = {f"spynet.{name}": value for name, value in network.spynet.named_buffers()}  # some files leave them out
+    load_strictly(network, constants | tensors, "BasicVSR", f"{flag} {file}")
     return network
 
 

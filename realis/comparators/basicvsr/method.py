@@ -1,12 +1,13 @@
 """BasicVSR as a method: what it needs, and how its weights are loaded. Torch is imported only to load."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realis.comparators.basicvsr.card import CARD, ORIGIN
+from realis.comparators.basicvsr.card import CARD
 from realis.comparators.basicvsr.config import SCALE, BasicVsrConfig, flag
+from realis.comparators.basicvsr.files import find_weights
 from realis.core.errors import InputError
-from realis.models.weights_file import check_weights_file
 from realis.upscaler import Needs, Placement, Segments
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ class BasicVsrMethod:
     def needs(self, config: BasicVsrConfig, prompted: bool) -> Needs:
         if prompted:
             raise InputError("--prompt, --prompt-file: --method basicvsr takes no text; leave it out")
-        wanted = f"a file such as {CARD.weights[0].name}, which is in {ORIGIN}"
-        file = check_weights_file(config.weights, flag("weights"), wanted)
+        file = find_weights(config.weights, flag("weights"))
         return Needs(
             Segments(config.segment_frames, config.segment_overlap, blend=False),
             scales=(SCALE,),
@@ -34,7 +34,7 @@ class BasicVsrMethod:
             weights={"weights": file},
             # Flow and its input are of whole frames whatever the tiles, so that these alone may not do
             less_memory=f"fewer {flag('segment_frames')}, smaller tiles ({flag('tile_height')}, {flag('tile_width')})",
-            label=file.stem,
+            label=Path(config.weights).stem,
         )
 
     def load(self, config: BasicVsrConfig, placement: Placement, prompts: Sequence[str]) -> "BasicVsrUpscaler":

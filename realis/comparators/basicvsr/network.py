@@ -2,7 +2,8 @@
 
 Features go from frame to frame, once from the last to the first and once from the first to the last, each time warped by
 optical flow and refined by a trunk of residual blocks; those of both directions together become the enlarged frame.
-Names of layers are those of the public weights. Here F counts frames, C channels of the features; h and w are of low-resolution frames.
+Names of layers are those of the public weights. Here B counts clips, F frames of each, C channels of the features; h and w
+are of low-resolution frames.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Refine features (1, C, h, w) to as many."""
+        """Refine features (B, C, h, w) to as many."""
         return features + self.conv2(self.conv1(features).relu_())
 
 
@@ -44,8 +45,8 @@ class Trunk(nn.Module):
         )
 
     def forward(self, frame: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Return the features (1, C, h, w) of a frame (1, 3, h, w), both in the dtype of the network, given those of its
-        neighbour warped to it (1, C, h, w)."""
+        """Return the features (B, C, h, w) of a frame (B, 3, h, w), both in the dtype of the network, given those of its
+        neighbour warped to it (B, C, h, w)."""
         return self.main(torch.cat((frame, features), dim=1))
 
 
@@ -82,31 +83,31 @@ class BasicVsr(nn.Module):
         state: torch.Tensor,
         advance: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Enlarge a clip frame by frame.
+        """Enlarge clips frame by frame.
 
         Args:
-            frames: (F, 3, h, w) float32 in [0, 1].
-            to_next: (F, 2, h, w), the flow from each frame to the next; that of the last is not looked at.
+            frames: (F B, 3, h, w) float32 in [0, 1]: the first frame of every clip, then the second of every clip, and so on.
+            to_next: (F B, 2, h, w), the flow from each frame to the next; that of the last is not looked at.
             to_previous: the same to the one before; that of the first goes to the frame that ``state`` is of.
-            state: (1, C, h, w) features of the frame before the first, zeros if there is none.
+            state: (B, C, h, w) features of the frame before the first, zeros if there is none.
             advance: called 2 F times, after each step of either direction.
 
         Yields:
-            Each frame enlarged, (1, 3, 4 h, 4 w) float32 in about [0, 1], and its features, (1, C, h, w): the state from
+            Each frame enlarged, (B, 3, 4 h, 4 w) float32 in about [0, 1], and its features, (B, C, h, w): the state from
             which the frame after it goes on.
         """
-        backward, features = [], torch.zeros_like(state)
-        for frame, flow in zip(frames.flip(0).split(1), to_next.flip(0).split(1), strict=True):
+        clips, backward, features = len(state), [], torch.zeros_like(state)
+        for frame, flow in zip(reversed(frames.split(clips)), reversed(to_next.split(clips)), strict=True):
             features = self.backward_trunk(frame.to(self.dtype), warp(features, flow))
             backward.append(features)
             advance()
-        for frame, flow in zip(frames.split(1), to_previous.split(1), strict=True):
+        for frame, flow in zip(frames.split(clips), to_previous.split(clips), strict=True):
             state = self.forward_trunk(frame.to(self.dtype), warp(state, flow))
             yield self.enlarge(frame, backward.pop(), state), state  # popped, to be let go
             advance()
 
     def enlarge(self, frame: torch.Tensor, backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
-        """Enlarge a frame (1, 3, h, w) by its features of both directions (1, C, h, w); (1, 3, 4 h, 4 w) float32."""
+        """Enlarge a frame (B, 3, h, w) by its features of both directions (B, C, h, w); (B, 3, 4 h, 4 w) float32."""
         features = leaky_relu_(self.fusion(torch.cat((backward, forward), dim=1)), SLOPE)
         features = leaky_relu_(pixel_shuffle(self.upconv1(features), 2), SLOPE)
         features = leaky_relu_(pixel_shuffle(self.upconv2(features), 2), SLOPE)

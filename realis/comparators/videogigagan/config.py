@@ -18,9 +18,8 @@ class VideoGigaGanConfig:
     model: str = VIDEOGIGAGAN_TINY  # videogigagan-tiny, a folder that train_comparator.py exported, or a hub id
     # a file of SpyNet's weights (those of BasicVSR have them) or RAFT's; empty: Farneback's method, which has none
     flow_weights: Annotated[str, RUN] = ""
-    tile_height: int = (
-        512  # pixels of the result: a multiple of 8 times the scale; a frame that is no larger is one tile
-    )
+    # pixels of the result: a multiple of 8 times the scale; a frame that is no larger is one tile
+    tile_height: int = 512
     tile_width: int = 512  # pixels of the result: as --videogigagan.tile-height
     tile_overlap: int = 128  # pixels of the result: that tiles share at least
     chunk_frames: int = 10  # frames that go through the GAN together; temporal attention sees no others
@@ -29,14 +28,9 @@ class VideoGigaGanConfig:
     segment_overlap: int = 6
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("tile_height", 1),
-            ("tile_width", 1),
-            ("tile_overlap", 0),
-            ("chunk_frames", 1),
-            ("segment_frames", 1),
-        ):
-            require(getattr(self, name) >= least, flag(name), getattr(self, name), f"{least} or more")
+        for name in ("tile_height", "tile_width", "chunk_frames", "segment_frames"):
+            require(getattr(self, name) >= 1, flag(name), getattr(self, name), "1 or more")
+        require(self.tile_overlap >= 0, flag("tile_overlap"), self.tile_overlap, "0 or more")
         shorter = min(self.tile_height, self.tile_width)
         require(self.tile_overlap < shorter, flag("tile_overlap"), self.tile_overlap, f"less than a tile, {shorter}")
         frames, overlap = self.segment_frames, self.segment_overlap

@@ -15,8 +15,8 @@ from realis.data.batch import Batch
 from realis.data.randomness import sample_generator
 from realis.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
 from realis.losses.charbonnier import charbonnier
-from realis.losses.lpips import lpips
 from realis.models.optical_flow.estimator import FlowEstimator
+from realis.training.lpips import lpips
 from realis.training.players import Player, trainable
 from realis.training.settings import OptimizerConfig, Precision
 from realis.training.state import Tensors

@@ -47,9 +47,9 @@ class VideoGigaGanTraining:
 
     def prepare(self, config: VideoGigaGanTrainingConfig, run: "Run") -> ComparatorTraining:
         from realis.comparators.videogigagan.step import Measures, VideoGigaGanStep
-        from realis.losses.lpips import load_lpips
         from realis.models.optical_flow.loading import load_flow
         from realis.ops.pixels import signed
+        from realis.training.lpips import load_lpips
 
         device, folder = run.accelerator.device, None
         if not config.widths:

@@ -20,9 +20,8 @@ class VideoGigaGanTrainingConfig:
 
     PREFIX: ClassVar = "videogigagan"
 
-    model: str = (
-        VIDEOGIGAGAN_TINY  # what is trained on: videogigagan-tiny, a folder or a hub id; parts it lacks are added
-    )
+    # what is trained on: videogigagan-tiny, a folder that was exported, or a hub id; parts that it lacks are added
+    model: str = VIDEOGIGAGAN_TINY
     # of a new network: channels at resolutions h, h/2, h/4 and h/8 of the LR; empty: the model is trained on
     widths: tuple[int, ...] = ()
     upsampling_widths: tuple[int, ...] = (128, 64)  # of a new network: at 2h, 4h and so on; two: x4, three: x8
@@ -30,9 +29,7 @@ class VideoGigaGanTrainingConfig:
     style_dim: int = 512  # of a new network: of a style
     noise_dim: int = 128  # of a new network: of the noise that a style is mapped from
     mapping_layers: int = 4  # of a new network: of that mapping
-    heads: int = (
-        8  # of a new network: of attention; the widths but the last of --videogigagan.widths are multiples of it
-    )
+    heads: int = 8  # of a new network: of attention; the widths that it works at are multiples of it
     temporal: bool = True  # temporal convolution and attention, in the decoder and the discriminator
     propagation: bool = True  # of features along optical flow
     propagation_channels: int = 64  # where it is new: of each direction
