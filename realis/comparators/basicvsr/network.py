@@ -50,6 +50,18 @@ class Trunk(nn.Module):
         return self.main(torch.cat((frame, features), dim=1))
 
 
+@torch.no_grad()
+def start_near_identity(network: nn.Module) -> None:
+    """Let the residual blocks of a new ``network`` begin near the identity, by a tenth of He's initialisation as in BasicSR,
+    so that features neither grow nor fade through many of them and from frame to frame."""
+    for block in network.modules():
+        if isinstance(block, ResidualBlock):
+            for conv in (block.conv1, block.conv2):
+                assert conv.bias is not None
+                nn.init.kaiming_normal_(conv.weight).mul_(0.1)
+                nn.init.zeros_(conv.bias)
+
+
 class BasicVsr(nn.Module):
     """BasicVSR with its optical flow.
 

@@ -8,6 +8,7 @@ from realis.comparators.basicvsr.training_config import BasicVsrTrainingConfig
 from realis.data.batch import Batch
 from realis.losses.charbonnier import charbonnier
 from realis.metrics.base import Network
+from realis.models.optical_flow.neighbours import flows_to_neighbours
 from realis.training.lpips import lpips
 from realis.training.settings import Precision
 from realis.training.state import Tensors
@@ -48,18 +49,9 @@ class BasicVsrStep(TrainingStep):
     def sample(self, batch: Batch) -> torch.Tensor:
         """Return the LR clips enlarged, (B, 3, F, 4h, 4w) float32 in about [-1, 1]."""
         clips = batch["lr"]
-        frames = (clips.permute(2, 0, 1, 3, 4).flatten(0, 1) + 1) / 2  # (F B, 3, h, w): clips side by side
-        to_next, to_previous = self.flows(frames, len(clips))
-        state = frames.new_zeros(len(clips), self.channels, *frames.shape[-2:])
-        enlarged = [frame for frame, _ in self.enlarge_clips(frames, to_next, to_previous, state)]
+        frames = [(frame + 1) / 2 for frame in clips.unbind(2)]
+        with torch.no_grad(), torch.autocast(clips.device.type, enabled=False):  # in float32 as at inference
+            to_next, to_previous = map(torch.cat, flows_to_neighbours(frames, self.estimate_flow))
+        state = clips.new_zeros(len(clips), self.channels, *clips.shape[-2:])
+        enlarged = [frame for frame, _ in self.enlarge_clips(torch.cat(frames), to_next, to_previous, state)]
         return 2 * torch.stack(enlarged, dim=2) - 1
-
-    @torch.no_grad()
-    def flows(self, frames: torch.Tensor, clips: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimate the flow from each frame (F B, 3, h, w) to the next and to the one before, (F B, 2, h, w) each, 0 where
-        there is none, in float32 as at inference."""
-        no_flow = frames.new_zeros(clips, 2, *frames.shape[-2:])
-        with torch.autocast(frames.device.type, enabled=False):
-            to_next = self.estimate_flow(frames[:-clips], frames[clips:])
-            to_previous = self.estimate_flow(frames[clips:], frames[:-clips])
-        return torch.cat((to_next, no_flow)), torch.cat((no_flow, to_previous))

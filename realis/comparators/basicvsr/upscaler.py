@@ -6,6 +6,7 @@ import torch
 
 from realis.comparators.basicvsr.config import SCALE
 from realis.comparators.basicvsr.network import BasicVsr
+from realis.models.optical_flow.neighbours import flows_to_neighbours
 from realis.tiling.blend import Canvas
 from realis.upscaler import Carry, Needs, Tiling
 
@@ -40,10 +41,12 @@ class BasicVsrUpscaler:
         """
         lr, network = frames.to(self.device), self.network
         lr_size, count = lr.shape[-2:], len(lr)
-        before, state = lr[:1], lr.new_zeros(1, network.channels, *lr_size, dtype=network.dtype)
+        before, state = None, lr.new_zeros(1, network.channels, *lr_size, dtype=network.dtype)
         if carry:
             before, state = (carry[name].to(self.device)[None] for name in ("frame", "features"))
-        to_next, to_previous = self.flows(lr, before, lambda: advance(1 / (2 * count)))  # half of the work
+        # Of whole frames, for a tile does not show where a large motion leads; it is half of the work
+        flows = flows_to_neighbours(lr.split(1), network.spynet, before, lambda: advance(1 / (2 * count)))
+        to_next, to_previous = map(torch.cat, flows)
 
         # The next segment begins before the frames that this one looked ahead to; a shorter one has no next
         segments = self.needs.segments
@@ -65,25 +68,3 @@ class BasicVsrUpscaler:
         if last is None:
             return upscaled, {}
         return upscaled, {"frame": frames[last].clone(), "features": carried.result().to(network.dtype)}
-
-    def flows(
-        self, lr: torch.Tensor, before: torch.Tensor, advance: Callable[[], None]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimate the flow of whole frames, for a tile does not show where a large motion leads.
-
-        Args:
-            lr: (F, 3, h, w) float32 in [0, 1].
-            before: (1, 3, h, w), the frame before the first.
-            advance: called F times.
-
-        Returns:
-            The flow from each frame to the next, 0 from the last, and to the one before, (F, 2, h, w) float32 each.
-        """
-        spynet, zero_flow = self.network.spynet, lr.new_zeros(1, 2, *lr.shape[-2:])
-        to_next, to_previous = [], []
-        for earlier, later in zip(torch.cat((before, lr[:-1])).split(1), lr.split(1), strict=True):
-            if to_previous:
-                to_next.append(spynet(earlier, later))
-            to_previous.append(spynet(later, earlier))
-            advance()
-        return torch.cat([*to_next, zero_flow]), torch.cat(to_previous)

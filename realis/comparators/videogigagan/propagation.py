@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from realis.comparators.basicvsr.network import Trunk
+from realis.comparators.basicvsr.network import Trunk, start_near_identity
 from realis.ops.warp import warp
 
 
@@ -38,6 +38,7 @@ class Propagation(nn.Module):
         self.channels = channels
         self.backward_trunk = Trunk(channels, blocks)
         self.forward_trunk = Trunk(channels, blocks)
+        start_near_identity(self)
 
     def forward(
         self, lr: torch.Tensor, flows: Flows, state: torch.Tensor | None = None

@@ -16,6 +16,7 @@ from realis.data.randomness import sample_generator
 from realis.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
 from realis.losses.charbonnier import charbonnier
 from realis.models.optical_flow.estimator import FlowEstimator
+from realis.models.optical_flow.neighbours import flows_to_neighbours
 from realis.training.lpips import lpips
 from realis.training.players import Player, trainable
 from realis.training.settings import OptimizerConfig, Precision
@@ -118,18 +119,9 @@ class VideoGigaGanStep(TrainingStep):
         if self.measures.flow is None:
             return None
         with torch.autocast(lr.device.type, enabled=False):
-            return flows_of_clips((lr.float() + 1) / 2, self.measures.flow)
+            frames = [(frame.float() + 1) / 2 for frame in lr.unbind(2)]
+            return Flows(*(torch.stack(flows, dim=2) for flows in flows_to_neighbours(frames, self.measures.flow)))
 
     def sample(self, batch: Batch) -> torch.Tensor:
         """Return the LR clips enlarged, by noise that is the same in every run."""
         return self.restore(batch, seed=0)
-
-
-def flows_of_clips(lr: torch.Tensor, estimate_flow: FlowEstimator) -> Flows:
-    """Estimate the flow between the frames of clips (B, 3, F, h, w) in [0, 1]; 0 beyond their ends."""
-    nowhere = lr.new_zeros(len(lr), 2, *lr.shape[3:])
-    to_next, to_previous = [], [nowhere]
-    for frame, following in zip(lr.unbind(2), lr.unbind(2)[1:], strict=False):
-        to_next.append(estimate_flow(frame, following))
-        to_previous.append(estimate_flow(following, frame))
-    return Flows(torch.stack([*to_next, nowhere], dim=2), torch.stack(to_previous, dim=2))

@@ -1,7 +1,6 @@
 """VideoGigaGAN over whole frames: flow of the whole frames; features, then chunks of frames, tile by tile."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import torch
 from torch.nn.functional import pad
@@ -9,6 +8,7 @@ from torch.nn.functional import pad
 from realis.comparators.videogigagan.generator import VideoGigaGan
 from realis.comparators.videogigagan.propagation import Flows
 from realis.models.optical_flow.estimator import FlowEstimator
+from realis.models.optical_flow.neighbours import flows_to_neighbours
 from realis.ops.pixels import check_finite
 from realis.tiling.blend import Canvas
 from realis.upscaler import Advance, Carry, Needs, Tiling
@@ -53,7 +53,10 @@ class VideoGigaGanUpscaler:
         before = state = None
         if carry:
             before, state = (extended(carry[name].to(device)[None], lr_tiles) for name in ("frame", "features"))
-        flows = self.flows(lr, before, lambda share: advance(FLOW_SHARE * share))
+        flows, share = None, 1 / len(tiles)
+        if self.estimate_flow is not None:  # of whole frames, for a tile does not show where a large motion leads
+            along = flows_to_neighbours(lr.split(1), self.estimate_flow, before, lambda: advance(FLOW_SHARE / len(lr)))
+            flows, share = Flows(*(torch.stack(each, dim=2) for each in along)), (1 - FLOW_SHARE) / len(tiles)
 
         # The next segment begins before the frames that this one looked ahead to; a shorter one has no next
         count, segments = len(frames), self.needs.segments
@@ -61,7 +64,6 @@ class VideoGigaGanUpscaler:
         goes_on = flows is not None and count == segments.frames
         enlarged = Canvas((count, 3, *size), tiles)
         carried = Canvas((generator.config.propagation_channels, *frames.shape[-2:]), lr_tiles)
-        share = (1 if flows is None else 1 - FLOW_SHARE) / len(tiles)
         for tile, window in zip(tiles, lr_tiles, strict=True):
             clip, features = window.of(lr).transpose(0, 1)[None].to(generator.dtype) * 2 - 1, None
             if generator.propagation is not None and flows is not None:
@@ -81,28 +83,6 @@ class VideoGigaGanUpscaler:
         if not goes_on:
             return upscaled, {}
         return upscaled, {"frame": frames[kept - 1].clone(), "features": carried.result().to(generator.dtype)}
-
-    def flows(self, lr: torch.Tensor, before: torch.Tensor | None, advance: Advance) -> Flows | None:
-        """Estimate the flow of whole frames, for a tile does not show where a large motion leads.
-
-        Args:
-            lr: (F, 3, h, w) float32 in [0, 1].
-            before: (1, 3, h, w), the frame before the first, if there is one.
-            advance: called with the share of this work that was just done.
-
-        Returns:
-            between the frames, (1, 2, F, h, w); 0 to where there is none; ``None`` for a generator without propagation.
-        """
-        if self.estimate_flow is None:
-            return None
-        frames, nowhere = lr.split(1), lr.new_zeros(1, 2, *lr.shape[-2:])
-        to_next, to_previous = [], [nowhere if before is None else self.estimate_flow(frames[0], before)]
-        for frame, following in pairwise(frames):
-            to_next.append(self.estimate_flow(frame, following))
-            to_previous.append(self.estimate_flow(following, frame))
-            advance(1 / len(frames))
-        advance(1 / len(frames))
-        return Flows(torch.stack([*to_next, nowhere], dim=2), torch.stack(to_previous, dim=2))
 
 
 def extended(frames: torch.Tensor, tiles: Tiling) -> torch.Tensor:
