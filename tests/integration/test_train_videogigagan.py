@@ -224,7 +224,7 @@ def test_x8_trains_on_hr_that_is_eight_times_as_large(train, tmp_path, monkeypat
         return losses(step, batch)
 
     monkeypatch.setattr(VideoGigaGanStep, "generator_losses", recorded)
-    train(tmp_path, *NEW, *flags_of(**OF_IMAGES, upsampling_widths=(8, 4, 4)), "--data.degradation", "bd", steps=1)
+    train(tmp_path, *NEW, *flags_of(**OF_IMAGES, upsampling_widths=(8, 4, 4)), steps=1)
     assert seen == [[(2, 3, 3, 64, 64), (2, 3, 3, 8, 8)]]
     assert loaded(tmp_path / "export").scale == 8
 
@@ -360,7 +360,7 @@ def refuses(arguments, capsys, *parts):
     ({"widths": (8, 8, 12, 0)}, "--videogigagan.widths: got 0, wanted 1 to"),
     ({"upsampling_widths": (8, 8, 4, 4)}, "--videogigagan.upsampling-widths: got (8, 8, 4, 4), wanted one to three"),
     ({"discriminator_widths": (8,)}, "--videogigagan.discriminator-widths: got (8,), wanted two or more"),
-    ({"discriminator_widths": (8, 7)}, "--videogigagan.discriminator-widths: got 2, wanted a divisor of the widths"),
+    ({"discriminator_widths": (8, 7)}, "--videogigagan.discriminator-widths: heads: got 2, wanted a divisor"),
     ({"heads": 3}, "--videogigagan.heads: got 3, wanted a divisor of the widths that attention works at, such as of 8"),
     ({"mapping_layers": 0}, "--videogigagan.mapping-layers: got 0, wanted 1 to"),
     ({"r1_every": 0}, "--videogigagan.r1-every: got 0, wanted 1 to"),
@@ -390,6 +390,11 @@ def test_flags_that_do_not_fit_the_model_are_refused(model, image, tmp_path, cap
     refuses(flags_of(model="nowhere"), capsys, "--videogigagan.model: got 'nowhere', which is no folder")
     small_discriminator().save_pretrained(tmp_path / "other")
     refuses(flags_of(model=tmp_path / "other"), capsys, "--videogigagan.model", "is no VideoGigaGAN")
+    own = flags_of(model=image, discriminator_widths=DISCRIMINATOR_WIDTHS)
+    wanted = (
+        f"--videogigagan.discriminator-widths: got {DISCRIMINATOR_WIDTHS}, wanted nothing: {image} has a discriminator"
+    )
+    refuses(own, capsys, wanted)
     damaged = shutil.copytree(image, tmp_path / "image")
     (weights,) = (damaged / "discriminator").glob("*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
