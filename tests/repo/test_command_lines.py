@@ -56,8 +56,8 @@ def test_the_command_line_is_pinned(name):
 
 
 # Those of cpc and of sd_x4's training stand with the commands' own, and bicubic has none
-OF_METHODS = [("", name) for name in ("basicvsr", "image", "sd_x4", "stablevsr", "dgaf_vsr")]
-OF_TRAININGS = [("train_", name) for name in ("stablevsr", "dgaf_vsr", "basicvsr")]
+OF_METHODS = [("", name) for name in ("basicvsr", "image", "sd_x4", "stablevsr", "dgaf_vsr", "videogigagan")]
+OF_TRAININGS = [("train_", name) for name in ("stablevsr", "dgaf_vsr", "basicvsr", "videogigagan")]
 
 
 @pytest.mark.parametrize(("command", "name"), OF_METHODS + OF_TRAININGS)

@@ -58,7 +58,8 @@ def start_near_identity(network: nn.Module) -> None:
         if isinstance(block, ResidualBlock):
             for conv in (block.conv1, block.conv2):
                 assert conv.bias is not None
-                nn.init.kaiming_normal_(conv.weight).mul_(0.1)
+                nn.init.kaiming_normal_(conv.weight)  # returns nothing while diffusers loads weights, and turns it off
+                conv.weight.mul_(0.1)
                 nn.init.zeros_(conv.bias)
 
 

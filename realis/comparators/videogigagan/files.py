@@ -1,5 +1,6 @@
 """Find and check the files of VideoGigaGAN, before any weight is loaded. No torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def check_network(folder: Path) -> dict[str, Any]:
     return config
 
 
-def check_heads(widths: list[int], heads: int, what: str) -> None:
+def check_heads(widths: Sequence[int], heads: int, what: str) -> None:
     """Make sure that attention of so many ``heads`` fits ``widths``.
 
     Raises:

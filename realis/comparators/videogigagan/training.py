@@ -34,16 +34,19 @@ class VideoGigaGanTraining:
         for name in ("flow_weights", "lpips_weights"):
             if file := getattr(config, name):
                 check_weights_file(file, flag(name))
-        check_heads(
-            list(config.discriminator_widths[1:]), network_config(config)["heads"], flag("discriminator_widths")
-        )
         if config.widths:
-            check_heads([*config.widths[:-1], *config.upsampling_widths], config.heads, flag("heads"))
-            return []
-        folder = network_folder(config.model, flag("model"))
-        if (folder / DISCRIMINATOR).is_dir():
+            check_heads(config.decoder_widths, config.heads, flag("heads"))
+        folder, heads = None, network_config(config)["heads"]
+        if not config.widths:
+            folder = network_folder(config.model, flag("model"))
+        if folder and (folder / DISCRIMINATOR).is_dir():
             read_part(folder / DISCRIMINATOR)
-        return [folder]
+            got, default = config.discriminator_widths, VideoGigaGanTrainingConfig.discriminator_widths
+            wanted = f"nothing: {config.model} has a discriminator of its own"
+            require(got == default, flag("discriminator_widths"), got, wanted)
+        else:
+            check_heads(config.discriminator_widths[1:], heads, f"{flag('discriminator_widths')}: heads")
+        return [folder] if folder else []
 
     def prepare(self, config: VideoGigaGanTrainingConfig, run: "Run") -> ComparatorTraining:
         from realis.comparators.videogigagan.step import Measures, VideoGigaGanStep
