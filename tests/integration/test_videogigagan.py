@@ -95,6 +95,12 @@ def test_a_frame_alone_is_enlarged_without_the_others(image_model):
     assert moved(loaded(image_model, chunk_frames=2, segment_frames=6, segment_overlap=0), 3) == [frames]
 
 
+def test_only_propagation_looks_ahead(model, temporal_model, image_model):
+    needs = [METHOD.needs(VideoGigaGanConfig(str(folder)), False) for folder in (model, temporal_model, image_model)]
+    kinds = [(needed.segments.frames, needed.segments.overlap, needed.segments.independent) for needed in needs]
+    assert kinds == [(26, 6, False), (20, 0, False), (20, 0, True)]
+
+
 def test_a_segment_carries_the_features_of_one_long_one(model):
     """In the forward direction, with the frame that they are of; a stream goes on from them to the same frames."""
     upscaler = loaded(model, chunk_frames=2, segment_frames=3, segment_overlap=1)
