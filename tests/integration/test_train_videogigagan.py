@@ -363,7 +363,7 @@ def refuses(arguments, capsys, *parts):
     ({"discriminator_widths": (8, 7)}, "--videogigagan.discriminator-widths: heads: got 2, wanted a divisor"),
     ({"heads": 3}, "--videogigagan.heads: got 3, wanted a divisor of the widths that attention works at, such as of 8"),
     ({"mapping_layers": 0}, "--videogigagan.mapping-layers: got 0, wanted 1 to"),
-    ({"r1_every": 0}, "--videogigagan.r1-every: got 0, wanted 1 to"),
+    ({"r1_every": 0}, "--videogigagan.r1-every: got 0, wanted 1 or more"),
     ({"gan": -1.0}, "--videogigagan.gan: got -1.0, wanted 0 or more"),
     ({"propagation": False, "propagation_channels": 8}, "--videogigagan.propagation-channels: got 8, wanted nothing without "
                                                         "--videogigagan.propagation"),

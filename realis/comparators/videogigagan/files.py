@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from realis.comparators.videogigagan.layout import RANGES
 from realis.core.errors import InputError, require
-from realis.models.hub import DEPTH, VIDEOGIGAGAN_TINY, WIDTH, is_whole, model_folder, read_json, read_part
+from realis.models.hub import VIDEOGIGAGAN_TINY, WIDTH, is_whole, model_folder, read_json, read_part
 
 DISCRIMINATOR = "discriminator"  # its folder in that of the generator; only training reads it
 KIND = "VideoGigaGan"
-RANGES = {
-    "kernels": (1, DEPTH), "style_dim": (1, WIDTH), "noise_dim": (1, WIDTH), "mapping_layers": (1, DEPTH), "heads": (1, WIDTH),
-    "propagation_channels": (0, WIDTH), "propagation_blocks": (1, DEPTH),
-}  # fmt: skip
 
 
 def network_folder(name: str, flag: str) -> Path:
@@ -41,9 +38,8 @@ def check_network(folder: Path) -> dict[str, Any]:
     """
     config, file = read_part(folder), folder / "config.json"
     for name, (least, most) in RANGES.items():
-        require(
-            is_whole(config.get(name), least, most), f"{file}: {name}", repr(config.get(name)), f"{least} to {most}"
-        )
+        value = config.get(name)
+        require(is_whole(value, least, most), f"{file}: {name}", repr(value), f"{least} to {most}")
     for name, lengths in (("widths", (4,)), ("upsampling_widths", (1, 2, 3))):
         value = config.get(name)
         fits = isinstance(value, list) and len(value) in lengths and all(is_whole(width, 1, WIDTH) for width in value)

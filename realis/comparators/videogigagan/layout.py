@@ -1,4 +1,6 @@
-"""The resolutions of the generator's blocks, and the noise that each takes. No torch."""
+"""The resolutions of the generator's blocks, the noise that each takes, and what sizes may be. No torch."""
+
+from realis.models.hub import DEPTH, WIDTH
 
 ENCODER_BLOCKS = 3
 CELL = 2**ENCODER_BLOCKS  # pixels of the LR to one of the lowest resolution
@@ -27,3 +29,10 @@ def all_noise_channels(doublings: int) -> int:
     26
     """
     return sum(map(noise_channels, octaves(doublings)))
+
+
+# What sizes of a network may be. The noise of a style is a part of the spatial noise, of which the smallest frame has so much
+RANGES = {
+    "kernels": (1, DEPTH), "style_dim": (1, WIDTH), "noise_dim": (1, CELL**2 * all_noise_channels(1)), "mapping_layers": (1, DEPTH),
+    "heads": (1, WIDTH), "propagation_channels": (0, WIDTH), "propagation_blocks": (1, DEPTH),
+}  # fmt: skip

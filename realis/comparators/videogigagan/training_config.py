@@ -4,9 +4,10 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar
 
+from realis.comparators.videogigagan.layout import RANGES
 from realis.core.config import flag_name
 from realis.core.errors import require
-from realis.models.hub import DEPTH, VIDEOGIGAGAN_TINY, WIDTH
+from realis.models.hub import VIDEOGIGAGAN_TINY, WIDTH
 
 # Fields that are the sizes of a new network, by the names that its config.json has them under
 SIZES = ("kernels", "style_dim", "noise_dim", "mapping_layers", "heads")
@@ -52,15 +53,15 @@ class VideoGigaGanTrainingConfig:
         require(
             1 <= len(self.upsampling_widths) <= 3, flag("upsampling_widths"), self.upsampling_widths, "one to three"
         )
-        require(
-            len(self.discriminator_widths) >= 2, flag("discriminator_widths"), self.discriminator_widths, "two or more"
-        )
+        widths = self.discriminator_widths
+        require(len(widths) >= 2, flag("discriminator_widths"), widths, "two or more")
         for name in ("widths", "upsampling_widths", "discriminator_widths"):
             for width in getattr(self, name):
                 require(1 <= width <= WIDTH, flag(name), width, f"1 to {WIDTH}")
-        for name in (*SIZES, *PROPAGATION, "r1_every"):
-            most = DEPTH if name in ("kernels", "mapping_layers", "propagation_blocks") else WIDTH
-            require(1 <= getattr(self, name) <= most, flag(name), getattr(self, name), f"1 to {most}")
+        for name in (*SIZES, *PROPAGATION):
+            value, most = getattr(self, name), RANGES[name][1]
+            require(1 <= value <= most, flag(name), value, f"1 to {most}")
+        require(self.r1_every >= 1, flag("r1_every"), self.r1_every, "1 or more")
         for name in ("gan", "lpips", "charbonnier", "r1"):
             require(getattr(self, name) >= 0, flag(name), getattr(self, name), "0 or more")
         if not self.widths:
