@@ -365,9 +365,6 @@ def refuses(arguments, capsys, *parts):
     ({"mapping_layers": 0}, "--videogigagan.mapping-layers: got 0, wanted 1 to"),
     ({"r1_every": 0}, "--videogigagan.r1-every: got 0, wanted 1 or more"),
     ({"gan": -1.0}, "--videogigagan.gan: got -1.0, wanted 0 or more"),
-    ({"propagation": False, "propagation_channels": 8}, "--videogigagan.propagation-channels: got 8, wanted nothing without "
-                                                        "--videogigagan.propagation"),
-    ({"propagation": False, "flow_weights": "x.pth"}, "--videogigagan.flow-weights: got x.pth, wanted nothing without"),
     ({"flow_weights": "none.pth"}, "--videogigagan.flow-weights none.pth: nothing there"),
     ({"lpips_weights": "none.pth"}, "--videogigagan.lpips-weights none.pth: nothing there"),
 ])  # fmt: skip

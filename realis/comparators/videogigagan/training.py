@@ -31,9 +31,10 @@ class VideoGigaGanTraining:
         return scale_of(network_config(config))
 
     def find_files(self, config: VideoGigaGanTrainingConfig) -> list[Path]:
-        for name in ("flow_weights", "lpips_weights"):
-            if file := getattr(config, name):
-                check_weights_file(file, flag(name))
+        if config.flow_weights and config.propagation:
+            check_weights_file(config.flow_weights, flag("flow_weights"))
+        if config.lpips_weights:
+            check_weights_file(config.lpips_weights, flag("lpips_weights"))
         if config.widths:
             check_heads(config.decoder_widths, config.heads, flag("heads"))
         folder, heads = None, network_config(config)["heads"]

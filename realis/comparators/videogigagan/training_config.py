@@ -1,6 +1,6 @@
 """The flags of training VideoGigaGAN."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ class VideoGigaGanTrainingConfig:
     mapping_layers: int = 4  # of a new network: of that mapping
     heads: int = 8  # of a new network: of attention; the widths that it works at are multiples of it
     temporal: bool = True  # temporal convolution and attention, in the decoder and the discriminator
-    propagation: bool = True  # of features along optical flow
+    propagation: bool = True  # of features along optical flow; the next two, and the weights of flow, are for it
     propagation_channels: int = 64  # where it is new: of each direction
     propagation_blocks: int = 30  # where it is new: residual blocks of each direction
     blur_pool: bool = True  # in the place of strided convolutions
@@ -66,14 +66,8 @@ class VideoGigaGanTrainingConfig:
             require(getattr(self, name) >= 0, flag(name), getattr(self, name), "0 or more")
         if not self.widths:
             for name in ("upsampling_widths", *SIZES):
-                self._check_unchanged(name, f"nothing without {flag('widths')}: the model has its own")
-        if not self.propagation:
-            for name in (*PROPAGATION, "flow_weights"):
-                self._check_unchanged(name, f"nothing without {flag('propagation')}")
-
-    def _check_unchanged(self, name: str, wanted: str) -> None:
-        value, default = getattr(self, name), next(field.default for field in fields(self) if field.name == name)
-        require(value == default, flag(name), value, wanted)
+                wanted = f"nothing without {flag('widths')}: the model has its own"
+                require(getattr(self, name) == getattr(type(self), name), flag(name), getattr(self, name), wanted)
 
     @property
     def new_network(self) -> dict[str, Any]:
