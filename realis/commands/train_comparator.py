@@ -61,8 +61,8 @@ def _train(config: TrainComparatorConfig, export: str) -> None:
 
     # 1. What is trained, and on what
     run = start_run(config)
-    training = find_training(config.method).prepare(config.options, run)
-    scale = find_training(config.method).scale(config.options)
+    comparator = find_training(config.method)
+    training, scale = comparator.prepare(config.options, run), comparator.scale(config.options)
     source = native_source(config.data, scale, config.run.seed, run.samples_per_step)
     held_out = None
     if config.validation.every:
@@ -87,9 +87,10 @@ def _train(config: TrainComparatorConfig, export: str) -> None:
     trained = fit(run, training.step, source, training.encode, pictures, validator)
 
     # 3. Export
-    parts = {export: training.network} | {f"{export}/{name}": part for name, part in training.others.items()}
     card = Card(describe_source(config.data, source), training.base, training.derived, training.task)
-    export_parts(run, training.step, parts, trained, card, training.part, training.complete)
+    export_parts(
+        run, training.step, {export: training.network}, trained, card, training.part, training.complete, training.others
+    )
     if run.accelerator.is_main_process:
         logger.info("to upscale with it: --method %s %s %s", config.method, training.use, export)
     run.accelerator.end_training()

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 import torch
 
+from realis.ops.pixels import signed
 from realis.ops.resize import enlarge_window
 
 
@@ -18,6 +19,8 @@ class Batch(TypedDict, total=False):
     hr: torch.Tensor  # (B, 3, F, H, W)
     lr: torch.Tensor  # (B, 3, F, h, w)
     lr_resized: torch.Tensor  # (B, 3, F, H, W) float32 in [-1, 1]: the LR enlarged to the HR's size
+    to_next: torch.Tensor  # (B, 2, F, h, w) float32, optical flow from each frame of the LR to the next, in pixels
+    to_previous: torch.Tensor  # the same to the one before
     prompt: torch.Tensor  # (B, text tokens, text_dim), embeddings of the captions
     hr_latents: torch.Tensor  # (B, C, latent frames, rows, columns) float32, normalised
     lr_latents: torch.Tensor  # the same of lr_resized
@@ -38,6 +41,12 @@ def enlarge(lr: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     frames = lr.transpose(1, 2)
     frames = frames.float() / 255 if lr.dtype == torch.uint8 else (frames + 1) / 2
     return enlarge_window(frames, size, (0, size[0]), (0, size[1])).transpose(1, 2)
+
+
+def signed_clips(batch: Batch) -> Batch:
+    """Return a batch whose 8-bit ``hr`` and ``lr`` are float32 in [-1, 1]."""
+    assert "hr" in batch and "lr" in batch
+    return {**batch, "hr": signed(batch["hr"]), "lr": signed(batch["lr"])}
 
 
 def images_of(clips: torch.Tensor) -> torch.Tensor:

@@ -18,9 +18,7 @@ class NativeDataConfig:
 
     manifest: str = ""  # as --clips.manifest of train_cpc, such as a folder of REDS; empty: rendered from photographs
     frames: int = 5  # of a clip
-    crop: int = (
-        64  # pixels of a side of the LR, a multiple of 8; the HR is as many times as large as the method makes it
-    )
+    crop: int = 64  # pixels of a side of the LR, a multiple of 8; the HR crop is larger by the method's scale
     degradation: str = "bi"  # a preset (realbasicvsr, real_esrgan, light, bi, bd), or a YAML file of ranges
     flip: float = 0.5  # share of samples that are mirrored left to right
     count: int = 500  # pairs that are rendered

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import softplus
 
 
@@ -26,7 +25,6 @@ def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torc
         real: clips (B, 3, F, H, W).
     """
     real = real.detach().float().requires_grad_()
-    # The fused kernels of attention cannot be differentiated twice
-    with torch.autocast(real.device.type, enabled=False), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+    with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
         (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
     return 0.5 * gradient.square().sum(dim=(1, 3, 4)).mean()

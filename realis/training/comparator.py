@@ -26,13 +26,13 @@ class ComparatorTraining:
         step: batch -> losses; its batches have ``hr`` and ``lr`` in [-1, 1], and what ``encode`` adds.
         encode: what happens to a batch on the device before the step; its pixels are still 8-bit.
         restore: the prepared step and a batch -> its LR clips restored, (B, 3, F, H, W) in about [-1, 1], as at inference.
-        network: what is exported, in a folder called ``part`` of the export.
-        part: empty: the export itself.
-        complete: called with a copy of the network and the folder of the export, to write what else belongs there.
+        network: what is exported.
         base: the model that it was trained over or from.
         derived: whether its weights began as those of ``base``.
         task: what the hub calls such models.
         use: flags of ``upscale`` that the folder of the export completes.
+        part: the folder of the network in the export; empty: the export itself.
+        complete: called with a copy of the network and the folder of the export, to write what else belongs there.
         others: what else is exported, for training on from it, by the folder of the export that receives it.
     """
 
@@ -40,12 +40,12 @@ class ComparatorTraining:
     encode: "Encode"
     restore: "Callable[[nn.Module, Batch], torch.Tensor]"
     network: "ModelMixin"
-    part: str
-    complete: "Callable[[ModelMixin, Path], None]"
     base: str
     derived: bool
     task: str
     use: str
+    part: str = ""
+    complete: "Callable[[ModelMixin, Path], None]" = lambda network, export: None
     others: "Mapping[str, ModelMixin]" = field(default_factory=dict)
 
 

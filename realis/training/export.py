@@ -91,6 +91,7 @@ def export_parts(
     card: Card,
     subfolder: str = "",
     complete: Callable[[Any, Path], None] = lambda part, folder: None,
+    others: Mapping[str, ModelMixin] | None = None,
 ) -> None:
     """End of a run: the main process writes each part in bfloat16 safetensors and a model card to its folder.
 
@@ -103,15 +104,20 @@ def export_parts(
         card: what the model card says.
         subfolder: that receives the part, where ``complete`` writes the other parts of a model beside it; empty: none.
         complete: called with the trained part in float32, before it is written, and the folder, which is not yet in its place.
+        others: modules that each part is only trained on with, by the folder in its own that receives them.
 
     Raises:
         InputError: it cannot be written there, or something else has come to be there.
         RunError: the disk is full or fails.
     """
     names = {id(p): name for player in step.players() for name, p in player.parameters.items()}
+
+    def copy_of(part: ModelMixin) -> ModelMixin:
+        return whole_part(part, {name: trained[names[id(p)]] for name, p in part.named_parameters() if id(p) in names})
+
     for folder, part in parts.items() if run.accelerator.is_main_process else ():
-        weights = {name: trained[names[id(p)]] for name, p in part.named_parameters() if id(p) in names}
-        _write(whole_part(part, weights), Path(folder), run.recipe, card, subfolder, complete)
+        beside = {name: copy_of(other) for name, other in (others or {}).items()}
+        _write(copy_of(part), Path(folder), run.recipe, card, subfolder, complete, beside)
     run.accelerator.wait_for_everyone()
 
 
@@ -130,13 +136,15 @@ def _write(
     card: Card,
     subfolder: str,
     complete: Callable[[Any, Path], None],
+    others: Mapping[str, ModelMixin],
 ) -> None:
     check_export(final)  # again: something may have been put there since the run began
     for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     with whole_folder(final, "the last checkpoint has the weights") as temporary:
         complete(part, temporary)
-        halve(part)
-        part.save_pretrained(temporary / subfolder)
+        for name, module in {subfolder: part, **others}.items():
+            halve(module)
+            module.save_pretrained(temporary / name)
         (temporary / "README.md").write_text(card.text(part, config))
     logger.info("wrote %s", final)

@@ -15,9 +15,9 @@ from realis.commands.__main__ import run_train_comparator
 from realis.commands.train_comparator import parse_train_comparator, train_comparator
 from realis.comparators.basicvsr.config import BasicVsrConfig
 from realis.comparators.basicvsr.method import METHOD
-from realis.comparators.basicvsr.network import ResidualBlock
 from realis.comparators.basicvsr.training import TRAINING
 from realis.comparators.basicvsr.training_config import BasicVsrTrainingConfig
+from realis.models.recurrent_trunk import ResidualBlock
 from realis.tiling.plan import plan_tiles
 from realis.training.settings import LoopConfig
 from realis.upscaler import Placement

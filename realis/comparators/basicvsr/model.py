@@ -3,8 +3,9 @@
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 
-from realis.comparators.basicvsr.network import BasicVsr, start_near_identity
+from realis.comparators.basicvsr.network import BasicVsr
 from realis.models.optical_flow.spynet import SpyNet
+from realis.models.recurrent_trunk import start_near_identity
 
 
 class BasicVsrModel(BasicVsr, ModelMixin, ConfigMixin):

@@ -8,7 +8,6 @@ from realis.comparators.basicvsr.training_config import BasicVsrTrainingConfig
 from realis.data.batch import Batch
 from realis.losses.charbonnier import charbonnier
 from realis.metrics.base import Network
-from realis.models.optical_flow.neighbours import flows_to_neighbours
 from realis.training.lpips import lpips
 from realis.training.settings import Precision
 from realis.training.state import Tensors
@@ -30,14 +29,14 @@ class BasicVsrStep(TrainingStep):
         self, network: BasicVsr, lpips_network: Network | None, config: BasicVsrTrainingConfig, precision: Precision
     ) -> None:
         super().__init__(precision)
-        # Flow is no part of the step, so that it is neither sharded nor in a checkpoint; the functions are of the same layers
+        # Flow is no part of the step, so that it is neither sharded nor in a checkpoint; the function is of the same layers
         trained = {name: part for name, part in network.named_children() if part is not network.spynet}
         self.network = nn.ModuleDict(trained)
-        self.enlarge_clips, self.estimate_flow = network.forward, network.spynet.forward
+        self.enlarge_clips = network.forward
         self.channels, self.lpips_network, self.config = network.channels, lpips_network, config
 
     def losses(self, batch: Batch) -> Tensors:
-        """Losses of a batch with ``hr`` (B, 3, F, 4h, 4w) and ``lr`` (B, 3, F, h, w), averaged over frames."""
+        """Losses of a batch with ``hr`` (B, 3, F, 4h, 4w), ``lr`` (B, 3, F, h, w) and its flows, averaged over frames."""
         restored, hr, c = self.sample(batch), batch["hr"], self.config
         terms = {"charbonnier": charbonnier((restored + 1) / 2, (hr + 1) / 2, EPS)}
         loss = c.charbonnier * terms["charbonnier"]
@@ -50,8 +49,7 @@ class BasicVsrStep(TrainingStep):
         """Return the LR clips enlarged, (B, 3, F, 4h, 4w) float32 in about [-1, 1]."""
         clips = batch["lr"]
         frames = [(frame + 1) / 2 for frame in clips.unbind(2)]
-        with torch.no_grad(), torch.autocast(clips.device.type, enabled=False):  # in float32 as at inference
-            to_next, to_previous = map(torch.cat, flows_to_neighbours(frames, self.estimate_flow))
+        to_next, to_previous = (torch.cat(batch[name].unbind(2)) for name in ("to_next", "to_previous"))
         state = clips.new_zeros(len(clips), self.channels, *clips.shape[-2:])
         enlarged = [frame for frame, _ in self.enlarge_clips(torch.cat(frames), to_next, to_previous, state)]
         return 2 * torch.stack(enlarged, dim=2) - 1

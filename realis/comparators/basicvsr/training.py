@@ -41,7 +41,8 @@ class BasicVsrTraining:
         import torch
 
         from realis.comparators.basicvsr.step import BasicVsrStep
-        from realis.ops.pixels import signed
+        from realis.data.batch import signed_clips
+        from realis.models.optical_flow.neighbours import flows_of_clips
         from realis.training.lpips import load_lpips
 
         device = run.accelerator.device
@@ -51,7 +52,9 @@ class BasicVsrTraining:
         step = BasicVsrStep(network, lpips_network, config, run.config.precision)
 
         def encode(batch: "Batch") -> "Batch":
-            return {**batch, "hr": signed(batch["hr"]), "lr": signed(batch["lr"])}
+            batch = signed_clips(batch)
+            to_next, to_previous = flows_of_clips(batch["lr"], network.spynet)
+            return {**batch, "to_next": to_next, "to_previous": to_previous}
 
         @torch.no_grad()
         def restore(module: "nn.Module", batch: "Batch") -> "torch.Tensor":
@@ -59,9 +62,15 @@ class BasicVsrTraining:
 
         base = config.weights or f"none but for its optical flow: SpyNet of {config.flow_weights}"
         return ComparatorTraining(
-            step, encode, restore, network, "", lambda network, export: None, base, derived=bool(config.weights),
-            task="video-to-video", use=flag("weights"),
-        )  # fmt: skip
+            step,
+            encode,
+            restore,
+            network,
+            base,
+            derived=bool(config.weights),
+            task="video-to-video",
+            use=flag("weights"),
+        )
 
 
 TRAINING = BasicVsrTraining()

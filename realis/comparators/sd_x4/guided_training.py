@@ -126,6 +126,6 @@ def prepare_guided(
     base = getattr(config, network_field) or config.model  # a new network begins as a copy of the upscaler's
     model_flag = "" if config.model == SD_X4_TINY else f"{flag_name(config, 'model')} {config.model} "
     return ComparatorTraining(
-        step, encode, restore, network, part, lambda network, export: None, base, derived=base not in EMBEDDED,
-        task="video-to-video", use=model_flag + flag_name(config, network_field),
+        step, encode, restore, network, base, derived=base not in EMBEDDED, task="video-to-video",
+        use=model_flag + flag_name(config, network_field), part=part,
     )  # fmt: skip

@@ -123,7 +123,8 @@ class SdX4Training:
 
         derived = not is_new and config.model != SD_X4_TINY
         return ComparatorTraining(
-            step, encode, restore, unet, "unet", complete, config.model, derived, task="image-to-image", use=flag("model")
+            step, encode, restore, unet, config.model, derived, task="image-to-image", use=flag("model"), part="unet",
+            complete=complete,
         )  # fmt: skip
 
 

@@ -34,12 +34,13 @@ class AdaptiveConv(nn.Module):
         nn.init.ones_(self.modulation.bias)
 
     def kernels(self, style: torch.Tensor) -> torch.Tensor:
-        """Return the kernels (B, out, channels, 3, 3) of styles (B, style_dim)."""
-        share = self.selection(style).float().softmax(dim=1)
-        mixed = torch.einsum("bn,noihw->boihw", share, self.bank.float())
-        modulated = mixed * self.modulation(style).float()[:, None, :, None, None]
-        norm = modulated.square().sum(dim=(2, 3, 4), keepdim=True).add(1e-8).rsqrt()
-        return modulated * norm
+        """Return the kernels (B, out, channels, 3, 3) float32 of styles (B, style_dim)."""
+        share, factor = self.selection(style).float().softmax(dim=1), self.modulation(style).float()
+        with torch.autocast(style.device.type, enabled=False):
+            mixed = torch.einsum("bn,noihw->boihw", share, self.bank.float())
+            modulated = mixed * factor[:, None, :, None, None]
+            norm = modulated.square().sum(dim=(2, 3, 4), keepdim=True).add(1e-8).rsqrt()
+            return modulated * norm
 
     def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """Convolve frames ``x`` (B F, channels, h, w), clip by clip, by their styles (B, style_dim)."""
@@ -77,7 +78,8 @@ class StyledBlock(nn.Module):
         noise = noise.repeat_interleave(len(x) // len(style), dim=0)
         refined = x
         for conv, strength in zip(self.convs, self.noise_strength, strict=True):
-            refined = activate(conv(refined, style) + strength * noise)
+            convolved = conv(refined, style)
+            refined = activate(convolved + (strength * noise).to(convolved))
         return (self.shortcut(x) + refined) / 2**0.5
 
 

@@ -10,16 +10,23 @@ REACH = len(TAPS) // 2
 
 def low_pass(x: torch.Tensor) -> torch.Tensor:
     """Filter ``x`` (N, C, h, w) by [1, 4, 6, 4, 1] / 16 along both axes; the border pixel is repeated."""
-    channels, taps = x.shape[1], x.new_tensor(TAPS) / sum(TAPS)
-    for axis, padding in ((2, (0, 0, REACH, REACH)), (3, (REACH, REACH, 0, 0))):
-        kernel = taps.view(1, 1, *(-1 if a == axis else 1 for a in (2, 3))).expand(channels, 1, -1, -1)
-        x = conv2d(pad(x, padding, mode="replicate"), kernel, groups=channels)
-    return x
+    return _filtered(x.float()).to(x)
 
 
 def high_frequencies(x: torch.Tensor) -> torch.Tensor:
     """Return what the low-pass filter takes from ``x`` (N, C, h, w): what the shuttle hands to the decoder."""
-    return x - low_pass(x)
+    return (x.float() - _filtered(x.float())).to(
+        x
+    )  # of bfloat16, the difference would be rounding errors for a good part
+
+
+def _filtered(x: torch.Tensor) -> torch.Tensor:
+    channels, taps = x.shape[1], x.new_tensor(TAPS) / sum(TAPS)
+    with torch.autocast(x.device.type, enabled=False):
+        for axis, padding in ((2, (0, 0, REACH, REACH)), (3, (REACH, REACH, 0, 0))):
+            kernel = taps.view(1, 1, *(-1 if a == axis else 1 for a in (2, 3))).expand(channels, 1, -1, -1)
+            x = conv2d(pad(x, padding, mode="replicate"), kernel, groups=channels)
+    return x
 
 
 class Downsample(nn.Module):

@@ -2,9 +2,14 @@
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from realis.data.batch import clips_of, images_of
+
+
+def zero_init(layer: nn.Module) -> None:
+    """Set the weights and the bias of a layer to 0."""
+    for p in layer.parameters():
+        nn.init.zeros_(p)
 
 
 class SelfAttention(nn.Module):
@@ -25,17 +30,16 @@ class SelfAttention(nn.Module):
         self.to_v = nn.Linear(channels, channels, bias=False)
         self.to_out = nn.Linear(channels, channels)
         if starts_at_zero:
-            nn.init.zeros_(self.to_out.weight)
-            nn.init.zeros_(self.to_out.bias)
+            zero_init(self.to_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Refine tokens (N, L, channels)."""
         tokens = self.norm(x)
         qk, v = (layer(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.to_qk, self.to_v))
         # -|q - k|^2 = 2 q k - |k|^2 - |q|^2, of which softmax over the keys does not see the last
-        squared = qk.square().sum(dim=3, keepdim=True)
-        q, k = torch.cat((2 * qk, -torch.ones_like(squared)), dim=3), torch.cat((qk, squared), dim=3)
-        attended = scaled_dot_product_attention(q, k, v, scale=qk.shape[3] ** -0.5)
+        squared = qk.square().sum(dim=3)[:, :, None]
+        logits = (2 * qk @ qk.transpose(2, 3) - squared) * qk.shape[3] ** -0.5
+        attended = logits.softmax(dim=3) @ v
         return x + self.to_out(attended.transpose(1, 2).flatten(2))
 
 
@@ -48,8 +52,7 @@ class SpatialAttention(SelfAttention):
 
 
 class TemporalModule(nn.Module):
-    """A temporal convolution, then temporal attention, neither of which sees beside a pixel; both are added to what comes
-    in, and are nothing before training.
+    """A temporal convolution, then temporal attention, without spatial extent: residual, and zero-initialised.
 
     Args:
         channels: of the features.
@@ -59,8 +62,7 @@ class TemporalModule(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, (3, 1), padding=(1, 0))  # over (frames, pixels)
-        nn.init.zeros_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)
+        zero_init(self.conv)
         self.attention = SelfAttention(channels, heads, starts_at_zero=True)
 
     def forward(self, x: torch.Tensor, clips: int) -> torch.Tensor:

@@ -21,10 +21,10 @@ class VideoGigaGanConfig:
     # pixels of the result: a multiple of 8 times the scale; a frame that is no larger is one tile
     tile_height: int = 512
     tile_width: int = 512  # pixels of the result: as --videogigagan.tile-height
-    tile_overlap: int = 128  # pixels of the result: that tiles share at least
+    tile_overlap: int = 128  # pixels of the result, also such a multiple: that tiles share at least
     chunk_frames: int = 10  # frames that go through the GAN together; temporal attention sees no others
     segment_frames: int = 26  # frames that features are propagated through at a time
-    # of these, frames at the end that are looked ahead to, and processed again; without them, a multiple of the chunk is left
+    # of these, frames at the end that are only looked ahead to; the others are a multiple of --videogigagan.chunk-frames
     segment_overlap: int = 6
 
     def __post_init__(self) -> None:
@@ -36,7 +36,8 @@ class VideoGigaGanConfig:
         frames, overlap = self.segment_frames, self.segment_overlap
         wanted = f"0 to {frames - 1}, less than {flag('segment_frames')}"
         require(0 <= overlap < frames, flag("segment_overlap"), overlap, wanted)
-        wanted = f"{flag('segment_overlap')}, {overlap}, and a multiple of {flag('chunk_frames')}, {self.chunk_frames}"
+        such = " or ".join(str(overlap + n * self.chunk_frames) for n in (1, 2, 3))
+        wanted = f"{flag('segment_overlap')} and a multiple of {flag('chunk_frames')} more, such as {such}"
         require((frames - overlap) % self.chunk_frames == 0, flag("segment_frames"), frames, wanted)
 
 

@@ -12,17 +12,18 @@ DISCRIMINATOR = "discriminator"  # its folder in that of the generator; only tra
 KIND = "VideoGigaGan"
 
 
-def network_folder(name: str, flag: str) -> Path:
+def network_folder(name: str, flag: str, parts: Sequence[str] = ()) -> Path:
     """Return the folder of a generator.
 
     Args:
         name: videogigagan-tiny, a folder or a hub id.
         flag: what asks for it, for messages.
+        parts: the folders in it that are downloaded as well.
 
     Raises:
         InputError: there is none.
     """
-    folder = model_folder(name, flag, embedded=VIDEOGIGAGAN_TINY, parts=(DISCRIMINATOR,), text_encoder=False)
+    folder = model_folder(name, flag, embedded=VIDEOGIGAGAN_TINY, parts=parts, text_encoder=False)
     file = folder / "config.json"
     if not file.is_file() or read_json(file).get("_class_name") != KIND:
         raise InputError(f"{flag}: {name} is no VideoGigaGAN ({file} with a {KIND}); give {VIDEOGIGAGAN_TINY}, or what "
@@ -43,10 +44,16 @@ def check_network(folder: Path) -> dict[str, Any]:
     for name, lengths in (("widths", (4,)), ("upsampling_widths", (1, 2, 3))):
         value = config.get(name)
         fits = isinstance(value, list) and len(value) in lengths and all(is_whole(width, 1, WIDTH) for width in value)
-        wanted = f"{' or '.join(map(str, lengths))} whole numbers from 1"
+        wanted = f"{lengths[0]}{f' to {lengths[-1]}' * (len(lengths) > 1)} whole numbers, each 1 or more"
         require(fits, f"{file}: {name}", repr(value), wanted)
     for name in ("temporal", "blur_pool", "hf_shuttle"):
         require(isinstance(config.get(name), bool), f"{file}: {name}", repr(config.get(name)), "true or false")
+    require(
+        isinstance(config.setdefault("flow_weights", ""), str),
+        f"{file}: flow_weights",
+        config["flow_weights"],
+        "a name",
+    )
     check_heads([*config["widths"][:-1], *config["upsampling_widths"]], config["heads"], f"{file}: heads")
     return config
 
@@ -58,7 +65,7 @@ def check_heads(widths: Sequence[int], heads: int, what: str) -> None:
         InputError: it does not.
     """
     odd = [width for width in widths if width % heads]
-    require(not odd, what, heads, f"a divisor of the widths that attention works at, such as of {odd and odd[0]}")
+    require(not odd, what, heads, f"a divisor of every width that attention works at, such as {odd and odd[0]}")
 
 
 def scale_of(config: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate, pixel_shuffle
 
 from realis.comparators.videogigagan.adaptive_conv import MappingNetwork, StyledBlock
 from realis.comparators.videogigagan.antialiasing import Downsample, high_frequencies
-from realis.comparators.videogigagan.attention import SpatialAttention, TemporalModule
+from realis.comparators.videogigagan.attention import SpatialAttention, TemporalModule, zero_init
 from realis.comparators.videogigagan.layout import noise_channels, octaves
 from realis.comparators.videogigagan.propagation import Flows, Propagation
 from realis.data.batch import clips_of, images_of
@@ -36,6 +36,7 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         propagation_blocks: residual blocks of each direction.
         blur_pool: whether the encoder shrinks by BlurPool in place of strided convolutions.
         hf_shuttle: whether skip connections carry high frequencies alone.
+        flow_weights: name of the file of weights of the optical flow that it was trained with; empty: Farneback's method.
     """
 
     @register_to_config
@@ -53,6 +54,7 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         propagation_blocks: int = 30,
         blur_pool: bool = True,
         hf_shuttle: bool = True,
+        flow_weights: str = "",
     ) -> None:
         super().__init__()
         self.octaves = octaves(len(upsampling_widths))
@@ -61,7 +63,8 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         self.propagation = self.conv_features = None
         if propagation_channels:
             self.propagation = Propagation(propagation_channels, propagation_blocks)
-            self.conv_features = zeros(nn.Conv2d(2 * propagation_channels, widths[0], 3, padding=1))
+            self.conv_features = nn.Conv2d(2 * propagation_channels, widths[0], 3, padding=1)
+            zero_init(self.conv_features)
 
         self.encoder = nn.ModuleList(StyledBlock(width, width, style_dim, kernels) for width in widths[:-1])
         pairs = zip(widths[:-1], widths[1:], strict=True)
@@ -76,7 +79,8 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         )
         self.attention = SpatialAttention(outs[0], heads)
         self.temporal_modules = nn.ModuleList(TemporalModule(out, heads) for out in outs) if temporal else None
-        self.conv_out = zeros(nn.Conv2d(outs[-1], 3, 3, padding=1))
+        self.conv_out = nn.Conv2d(outs[-1], 3, 3, padding=1)
+        zero_init(self.conv_out)
 
     @property
     def scale(self) -> int:
@@ -87,18 +91,18 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         """Enlarge clips as one chunk each.
 
         Args:
-            lr: (B, 3, F, h, w) in [-1, 1]; h and w are multiples of 8.
+            lr: (B, 3, F, h, w) float32 in [-1, 1]; h and w are multiples of 8.
             flows: between its frames; ``None`` without propagation.
             z: (B, noise_dim), noise of the style.
-            noise: (B, N, h, w), spatial noise, which all frames share; N is :func:`noise_channels`.
+            noise: (B, N, h, w), spatial noise, which all frames share; N is ``layout.all_noise_channels``.
 
         Returns:
-            (B, 3, F, scale h, scale w) in about [-1, 1].
+            (B, 3, F, scale h, scale w) float32 in about [-1, 1].
         """
         features = None
         if self.propagation is not None:
             assert flows is not None
-            features, _ = self.propagation(lr, flows)
+            features, _ = self.propagation(lr.to(self.dtype), flows)
         return self.enlarge(lr, features, self.mapping(z), noise)
 
     def enlarge(
@@ -107,13 +111,13 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
         """Enlarge chunks of clips: the inflated GigaGAN upsampler alone.
 
         Args:
-            lr: (B, 3, F, h, w) in [-1, 1].
+            lr: (B, 3, F, h, w) float32 in [-1, 1].
             features: (B, C, F, h, w), what propagation gave for these frames; ``None`` without it.
             style: (B, style_dim).
             noise: (B, N, h, w).
 
         Returns:
-            (B, 3, F, scale h, scale w) in about [-1, 1].
+            (B, 3, F, scale h, scale w) float32 in about [-1, 1].
         """
         maps = self.noise_maps(noise)
         x, skips = self.encode(lr, features, style, maps[: len(self.encoder)])
@@ -128,15 +132,16 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
             if self.temporal_modules is not None:
                 x = self.temporal_modules[i](x, len(lr))
         enlarged = interpolate(images_of(lr), scale_factor=self.scale, mode="bicubic")
-        return clips_of(enlarged + self.conv_out(x), len(lr))
+        return clips_of(enlarged + self.conv_out(x).float(), len(lr))
 
     def encode(
         self, lr: torch.Tensor, features: torch.Tensor | None, style: torch.Tensor, maps: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return what the encoder makes of the frames of chunks, (B F, C, h / 8, w / 8), and the features of each block before
         they are shrunk, for skip connections; arguments are those of :meth:`enlarge`, and the noise of each block."""
-        x = self.conv_in(images_of(lr))
-        if self.conv_features is not None and features is not None:
+        x = self.conv_in(images_of(lr).to(self.dtype))
+        if self.conv_features is not None:
+            assert features is not None
             x = x + self.conv_features(images_of(features))
         skips = []
         for block, down, noise_map in zip(self.encoder, self.down, maps, strict=True):
@@ -151,10 +156,3 @@ class VideoGigaGan(ModelMixin, ConfigMixin):
             pixel_shuffle(part, 2**octave) if octave > 0 else part[..., :: 2**-octave, :: 2**-octave]
             for part, octave in zip(parts, self.octaves, strict=True)
         ]
-
-
-def zeros(conv: nn.Conv2d) -> nn.Conv2d:
-    """Return ``conv`` with weights and bias of 0."""
-    for p in conv.parameters():
-        nn.init.zeros_(p)
-    return conv

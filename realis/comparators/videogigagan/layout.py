@@ -31,7 +31,8 @@ def all_noise_channels(doublings: int) -> int:
     return sum(map(noise_channels, octaves(doublings)))
 
 
-# What sizes of a network may be. The noise of a style is a part of the spatial noise, of which the smallest frame has so much
+# What sizes of a network may be. The noise of a style is read from the spatial noise, so that it cannot be longer than that of
+# the smallest frame, 8x8, at the smallest scale
 RANGES = {
     "kernels": (1, DEPTH), "style_dim": (1, WIDTH), "noise_dim": (1, CELL**2 * all_noise_channels(1)), "mapping_layers": (1, DEPTH),
     "heads": (1, WIDTH), "propagation_channels": (0, WIDTH), "propagation_blocks": (1, DEPTH),

@@ -1,8 +1,8 @@
 """VideoGigaGAN as a method: find and check its files, then load its network. Torch is imported only to load."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realis.comparators.videogigagan.card import CARD
 from realis.comparators.videogigagan.config import VideoGigaGanConfig, flag
@@ -47,9 +47,7 @@ class VideoGigaGanMethod:
             wanted = f"nothing: {config.model} does not use optical flow"
             require(not config.flow_weights, flag("flow_weights"), config.flow_weights, wanted)
             frames, overlap = frames - overlap, 0  # there is nothing to look ahead for
-        tiles, segments = (
-            ", ".join(map(flag, names)) for names in (("tile_height", "tile_width"), ("segment_frames",))
-        )
+        tiles = f"{flag('tile_height')}, {flag('tile_width')}"
         return Needs(
             Segments(
                 frames, overlap, blend=False, independent=not (network["propagation_channels"] or network["temporal"])
@@ -63,8 +61,8 @@ class VideoGigaGanMethod:
             weights=weights,
             parts={folder: ["config.json", *(file.name for file in folder.glob("*.safetensors"))]},
             label="/".join(Path(config.model).parts[-2:]),
-            less_memory=f"smaller tiles ({tiles}), fewer {segments}, fewer {flag('chunk_frames')}",
-            remarks=[TINY_REMARK] * (config.model == VIDEOGIGAGAN_TINY),
+            less_memory=f"smaller tiles ({tiles}), fewer {flag('segment_frames')}",
+            remarks=[TINY_REMARK] * (config.model == VIDEOGIGAGAN_TINY) + flow_remark(config, network),
         )
 
     def load(self, config: VideoGigaGanConfig, placement: Placement, prompts: Sequence[str]) -> "VideoGigaGanUpscaler":
@@ -87,3 +85,16 @@ class VideoGigaGanMethod:
 
 
 METHOD = VideoGigaGanMethod()
+
+
+def flow_remark(config: VideoGigaGanConfig, network: Mapping[str, Any]) -> list[str]:
+    """Return advice on the optical flow, if it is not by the weights that the generator was trained with."""
+    trained, given = network["flow_weights"], Path(config.flow_weights).name
+    if not network["propagation_channels"] or trained == given:
+        return []
+    by = (
+        f"the weights {trained}: {flag('flow_weights')} FILE"
+        if trained
+        else f"Farneback's method, without {flag('flow_weights')}"
+    )
+    return [f"{config.model} was trained with optical flow by {by}"]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from realis.comparators.basicvsr.network import Trunk, start_near_identity
+from realis.models.recurrent_trunk import Trunk, start_near_identity
 from realis.ops.warp import warp
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,8 +15,6 @@ from realis.data.batch import Batch
 from realis.data.randomness import sample_generator
 from realis.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
 from realis.losses.charbonnier import charbonnier
-from realis.models.optical_flow.estimator import FlowEstimator
-from realis.models.optical_flow.neighbours import flows_to_neighbours
 from realis.training.lpips import lpips
 from realis.training.players import Player, trainable
 from realis.training.settings import OptimizerConfig, Precision
@@ -27,26 +25,15 @@ if TYPE_CHECKING:
     from realis.metrics.base import Network
 
 
-class Measures(NamedTuple):
-    """What has weights of its own, and is not trained.
-
-    Args:
-        flow: between LR frames; ``None`` for a generator without propagation.
-        lpips: ``None``: no part of the loss.
-    """
-
-    flow: FlowEstimator | None
-    lpips: "Network | None"
-
-
 class VideoGigaGanStep(TrainingStep):
     """Enlarge clips so that they are near the truth, and that the discriminator takes them for real.
 
     Args:
         generator, discriminator: what is trained, in float32.
-        measures: optical flow and LPIPS.
+        lpips_network: of LPIPS; ``None``: it is no part of the loss.
         config: weights of the losses.
         optimizer: of both; averages are kept of the generator alone.
+        samples_per_step: of an optimizer step: R1 has its turn in one step of so many, by the numbers of its samples.
         seed: of all noise.
     """
 
@@ -54,15 +41,17 @@ class VideoGigaGanStep(TrainingStep):
         self,
         generator: VideoGigaGan,
         discriminator: Discriminator,
-        measures: Measures,
+        lpips_network: "Network | None",
         config: VideoGigaGanTrainingConfig,
         optimizer: OptimizerConfig,
+        samples_per_step: int,
         seed: int,
         precision: Precision,
     ) -> None:
         super().__init__(precision)
         self.generator, self.discriminator = generator, discriminator
-        self.measures, self.config, self.optimizer, self.seed = measures, config, optimizer, seed
+        self.lpips_network, self.config, self.optimizer = lpips_network, config, optimizer
+        self.samples_per_step, self.seed = samples_per_step, seed
 
     def players(self) -> Sequence[Player]:
         def weights(part: str) -> dict[str, torch.nn.Parameter]:
@@ -78,30 +67,33 @@ class VideoGigaGanStep(TrainingStep):
         """Return the generator's losses, means over the frames of a batch with ``hr`` and ``lr`` in [-1, 1]."""
         c, restored = self.config, self.restore(batch, self.seed)
         terms = {
-            "gan": generator_loss(self.discriminator(restored)) if c.gan else restored.new_zeros(()),
-            "lpips": lpips(self.measures.lpips, restored, batch["hr"]),
+            "gan": generator_loss(self.discriminator(restored)),
+            "lpips": lpips(self.lpips_network, restored, batch["hr"]),
             "charbonnier": charbonnier(restored, batch["hr"]),
         }
         loss = torch.stack([getattr(c, name) * term.float() for name, term in terms.items()]).sum()
         return {"loss": loss} | {name: term.detach() for name, term in terms.items()}
 
     def discriminator_losses(self, batch: Batch) -> Tensors:
-        """Return the discriminator's losses of such a batch; R1 of those of its samples whose turn it is, by number."""
+        """Return the discriminator's losses of such a batch: R1 in one optimizer step of ``r1_every``, and as many times as
+        much."""
         c = self.config
         with torch.no_grad():
             restored = self.restore(batch, self.seed)
         real, fake = self.discriminator(batch["hr"]), self.discriminator(restored)
-        gan = discriminator_loss(real, fake)
-        loss, terms = gan, {"gan": gan.detach(), "real": real.detach().mean(), "fake": fake.detach().mean()}
-        if picked := [i for i, number in enumerate(batch["number"].tolist()) if number % c.r1_every == 0]:
-            penalty = r1_penalty(self.discriminator, batch["hr"][picked]) * len(picked) / len(batch["hr"])
+        loss = discriminator_loss(real, fake)
+        terms = {"gan": loss.detach(), "real": real.detach().mean(), "fake": fake.detach().mean()}
+        step = int(batch["number"][0]) // self.samples_per_step
+        if c.r1 and step % c.r1_every == 0:
+            penalty = r1_penalty(self.discriminator, batch["hr"])
             loss = loss + c.r1 * c.r1_every * penalty
+            terms["r1"] = penalty.detach()
         return {"loss": loss} | terms
 
     def restore(self, batch: Batch, seed: int) -> torch.Tensor:
         """Enlarge the LR clips of a batch, (B, 3, F, H, W), by noise that is drawn by ``seed`` and number."""
-        flows, (z, noise) = self.flows(batch["lr"]), self.draw(batch, seed)
-        return self.generator(batch["lr"], flows, z, noise)
+        flows = Flows(batch["to_next"], batch["to_previous"]) if "to_next" in batch else None
+        return self.generator(batch["lr"], flows, *self.draw(batch, seed))
 
     def draw(self, batch: Batch, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw the noise of the style, (B, noise_dim), and the spatial noise, (B, N, h, w)."""
@@ -112,15 +104,6 @@ class VideoGigaGanStep(TrainingStep):
             drawn.append([torch.randn(shape, generator=generator) for shape in ((config.noise_dim,), (channels, h, w))])
         z, noise = (torch.stack(part).to(batch["lr"].device) for part in zip(*drawn, strict=True))
         return z, noise
-
-    @torch.no_grad()
-    def flows(self, lr: torch.Tensor) -> Flows | None:
-        """Estimate the flow between the frames of LR clips (B, 3, F, h, w) in [-1, 1], in float32."""
-        if self.measures.flow is None:
-            return None
-        with torch.autocast(lr.device.type, enabled=False):
-            frames = [(frame.float() + 1) / 2 for frame in lr.unbind(2)]
-            return Flows(*(torch.stack(flows, dim=2) for flows in flows_to_neighbours(frames, self.measures.flow)))
 
     def sample(self, batch: Batch) -> torch.Tensor:
         """Return the LR clips enlarged, by noise that is the same in every run."""

@@ -9,6 +9,7 @@ from realis.core.errors import require
 from realis.core.log import logger
 from realis.models.hub import EMBEDDED, read_part
 from realis.models.weights_file import check_weights_file
+from realis.parallel.launch import asked_for
 from realis.training.comparator import ComparatorTraining
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class VideoGigaGanTraining:
         return scale_of(network_config(config))
 
     def find_files(self, config: VideoGigaGanTrainingConfig) -> list[Path]:
+        wanted = "DDP (train/launch/ddp_8gpu.yaml): R1 takes gradients of gradients, which has not been tried with sharded layers"
+        require(not asked_for("FSDP"), "accelerate's launch file", "FSDP", wanted)
         if config.flow_weights and config.propagation:
             check_weights_file(config.flow_weights, flag("flow_weights"))
         if config.lpips_weights:
@@ -39,7 +42,7 @@ class VideoGigaGanTraining:
             check_heads(config.decoder_widths, config.heads, flag("heads"))
         folder, heads = None, network_config(config)["heads"]
         if not config.widths:
-            folder = network_folder(config.model, flag("model"))
+            folder = network_folder(config.model, flag("model"), (DISCRIMINATOR,))
         if folder and (folder / DISCRIMINATOR).is_dir():
             read_part(folder / DISCRIMINATOR)
             got, default = config.discriminator_widths, VideoGigaGanTrainingConfig.discriminator_widths
@@ -50,35 +53,42 @@ class VideoGigaGanTraining:
         return [folder] if folder else []
 
     def prepare(self, config: VideoGigaGanTrainingConfig, run: "Run") -> ComparatorTraining:
-        from realis.comparators.videogigagan.step import Measures, VideoGigaGanStep
+        from realis.comparators.videogigagan.step import VideoGigaGanStep
+        from realis.data.batch import signed_clips
         from realis.models.optical_flow.loading import load_flow
-        from realis.ops.pixels import signed
+        from realis.models.optical_flow.neighbours import flows_of_clips
         from realis.training.lpips import load_lpips
 
         device, folder = run.accelerator.device, None
         if not config.widths:
-            folder = network_folder(config.model, flag("model"))
+            folder = network_folder(config.model, flag("model"), (DISCRIMINATOR,))
         generator = build_generator(config, folder).to(device)
         discriminator = build_discriminator(config, folder, generator.config.heads).to(device)
-        flow = None
-        if config.propagation:
-            file = Path(config.flow_weights) if config.flow_weights else None
-            flow = load_flow(file, flag("flow_weights"), device)
-        measures = Measures(flow, load_lpips(config.lpips_weights, flag("lpips_weights"), device))
+        lpips_network = load_lpips(config.lpips_weights, flag("lpips_weights"), device) if config.lpips else None
         step = VideoGigaGanStep(
-            generator, discriminator, measures, config, run.optimizer, run.config.seed, run.config.precision
-        )
+            generator, discriminator, lpips_network, config, run.optimizer, run.samples_per_step, run.config.seed,
+            run.config.precision,
+        )  # fmt: skip
+        flow_file = Path(config.flow_weights) if config.flow_weights else None
+        estimate_flow = load_flow(flow_file, flag("flow_weights"), device) if config.propagation else None
 
         def encode(batch: "Batch") -> "Batch":
-            return {**batch, "hr": signed(batch["hr"]), "lr": signed(batch["lr"])}
+            batch = signed_clips(batch)
+            if estimate_flow is None:
+                return batch
+            to_next, to_previous = flows_of_clips(batch["lr"], estimate_flow)
+            return {**batch, "to_next": to_next, "to_previous": to_previous}
 
         def restore(module: "torch.nn.Module", batch: "Batch") -> "torch.Tensor":
             return module(batch, "sample").float()
 
         base = config.model if folder else ""
+        flow_flag = (
+            f"{flag('flow_weights')} {config.flow_weights} " if config.propagation and config.flow_weights else ""
+        )
         return ComparatorTraining(
-            step, encode, restore, generator, "", lambda network, export: None, base, derived=bool(base) and base not in EMBEDDED,
-            task="video-to-video", use=flag("model"), others={DISCRIMINATOR: discriminator},
+            step, encode, restore, generator, base, derived=bool(base) and base not in EMBEDDED, task="video-to-video",
+            use=flow_flag + flag("model"), others={DISCRIMINATOR: discriminator},
         )  # fmt: skip
 
 
@@ -93,7 +103,7 @@ def network_config(config: VideoGigaGanTrainingConfig) -> dict[str, Any]:
     """
     if config.widths:
         return config.new_network
-    found = check_network(network_folder(config.model, flag("model")))
+    found = check_network(network_folder(config.model, flag("model"), (DISCRIMINATOR,)))
     own = {name: value for name, value in found.items() if not name.startswith("_")}
     for name, has in (("temporal", own["temporal"]), ("propagation", own["propagation_channels"] > 0)):
         wanted = f"it on, as {config.model} has weights for it"
@@ -102,10 +112,10 @@ def network_config(config: VideoGigaGanTrainingConfig) -> dict[str, Any]:
         for name in PROPAGATION:
             fits = getattr(config, name) in (own[name], getattr(VideoGigaGanTrainingConfig, name))
             require(fits, flag(name), getattr(config, name), f"nothing: {config.model} has its own, {own[name]}")
-        new = {}
+        new = ("flow_weights", *PARTS)
     else:
-        new = {name: config.new_network[name] for name in PROPAGATION}
-    return own | {name: getattr(config, name) for name in PARTS} | new
+        new = ("flow_weights", *PARTS, *PROPAGATION)
+    return own | {name: config.new_network[name] for name in new}
 
 
 def build_generator(config: VideoGigaGanTrainingConfig, folder: Path | None) -> "VideoGigaGan":
@@ -151,8 +161,9 @@ def build_discriminator(config: VideoGigaGanTrainingConfig, folder: Path | None,
 
 
 def take_weights(network: "ModelMixin", model: "ModelMixin", name: str) -> None:
-    """Copy the weights of ``model``, of which ``network`` has all, and say what it has beside them."""
-    added, _ = network.load_state_dict(model.state_dict(), strict=False)
-    if added:
-        parts = dict.fromkeys(key.partition(".")[0] for key in added)
-        logger.info("new in the %s: %s", name, ", ".join(parts))
+    """Copy the weights of ``model``, of which ``network`` has all, and say in what it differs."""
+    network.load_state_dict(model.state_dict(), strict=False)
+    changes = [key for key, value in network.config.items() if not key.startswith("_") and value != model.config[key]]
+    if changes:
+        said = ", ".join(f"{key} {model.config[key]} -> {network.config[key]}" for key in changes)
+        logger.info("the %s is changed: %s", name, said)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from realis.comparators.videogigagan.layout import RANGES
@@ -64,6 +65,8 @@ class VideoGigaGanTrainingConfig:
         require(self.r1_every >= 1, flag("r1_every"), self.r1_every, "1 or more")
         for name in ("gan", "lpips", "charbonnier", "r1"):
             require(getattr(self, name) >= 0, flag(name), getattr(self, name), "0 or more")
+        is_default, wanted = self.model == VIDEOGIGAGAN_TINY, f"nothing with {flag('widths')}, of a new network"
+        require(not self.widths or is_default, flag("model"), repr(self.model), wanted)
         if not self.widths:
             for name in ("upsampling_widths", *SIZES):
                 wanted = f"nothing without {flag('widths')}: the model has its own"
@@ -72,8 +75,9 @@ class VideoGigaGanTrainingConfig:
     @property
     def new_network(self) -> dict[str, Any]:
         """The config.json of a new network."""
-        sizes = {name: getattr(self, name) for name in ("widths", "upsampling_widths", *SIZES, *PARTS, *PROPAGATION)}
-        return sizes if self.propagation else sizes | {"propagation_channels": 0}
+        names = ("widths", "upsampling_widths", *SIZES, *PARTS, *PROPAGATION)
+        network = {name: getattr(self, name) for name in names} | {"flow_weights": Path(self.flow_weights).name}
+        return network if self.propagation else network | {"propagation_channels": 0, "flow_weights": ""}
 
     @property
     def decoder_widths(self) -> tuple[int, ...]:

@@ -65,10 +65,11 @@ class VideoGigaGanUpscaler:
         enlarged = Canvas((count, 3, *size), tiles)
         carried = Canvas((generator.config.propagation_channels, *frames.shape[-2:]), lr_tiles)
         for tile, window in zip(tiles, lr_tiles, strict=True):
-            clip, features = window.of(lr).transpose(0, 1)[None].to(generator.dtype) * 2 - 1, None
-            if generator.propagation is not None and flows is not None:
-                of_tile = Flows(*(window.of(flow) for flow in flows))
-                features, states = generator.propagation(clip, of_tile, None if state is None else window.of(state))
+            clip, features = window.of(lr).transpose(0, 1)[None] * 2 - 1, None
+            if generator.propagation is not None:
+                assert flows is not None
+                of_tile, of_state = Flows(*map(window.of, flows)), None if state is None else window.of(state)
+                features, states = generator.propagation(clip.to(generator.dtype), of_tile, of_state)
                 if goes_on:
                     carried.add(window, states[kept - 1][0])
             parts = []

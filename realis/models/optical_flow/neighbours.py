@@ -33,3 +33,11 @@ def flows_to_neighbours(
         to_previous.append(estimate_flow(following, frame))
         advance()
     return [*to_next, nowhere], to_previous
+
+
+def flows_of_clips(lr: torch.Tensor, estimate_flow: FlowEstimator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Estimate the flow between the frames of clips (B, 3, F, h, w) in [-1, 1]: to the next and to the one before, (B, 2, F,
+    h, w) float32 each; 0 where there is none."""
+    flows = flows_to_neighbours([(frame.float() + 1) / 2 for frame in lr.unbind(2)], estimate_flow)
+    to_next, to_previous = (torch.stack(each, dim=2) for each in flows)
+    return to_next, to_previous
