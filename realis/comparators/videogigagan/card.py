@@ -8,7 +8,7 @@ CARD = MethodCard(
     good_at="speed beside diffusion models: one pass of the network, no steps",
     bad_at="noise, blur and compression, which it is not trained on by default; no weights are public: there is a tiny model, "
     "and recipes to train a large one",
-    scale="4 or 8, as the model was trained; other sizes are resized from that",
+    scale="2, 4 or 8, as the model was trained; other sizes are resized from that",
     memory="",
     use="--method videogigagan [--videogigagan.model FOLDER]",
 )
