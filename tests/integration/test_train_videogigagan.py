@@ -354,10 +354,10 @@ def test_a_model_of_flow_without_weights_says_so(model, spynet_file):
 # Losses
 
 
-def prepared(model, precision="no", samples_per_step=2, **flags):
+def prepared(model, samples_per_step=2, **flags):
     """The training as the command prepares it, without its loop; its discriminator is random throughout."""
     run = SimpleNamespace(
-        accelerator=SimpleNamespace(device=torch.device("cpu")), config=LoopConfig(precision=precision),
+        accelerator=SimpleNamespace(device=torch.device("cpu")), config=LoopConfig(precision="no"),
         optimizer=OptimizerConfig(), samples_per_step=samples_per_step,
     )  # fmt: skip
     config = VideoGigaGanTrainingConfig(model=str(model), discriminator_widths=DISCRIMINATOR_WIDTHS, **flags)
