@@ -18,6 +18,7 @@ from realis.comparators.basicvsr.method import METHOD
 from realis.comparators.basicvsr.training import TRAINING
 from realis.comparators.basicvsr.training_config import BasicVsrTrainingConfig
 from realis.models.recurrent_trunk import ResidualBlock
+from realis.ops.warp import warp
 from realis.tiling.plan import plan_tiles
 from realis.training.settings import LoopConfig
 from realis.upscaler import Placement
@@ -147,17 +148,24 @@ def test_clips_side_by_side_are_enlarged_as_each_by_itself(flow):
     assert (together[0] - together[1]).abs().mean() > 0.1
 
 
-def test_flow_is_in_float32_whatever_the_precision(flow):
-    training, flows = prepared("bf16", weights=str(flow)), []
-    estimate = training.step.estimate_flow
+def test_flow_is_in_float32_whatever_the_precision(flow, monkeypatch):
+    """It is estimated with the batch, once, and no part of what is trained."""
+    training, used = prepared("bf16", weights=str(flow)), []
 
-    def recorded(a, b):
-        flows.append(estimate(a, b))
-        return flows[-1]
+    def recorded(features, along):
+        used.append(along)
+        return warp(features, along)
 
-    training.step.estimate_flow = recorded
-    training.step(training.encode(batch_of(0)))["loss"].backward()
-    assert len(flows) == 4 and all(x.dtype == torch.float32 and not x.requires_grad and x.any() for x in flows)
+    monkeypatch.setattr("realis.comparators.basicvsr.network.warp", recorded)
+    batch = training.encode(batch_of(0))
+    forwards, backwards = batch["to_next"], batch["to_previous"]
+    clip = (batch["lr"] + 1) / 2
+    torch.testing.assert_close(forwards[:, :, 0], training.network.spynet(clip[:, :, 0], clip[:, :, 1]))
+    torch.testing.assert_close(backwards[:, :, 2], training.network.spynet(clip[:, :, 2], clip[:, :, 1]))
+    assert not forwards[:, :, 2].any() and not backwards[:, :, 0].any() and not forwards.requires_grad
+    monkeypatch.setattr(training.network.spynet, "forward", None)
+    training.step(batch)["loss"].backward()
+    assert used and {x.dtype for x in used} == {torch.float32}
     assert all(p.grad is not None for p in training.step.parameters())
 
 

@@ -251,6 +251,16 @@ def test_the_low_pass_filter_is_binomial():
     close(high_frequencies(x) + low_pass(x), x)
 
 
+def test_high_frequencies_of_features_far_from_zero_survive_bfloat16():
+    """Of a mean of 100, bfloat16 has no numbers but multiples of 0.5, which a filtered feature must not be rounded to."""
+    x = (100 + 2 * random(2, 3, 16, 16)).bfloat16()
+    exact, rounded = high_frequencies(x.float()), high_frequencies(x)
+    assert rounded.dtype == torch.bfloat16 and exact.square().mean() > 1
+    assert (rounded.float() - exact).square().mean() < 1e-4 * exact.square().mean()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(high_frequencies(x.float()), exact)
+
+
 def moved_by_half_a_pixel(x):
     """``x`` (N, C, h, w), which goes on beyond its borders periodically, half a pixel further to the right."""
     waves = torch.exp(-2j * torch.pi * 0.5 * torch.fft.rfftfreq(x.shape[3]))
@@ -386,12 +396,13 @@ def test_a_whole_model_is_found(folder):
     ({"mapping_layers": True}, "mapping_layers: got True, wanted"),
     ({"noise_dim": None}, "noise_dim: got None, wanted"),
     ({"propagation_channels": -1}, "propagation_channels: got -1, wanted 0 to"),
-    ({"widths": [8, 8, 12]}, r"widths: got \[8, 8, 12\], wanted 4 whole numbers from 1"),
-    ({"widths": [8, 8, 0, 16]}, "widths: got .*wanted 4 whole numbers from 1"),
-    ({"upsampling_widths": []}, r"upsampling_widths: got \[\], wanted 1 or 2 or 3 whole numbers"),
+    ({"widths": [8, 8, 12]}, r"widths: got \[8, 8, 12\], wanted 4 whole numbers, each 1 or more"),
+    ({"widths": [8, 8, 0, 16]}, "widths: got .*wanted 4 whole numbers, each 1 or more"),
+    ({"upsampling_widths": []}, r"upsampling_widths: got \[\], wanted 1 to 3 whole numbers, each 1 or more"),
     ({"upsampling_widths": 4}, "upsampling_widths: got 4, wanted"),
     ({"temporal": 1}, "temporal: got 1, wanted true or false"),
-    ({"heads": 8}, "heads: got 8, wanted a divisor of the widths that attention works at, such as of 12"),
+    ({"heads": 8}, "heads: got 8, wanted a divisor of every width that attention works at, such as 12"),
+    ({"flow_weights": 3}, "flow_weights: got 3, wanted a name"),
 ])  # fmt: skip
 def test_configurations_that_cannot_be_are_refused(copied, values, message):
     changed(copied, **values)

@@ -15,9 +15,8 @@ def low_pass(x: torch.Tensor) -> torch.Tensor:
 
 def high_frequencies(x: torch.Tensor) -> torch.Tensor:
     """Return what the low-pass filter takes from ``x`` (N, C, h, w): what the shuttle hands to the decoder."""
-    return (x.float() - _filtered(x.float())).to(
-        x
-    )  # of bfloat16, the difference would be rounding errors for a good part
+    # In bfloat16 the difference would be rounding errors for a good part
+    return (x.float() - _filtered(x.float())).to(x)
 
 
 def _filtered(x: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ class VideoGigaGanTrainingConfig:
     lpips: float = 5.0  # of LPIPS
     charbonnier: float = 10.0  # of the Charbonnier loss
     r1: float = 0.2048  # of R1, in the discriminator's loss
-    r1_every: int = 16  # R1 is computed for one sample in so many, and counts as many times
+    r1_every: int = 16  # R1 is computed in one optimizer step of so many, and counts as many times
 
     def __post_init__(self) -> None:
         if self.widths:
