@@ -261,7 +261,7 @@ def test_parts_without_weights_may_be_turned_off_again_and_others_not(whole, tra
     config = json.loads((tmp_path / "export/config.json").read_text())
     assert not config["blur_pool"] and not config["hf_shuttle"] and config["temporal"]
     for name in ("temporal", "propagation"):
-        wanted = f"--videogigagan.{name}: got False, wanted it on, as {model} has weights for it"
+        wanted = f"--videogigagan.no-{name}: got --videogigagan.model {model}, wanted a model without"
         refuses(flags_of(model=model, **{name: False}), capsys, wanted)
 
 

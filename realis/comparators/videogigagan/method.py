@@ -97,4 +97,4 @@ def flow_remark(config: VideoGigaGanConfig, network: Mapping[str, Any]) -> list[
         if trained
         else f"Farneback's method, without {flag('flow_weights')}"
     )
-    return [f"{config.model} was trained with optical flow by {by}"]
+    return [f"{config.model} was trained with optical flow by {by}; results may be worse by another"]

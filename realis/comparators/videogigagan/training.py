@@ -106,8 +106,11 @@ def network_config(config: VideoGigaGanTrainingConfig) -> dict[str, Any]:
     found = check_network(network_folder(config.model, flag("model"), (DISCRIMINATOR,)))
     own = {name: value for name, value in found.items() if not name.startswith("_")}
     for name, has in (("temporal", own["temporal"]), ("propagation", own["propagation_channels"] > 0)):
-        wanted = f"it on, as {config.model} has weights for it"
-        require(getattr(config, name) or not has, flag(name), getattr(config, name), wanted)
+        off, wanted = (
+            f"--{config.PREFIX}.no-{name}",
+            f"a model without, such as an image upsampler: {config.model} has weights for it",
+        )
+        require(getattr(config, name) or not has, off, f"{flag('model')} {config.model}", wanted)
     if own["propagation_channels"]:
         for name in PROPAGATION:
             fits = getattr(config, name) in (own[name], getattr(VideoGigaGanTrainingConfig, name))
