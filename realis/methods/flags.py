@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from textwrap import fill
 from typing import Annotated, Any, Protocol, TypeVar
 
 import tyro
@@ -11,6 +12,8 @@ from realis.core.errors import InputError
 from realis.methods.registry import DEFAULT, METHODS, find_method
 from realis.upscaler import MethodConfig
 from realis.upscaling.app.config import UpscaleConfig
+
+COLUMNS = 78  # of help, where only an indented line stays one of its own
 
 
 class MethodCommandConfig(Protocol):
@@ -74,8 +77,9 @@ def parse_with_method(
     except InputError as error:
         raise InputError(f"{error} (see --help)") from error
     method, kind = default.method, type(default.options)
+    methods = fill(f"Methods: {', '.join(kinds)}.", COLUMNS, subsequent_indent="  ")
     check_flags_of_methods(flag_words(argv), method, kinds)
-    remark = (f"Methods: {', '.join(kinds)}.\n\n"
+    remark = (f"{methods}\n\n"
               f"Below are the flags of {method}; --method NAME --help shows another's.")  # fmt: skip
     generic: Any = command
     return parse(generic[Annotated[kind, tyro.conf.arg(name=kind.PREFIX)]], argv, prog, default, remark)

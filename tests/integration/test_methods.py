@@ -101,7 +101,7 @@ def test_a_method_has_its_flags_and_its_place_in_the_help(network, capsys):
         with pytest.raises(SystemExit) as stop:
             run_upscale([*words, "--help"])
         said = capsys.readouterr().out
-        assert stop.value.code == 0 and f"Methods: {', '.join(registry.METHODS)}." in said
+        assert stop.value.code == 0 and f"Methods: {', '.join(registry.METHODS)}." in " ".join(said.split())
         assert ("--doubling.offset" in said) == bool(words) and ("--cpc-scale" in said) != bool(words)
     with pytest.raises(SystemExit):
         run_upscale(["--method", "doubling", "--doubling.network", "nowhere"])

@@ -155,7 +155,7 @@ def test_an_export_does_not_take_the_place_of_anything_else(tmp_path, capsys):
     (tmp_path / "late" / "notes.txt").write_text("precious")
     part = CpcControlNet((1, 2, 2), 2, 12, 16, 32, num_layers=1, num_main_layers=2)
     with pytest.raises(InputError, match="other things"):
-        _write(part, tmp_path / "late", TrainCpcConfig(), Card("nothing"), "", lambda part, folder: None)
+        _write(part, tmp_path / "late", TrainCpcConfig(), Card("nothing"), "", lambda part, folder: None, {})
     assert (tmp_path / "late" / "notes.txt").read_text() == "precious"
 
 

@@ -83,9 +83,8 @@ class VideoGigaGanTraining:
             return module(batch, "sample").float()
 
         base = config.model if folder else ""
-        flow_flag = (
-            f"{flag('flow_weights')} {config.flow_weights} " if config.propagation and config.flow_weights else ""
-        )
+        own_flow = config.propagation and config.flow_weights
+        flow_flag = f"{flag('flow_weights')} {config.flow_weights} " if own_flow else ""
         return ComparatorTraining(
             step, encode, restore, generator, base, derived=bool(base) and base not in EMBEDDED, task="video-to-video",
             use=flow_flag + flag("model"), others={DISCRIMINATOR: discriminator},
@@ -106,10 +105,8 @@ def network_config(config: VideoGigaGanTrainingConfig) -> dict[str, Any]:
     found = check_network(network_folder(config.model, flag("model"), (DISCRIMINATOR,)))
     own = {name: value for name, value in found.items() if not name.startswith("_")}
     for name, has in (("temporal", own["temporal"]), ("propagation", own["propagation_channels"] > 0)):
-        off, wanted = (
-            f"--{config.PREFIX}.no-{name}",
-            f"a model without, such as an image upsampler: {config.model} has weights for it",
-        )
+        wanted = f"a model without, such as an image upsampler: {config.model} has weights for it"
+        off = f"--{config.PREFIX}.no-{name}"
         require(getattr(config, name) or not has, off, f"{flag('model')} {config.model}", wanted)
     if own["propagation_channels"]:
         for name in PROPAGATION:
